@@ -1,0 +1,2 @@
+//! Heartlens core.
+#![no_std]

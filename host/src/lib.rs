@@ -1,0 +1,1 @@
+//! Heartlens host library.

@@ -1,0 +1,2 @@
+//! The `heartlens` command.
+fn main() {}

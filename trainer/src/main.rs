@@ -1,0 +1,2 @@
+//! The `heartlens-train` command.
+fn main() {}

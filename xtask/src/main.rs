@@ -1,0 +1,2 @@
+//! The command surface.
+fn main() {}
