@@ -1,2 +1,5 @@
 //! Heartlens core.
 #![no_std]
+
+pub mod sample;
+pub mod spec;
