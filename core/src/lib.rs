@@ -1,5 +1,6 @@
 //! Heartlens core.
 #![no_std]
 
+pub mod class;
 pub mod sample;
 pub mod spec;

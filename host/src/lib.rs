@@ -1,1 +1,4 @@
-//! Heartlens host library.
+//! Heartlens on a host: records in, classified beats out.
+
+#[cfg(feature = "cli")]
+pub mod cli;

@@ -1,2 +1,8 @@
 //! The `heartlens` command.
-fn main() {}
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    heartlens::cli::Cli::parse().run()
+}

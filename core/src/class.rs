@@ -1,0 +1,61 @@
+//! The classes of a beat by ANSI/AAMI EC57.
+
+/// What a heartbeat is, by ANSI/AAMI EC57:2012.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Class {
+    /// Normal or bundle branch block: any beat that is in none of the other classes.
+    N,
+    /// Supraventricular ectopic.
+    S,
+    /// Ventricular ectopic.
+    V,
+    /// Fusion of a ventricular and a normal beat.
+    F,
+    /// Paced, fused with a paced beat, or unreadable.
+    Q,
+}
+
+impl Class {
+    /// All five, in the order of AAMI EC57; the first [`crate::spec::LABELS`]`.len()` are the network's outputs.
+    pub const ALL: [Self; 5] = [Self::N, Self::S, Self::V, Self::F, Self::Q];
+
+    /// The class's one-letter name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::N => "N",
+            Self::S => "S",
+            Self::V => "V",
+            Self::F => "F",
+            Self::Q => "Q",
+        }
+    }
+
+    /// The class of the network's output `index`, or `None` past the last.
+    pub fn from_output(index: usize) -> Option<Self> {
+        (index < crate::spec::LABELS.len()).then(|| Self::ALL[index])
+    }
+}
+
+impl core::fmt::Display for Class {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_named_as_the_specification_says() {
+        for (index, label) in crate::spec::LABELS.iter().enumerate() {
+            assert_eq!(
+                Class::from_output(index).map(Class::name),
+                Some(*label),
+                "output {index}"
+            );
+        }
+        assert_eq!(Class::from_output(4), None);
+    }
+}

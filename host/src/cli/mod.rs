@@ -1,0 +1,42 @@
+//! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Reads an ECG through four lenses - waveform, spectrum, spectrogram and what surrounds the beat - and classifies
+/// its beats.
+///
+/// Research software. Not a medical device: not for diagnosis, monitoring or any clinical decision.
+#[derive(Debug, Parser)]
+#[command(name = "heartlens", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {}
+
+impl Cli {
+    /// Runs the verb. Exit code 0: done. 1: the input or the model is at fault, said in one line on stderr.
+    /// (2, wrong usage, is clap's and never comes from here.) A reader that closes our pipe is success.
+    pub fn run(self) -> ExitCode {
+        let result: anyhow::Result<()> = match self.verb {};
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::from(1)
+            }
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
