@@ -16,6 +16,7 @@ pub mod class;
 pub mod detector;
 pub mod filter;
 pub mod patient;
+pub mod quality;
 pub mod rr;
 pub mod sample;
 pub mod spec;
