@@ -2,5 +2,5 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
-
 pub mod evaluate;
+pub mod records;
