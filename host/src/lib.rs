@@ -2,3 +2,6 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod model;
+pub mod records;
+pub mod runtime;
