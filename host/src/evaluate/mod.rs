@@ -7,6 +7,7 @@ pub mod bootstrap;
 pub mod bxb;
 pub mod ec57;
 pub mod mapping;
+pub mod noise;
 pub mod report;
 pub mod tally;
 #[cfg(test)]
