@@ -1,17 +1,17 @@
 //! Noise stress test: recorded noise added to a clean record at a stated signal-to-noise ratio.
 //!
-//! The rule is that of WFDB's `nst`, which made the MIT-BIH Noise Stress Test Database (Moody, Muldrow and Mark 1984, Comput.
-//! Cardiol. 11:381; `nst(1)` and `sigamp(1)` of the WFDB Applications Guide):
+//! The rule is that of WFDB's `nst`, which made the MIT-BIH Noise Stress Test Database (Moody, Muldrow and Mark 1984,
+//! Comput. Cardiol. 11:381; `nst(1)` and `sigamp(1)` of the WFDB Applications Guide):
 //!
 //! - **Signal.** The QRS amplitude is the peak-to-peak excursion within 50 ms of an annotated beat that is not
 //!   ventricular, as the mean over the first 300 such beats without the smallest and the largest twentieth. Signal
 //!   power is that of a sine of this amplitude, its square over 8.
-//! - **Noise.** Its RMS about the mean of each second, as the mean over the first 300 seconds, trimmed likewise. Noise power is
-//!   the square of that. `sigamp` cuts each difference from the mean to whole ADC units, towards zero, which makes faint
-//!   noise (`bw`) up to 6 % smaller; so it is done here, because the published figures at a given SNR rest on it.
-//! - **Where.** Noise is on from 5:00 to 7:00, off to 9:00, on to 11:00 and so on to the end. It runs through its record
-//!   in step with the signal, on or off, and starts over where it ends. Whenever it is switched or starts over, an
-//!   offset keeps the sum continuous.
+//! - **Noise.** Its RMS about the mean of each second, as the mean over the first 300 seconds, trimmed likewise.
+//!   Noise power is the square of that. `sigamp` cuts each difference from the mean to whole ADC units, towards zero,
+//!   which makes faint noise seem fainter; it is done here too, so that a given SNR means the same.
+//! - **Where.** Noise is on from 5:00 to 7:00, off to 9:00, on to 11:00 and so on to the end. It runs through its
+//!   record in step with the signal, on or off, and starts over where it ends. Whenever it is switched or starts
+//!   over, an offset keeps the sum continuous.
 //!
 //! `nst` also rounds the scaled noise to ADC units of the record; here the sum keeps its fractions.
 
@@ -114,8 +114,8 @@ pub fn rms_mv(noise_mv: &[f32], sample_rate_hz: f64, counts_per_mv: f64) -> Opti
     trimmed_mean(amplitudes)
 }
 
-/// A difference in ADC units cut to a whole number, towards zero. What is whole but for the rounding of the conversion to
-/// millivolts stays.
+/// A difference in ADC units cut to a whole number, towards zero. What is whole but for the rounding of the
+/// conversion to millivolts stays.
 fn cut(counts: f64) -> f64 {
     (counts + 1e-4_f64.copysign(counts)).trunc()
 }
@@ -146,6 +146,9 @@ pub fn add(
             found: noise.sample_rate_hz,
             expected: sample_rate_hz,
         });
+    }
+    if noise.samples_mv.is_empty() {
+        return Err(NoiseError::NoNoise { samples: 0 });
     }
     let qrs_mv = qrs_amplitude_mv(signal_mv, sample_rate_hz, beats)
         .filter(|&amplitude| amplitude > 0.0)
@@ -184,8 +187,8 @@ impl Noise {
         })
     }
 
-    /// The same noise at another rate, as `resample` makes it from the samples. Its amplitude stays the one measured at its
-    /// own rate, as in `nst`.
+    /// The same noise at another rate, as `resample` makes it from the samples. Its amplitude stays the one measured
+    /// at its own rate, as in `nst`.
     pub fn resampled<E>(
         &self,
         sample_rate_hz: f64,
@@ -212,31 +215,28 @@ impl Noise {
 /// Whether noise is on at a sample.
 fn is_noisy(sample: usize, rate_hz: f64) -> bool {
     let (from, block) = (samples(FROM_S, rate_hz), samples(BLOCK_S, rate_hz));
-    sample >= from && block > 0 && (sample - from) / block % 2 == 0
+    sample >= from && block > 0 && ((sample - from) / block).is_multiple_of(2)
 }
 
-/// The signal, and in noisy blocks `gain` times the noise, less an offset that keeps the sum continuous.
+/// The signal, and in noisy blocks `gain` times the noise, less an offset that keeps the sum continuous. `noise_mv`
+/// is not empty.
 fn mix(signal_mv: &[f32], rate_hz: f64, noise_mv: &[f32], gain: f64) -> Vec<f32> {
     let mut offset = 0.0;
-    let mut previous = (0.0, 0.0);
-    let mut noise = noise_mv.iter().copied().cycle();
+    let (mut gain_before, mut noise_before) = (0.0, 0.0);
     signal_mv
         .iter()
         .enumerate()
         .map(|(i, &signal)| {
-            let gain_now = if is_noisy(i, rate_hz) { gain } else { 0.0 };
-            let at = i % noise_mv.len().max(1);
-            let noise = f64::from(noise.next().unwrap_or(0.0));
-            let (gain_before, noise_before) = previous;
+            let at = i % noise_mv.len();
+            let noise_now = f64::from(noise_mv[at]);
             if i > 0 && at == 0 {
-                offset += gain_before * (noise - noise_before);
+                offset += gain_before * (noise_now - noise_before);
+                noise_before = noise_now;
             }
-            if gain_now != gain_before {
-                let switched_at = if at == 0 { noise } else { noise_before };
-                offset += (gain_now - gain_before) * switched_at;
-            }
-            previous = (gain_now, noise);
-            (f64::from(signal) + gain_now * noise - offset) as f32
+            let gain_now = if is_noisy(i, rate_hz) { gain } else { 0.0 };
+            offset += (gain_now - gain_before) * noise_before;
+            (gain_before, noise_before) = (gain_now, noise_now);
+            (f64::from(signal) + gain_now * noise_now - offset) as f32
         })
         .collect()
 }
@@ -343,7 +343,8 @@ mod tests {
         assert!(spread(66_000..72_000) < 1e-6);
     }
 
-    /// nst.c: offsets are adjusted "to avoid discontinuities", where noise is switched and where its record starts over.
+    /// nst.c: offsets are adjusted "to avoid discontinuities", where noise is switched and where its record starts
+    /// over.
     #[test]
     fn the_sum_has_no_steps() {
         let steep: Vec<f32> = (0..3470).map(|i| i as f32 / 3470.0).collect();
@@ -386,6 +387,11 @@ mod tests {
             Err(NoiseError::NoNoise { samples: 500 })
         );
         assert!(Noise::new(hum(99), RATE, FINE).is_err());
+        let emptied = noise.resampled(RATE, |_| Ok::<_, ()>(Vec::new())).unwrap();
+        assert_eq!(
+            add(&signal, RATE, &beats, &emptied, 6.0),
+            Err(NoiseError::NoNoise { samples: 0 })
+        );
     }
 
     /// What sigamp measures, in ADC units (`reference/sigamp.py` says how the values came about), at 200 units per mV.

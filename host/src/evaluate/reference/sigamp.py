@@ -2,10 +2,10 @@
 
     python3 sigamp.py $HEARTLENS_DATA > sigamp.csv
 
-An independent reading of sigamp.c (WFDB, last revised 24 April 2020) in integers as there: `sigamp -a atr -r RECORD` for ECG
-(peak to peak within 50 ms of each of the first 300 beats that map1 calls normal, trimmed mean) and `sigamp -r RECORD` for
-noise (RMS of each of the first 300 seconds, differences from the mean cut to integers, trimmed mean). Python 3.11, standard
-library only. Columns: record, signal, amplitude in ADC units.
+An independent reading of sigamp.c (WFDB, last revised 24 April 2020), in integers as there: `sigamp -a atr -r RECORD`
+for ECG (peak to peak within 50 ms of each of the first 300 beats that map1 calls normal, trimmed mean) and `sigamp -r
+RECORD` for noise (RMS of each of the first 300 seconds, differences from the mean cut to integers, trimmed mean).
+Python 3.11, standard library only. Columns: record, signal, amplitude in ADC units.
 """
 
 import math
