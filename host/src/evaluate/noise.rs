@@ -130,10 +130,10 @@ pub fn gain(snr_db: f64, qrs_mv: f64, rms_mv: f64) -> f64 {
 ///
 /// # Shapes
 /// `signal_mv`: any length, in mV at `sample_rate_hz`. `beats`: positions in it, ascending ([`measured_beats`]).
-/// `noise`: any length of at least a second. Result: as long as `signal_mv`, in mV.
+/// Result: as long as `signal_mv`, in mV.
 ///
 /// # Errors
-/// Where signal or noise has no amplitude, or the rates differ.
+/// Where the signal has no amplitude, the noise is empty, or the rates differ.
 pub fn add(
     signal_mv: &[f32],
     sample_rate_hz: f64,
@@ -147,14 +147,11 @@ pub fn add(
             expected: sample_rate_hz,
         });
     }
-    if noise.samples_mv.is_empty() {
-        return Err(NoiseError::NoNoise { samples: 0 });
-    }
     let qrs_mv = qrs_amplitude_mv(signal_mv, sample_rate_hz, beats)
         .filter(|&amplitude| amplitude > 0.0)
         .ok_or(NoiseError::NoSignal { beats: beats.len() })?;
-    let gain = gain(snr_db, qrs_mv, noise.rms_mv);
-    Ok(mix(signal_mv, sample_rate_hz, &noise.samples_mv, gain))
+    let added = noise.blocks(signal_mv.len(), gain(snr_db, qrs_mv, noise.rms_mv))?;
+    Ok(signal_mv.iter().zip(added).map(|(s, n)| s + n).collect())
 }
 
 /// Recorded noise, measured and brought to the rate of the records that it is added to.
@@ -201,6 +198,36 @@ impl Noise {
         })
     }
 
+    /// What is added to a signal of `len` samples at the noise's rate, in mV: in noisy blocks `gain` times the noise,
+    /// everywhere less an offset that keeps the sum continuous.
+    ///
+    /// # Errors
+    /// Where there are no samples.
+    pub fn blocks(&self, len: usize, gain: f64) -> Result<Vec<f32>, NoiseError> {
+        if self.samples_mv.is_empty() {
+            return Err(NoiseError::NoNoise { samples: 0 });
+        }
+        let mut offset = 0.0;
+        let (mut gain_before, mut noise_before) = (0.0, 0.0);
+        let blocks = (0..len).map(|i| {
+            let at = i % self.samples_mv.len();
+            let noise_now = f64::from(self.samples_mv[at]);
+            if i > 0 && at == 0 {
+                offset += gain_before * (noise_now - noise_before);
+                noise_before = noise_now;
+            }
+            let gain_now = if is_noisy(i, self.sample_rate_hz) {
+                gain
+            } else {
+                0.0
+            };
+            offset += (gain_now - gain_before) * noise_before;
+            (gain_before, noise_before) = (gain_now, noise_now);
+            (gain_now * noise_now - offset) as f32
+        });
+        Ok(blocks.collect())
+    }
+
     /// Rate of the samples, in Hz.
     pub fn sample_rate_hz(&self) -> f64 {
         self.sample_rate_hz
@@ -216,29 +243,6 @@ impl Noise {
 fn is_noisy(sample: usize, rate_hz: f64) -> bool {
     let (from, block) = (samples(FROM_S, rate_hz), samples(BLOCK_S, rate_hz));
     sample >= from && block > 0 && ((sample - from) / block).is_multiple_of(2)
-}
-
-/// The signal, and in noisy blocks `gain` times the noise, less an offset that keeps the sum continuous. `noise_mv`
-/// is not empty.
-fn mix(signal_mv: &[f32], rate_hz: f64, noise_mv: &[f32], gain: f64) -> Vec<f32> {
-    let mut offset = 0.0;
-    let (mut gain_before, mut noise_before) = (0.0, 0.0);
-    signal_mv
-        .iter()
-        .enumerate()
-        .map(|(i, &signal)| {
-            let at = i % noise_mv.len();
-            let noise_now = f64::from(noise_mv[at]);
-            if i > 0 && at == 0 {
-                offset += gain_before * (noise_now - noise_before);
-                noise_before = noise_now;
-            }
-            let gain_now = if is_noisy(i, rate_hz) { gain } else { 0.0 };
-            offset += (gain_now - gain_before) * noise_before;
-            (gain_before, noise_before) = (gain_now, noise_now);
-            (f64::from(signal) + gain_now * noise_now - offset) as f32
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -349,7 +353,7 @@ mod tests {
     fn the_sum_has_no_steps() {
         let steep: Vec<f32> = (0..3470).map(|i| i as f32 / 3470.0).collect();
         let noise = Noise::new(steep, RATE, FINE).unwrap();
-        let noisy = mix(&[0.0; 72_000], RATE, &noise.samples_mv, 1.0);
+        let noisy = noise.blocks(72_000, 1.0).unwrap();
         let largest = noisy
             .windows(2)
             .map(|w| (w[1] - w[0]).abs())
