@@ -102,7 +102,10 @@ impl Environment {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                eprintln!("another run is setting up {}; waiting for it", cache.display());
+                eprintln!(
+                    "another run is setting up {}; waiting for it",
+                    cache.display()
+                );
                 lock.lock()
                     .with_context(|| format!("cannot lock {}", path.display()))?;
             }
@@ -249,7 +252,11 @@ fn install(folder: &Path) -> Result<()> {
     }
     let mut pip = Command::new(python(folder));
     pip.args(["-m", "pip", "install", "--no-input"])
-        .args(["--disable-pip-version-check", "--upgrade-strategy", "only-if-needed"])
+        .args([
+            "--disable-pip-version-check",
+            "--upgrade-strategy",
+            "only-if-needed",
+        ])
         .args(REQUIREMENTS)
         .stdout(std::io::stderr());
     step::run(&mut pip)
@@ -328,7 +335,10 @@ mod tests {
         let direct = step::output(&mut command).expect("sh");
         let bin = cache.path().join("venv/bin").display().to_string();
         assert!(direct.starts_with("1 "), "{direct}");
-        assert!(direct.contains(&bin) && direct.contains("libonnxruntime.so"), "{direct}");
+        assert!(
+            direct.contains(&bin) && direct.contains("libonnxruntime.so"),
+            "{direct}"
+        );
         let sourced = format!(
             "{}\necho $LIBTORCH_USE_PYTORCH $ORT_DYLIB_PATH $PATH",
             environment.script()

@@ -73,7 +73,10 @@ fn run() -> Result<ExitCode> {
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 qemu.kill()?;
-                bail!("the firmware logged nothing for {} s", SILENCE_MAX.as_secs());
+                bail!(
+                    "the firmware logged nothing for {} s",
+                    SILENCE_MAX.as_secs()
+                );
             }
         }
         loop {
