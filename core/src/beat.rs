@@ -4,7 +4,7 @@
 use crate::patient::Patient;
 use crate::rr::RrHistory;
 use crate::spec::{
-    BEAT_BEFORE_SAMPLES, BEAT_LEN_SAMPLES, HISTORY_SAMPLES, METADATA_LEN, PENDING_BEATS,
+    BEAT_BEFORE_SAMPLES, BEAT_LEN_SAMPLES, HISTORY_SAMPLES, METADATA_LEN, PENDING_BEATS, RR_MAX_S,
     SAMPLE_RATE_HZ, SUCCESSOR_TIMEOUT_SAMPLES,
 };
 use crate::template::{BeatWindow, Template};
@@ -24,8 +24,7 @@ pub struct BeatFrame {
     pub r_sample: u32,
     /// RR interval since the beat before, in seconds; `None` at the first beat.
     pub pre_rr_s: Option<f32>,
-    /// RR interval to the next beat, in seconds; `None` where none came within
-    /// [`crate::spec::SUCCESSOR_TIMEOUT_SAMPLES`].
+    /// RR interval to the next beat, in seconds; `None` where none came within [`RR_MAX_S`].
     pub post_rr_s: Option<f32>,
     /// The filtered beat, in mV.
     pub beat: BeatWindow,
@@ -194,8 +193,11 @@ impl Extractor {
             return None;
         }
         self.pending.pop_front();
+        // What `finish` appended is no part of the recording.
+        let appended = if self.ended { BEAT_AFTER_SAMPLES } else { 0 };
+        let following_s = seconds(age - appended);
         match self.window(r_sample) {
-            Ok(beat) => Some(self.extract(r_sample, successor, &beat)),
+            Ok(beat) => Some(self.extract(r_sample, successor, following_s, &beat)),
             // `trigger` refuses what is too old, and a beat is given within the time-out, which the history outlasts
             // (asserted in `spec`): this is a beat that was not polled in time.
             Err(_) => None,
@@ -209,13 +211,27 @@ impl Extractor {
         Ok(window)
     }
 
-    fn extract(&mut self, r_sample: u32, successor: Option<u32>, beat: &BeatWindow) -> BeatFrame {
-        let seconds = |from: u32, to: u32| (to - from) as f32 / SAMPLE_RATE_HZ as f32;
-        let pre_rr_s = self.emitted.map(|previous| seconds(previous, r_sample));
-        let post_rr_s = successor.map(|next| seconds(r_sample, next));
+    /// `following_s`: how much of the recording after the R peak is known, in seconds.
+    fn extract(
+        &mut self,
+        r_sample: u32,
+        successor: Option<u32>,
+        following_s: f32,
+        beat: &BeatWindow,
+    ) -> BeatFrame {
+        let pre_rr_s = self.emitted.map(|previous| seconds(r_sample - previous));
+        // Whether a successor later than this is seen before the time-out depends on how soon triggers are announced:
+        // nothing here may.
+        let post_rr_s = successor
+            .map(|next| seconds(next - r_sample))
+            .filter(|post_s| *post_s <= RR_MAX_S);
+        let pause_s = (successor.is_some() || following_s > RR_MAX_S).then_some(RR_MAX_S);
+        let known_post_s = post_rr_s.or(pause_s);
         self.emitted = Some(r_sample);
 
-        let context = self.rr.context(pre_rr_s.or(post_rr_s).unwrap_or(LONE_RR_S));
+        let context = self
+            .rr
+            .context(pre_rr_s.or(known_post_s).unwrap_or(LONE_RR_S));
         let lead = self.lead.get_or_insert_with(|| Lead {
             template: Template::new(beat),
             previous: *beat,
@@ -229,7 +245,7 @@ impl Extractor {
             scale_mv: lead.template.scale_mv(),
             metadata: metadata::metadata(
                 &context,
-                post_rr_s,
+                known_post_s,
                 beat,
                 &lead.previous,
                 &lead.template,
@@ -241,6 +257,10 @@ impl Extractor {
         self.rr.update(&context);
         frame
     }
+}
+
+fn seconds(samples: u32) -> f32 {
+    samples as f32 / SAMPLE_RATE_HZ as f32
 }
 
 #[cfg(test)]
@@ -308,13 +328,40 @@ mod tests {
 
     #[test]
     fn a_late_trigger_changes_nothing() {
-        let peaks: Vec<u32> = (0..30).map(|i| 40 + i * 97 + (i * i) % 13).collect();
-        let x = signal(3200, &peaks);
-        let prompt = run(&x, &peaks, 0);
-        assert_eq!(prompt.len(), 30);
-        for delay in [1, 63, 64, 200, 256] {
-            assert_eq!(run(&x, &peaks, delay), prompt, "delay {delay}");
+        let mut peaks: Vec<u32> = (0..30).map(|i| 40 + i * 97 + (i * i) % 13).collect();
+        // Pauses about the longest interval and about the time-out.
+        for pause in [511, 512, 513, 600, 768, 769, 900] {
+            peaks.extend([
+                peaks[peaks.len() - 1] + pause,
+                peaks[peaks.len() - 1] + pause + 90,
+            ]);
         }
+        let last = peaks[peaks.len() - 1];
+        for after in [1, 300, 512, 513, 514, 700, 800] {
+            let x = signal(last + after, &peaks);
+            let prompt = run(&x, &peaks, 0);
+            assert_eq!(prompt.len(), peaks.len());
+            for delay in [1, 63, 64, 200, 256] {
+                assert_eq!(run(&x, &peaks, delay), prompt, "delay {delay}, end {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pause_counts_as_the_longest_interval_and_the_end_as_no_pause() {
+        let post_over_pre = |frames: &[BeatFrame], k: usize| frames[k].metadata[2];
+        let peaks: Vec<u32> = (0..10).map(|i| 100 + i * 100).chain([1900]).collect();
+        let frames = run(&signal(2000, &peaks), &peaks, 0);
+        assert_eq!(frames[9].post_rr_s, None, "7 s");
+        assert_eq!(post_over_pre(&frames, 9), 3.0, "ln (4 / 0.78), clipped");
+        let ended = run(&signal(1400, &peaks[..10]), &peaks[..10], 0);
+        assert_eq!(post_over_pre(&ended, 9), 0.0, "the local median");
+        let silent = run(&signal(1600, &peaks[..10]), &peaks[..10], 0);
+        assert_eq!(
+            post_over_pre(&silent, 9),
+            3.0,
+            "no beat for 5 s, then the end"
+        );
     }
 
     #[test]

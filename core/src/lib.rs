@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod beat;
 pub mod class;
+pub mod detector;
 pub mod filter;
 pub mod patient;
 pub mod rr;

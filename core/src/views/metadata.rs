@@ -38,8 +38,8 @@ pub const PATIENT_START: usize = METADATA_LEN - PATIENT_FEATURES;
 
 /// All features of a beat.
 ///
-/// `post_s` is the RR interval that follows, in seconds; `None` where no beat does, and then it counts as the local
-/// median. `previous` is the beat before (the beat itself if there is none), in mV.
+/// `post_s` is the RR interval that follows, in seconds; `None` where the recording ends before it is known, and then
+/// it counts as the local median. `previous` is the beat before (the beat itself if there is none), in mV.
 ///
 /// # Shapes
 /// -> `[METADATA_LEN]`
