@@ -103,14 +103,7 @@ pub(crate) fn run() -> Result<()> {
                     quiet(
                         cargo(".")
                             .args(["deny", "--manifest-path", manifest])
-                            .args([
-                                "check",
-                                "--config",
-                                "deny.toml",
-                                "licenses",
-                                "bans",
-                                "sources",
-                            ]),
+                            .args(["check", "licenses", "bans", "sources"]),
                     )
                 });
             }
