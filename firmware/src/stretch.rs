@@ -1,28 +1,24 @@
-//! A stretch of one lead at the canonical rate, as it lies in flash: converter counts and where the R peaks are.
+//! A stretch of one lead at the canonical rate, as it lies in flash: what a converter would have given.
 //!
 //! All numbers are little-endian:
 //!
 //! | offset | type | what |
 //! |---|---|---|
 //! | 0 | u32 | number of samples, `n` |
-//! | 4 | u32 | number of R peaks, `p` |
-//! | 8 | f32 | counts per millivolt |
-//! | 12 | i32 | the count that means 0 mV |
-//! | 16 | i16 x n | samples |
-//! | 16 + 2n | u32 x p | positions of the R peaks, in samples, ascending |
+//! | 4 | f32 | counts per millivolt |
+//! | 8 | i32 | the count that means 0 mV |
+//! | 12 | i16 x n | samples |
 
 use heartlens_core::sample::{AdcCount, Calibration};
 
-const HEADER_BYTES: usize = 16;
+const HEADER_BYTES: usize = 12;
 const SAMPLE_BYTES: usize = 2;
-const PEAK_BYTES: usize = 4;
 
 /// A stretch, read in place.
 #[derive(Debug, Clone, Copy)]
 pub struct Stretch<'a> {
     calibration: Calibration,
     samples: &'a [u8],
-    peaks: &'a [u8],
 }
 
 /// The bytes are not a stretch: their number is not what the header says.
@@ -51,7 +47,7 @@ impl core::error::Error for LengthError {}
 pub const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stretch.bin"));
 
 impl<'a> Stretch<'a> {
-    /// Reads the header and finds the parts.
+    /// Reads the header.
     ///
     /// # Errors
     /// When the length is not the one that the header states.
@@ -60,24 +56,20 @@ impl<'a> Stretch<'a> {
             expected,
             found: bytes.len(),
         };
-        let (header, rest) = bytes
+        let (header, samples) = bytes
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(wrong_length(HEADER_BYTES))?;
         let word = |i: usize| [header[i], header[i + 1], header[i + 2], header[i + 3]];
         let sample_bytes = (u32::from_le_bytes(word(0)) as usize).saturating_mul(SAMPLE_BYTES);
-        let peak_bytes = (u32::from_le_bytes(word(4)) as usize).saturating_mul(PEAK_BYTES);
-        let body = sample_bytes.saturating_add(peak_bytes);
-        if rest.len() != body {
-            return Err(wrong_length(body.saturating_add(HEADER_BYTES)));
+        if samples.len() != sample_bytes {
+            return Err(wrong_length(sample_bytes.saturating_add(HEADER_BYTES)));
         }
-        let (samples, peaks) = rest.split_at(sample_bytes);
         Ok(Self {
             calibration: Calibration {
-                counts_per_mv: f32::from_le_bytes(word(8)),
-                zero: i32::from_le_bytes(word(12)),
+                counts_per_mv: f32::from_le_bytes(word(4)),
+                zero: i32::from_le_bytes(word(8)),
             },
             samples,
-            peaks,
         })
     }
 
@@ -92,13 +84,6 @@ impl<'a> Stretch<'a> {
             .chunks_exact(SAMPLE_BYTES)
             .map(|b| AdcCount(i32::from(i16::from_le_bytes([b[0], b[1]]))))
     }
-
-    /// The positions of its R peaks, in samples, ascending.
-    pub fn peaks(&self) -> impl ExactSizeIterator<Item = u32> + use<'a> {
-        self.peaks
-            .chunks_exact(PEAK_BYTES)
-            .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-    }
 }
 
 #[cfg(test)]
@@ -111,19 +96,14 @@ mod tests {
     fn what_was_written_is_read() {
         let mut bytes = Vec::new();
         bytes.extend(3_u32.to_le_bytes());
-        bytes.extend(2_u32.to_le_bytes());
         bytes.extend(200.0_f32.to_le_bytes());
         bytes.extend(1024_i32.to_le_bytes());
         for sample in [-32768_i16, 5, 32767] {
             bytes.extend(sample.to_le_bytes());
         }
-        for peak in [1_u32, 70_000] {
-            bytes.extend(peak.to_le_bytes());
-        }
         let stretch = Stretch::parse(&bytes).expect("a stretch");
         let samples: Vec<i32> = stretch.samples().map(|count| count.0).collect();
         assert_eq!(samples, [-32768, 5, 32767]);
-        assert_eq!(stretch.peaks().collect::<Vec<_>>(), [1, 70_000]);
         assert_eq!(stretch.calibration().counts_per_mv, 200.0);
         assert_eq!(stretch.calibration().zero, 1024);
 
@@ -131,7 +111,7 @@ mod tests {
         for len in 0..all {
             let error = Stretch::parse(&bytes[..len]).expect_err("cut short");
             assert_eq!(error.found, len);
-            assert_eq!(error.expected, if len < 16 { 16 } else { all });
+            assert_eq!(error.expected, if len < 12 { 12 } else { all });
         }
         bytes[0] = 0xff;
         bytes[3] = 0xff;

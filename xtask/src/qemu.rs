@@ -38,7 +38,7 @@ struct Report {
 /// Means, rounded up.
 #[derive(Debug, PartialEq, Serialize)]
 struct Instructions {
-    /// From a converter's count to a filtered sample.
+    /// From a converter's count through filter and detector.
     per_sample: u64,
     /// From the completion of a beat's window to its four views.
     views_per_beat: u64,
@@ -137,13 +137,12 @@ impl Report {
         for line in lines(device).filter(|line| line.kind == "cost") {
             let name = line.field("part")?.to_owned();
             let total = line.number("total")?;
-            let (per, largest) = match name.as_str() {
-                // All samples are one measurement.
-                "filter" => (samples, total.div_ceil(samples)),
-                _ => (line.number("count")?, line.number("largest")?),
-            };
-            ensure!(per > 0 && total > 0, "the firmware did not measure {name}");
-            let mean = total.div_ceil(per);
+            let (count, largest) = (line.number("count")?, line.number("largest")?);
+            ensure!(
+                count > 0 && total > 0,
+                "the firmware did not measure {name}"
+            );
+            let mean = total.div_ceil(count);
             totals.insert(name.clone(), total);
             parts.insert(name, Cost { mean, largest });
         }
@@ -153,7 +152,7 @@ impl Report {
                 .with_context(|| format!("the firmware did not measure {name}"))
         };
         let instructions = Instructions {
-            per_sample: total("filter")?.div_ceil(samples),
+            per_sample: (total("filter")? + total("detector")?).div_ceil(samples),
             views_per_beat: (total("extract")? + total("views")?).div_ceil(beats.len() as u64),
         };
         let checksums = beats.iter().map(|beat| {
@@ -233,7 +232,8 @@ signal samples=200 filtered=89
     fn device() -> String {
         format!(
             "loop expected=2000 counted=2001\n{HOST}\
-             cost part=filter count=1 total=8001 largest=8001\n\
+             cost part=filter count=200 total=8001 largest=50\n\
+             cost part=detector count=200 total=20000 largest=5000\n\
              cost part=extract count=2 total=1001 largest=600\n\
              cost part=views count=2 total=3000 largest=1500\n"
         )
@@ -247,7 +247,7 @@ signal samples=200 filtered=89
         assert_eq!(
             report.instructions,
             Instructions {
-                per_sample: 41,
+                per_sample: 141,
                 views_per_beat: 2001
             }
         );
