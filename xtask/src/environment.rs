@@ -215,10 +215,16 @@ fn probe(python: &Path) -> Result<Installed> {
 
 /// Makes the environment where it is not, and has pip bring whatever it lacks.
 fn install(folder: &Path) -> Result<()> {
-    let version = step::output(
-        Command::new("python3").args(["-c", "import sys; print(*sys.version_info[:2])"]),
-    )
-    .context("no python3")?;
+    let version = || {
+        step::output(
+            Command::new("python3").args(["-c", "import sys; print(*sys.version_info[:2])"]),
+        )
+        .context("no python3")
+    };
+    let version = version().or_else(|error| {
+        step::apt_get("python3-venv").map_err(|_| error)?;
+        version()
+    })?;
     let mut numbers = version.split_whitespace().map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         bail!("python3 calls its version {version:?}");

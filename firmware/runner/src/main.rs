@@ -90,7 +90,9 @@ fn run() -> Result<ExitCode> {
     let status = qemu.wait()?;
     Ok(match status.code() {
         Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
-        None => bail!("QEMU ended with {status}"),
+        None => bail!(
+            "QEMU ended with {status}, as it does when the core locks up after a stack overflow"
+        ),
     })
 }
 
