@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Example:
   heartlens classify models/demo/demo
   heartlens classify 208 --lead MLII --json beats.json --annotations hlb")]
-pub struct Args {
+pub(crate) struct Args {
     /// WFDB records, with or without `.hea`.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
@@ -63,14 +63,14 @@ pub struct Args {
 
 /// The runtimes of this build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RuntimeChoice {
+pub(crate) enum RuntimeChoice {
     /// Pure Rust.
     Tract,
 }
 
 impl RuntimeChoice {
     /// Loads the model of a folder.
-    pub fn load(self, folder: &Path) -> anyhow::Result<Box<dyn Runtime>> {
+    pub(crate) fn load(self, folder: &Path) -> anyhow::Result<Box<dyn Runtime>> {
         match self {
             Self::Tract => Ok(Box::new(Tract::load(&folder.join(model::ONNX_FILE))?)),
         }
@@ -79,7 +79,7 @@ impl RuntimeChoice {
 
 /// Where the R peaks come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PeaksChoice {
+pub(crate) enum PeaksChoice {
     /// Found in the signal.
     Detected,
     /// Taken from a reference annotation.
@@ -97,7 +97,7 @@ impl std::fmt::Display for PeaksChoice {
 
 /// Sex as the command line takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SexChoice {
+pub(crate) enum SexChoice {
     /// Female.
     F,
     /// Male.
@@ -120,7 +120,7 @@ struct Classified {
 }
 
 /// Runs the verb. Nothing is written before every record has been classified.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(extension) = &args.annotations {
         check_extension(extension, &args.annotator)?;
     }
