@@ -5,6 +5,7 @@
 
 pub mod annotation;
 pub mod header;
+pub mod resample;
 pub mod signal;
 
 use annotation::{AnnotationError, Annotations};
