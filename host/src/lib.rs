@@ -2,3 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod evaluate;
+pub mod model;
+pub mod records;
+pub mod runtime;

@@ -1,0 +1,400 @@
+//! From filtered samples and R peaks to everything the views are made of, strictly causal but for the one RR interval
+//! that follows.
+
+use crate::patient::Patient;
+use crate::rr::RrHistory;
+use crate::spec::{
+    BEAT_BEFORE_SAMPLES, BEAT_LEN_SAMPLES, HISTORY_SAMPLES, METADATA_LEN, PENDING_BEATS, RR_MAX_S,
+    SAMPLE_RATE_HZ, SUCCESSOR_TIMEOUT_SAMPLES,
+};
+use crate::template::{BeatWindow, Template};
+use crate::views::metadata;
+use crate::window::{History, WindowError};
+use heapless::Deque;
+
+/// Samples of the beat window from the R peak on, the peak's own included.
+const BEAT_AFTER_SAMPLES: u32 = (BEAT_LEN_SAMPLES - BEAT_BEFORE_SAMPLES) as u32;
+/// The RR interval that a patient's only beat is given, in seconds: 75 beats a minute.
+const LONE_RR_S: f32 = 0.8;
+
+/// One beat, ready for the views.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BeatFrame {
+    /// Position of the R peak, in samples since the first.
+    pub r_sample: u32,
+    /// RR interval since the beat before, in seconds; `None` at the first beat.
+    pub pre_rr_s: Option<f32>,
+    /// RR interval to the next beat, in seconds; `None` where none came within [`RR_MAX_S`].
+    pub post_rr_s: Option<f32>,
+    /// The filtered beat, in mV.
+    pub beat: BeatWindow,
+    /// The patient's template before this beat, in mV.
+    pub template: BeatWindow,
+    /// What both are divided by, in mV.
+    pub scale_mv: f32,
+    /// The metadata view; see [`crate::views::metadata`].
+    pub metadata: [f32; METADATA_LEN],
+}
+
+/// Why a trigger was refused. Positions count samples from the first one pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TriggerError {
+    /// Triggers must come in order.
+    NotAfter {
+        /// The trigger.
+        found: u32,
+        /// The trigger before.
+        previous: u32,
+    },
+    /// The trigger lies ahead of the samples pushed.
+    Ahead {
+        /// The trigger.
+        found: u32,
+        /// Samples pushed so far.
+        samples: u32,
+    },
+    /// The trigger came so late that its window can no longer be cut.
+    TooLate {
+        /// The trigger.
+        found: u32,
+        /// The earliest trigger that would still do.
+        earliest: u32,
+    },
+    /// More beats wait than [`PENDING_BEATS`].
+    Full,
+}
+
+impl core::fmt::Display for TriggerError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NotAfter { found, previous } => write!(
+                f,
+                "R peak at sample {found} does not come after the one before, at {previous}"
+            ),
+            Self::Ahead { found, samples } => write!(
+                f,
+                "R peak at sample {found}, but only {samples} samples have been pushed"
+            ),
+            Self::TooLate { found, earliest } => write!(
+                f,
+                "R peak at sample {found} was reported too late; the earliest window kept belongs to {earliest}"
+            ),
+            Self::Full => write!(
+                f,
+                "{PENDING_BEATS} beats wait already; none may come faster than one a sample"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for TriggerError {}
+
+/// Cuts beats out of one lead and keeps what of the past they need: the patient's template and RR intervals.
+///
+/// Each sample is [pushed](Self::push), each R peak [triggered](Self::trigger) as soon as it is known, and after
+/// either, [`poll`](Self::poll) gives the beats that have become complete: those whose window has been recorded and
+/// whose successor has been found, or could no longer be.
+#[derive(Debug, Clone)]
+pub struct Extractor {
+    history: History<HISTORY_SAMPLES>,
+    pending: Deque<u32, PENDING_BEATS>,
+    newest: Option<u32>,
+    emitted: Option<u32>,
+    ended: bool,
+    rr: RrHistory,
+    lead: Option<Lead>,
+    patient: Patient,
+}
+
+/// What is remembered of a lead's beats.
+#[derive(Debug, Clone)]
+struct Lead {
+    template: Template,
+    previous: BeatWindow,
+}
+
+impl Extractor {
+    /// An extractor for one lead of a patient, at the start of a recording.
+    pub const fn new(patient: Patient) -> Self {
+        Self {
+            history: History::new(),
+            pending: Deque::new(),
+            newest: None,
+            emitted: None,
+            ended: false,
+            rr: RrHistory::new(),
+            lead: None,
+            patient,
+        }
+    }
+
+    /// Samples pushed so far; the position of the next one.
+    pub fn samples(&self) -> u32 {
+        self.history.len()
+    }
+
+    /// Appends a filtered sample, in mV.
+    pub fn push(&mut self, filtered_mv: f32) {
+        self.history.push(filtered_mv);
+    }
+
+    /// Announces an R peak at position `r_sample`. Beats already complete must be [polled](Self::poll) first.
+    ///
+    /// # Errors
+    /// When the peak is not later than the one before, not yet pushed, or so old that its window is gone.
+    pub fn trigger(&mut self, r_sample: u32) -> Result<(), TriggerError> {
+        let samples = self.history.len();
+        if let Some(previous) = self.newest.filter(|previous| r_sample <= *previous) {
+            return Err(TriggerError::NotAfter {
+                found: r_sample,
+                previous,
+            });
+        }
+        if r_sample >= samples {
+            return Err(TriggerError::Ahead {
+                found: r_sample,
+                samples,
+            });
+        }
+        let earliest = samples.saturating_sub(SUCCESSOR_TIMEOUT_SAMPLES as u32);
+        if r_sample < earliest {
+            return Err(TriggerError::TooLate {
+                found: r_sample,
+                earliest,
+            });
+        }
+        self.pending
+            .push_back(r_sample)
+            .map_err(|_| TriggerError::Full)?;
+        self.newest = Some(r_sample);
+        Ok(())
+    }
+
+    /// Ends the recording: what lies beyond counts as zero, and the last beat has no successor. [`poll`](Self::poll)
+    /// then gives every beat that is left.
+    pub fn finish(&mut self) {
+        if !self.ended {
+            self.ended = true;
+            for _ in 0..BEAT_AFTER_SAMPLES {
+                self.history.push(0.0);
+            }
+        }
+    }
+
+    /// The oldest complete beat, or `None` while it waits for its window or its successor.
+    pub fn poll(&mut self) -> Option<BeatFrame> {
+        let r_sample = *self.pending.front()?;
+        let successor = self.pending.iter().nth(1).copied();
+        let age = self.history.len() - r_sample;
+        let successor_known =
+            successor.is_some() || self.ended || age > SUCCESSOR_TIMEOUT_SAMPLES as u32;
+        if age < BEAT_AFTER_SAMPLES || !successor_known {
+            return None;
+        }
+        self.pending.pop_front();
+        // What `finish` appended is no part of the recording.
+        let appended = if self.ended { BEAT_AFTER_SAMPLES } else { 0 };
+        let following_s = seconds(age - appended);
+        match self.window(r_sample) {
+            Ok(beat) => Some(self.extract(r_sample, successor, following_s, &beat)),
+            // `trigger` refuses what is too old, and a beat is given within the time-out, which the history outlasts
+            // (asserted in `spec`): this is a beat that was not polled in time.
+            Err(_) => None,
+        }
+    }
+
+    fn window(&self, r_sample: u32) -> Result<BeatWindow, WindowError> {
+        let mut window = [0.0; BEAT_LEN_SAMPLES];
+        let start = i64::from(r_sample) - BEAT_BEFORE_SAMPLES as i64;
+        self.history.copy_window(start, &mut window)?;
+        Ok(window)
+    }
+
+    /// `following_s`: how much of the recording after the R peak is known, in seconds.
+    fn extract(
+        &mut self,
+        r_sample: u32,
+        successor: Option<u32>,
+        following_s: f32,
+        beat: &BeatWindow,
+    ) -> BeatFrame {
+        let pre_rr_s = self.emitted.map(|previous| seconds(r_sample - previous));
+        // Whether a successor later than this is seen before the time-out depends on how soon triggers are announced:
+        // nothing here may.
+        let post_rr_s = successor
+            .map(|next| seconds(next - r_sample))
+            .filter(|post_s| *post_s <= RR_MAX_S);
+        let pause_s = (successor.is_some() || following_s > RR_MAX_S).then_some(RR_MAX_S);
+        let known_post_s = post_rr_s.or(pause_s);
+        self.emitted = Some(r_sample);
+
+        let context = self
+            .rr
+            .context(pre_rr_s.or(known_post_s).unwrap_or(LONE_RR_S));
+        let lead = self.lead.get_or_insert_with(|| Lead {
+            template: Template::new(beat),
+            previous: *beat,
+        });
+        let frame = BeatFrame {
+            r_sample,
+            pre_rr_s,
+            post_rr_s,
+            beat: *beat,
+            template: *lead.template.mean(),
+            scale_mv: lead.template.scale_mv(),
+            metadata: metadata::metadata(
+                &context,
+                known_post_s,
+                beat,
+                &lead.previous,
+                &lead.template,
+                &self.patient,
+            ),
+        };
+        lead.template.update(beat);
+        lead.previous = *beat;
+        self.rr.update(&context);
+        frame
+    }
+}
+
+fn seconds(samples: u32) -> f32 {
+    samples as f32 / SAMPLE_RATE_HZ as f32
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// A signal with a bump at each peak.
+    fn signal(len: u32, peaks: &[u32]) -> Vec<f32> {
+        let mut x = std::vec![0.0; len as usize];
+        for r in peaks {
+            for (i, v) in x.iter_mut().enumerate() {
+                let d = (i as f32 - *r as f32) / 3.0;
+                *v += (-d * d).exp();
+            }
+        }
+        x
+    }
+
+    fn run(samples: &[f32], peaks: &[u32], delay: u32) -> Vec<BeatFrame> {
+        let mut extractor = Extractor::new(Patient::default());
+        let mut frames = Vec::new();
+        for (i, x) in samples.iter().enumerate() {
+            extractor.push(*x);
+            if let Some(r) = peaks.iter().find(|r| **r + delay == i as u32) {
+                extractor.trigger(*r).unwrap();
+            }
+            frames.extend(extractor.poll());
+        }
+        for r in peaks.iter().filter(|r| **r + delay >= samples.len() as u32) {
+            extractor.trigger(*r).unwrap();
+        }
+        extractor.finish();
+        frames.extend(core::iter::from_fn(|| extractor.poll()));
+        frames
+    }
+
+    #[test]
+    fn every_beat_comes_out_with_its_window_and_intervals() {
+        let peaks = [10, 110, 180, 300, 340, 460, 1300, 1395];
+        let x = signal(1400, &peaks);
+        let frames = run(&x, &peaks, 0);
+        let found: Vec<u32> = frames.iter().map(|f| f.r_sample).collect();
+        assert_eq!(found, peaks);
+        assert_eq!(frames[0].pre_rr_s, None);
+        assert_eq!(frames[1].pre_rr_s, Some(100.0 / 128.0));
+        assert_eq!(frames[1].post_rr_s, Some(70.0 / 128.0));
+        assert_eq!(frames[5].post_rr_s, None, "no beat for 6.6 s");
+        assert_eq!(frames[6].pre_rr_s, Some(840.0 / 128.0));
+        assert_eq!(frames[7].post_rr_s, None);
+        for frame in &frames {
+            for (k, v) in frame.beat.iter().enumerate() {
+                let at = i64::from(frame.r_sample) + k as i64 - 64;
+                let expected = usize::try_from(at)
+                    .ok()
+                    .and_then(|i| x.get(i))
+                    .unwrap_or(&0.0);
+                assert_eq!(v, expected);
+            }
+            assert!(frame.metadata.iter().all(|v| v.is_finite()));
+        }
+        assert_eq!(frames[0].beat, frames[0].template);
+    }
+
+    #[test]
+    fn a_late_trigger_changes_nothing() {
+        let mut peaks: Vec<u32> = (0..30).map(|i| 40 + i * 97 + (i * i) % 13).collect();
+        // Pauses about the longest interval and about the time-out.
+        for pause in [511, 512, 513, 600, 768, 769, 900] {
+            peaks.extend([
+                peaks[peaks.len() - 1] + pause,
+                peaks[peaks.len() - 1] + pause + 90,
+            ]);
+        }
+        let last = peaks[peaks.len() - 1];
+        for after in [1, 300, 512, 513, 514, 700, 800] {
+            let x = signal(last + after, &peaks);
+            let prompt = run(&x, &peaks, 0);
+            assert_eq!(prompt.len(), peaks.len());
+            for delay in [1, 63, 64, 200, 256] {
+                assert_eq!(run(&x, &peaks, delay), prompt, "delay {delay}, end {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pause_counts_as_the_longest_interval_and_the_end_as_no_pause() {
+        let post_over_pre = |frames: &[BeatFrame], k: usize| frames[k].metadata[2];
+        let peaks: Vec<u32> = (0..10).map(|i| 100 + i * 100).chain([1900]).collect();
+        let frames = run(&signal(2000, &peaks), &peaks, 0);
+        assert_eq!(frames[9].post_rr_s, None, "7 s");
+        assert_eq!(post_over_pre(&frames, 9), 3.0, "ln (4 / 0.78), clipped");
+        let ended = run(&signal(1400, &peaks[..10]), &peaks[..10], 0);
+        assert_eq!(post_over_pre(&ended, 9), 0.0, "the local median");
+        let silent = run(&signal(1600, &peaks[..10]), &peaks[..10], 0);
+        assert_eq!(
+            post_over_pre(&silent, 9),
+            3.0,
+            "no beat for 5 s, then the end"
+        );
+    }
+
+    #[test]
+    fn wrong_triggers_are_refused() {
+        let mut extractor = Extractor::new(Patient::default());
+        for _ in 0..1000 {
+            extractor.push(0.0);
+        }
+        assert_eq!(
+            extractor.trigger(1000),
+            Err(TriggerError::Ahead {
+                found: 1000,
+                samples: 1000
+            })
+        );
+        assert_eq!(
+            extractor.trigger(100),
+            Err(TriggerError::TooLate {
+                found: 100,
+                earliest: 232
+            })
+        );
+        assert_eq!(extractor.trigger(500), Ok(()));
+        assert_eq!(
+            extractor.trigger(500),
+            Err(TriggerError::NotAfter {
+                found: 500,
+                previous: 500
+            })
+        );
+        for r in 501..564 {
+            assert_eq!(extractor.trigger(r), Ok(()));
+        }
+        assert_eq!(extractor.trigger(564), Err(TriggerError::Full));
+    }
+}

@@ -1,0 +1,454 @@
+//! A streaming R-peak detector: one band-passed sample in, at most one R peak out.
+//!
+//! The road of a sample, in integers so that every machine finds the same peaks:
+//!
+//! 1. *Envelope.* A smoothed second difference (three boxes of three samples, weights +1 -2 +1) keeps some 10 to 26 Hz,
+//!    where the QRS lies and P and T waves do not; its magnitude is averaged twice over 62.5 ms. Rectified and averaged
+//!    band-passed slope is the feature of Pan and Tompkins (IEEE Trans Biomed Eng 32:230, 1985) and of Hamilton and
+//!    Tompkins (IEEE Trans Biomed Eng 33:1157, 1986); the second difference stands in for their band-pass.
+//! 2. *Candidates.* A peak of the envelope that none exceeds within [`REFRACTORY_SAMPLES`] either side.
+//! 3. *Decision*, [`DECISION_SAMPLES`] later, when what follows the candidate is known too. The threshold lies between the
+//!    median height of the last beats and that of the last rejected candidates (Hamilton and Tompkins' rule). How far up
+//!    depends on the gap that the candidate would fill, from the last beat to the next strong candidate: a gap of a
+//!    normal RR interval needs no further beat, a long one is searched with a lower threshold (Pan and Tompkins'
+//!    search-back, but looking ahead). A candidate that is small beside the beat right before it is taken for its T
+//!    wave, one that is small beside the strong candidate right after it for its P wave.
+//! 4. *Placement* on the tallest deflection of the QRS from its surroundings' mean, either sign. Of two of nearly the
+//!    same height (an R and a deep S) the earlier counts, so that beats of one shape are placed alike.
+
+use crate::spec;
+use heapless::Deque;
+
+/// An R peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct RPeak {
+    /// Index of the peak in the signal before the band-pass, 0 = the first sample pushed.
+    pub sample: u32,
+}
+
+/// No two peaks are closer than this, in samples (172 ms: one fewer than an RR interval at 300 beats a minute has).
+pub const REFRACTORY_SAMPLES: u32 = 22;
+
+/// A candidate is decided this long after the middle of its QRS, in samples.
+const DECISION_SAMPLES: u32 = 230;
+
+/// A peak is reported at most this long after it, in samples (1.87 s).
+pub const MAX_DELAY_SAMPLES: usize =
+    DECISION_SAMPLES as usize + PLACE_SAMPLES as usize + FILTER_DELAY_SAMPLES as usize;
+
+/// Group delay of [`crate::spec`]'s causal band-pass at 5 to 30 Hz (0.64 to 1.07), in whole samples.
+const FILTER_DELAY_SAMPLES: u32 = 1;
+
+/// Samples kept of the filtered signal and of the envelope's stages.
+const RING: usize = 64;
+
+/// Counts a millivolt of the integer arithmetic.
+const COUNTS_PER_MV: f32 = 4000.0;
+/// Largest magnitude of a sample, in counts (20 mV). The envelope of it fits an `i32`.
+const MAX_COUNTS: i32 = 80_000;
+/// Length of either moving average of the rectified second difference, in samples.
+const AVERAGE: u32 = 8;
+/// From the middle of a QRS to the peak of its envelope, in samples: 4 (second difference) + 2 * 3.5 (averages).
+const ENVELOPE_DELAY_SAMPLES: u32 = 11;
+/// Gain of the envelope: the weights of the second difference, without sign, times both averages' lengths.
+const ENVELOPE_GAIN: i32 = 12 * (AVERAGE * AVERAGE) as i32;
+
+/// The peak is sought this far either side of the middle of the QRS, in samples.
+const PLACE_SAMPLES: u32 = 8;
+/// The mean of the signal this far either side of the middle of the QRS is its zero line, in samples.
+const BASELINE_SAMPLES: u32 = 17;
+/// The earlier of two deflections of opposite sign counts if it has this part of the later's height.
+const EARLIER_SHARE: f32 = 0.7;
+
+/// Beats, rejected candidates and RR intervals that the medians look back on.
+const HISTORY: usize = 8;
+/// RR interval that is assumed until [`HISTORY`] / 2 are known, in samples.
+const RR_ASSUMED: i32 = 110;
+
+/// Between the noise level (0) and the beats' level (1): above this a candidate is strong.
+const STRONG: f32 = 0.35;
+/// A strong candidate is needed in gaps up to this many median RR intervals.
+const GAP_NORMAL: f32 = 1.1;
+/// In gaps of this many median RR intervals, [`SEARCH_BACK`] suffices. Between the two the threshold is interpolated.
+const GAP_LONG: f32 = 1.5;
+/// As [`STRONG`], in a long gap.
+const SEARCH_BACK: f32 = 0.13;
+
+/// A T wave comes this long after the beat's QRS at the most, in samples.
+const T_WAVE_SAMPLES: f32 = 45.0;
+/// A P wave comes this long before the beat's QRS at the most, in samples.
+const P_WAVE_SAMPLES: f32 = 38.0;
+/// Up to this distance, in samples, the T and P wave rules are strictest.
+const NEAR_SAMPLES: f32 = 27.0;
+/// A candidate near after a beat must have this part of its height, and [`T_SHARE_FAR`] at [`T_WAVE_SAMPLES`].
+const T_SHARE_NEAR: f32 = 0.95;
+const T_SHARE_FAR: f32 = 0.4;
+/// A candidate near before a strong one must have this part of its height, and [`P_SHARE_FAR`] at [`P_WAVE_SAMPLES`].
+const P_SHARE_NEAR: f32 = 1.05;
+const P_SHARE_FAR: f32 = 0.5;
+
+/// Without a beat for this long, in samples (2.5 s), the beats' level is learned again from what is there.
+const RELEARN_SAMPLES: u32 = 320;
+/// Smallest height of a beat: that of a QRS of some 0.03 mV.
+const MIN_HEIGHT: i32 = (0.012 * COUNTS_PER_MV) as i32 * ENVELOPE_GAIN / 4;
+
+/// Candidates that may wait for their decision.
+const WAITING: usize = 16;
+
+const _: () = {
+    assert!(MAX_DELAY_SAMPLES <= spec::DETECTOR_MAX_DELAY_SAMPLES);
+    assert!(WAITING > (DECISION_SAMPLES / REFRACTORY_SAMPLES + 1) as usize);
+    assert!(MAX_COUNTS as i64 * ENVELOPE_GAIN as i64 <= i32::MAX as i64);
+    // What a candidate needs of the signal is still there when the candidate is recognised.
+    assert!(
+        REFRACTORY_SAMPLES + ENVELOPE_DELAY_SAMPLES + BASELINE_SAMPLES < RING as u32
+            && PLACE_SAMPLES <= BASELINE_SAMPLES
+            && BASELINE_SAMPLES <= REFRACTORY_SAMPLES + ENVELOPE_DELAY_SAMPLES
+    );
+};
+
+/// A peak of the envelope.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    /// Middle of the QRS, index in the filtered signal.
+    middle: u32,
+    /// Tallest deflection, index in the filtered signal.
+    peak: u32,
+    /// Height of the envelope.
+    height: i32,
+}
+
+/// The last [`HISTORY`] values of something, and their median.
+#[derive(Debug, Clone)]
+struct Recent {
+    values: [i32; HISTORY],
+    len: usize,
+    next: usize,
+}
+
+impl Recent {
+    const fn new() -> Self {
+        Self {
+            values: [0; HISTORY],
+            len: 0,
+            next: 0,
+        }
+    }
+
+    fn push(&mut self, value: i32) {
+        self.values[self.next] = value;
+        self.next = (self.next + 1) % HISTORY;
+        self.len = (self.len + 1).min(HISTORY);
+    }
+
+    fn fill(&mut self, value: i32) {
+        self.values = [value; HISTORY];
+        self.len = HISTORY;
+    }
+
+    /// The upper median; 0 of nothing.
+    fn median(&self) -> i32 {
+        let mut sorted = self.values;
+        let sorted = &mut sorted[..self.len];
+        sorted.sort_unstable();
+        sorted.get(self.len / 2).copied().unwrap_or(0)
+    }
+}
+
+/// The detector. See the module's description for how it works.
+///
+/// # Example
+/// ```
+/// use heartlens_core::detector::Detector;
+///
+/// let mut detector = Detector::new();
+/// let mut beats = 0;
+/// for i in 0..1280 {
+///     // A spike of 1 mV and three samples' width every 100 samples.
+///     let filtered_mv = [0.5, 1.0, 0.5].get(i % 100).copied().unwrap_or(0.0);
+///     beats += detector.push(filtered_mv).is_some() as usize;
+/// }
+/// while detector.finish().is_some() {
+///     beats += 1;
+/// }
+/// assert_eq!(beats, 13);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Detector {
+    /// Samples pushed so far.
+    samples: u32,
+    signal: [i32; RING],
+    slope: [i32; AVERAGE as usize],
+    slope_sum: i32,
+    average: [i32; AVERAGE as usize],
+    /// The envelope at the sample before the last one, at the last one and now.
+    envelope: [i32; 3],
+    /// Tallest peak of the envelope since the last candidate: its index and height.
+    tallest: Option<(u32, i32)>,
+    waiting: Deque<Candidate, WAITING>,
+    last: Option<Candidate>,
+    beat_heights: Recent,
+    noise_heights: Recent,
+    rr: Recent,
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Detector {
+    /// A detector at the start of a signal.
+    pub const fn new() -> Self {
+        Self {
+            samples: 0,
+            signal: [0; RING],
+            slope: [0; AVERAGE as usize],
+            slope_sum: 0,
+            average: [0; AVERAGE as usize],
+            envelope: [0; 3],
+            tallest: None,
+            waiting: Deque::new(),
+            last: None,
+            beat_heights: Recent::new(),
+            noise_heights: Recent::new(),
+            rr: Recent::new(),
+        }
+    }
+
+    /// Takes the next sample of the band-passed signal, in mV, and returns an R peak when one was decided on: at most
+    /// [`MAX_DELAY_SAMPLES`] after it, at indices that strictly increase (for 2^32 samples, a year). A sample that is not
+    /// finite counts as missing and repeats the one before it; magnitudes above 20 mV are clipped.
+    pub fn push(&mut self, filtered_mv: f32) -> Option<RPeak> {
+        let now = self.samples;
+        self.samples = now.wrapping_add(1);
+        let counts = if filtered_mv.is_finite() {
+            // The cast saturates.
+            ((filtered_mv * COUNTS_PER_MV) as i32).clamp(-MAX_COUNTS, MAX_COUNTS)
+        } else {
+            self.signal(now.wrapping_sub(1))
+        };
+        self.signal[now as usize % RING] = counts;
+        self.update_envelope(now);
+
+        let [before, peak, after] = self.envelope;
+        let rises_and_falls = peak > before && peak >= after;
+        if rises_and_falls && self.tallest.is_none_or(|(_, height)| peak > height) {
+            self.tallest = Some((now.wrapping_sub(1), peak));
+        }
+        if let Some((index, height)) = self.tallest
+            && now.wrapping_sub(index) >= REFRACTORY_SAMPLES
+        {
+            self.add_candidate(index, height);
+        }
+        let oldest = self.waiting.front()?;
+        if now.wrapping_sub(oldest.middle) < DECISION_SAMPLES {
+            return None;
+        }
+        self.decide_oldest()
+    }
+
+    /// Ends the signal: call it until it returns `None` for the peaks of the last seconds, which are then decided on
+    /// without what would have followed.
+    pub fn finish(&mut self) -> Option<RPeak> {
+        if let Some((index, height)) = self.tallest {
+            self.add_candidate(index, height);
+        }
+        while !self.waiting.is_empty() {
+            if let Some(peak) = self.decide_oldest() {
+                return Some(peak);
+            }
+        }
+        None
+    }
+
+    fn signal(&self, index: u32) -> i32 {
+        self.signal[index as usize % RING]
+    }
+
+    fn update_envelope(&mut self, now: u32) {
+        let back = |samples: u32| self.signal(now.wrapping_sub(samples));
+        let slope = back(0) + back(1) + back(2) - 2 * (back(3) + back(4) + back(5))
+            + back(6)
+            + back(7)
+            + back(8);
+        let slot = (now % AVERAGE) as usize;
+        self.slope_sum += slope.abs() - self.slope[slot];
+        self.slope[slot] = slope.abs();
+        let [_, before, last] = self.envelope;
+        let envelope = last + self.slope_sum - self.average[slot];
+        self.average[slot] = self.slope_sum;
+        self.envelope = [before, last, envelope];
+    }
+
+    fn add_candidate(&mut self, index: u32, height: i32) {
+        self.tallest = None;
+        let middle = index.saturating_sub(ENVELOPE_DELAY_SAMPLES);
+        let candidate = Candidate {
+            middle,
+            peak: self.place(middle),
+            height,
+        };
+        // There is always room: candidates are at least `REFRACTORY_SAMPLES` apart.
+        let _ = self.waiting.push_back(candidate);
+    }
+
+    /// The tallest deflection near the middle of a QRS.
+    fn place(&self, middle: u32) -> u32 {
+        let at =
+            |offset: u32| self.signal(middle.wrapping_add(offset).wrapping_sub(BASELINE_SAMPLES));
+        let sum: i32 = (0..=2 * BASELINE_SAMPLES).map(at).sum();
+        let baseline = sum / (2 * BASELINE_SAMPLES + 1) as i32;
+        let from = BASELINE_SAMPLES - PLACE_SAMPLES;
+        let (mut up, mut down) = ((from, 0), (from, 0));
+        for offset in from..=BASELINE_SAMPLES + PLACE_SAMPLES {
+            let deflection = at(offset) - baseline;
+            if deflection > up.1 {
+                up = (offset, deflection);
+            }
+            if -deflection > down.1 {
+                down = (offset, -deflection);
+            }
+        }
+        let (earlier, later) = if up.0 < down.0 {
+            (up, down)
+        } else {
+            (down, up)
+        };
+        let offset = if earlier.1 as f32 >= EARLIER_SHARE * later.1 as f32 {
+            earlier.0
+        } else {
+            later.0
+        };
+        (middle + offset).saturating_sub(BASELINE_SAMPLES)
+    }
+
+    fn decide_oldest(&mut self) -> Option<RPeak> {
+        let candidate = self.waiting.pop_front()?;
+        if !self.is_beat(&candidate) {
+            self.noise_heights.push(candidate.height);
+            return None;
+        }
+        if let Some(last) = self.last {
+            if candidate.peak <= last.peak {
+                return None;
+            }
+            self.rr.push((candidate.peak - last.peak) as i32);
+        }
+        self.beat_heights.push(candidate.height);
+        self.last = Some(candidate);
+        Some(RPeak {
+            sample: candidate.peak.saturating_sub(FILTER_DELAY_SAMPLES),
+        })
+    }
+
+    fn is_beat(&mut self, candidate: &Candidate) -> bool {
+        let since_last = self
+            .last
+            .map(|last| candidate.middle.wrapping_sub(last.middle));
+        if since_last.is_none_or(|since| since > RELEARN_SAMPLES) {
+            self.relearn(candidate);
+        }
+        let height = candidate.height as f32;
+        if candidate.height < MIN_HEIGHT {
+            return false;
+        }
+        let beats = self.beat_heights.median() as f32;
+        let noise = (self.noise_heights.median() as f32).min(0.5 * beats);
+        let level = |share: f32| noise + share * (beats - noise);
+        let strong = level(STRONG);
+        if self
+            .waiting
+            .iter()
+            .any(|next| next.height as f32 >= strong && is_p_wave(candidate, next))
+        {
+            return false;
+        }
+        let Some(last) = self.last else {
+            return height >= strong;
+        };
+        if is_t_wave(candidate, &last) {
+            return false;
+        }
+        if height >= strong {
+            return true;
+        }
+        let next_beat = self
+            .waiting
+            .iter()
+            .find(|next| next.height as f32 >= strong && !is_t_wave(next, &last))
+            .map_or(self.samples, |next| next.middle);
+        let gap = next_beat.wrapping_sub(last.middle) as f32 / self.rr_interval() as f32;
+        let share = interpolate(gap, (GAP_NORMAL, STRONG), (GAP_LONG, SEARCH_BACK));
+        height >= level(share)
+            && !self
+                .waiting
+                .iter()
+                .take_while(|other| other.middle != next_beat)
+                .any(|other| other.height > candidate.height && !is_t_wave(other, &last))
+    }
+
+    /// Learns the beats' level from the candidates of the next seconds: the second tallest if it is of the tallest's
+    /// kind, so that a single artefact does not count.
+    fn relearn(&mut self, candidate: &Candidate) {
+        let (mut tallest, mut second) = (candidate.height, 0);
+        for other in &self.waiting {
+            if other.height > tallest {
+                second = tallest;
+                tallest = other.height;
+            } else {
+                second = second.max(other.height);
+            }
+        }
+        let level = if second > tallest / 2 {
+            second
+        } else {
+            tallest
+        };
+        if self.beat_heights.len == 0 || self.beat_heights.median() > level {
+            self.beat_heights.fill(level);
+        }
+    }
+
+    /// The median RR interval, in samples.
+    fn rr_interval(&self) -> i32 {
+        if self.rr.len < HISTORY / 2 {
+            RR_ASSUMED
+        } else {
+            self.rr.median()
+        }
+    }
+}
+
+fn is_t_wave(candidate: &Candidate, beat: &Candidate) -> bool {
+    let distance = candidate.middle.wrapping_sub(beat.middle) as f32;
+    let share = interpolate(
+        distance,
+        (NEAR_SAMPLES, T_SHARE_NEAR),
+        (T_WAVE_SAMPLES, T_SHARE_FAR),
+    );
+    distance < T_WAVE_SAMPLES && (candidate.height as f32) < share * beat.height as f32
+}
+
+fn is_p_wave(candidate: &Candidate, beat: &Candidate) -> bool {
+    let distance = beat.middle.wrapping_sub(candidate.middle) as f32;
+    let share = interpolate(
+        distance,
+        (NEAR_SAMPLES, P_SHARE_NEAR),
+        (P_WAVE_SAMPLES, P_SHARE_FAR),
+    );
+    distance < P_WAVE_SAMPLES && (candidate.height as f32) < share * beat.height as f32
+}
+
+/// The line through two points at `x`, level outside them.
+fn interpolate(x: f32, (x0, y0): (f32, f32), (x1, y1): (f32, f32)) -> f32 {
+    if x <= x0 {
+        y0
+    } else if x >= x1 {
+        y1
+    } else {
+        y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    }
+}

@@ -1,0 +1,75 @@
+//! Sums in one written order, so that every machine rounds alike: plain f32, first element first.
+
+/// Arithmetic mean; 0 of nothing.
+pub(crate) fn mean(x: &[f32]) -> f32 {
+    if x.is_empty() {
+        return 0.0;
+    }
+    x.iter().sum::<f32>() / x.len() as f32
+}
+
+/// Sum of squared deviations from the mean.
+fn squared_deviations(x: &[f32]) -> f32 {
+    let mean = mean(x);
+    x.iter().map(|v| (v - mean) * (v - mean)).sum()
+}
+
+/// Standard deviation of the population (divided by n, not n - 1); 0 of nothing.
+pub(crate) fn std_dev(x: &[f32]) -> f32 {
+    libm::sqrtf(squared_deviations(x) / x.len().max(1) as f32)
+}
+
+/// Root of the mean square; 0 of nothing.
+pub(crate) fn rms(x: &[f32]) -> f32 {
+    libm::sqrtf(x.iter().map(|v| v * v).sum::<f32>() / x.len().max(1) as f32)
+}
+
+/// Pearson's correlation of two series of one length, in -1..=1; 0 where either is constant.
+pub(crate) fn pearson(x: &[f32], y: &[f32]) -> f32 {
+    let (mean_x, mean_y) = (mean(x), mean(y));
+    let (mut xx, mut yy, mut xy) = (0.0_f32, 0.0_f32, 0.0_f32);
+    for (a, b) in x.iter().zip(y) {
+        let (a, b) = (a - mean_x, b - mean_y);
+        xx += a * a;
+        yy += b * b;
+        xy += a * b;
+    }
+    let norm = libm::sqrtf(xx) * libm::sqrtf(yy);
+    if norm > 0.0 {
+        (xy / norm).clamp(-1.0, 1.0)
+    } else {
+        0.0
+    }
+}
+
+/// Median, of an even number the mean of the middle two. Reorders `x`, which must not be empty.
+pub(crate) fn median(x: &mut [f32]) -> f32 {
+    let (half, odd) = (x.len() / 2, x.len() % 2 == 1);
+    let (below, middle, _) = x.select_nth_unstable_by(half, f32::total_cmp);
+    let middle = *middle;
+    if odd {
+        return middle;
+    }
+    let below = below.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    (below + middle) / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn against_hand_computed_values() {
+        assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
+        assert_eq!(std_dev(&[1.0, 3.0]), 1.0);
+        assert_eq!(rms(&[3.0, 4.0, 0.0, 0.0]), 2.5);
+        assert_eq!(median(&mut [5.0, 1.0, 9.0]), 5.0);
+        assert_eq!(median(&mut [5.0, 1.0, 9.0, 6.0]), 5.5);
+        assert_eq!(pearson(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]), 1.0);
+        assert_eq!(pearson(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), -1.0);
+        assert_eq!(pearson(&[1.0, 2.0, 3.0], &[7.0, 7.0, 7.0]), 0.0);
+        // Deviations (-1, 0, 1) and (-7/3, 5/3, 2/3): r = 3 / sqrt(2 * 26/3).
+        let r = pearson(&[1.0, 2.0, 3.0], &[1.0, 5.0, 4.0]);
+        assert!((r - 0.720_576_7).abs() < 1e-6, "{r}");
+    }
+}
