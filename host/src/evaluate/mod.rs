@@ -6,3 +6,8 @@
 pub mod bootstrap;
 pub mod bxb;
 pub mod ec57;
+pub mod mapping;
+pub mod report;
+pub mod tally;
+#[cfg(test)]
+mod tests;
