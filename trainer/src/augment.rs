@@ -133,8 +133,8 @@ impl Augmenter {
         let samples = normalise(&samples, beat.scale_mv);
         views.compute_channel(0, &samples);
         views.compute_channel(1, &normalise(&template, beat.scale_mv));
-        let most = config.shift_samples as isize;
-        let shift = rng.random_range(-most..=most);
+        let most = config.shift_samples as i32;
+        let shift = rng.random_range(-most..=most) as isize;
         views.waveform[..WAVEFORM_LEN_SAMPLES].copy_from_slice(waveform::shifted(&samples, shift));
         views.metadata = metadata;
     }

@@ -153,10 +153,12 @@ impl Checkpoint {
     /// # Errors
     /// If there is none.
     pub fn get(&self, name: &str) -> Result<&Tensor, CheckpointError> {
-        self.tensors.get(name).ok_or_else(|| CheckpointError::Missing {
-            path: self.path.clone(),
-            what: format!("tensor {name}"),
-        })
+        self.tensors
+            .get(name)
+            .ok_or_else(|| CheckpointError::Missing {
+                path: self.path.clone(),
+                what: format!("tensor {name}"),
+            })
     }
 
     /// The views that the export is checked on.
@@ -208,7 +210,10 @@ impl Checkpoint {
             .iter()
             .map(|(name, tensor)| {
                 let shape = tensor.size().iter().map(|&size| size as usize).collect();
-                let bytes = to_vec(tensor).iter().flat_map(|v| v.to_le_bytes()).collect();
+                let bytes = to_vec(tensor)
+                    .iter()
+                    .flat_map(|v| v.to_le_bytes())
+                    .collect();
                 (name.as_str(), shape, bytes)
             })
             .collect();
@@ -218,7 +223,9 @@ impl Checkpoint {
         };
         let views = data
             .iter()
-            .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+            .map(|(name, shape, bytes)| {
+                Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+            })
             .collect::<Result<Vec<_>, _>>()
             .map_err(format)?;
         let bytes = safetensors::serialize(views, &Some(metadata)).map_err(format)?;

@@ -5,7 +5,7 @@
 
 use heartlens::evaluate::tally::patient_of;
 use heartlens::records::annotation::AnnotationError;
-use heartlens::records::resample::to_canonical;
+use heartlens::records::resample::{ResampleError, to_canonical, to_canonical_index};
 use heartlens::records::{Record, RecordError};
 use heartlens_core::beat::Extractor;
 use heartlens_core::class::Class;
@@ -88,6 +88,14 @@ pub enum DatasetError {
         path: PathBuf,
         /// Why.
         source: RecordError,
+    },
+    /// A record's rate cannot be converted.
+    #[error("{}: {source}", path.display())]
+    Rate {
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        source: ResampleError,
     },
     /// A record cannot be read.
     #[error(transparent)]
@@ -180,7 +188,9 @@ impl RecordBeats {
         let mut classes = Vec::new();
         let mut leads = Vec::new();
         for signal in &filtered {
-            (classes, _) = push_lead(&mut leads, signal, beats, patient);
+            let lead;
+            (classes, lead) = lead_beats(signal, beats, patient);
+            leads.push(lead);
         }
         if let [first, second] = filtered.as_slice() {
             let median = |beats: &[Beat]| {
@@ -196,7 +206,7 @@ impl RecordBeats {
                     .zip(second)
                     .map(|(x0, x1)| gain * (x0 / m0 + sign * x1 / m1))
                     .collect();
-                push_lead(&mut leads, &signal, beats, patient);
+                leads.push(lead_beats(&signal, beats, patient).1);
             }
         }
         let name = format!("{database}/{name}");
@@ -217,17 +227,27 @@ impl RecordBeats {
         let record = Record::open(path)?;
         let annotations = record.annotations(REFERENCE)?;
         let mut order: Vec<usize> = (0..record.leads().len().min(2)).collect();
-        if record.leads().get(1).is_some_and(|lead| lead.name == FIRST_LEAD) {
+        if record
+            .leads()
+            .get(1)
+            .is_some_and(|lead| lead.name == FIRST_LEAD)
+        {
             order.reverse();
         }
         let rate_hz = record.sample_rate_hz();
         let mut signals = Vec::new();
         for lead in order {
-            signals.push(to_canonical(&record.read_lead(lead)?, rate_hz));
+            let samples_mv = record.read_lead(lead)?;
+            signals.push(to_canonical(&samples_mv, rate_hz).map_err(|source| {
+                DatasetError::Rate {
+                    path: path.to_owned(),
+                    source,
+                }
+            })?);
         }
         let beats: Vec<(u32, Class)> = annotations
             .beats()
-            .map(|(annotation, class)| (canonical_sample(annotation.sample, rate_hz), class))
+            .map(|(annotation, class)| (to_canonical_index(annotation.sample, rate_hz), class))
             .collect();
         let name = record.name();
         let beats = Self::from_signals(database, name, &signals, &beats, record.patient());
@@ -240,19 +260,13 @@ impl RecordBeats {
     }
 }
 
-/// The sample at the canonical rate that lies nearest to `sample` at `rate_hz`.
-fn canonical_sample(sample: u64, rate_hz: f64) -> u32 {
-    (sample as f64 * f64::from(SAMPLE_RATE_HZ) / rate_hz).round() as u32
-}
-
-/// Sends one filtered lead through core's extractor and appends its beats of the classes N, S, V, F. Beats of class Q
-/// count for the RR intervals and the template only. Returns the classes and the R samples.
-fn push_lead(
-    leads: &mut Vec<Vec<Beat>>,
+/// Sends one filtered lead through core's extractor. Returns its beats of the classes N, S, V, F and their classes;
+/// beats of class Q count for the RR intervals and the template only.
+fn lead_beats(
     filtered_mv: &[f32],
     beats: &[(u32, Class)],
     patient: Patient,
-) -> (Vec<Class>, Vec<u32>) {
+) -> (Vec<Class>, Vec<Beat>) {
     let mut extractor = Extractor::new(patient);
     let mut upcoming = beats.iter().peekable();
     let mut triggered = Vec::new();
@@ -269,20 +283,19 @@ fn push_lead(
     extractor.finish();
     frames.extend(std::iter::from_fn(|| extractor.poll()));
 
-    let scored = triggered.iter().zip(frames).filter(|(class, _)| **class != Class::Q);
-    let (mut classes, mut samples, mut lead) = (Vec::new(), Vec::new(), Vec::new());
-    for (&class, frame) in scored {
-        classes.push(class);
-        samples.push(frame.r_sample);
-        lead.push(Beat {
-            beat: frame.beat,
-            template: frame.template,
-            scale_mv: frame.scale_mv,
-            metadata: frame.metadata,
-        });
-    }
-    leads.push(lead);
-    (classes, samples)
+    let labelled = triggered.into_iter().zip(frames);
+    labelled
+        .filter(|(class, _)| *class != Class::Q)
+        .map(|(class, frame)| {
+            let beat = Beat {
+                beat: frame.beat,
+                template: frame.template,
+                scale_mv: frame.scale_mv,
+                metadata: frame.metadata,
+            };
+            (class, beat)
+        })
+        .unzip()
 }
 
 /// The annotated records of a folder.
@@ -360,9 +373,9 @@ fn find_records(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
             continue;
         }
         let canonical = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        let database = canonical.file_name().map_or_else(String::new, |name| {
-            name.to_string_lossy().into_owned()
-        });
+        let database = canonical
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         for header in headers {
             if !annotated(&&header) {
                 let name = header.file_stem().unwrap_or_default();
@@ -428,7 +441,13 @@ impl Noise {
             let record = Record::open(&path).map_err(fail)?;
             for lead in 0..record.leads().len() {
                 let samples_mv = record.read_lead(lead).map_err(fail)?;
-                let samples_mv = to_canonical(&samples_mv, record.sample_rate_hz());
+                let samples_mv =
+                    to_canonical(&samples_mv, record.sample_rate_hz()).map_err(|source| {
+                        DatasetError::Rate {
+                            path: path.clone(),
+                            source,
+                        }
+                    })?;
                 let mut filter = BandPass::new();
                 let filtered: Vec<f32> = samples_mv.iter().map(|&mv| filter.push(mv)).collect();
                 let settled = filtered.get(NOISE_SETTLING_SAMPLES..).unwrap_or(&[]);
@@ -446,7 +465,10 @@ fn unit_deviation(samples: &[f32]) -> Vec<f32> {
     let deviation = |x: f32| f64::from(x) - mean;
     let variance = samples.iter().map(|&x| deviation(x).powi(2)).sum::<f64>() / count;
     let root = variance.sqrt().max(f64::MIN_POSITIVE);
-    samples.iter().map(|&x| (deviation(x) / root) as f32).collect()
+    samples
+        .iter()
+        .map(|&x| (deviation(x) / root) as f32)
+        .collect()
 }
 
 /// A progress bar over `len` of `what`, on stderr, silent where that is no terminal.
