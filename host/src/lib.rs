@@ -2,6 +2,9 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod evaluate;
 pub mod model;
+pub mod pipeline;
 pub mod records;
 pub mod runtime;
+pub mod summary;

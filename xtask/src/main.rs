@@ -1,2 +1,52 @@
-//! The command surface.
-fn main() {}
+//! The one command surface of the workshop: `cargo xtask VERB`.
+//!
+//! It builds on std and a handful of small crates alone and knows none of the project's own, so that a fresh clone
+//! has it within seconds and it can judge all of them.
+
+mod check;
+mod dependencies;
+mod environment;
+mod qemu;
+mod setup;
+mod step;
+mod tally;
+mod test;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The one command surface of the workshop.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Gets whatever this machine lacks, and says plainly what it cannot get.
+    Setup,
+    /// Sets up, then runs every test of every crate, the firmware in QEMU included.
+    Test,
+    /// Format, lints, docs, licences, no_std targets, features one by one, the dependency rule.
+    Check,
+    /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
+    Qemu(qemu::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Setup => setup::run(),
+        Verb::Test => test::run(),
+        Verb::Check => check::run(),
+        Verb::Qemu(args) => qemu::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

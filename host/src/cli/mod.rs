@@ -1,5 +1,8 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
+mod classify;
+mod output;
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -15,13 +18,17 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Classify(classify::Args),
+}
 
 impl Cli {
     /// Runs the verb. Exit code 0: done. 1: the input or the model is at fault, said in one line on stderr.
     /// (2, wrong usage, is clap's and never comes from here.) A reader that closes our pipe is success.
     pub fn run(self) -> ExitCode {
-        let result: anyhow::Result<()> = match self.verb {};
+        let result: anyhow::Result<()> = match &self.verb {
+            Verb::Classify(args) => classify::run(args),
+        };
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,

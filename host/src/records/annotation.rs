@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The latest sample that an annotation may lie at: 35 years at 1000 Hz. It bounds how much a step can write.
 const MAX_SAMPLE: u64 = 1 << 40;
 
+/// How a note that states the file's own rate begins.
+const RESOLUTION_NOTE: &[u8] = b"## time resolution:";
+
 const SKIP: u16 = 59;
 const NUM: u16 = 60;
 const SUB: u16 = 61;
@@ -546,14 +549,27 @@ impl Annotations {
             .iter()
             .take_while(|a| a.sample == 0 && a.code == Code::NOTE)
             .find_map(|a| {
-                std::str::from_utf8(&a.aux)
+                std::str::from_utf8(a.aux.strip_prefix(RESOLUTION_NOTE)?)
                     .ok()?
-                    .strip_prefix("## time resolution:")?
                     .trim_matches(|c: char| c.is_whitespace() || c == '\0')
                     .parse()
                     .ok()
                     .filter(|hz: &f64| hz.is_finite() && *hz > 0.0)
             })
+    }
+
+    /// Recounts the samples at `rate_hz`, and says so in the leading note, where the file says that it counts at
+    /// another rate. (Rounded to the nearest sample, halves up.)
+    pub fn count_at(&mut self, rate_hz: f64) {
+        let Some(own) = self.time_resolution_hz().filter(|&own| own != rate_hz) else {
+            return;
+        };
+        for annotation in &mut self.list {
+            if annotation.code == Code::NOTE && annotation.aux.starts_with(RESOLUTION_NOTE) {
+                annotation.aux = [RESOLUTION_NOTE, format!(" {rate_hz}").as_bytes()].concat();
+            }
+            annotation.sample = (annotation.sample as f64 * rate_hz / own + 0.5).floor() as u64;
+        }
     }
 }
 
@@ -689,6 +705,21 @@ mod tests {
     fn writes_what_wfdb_writes() {
         let list = as_wfdb_was_told();
         assert_eq!(Annotations { list }.to_bytes().unwrap(), BY_WFDB);
+    }
+
+    #[test]
+    fn a_file_of_another_rate_is_recounted() {
+        let mut read = Annotations::parse(BY_WFDB).unwrap();
+        read.count_at(360.0);
+        assert_eq!(read.list, as_wfdb_was_told());
+        read.count_at(128.0);
+        let samples: Vec<u64> = read.list.iter().map(|a| a.sample).collect();
+        // 7, 1030, 2054, 3000, 3001, 1000000 and 2000000000 times 128 / 360.
+        assert_eq!(
+            samples,
+            [0, 0, 2, 366, 730, 730, 1067, 1067, 355_556, 711_111_111]
+        );
+        assert_eq!(read.time_resolution_hz(), Some(128.0));
     }
 
     #[test]

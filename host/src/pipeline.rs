@@ -1,0 +1,312 @@
+//! The whole road on a host: a record's lead in, classified beats out. Every feature is `heartlens_core`'s; here are
+//! only files, rates and a network.
+
+use crate::records::resample::{self, ResampleError};
+use crate::records::{LeadChoice, Record, RecordError};
+use crate::runtime::{Logits, ModelError, Runtime, argmax, softmax};
+use heartlens_core::class::Class;
+use heartlens_core::detector::Detector;
+use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
+use heartlens_core::patient::Patient;
+use heartlens_core::views::Views;
+use std::path::PathBuf;
+
+/// Beats that are given to the network at a time.
+const BATCH: usize = 64;
+
+/// Which leads the network reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    /// One lead.
+    One(LeadChoice),
+    /// The first two leads of the record, their logits averaged; beats are found in the first.
+    Both,
+}
+
+impl std::str::FromStr for Leads {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "both" => Ok(Self::Both),
+            _ => text.parse().map(Self::One),
+        }
+    }
+}
+
+/// Where the R peaks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peaks<'a> {
+    /// From core's detector.
+    Detected,
+    /// From a reference annotation: the beats' samples at the record's own rate, ascending. Each is classified, and
+    /// none becomes Q: the annotator vouches for it.
+    Reference(&'a [u64]),
+}
+
+/// What to read of a record, and how.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The leads.
+    pub leads: &'a Leads,
+    /// The R peaks.
+    pub peaks: Peaks<'a>,
+    /// Age and sex.
+    pub patient: Patient,
+}
+
+/// One beat and what the network makes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beat {
+    /// Position of the R peak, in samples at the record's own rate.
+    pub sample: u64,
+    /// The same in seconds from the record's start.
+    pub time_s: f64,
+    /// The class: the network's first choice, or [`Class::Q`] where the signal is not worth reading.
+    pub class: Class,
+    /// The network's probability of each class, in the order of [`heartlens_core::spec::LABELS`]; they add up to 1.
+    pub scores: Logits,
+    /// The RR interval since the beat before, in milliseconds.
+    pub rr_ms: Option<f64>,
+    /// How worth reading the signal around the beat is, 0..=1.
+    pub quality: f32,
+}
+
+/// Why a record could not be classified.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The record's rate cannot be brought to the canonical one.
+    #[error("{path}: {source}")]
+    Resample {
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        source: ResampleError,
+    },
+    /// Annotated beats lie beyond the signal.
+    #[error(
+        "{path}: the annotated beat at sample {sample} lies beyond the record's {len} samples; \
+         do annotations and record belong together?"
+    )]
+    BeyondEnd {
+        /// The record.
+        path: PathBuf,
+        /// The first beat beyond, in samples at the record's own rate.
+        sample: u64,
+        /// The record's length, in samples.
+        len: usize,
+    },
+    /// Two leads were asked for, but there are fewer.
+    #[error("{path}: has {found} lead, but averaging needs two; name one with --lead")]
+    TooFewLeads {
+        /// The record.
+        path: PathBuf,
+        /// How many it has.
+        found: usize,
+    },
+    /// The network failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+/// Classifies the beats of a record. `progress` is told after every batch how much of the road is done, 0..=1.
+///
+/// # Errors
+/// When the record, its annotations or the model are at fault; see [`PipelineError`].
+pub fn classify(
+    record: &Record,
+    request: &Request<'_>,
+    runtime: &mut dyn Runtime,
+    mut progress: impl FnMut(f64),
+) -> Result<Vec<Beat>, PipelineError> {
+    let (first, second) = match request.leads {
+        Leads::One(choice) => (record.lead_index(choice)?, None),
+        Leads::Both if record.leads().len() < 2 => {
+            return Err(PipelineError::TooFewLeads {
+                path: record.path().to_owned(),
+                found: record.leads().len(),
+            });
+        }
+        Leads::Both => (0, Some(1)),
+    };
+    let rate = record.sample_rate_hz();
+    let passes = if second.is_some() { 2.0 } else { 1.0 };
+
+    let signal = canonical_lead(record, first)?;
+    let mut found = match request.peaks {
+        Peaks::Detected => run_lead(&signal, Detector::new(), request.patient, runtime, |done| {
+            progress(done / passes);
+        })?,
+        Peaks::Reference(samples) => {
+            let peaks = canonical_peaks(record, samples, signal.len())?;
+            run_lead(&signal, peaks, request.patient, runtime, |done| {
+                progress(done / passes);
+            })?
+        }
+    };
+    if let Some(second) = second {
+        let signal = canonical_lead(record, second)?;
+        let peaks = KnownPeaks::new(found.iter().map(|beat| beat.r_sample).collect());
+        let other = run_lead(&signal, peaks, request.patient, runtime, |done| {
+            progress((1.0 + done) / passes);
+        })?;
+        for (ours, theirs) in found.iter_mut().zip(other) {
+            for (a, b) in ours.logits.iter_mut().zip(theirs.logits) {
+                *a = (*a + b) / 2.0;
+            }
+        }
+    }
+    let beats = found.iter().enumerate().map(|(i, beat)| {
+        let (sample, vouched) = match request.peaks {
+            Peaks::Reference(samples) => (samples[i], true),
+            Peaks::Detected => (resample::from_canonical_index(beat.r_sample, rate), false),
+        };
+        let choice = Class::from_output(argmax(&beat.logits)).unwrap_or(Class::Q);
+        Beat {
+            sample,
+            time_s: sample as f64 / rate,
+            class: if vouched || beat.readable {
+                choice
+            } else {
+                Class::Q
+            },
+            scores: softmax(&beat.logits),
+            rr_ms: beat.rr_s.map(|rr| f64::from(rr) * 1000.0),
+            quality: beat.quality,
+        }
+    });
+    Ok(beats.collect())
+}
+
+/// A lead at the canonical rate, in mV.
+///
+/// # Errors
+/// When the lead cannot be read, or its rate cannot be brought to the canonical one.
+pub fn canonical_lead(record: &Record, lead: usize) -> Result<Vec<f32>, PipelineError> {
+    let signal = record.read_lead(lead)?;
+    resample::to_canonical(&signal, record.sample_rate_hz()).map_err(|source| {
+        PipelineError::Resample {
+            path: record.path().to_owned(),
+            source,
+        }
+    })
+}
+
+/// Annotated beats, in samples at the record's own rate, as peaks at the canonical rate. Beats closer than one sample
+/// of it are moved apart, so that each is classified.
+///
+/// # Errors
+/// When a beat lies beyond the signal, which has `len` samples at the canonical rate.
+pub fn canonical_peaks(
+    record: &Record,
+    samples: &[u64],
+    len: usize,
+) -> Result<KnownPeaks, PipelineError> {
+    let rate = record.sample_rate_hz();
+    let mut peaks: Vec<u32> = Vec::with_capacity(samples.len());
+    for sample in samples {
+        let nearest = resample::to_canonical_index(*sample, rate);
+        // The last sample of the record may round up to one past the last at the canonical rate.
+        let nearest = match u32::try_from(len) {
+            Ok(len) if nearest == len && (*sample as usize) < record.len_samples() => len - 1,
+            _ => nearest,
+        };
+        let peak = peaks.last().map_or(nearest, |last| nearest.max(last + 1));
+        if peak as usize >= len {
+            return Err(PipelineError::BeyondEnd {
+                path: record.path().to_owned(),
+                sample: *sample,
+                len: record.len_samples(),
+            });
+        }
+        peaks.push(peak);
+    }
+    Ok(KnownPeaks::new(peaks))
+}
+
+/// R peaks that are known already: each is given as soon as its sample has been pushed.
+#[derive(Debug, Clone)]
+pub struct KnownPeaks {
+    peaks: std::iter::Peekable<std::vec::IntoIter<u32>>,
+    samples: u32,
+}
+
+impl KnownPeaks {
+    /// Peaks at these positions, strictly ascending.
+    pub fn new(peaks: Vec<u32>) -> Self {
+        Self {
+            peaks: peaks.into_iter().peekable(),
+            samples: 0,
+        }
+    }
+}
+
+impl PeakSource for KnownPeaks {
+    fn push(&mut self, _filtered_mv: f32) -> Option<u32> {
+        let now = self.samples;
+        self.samples += 1;
+        self.peaks.next_if_eq(&now)
+    }
+}
+
+/// What one lead's network says of one beat.
+struct LeadBeat {
+    r_sample: u32,
+    rr_s: Option<f32>,
+    quality: f32,
+    readable: bool,
+    logits: Logits,
+}
+
+/// Sends a lead through core's monitor and its beats, a batch at a time, through the network.
+fn run_lead<P: PeakSource>(
+    signal: &[f32],
+    peaks: P,
+    patient: Patient,
+    runtime: &mut dyn Runtime,
+    mut progress: impl FnMut(f64),
+) -> Result<Vec<LeadBeat>, ModelError> {
+    let mut monitor = Monitor::with_peaks(peaks, patient);
+    let mut all: Vec<LeadBeat> = Vec::new();
+    let mut batch: Vec<Views> = Vec::with_capacity(BATCH);
+    let mut flush = |batch: &mut Vec<Views>, all: &mut [LeadBeat]| {
+        let start = all.len() - batch.len();
+        let logits = runtime.logits(batch)?;
+        for (beat, logits) in all[start..].iter_mut().zip(logits) {
+            beat.logits = logits;
+        }
+        batch.clear();
+        Ok::<(), ModelError>(())
+    };
+    let take = |beat: MonitoredBeat, all: &mut Vec<LeadBeat>, batch: &mut Vec<Views>| {
+        let mut views = Views::ZERO;
+        views.compute(&beat.frame);
+        batch.push(views);
+        all.push(LeadBeat {
+            r_sample: beat.frame.r_sample,
+            rr_s: beat.frame.pre_rr_s,
+            quality: beat.quality.score,
+            readable: beat.quality.is_readable(),
+            logits: Logits::default(),
+        });
+    };
+    for (i, sample) in signal.iter().enumerate() {
+        if let Some(beat) = monitor.push(*sample) {
+            take(beat, &mut all, &mut batch);
+            if batch.len() == BATCH {
+                flush(&mut batch, &mut all)?;
+                progress(i as f64 / signal.len() as f64);
+            }
+        }
+    }
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        take(beat, &mut all, &mut batch);
+    }
+    flush(&mut batch, &mut all)?;
+    progress(1.0);
+    Ok(all)
+}

@@ -1,0 +1,743 @@
+//! WFDB header files (`.hea`), read and written.
+//!
+//! A record line, one line a signal, and comments. Source: WFDB Applications Guide, `header(5)`; where it lets a field
+//! be left out, the value that it says to assume is assumed.
+
+use super::shown;
+use super::signal::Format;
+use heartlens_core::patient::{Patient, Sex};
+use std::fmt::Write;
+
+/// The largest header that is read, in bytes.
+pub(super) const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// Sample rate where a header states none, in Hz.
+const DEFAULT_SAMPLE_RATE_HZ: f64 = 250.0;
+/// ADC counts per physical unit where a header states none, or 0.
+const DEFAULT_GAIN: f64 = 200.0;
+const DEFAULT_UNITS: &str = "mV";
+
+/// What a header says of its record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// The record's name as the header states it.
+    pub name: String,
+    /// Samples per second of every signal, in Hz; finite and above 0.
+    pub sample_rate_hz: f64,
+    /// Whether the header states the rate; if not, 250 Hz are assumed.
+    pub sample_rate_stated: bool,
+    /// Samples of every signal; `None` where the header leaves it to the signal files' size.
+    pub len_samples: Option<u64>,
+    /// The signals, at least one, in the header's order.
+    pub signals: Vec<Signal>,
+    /// The comment lines after the signals, without their `#` and outer spaces.
+    pub comments: Vec<String>,
+}
+
+/// What a header says of one signal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signal {
+    /// The file that holds the samples, relative to the header's folder. Neighbours may share it.
+    pub file: String,
+    /// How the file stores a sample.
+    pub format: Format,
+    /// How many samples of the file lie before the record's sample 0.
+    pub skew_samples: u64,
+    /// Bytes of the file before its first sample.
+    pub byte_offset: u64,
+    /// ADC counts per physical unit, finite and not 0.
+    pub gain: f64,
+    /// Whether the header states the gain; if not, 200 counts per unit are assumed.
+    pub calibrated: bool,
+    /// The count that means 0 physical units.
+    pub baseline: i32,
+    /// The physical unit, `mV` where none is stated.
+    pub units: String,
+    /// Bits of the converter; 0 where unstated.
+    pub adc_resolution_bits: u32,
+    /// The count in the middle of the converter's range.
+    pub adc_zero: i32,
+    /// The first sample.
+    pub initial_value: i32,
+    /// The sum of all samples modulo 2^16; `None` where unstated (WFDB's placeholder for that is 0).
+    pub checksum: Option<i16>,
+    /// The lead's name, or whatever the header describes the signal by. May be empty.
+    pub description: String,
+}
+
+/// What is wrong with a header.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderFault {
+    /// There is no line but comments.
+    #[error("found no record line, expected `NAME LEADS [RATE [SAMPLES]]`; this is no WFDB header")]
+    Empty,
+    /// The file is too large for a header.
+    #[error("found more than {MAX_HEADER_BYTES} bytes; this is no WFDB header")]
+    TooLarge,
+    /// A field is not there.
+    #[error("found no {field}, expected {expected}")]
+    Missing {
+        /// Which.
+        field: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A field cannot be read.
+    #[error("found `{found}` as {field}, expected {expected}")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What is there.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// There are fewer signal lines than the record line says.
+    #[error("the record line promises {promised} lead(s), but {described} are described")]
+    Leads {
+        /// Leads in the record line.
+        promised: u64,
+        /// Signal lines found.
+        described: usize,
+    },
+    /// The record line says that there is no signal.
+    #[error("the record line promises 0 leads, expected at least 1")]
+    NoLeads,
+    /// The record has several segments.
+    #[error(
+        "found a record of several segments (`{found}`), expected one segment; open its segments one by one"
+    )]
+    Segments {
+        /// The record line's first field.
+        found: String,
+    },
+    /// The storage format is none that is supported.
+    #[error("found signal format {found}, expected one of 16, 212")]
+    Format {
+        /// The format's number.
+        found: String,
+    },
+    /// A signal has several samples a frame.
+    #[error(
+        "found {found} samples per frame, expected 1: leads of several rates are not supported"
+    )]
+    SamplesPerFrame {
+        /// Samples per frame.
+        found: u64,
+    },
+    /// A signal file would lie outside the record's folder.
+    #[error("found signal file `{found}`, expected a file in the header's folder or below it")]
+    FileOutside {
+        /// The file's name.
+        found: String,
+    },
+    /// Signals of one file contradict each other.
+    #[error(
+        "signal file `{file}` is described {contradiction}; expected its signals in a row, with one format and one byte offset"
+    )]
+    Group {
+        /// The file's name.
+        file: String,
+        /// How its descriptions differ.
+        contradiction: &'static str,
+    },
+}
+
+/// What is wrong with a header, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {fault}")]
+pub struct MalformedHeader {
+    /// The line at fault, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub fault: HeaderFault,
+}
+
+impl Header {
+    /// Reads a header's text.
+    ///
+    /// # Errors
+    /// [`MalformedHeader`], naming the line.
+    pub fn parse(text: &str) -> Result<Self, MalformedHeader> {
+        let mut lines = text
+            .lines()
+            .enumerate()
+            .map(|(i, line)| (i + 1, line.trim()))
+            .filter(|(_, line)| !line.is_empty());
+        let mut contents = lines.by_ref().filter(|(_, line)| !line.starts_with('#'));
+
+        let Some((record_line, record)) = contents.next() else {
+            return Err(MalformedHeader {
+                line: 1,
+                fault: HeaderFault::Empty,
+            });
+        };
+        let at_record = |fault| MalformedHeader {
+            line: record_line,
+            fault,
+        };
+        let RecordLine {
+            name,
+            leads,
+            sample_rate_hz,
+            len_samples,
+        } = RecordLine::parse(record).map_err(at_record)?;
+
+        let mut signals: Vec<Signal> = Vec::new();
+        while (signals.len() as u64) < leads {
+            let Some((line, signal)) = contents.next() else {
+                return Err(at_record(HeaderFault::Leads {
+                    promised: leads,
+                    described: signals.len(),
+                }));
+            };
+            let at = |fault| MalformedHeader { line, fault };
+            let signal = Signal::parse(signal).map_err(at)?;
+            if let Some(contradiction) = contradiction(&signals, &signal) {
+                return Err(at(HeaderFault::Group {
+                    file: shown(&signal.file),
+                    contradiction,
+                }));
+            }
+            signals.push(signal);
+        }
+        let comments = lines
+            .filter_map(|(_, line)| line.strip_prefix('#'))
+            .map(|comment| comment.trim().to_owned())
+            .collect();
+        Ok(Self {
+            name,
+            sample_rate_hz: sample_rate_hz.unwrap_or(DEFAULT_SAMPLE_RATE_HZ),
+            sample_rate_stated: sample_rate_hz.is_some(),
+            len_samples,
+            signals,
+            comments,
+        })
+    }
+
+    /// The header's text, lines ended by a line feed.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{} {}", self.name, self.signals.len());
+        // Writing into a String cannot fail.
+        if self.sample_rate_stated || self.len_samples.is_some() {
+            let _ = write!(text, " {}", self.sample_rate_hz);
+        }
+        if let Some(len) = self.len_samples {
+            let _ = write!(text, " {len}");
+        }
+        text.push('\n');
+        for signal in &self.signals {
+            let _ = write!(text, "{} {}", signal.file, signal.format.number());
+            if signal.skew_samples != 0 {
+                let _ = write!(text, ":{}", signal.skew_samples);
+            }
+            if signal.byte_offset != 0 {
+                let _ = write!(text, "+{}", signal.byte_offset);
+            }
+            let gain = if signal.calibrated { signal.gain } else { 0.0 };
+            let _ = writeln!(
+                text,
+                " {gain}({})/{} {} {} {} {} 0 {}",
+                signal.baseline,
+                signal.units,
+                signal.adc_resolution_bits,
+                signal.adc_zero,
+                signal.initial_value,
+                signal.checksum.unwrap_or(0),
+                signal.description,
+            );
+        }
+        for comment in &self.comments {
+            let _ = writeln!(text, "# {comment}");
+        }
+        text
+    }
+
+    /// What the comments say of the patient: the first line as `mitdb` has it (`75 F ...`, age -1 for unknown), or
+    /// anywhere `<age>: 75 <sex>: F` or `Age: 75 Sex: Female`.
+    pub fn patient(&self) -> Patient {
+        let mut patient = Patient::default();
+        if let Some(first) = self.comments.first() {
+            let mut words = first.split_whitespace();
+            if let (Some(age), Some(sex @ ("M" | "F"))) = (words.next(), words.next())
+                && age.parse::<f32>().is_ok()
+            {
+                patient.age_years = age_of(age);
+                patient.sex = sex_of(sex);
+                return patient;
+            }
+        }
+        let words: Vec<&str> = self
+            .comments
+            .iter()
+            .flat_map(|comment| comment.split_whitespace())
+            .collect();
+        for pair in words.windows(2) {
+            match pair[0].to_ascii_lowercase().as_str() {
+                "<age>:" | "age:" => patient.age_years = patient.age_years.or(age_of(pair[1])),
+                "<sex>:" | "sex:" => patient.sex = patient.sex.or(sex_of(pair[1])),
+                _ => {}
+            }
+        }
+        patient
+    }
+}
+
+fn age_of(word: &str) -> Option<f32> {
+    word.parse().ok().filter(|age| (0.0..=130.0).contains(age))
+}
+
+fn sex_of(word: &str) -> Option<Sex> {
+    match word.to_ascii_lowercase().as_str() {
+        "f" | "female" => Some(Sex::Female),
+        "m" | "male" => Some(Sex::Male),
+        _ => None,
+    }
+}
+
+struct RecordLine {
+    name: String,
+    leads: u64,
+    sample_rate_hz: Option<f64>,
+    len_samples: Option<u64>,
+}
+
+impl RecordLine {
+    fn parse(line: &str) -> Result<Self, HeaderFault> {
+        let mut fields = line.split_whitespace();
+        let name = fields.next().ok_or(HeaderFault::Empty)?;
+        if name.contains('/') {
+            return Err(HeaderFault::Segments { found: shown(name) });
+        }
+        let leads = fields.next().ok_or(HeaderFault::Missing {
+            field: "number of leads",
+            expected: "a record line `NAME LEADS [RATE [SAMPLES]]`",
+        })?;
+        let leads = number("number of leads", leads, "a whole number")?;
+        if leads == 0 {
+            return Err(HeaderFault::NoLeads);
+        }
+        let rate = fields
+            .next()
+            // A counter's frequency and start may follow the rate: `360/15.24(105.23)`.
+            .map(|field| field.split_once('/').map_or(field, |(rate, _)| rate))
+            .map(|rate| {
+                let expected = "a sample rate in Hz above 0";
+                number("sample rate", rate, expected).and_then(|hz: f64| {
+                    if hz.is_finite() && hz > 0.0 {
+                        Ok(hz)
+                    } else {
+                        Err(not("sample rate", rate, expected))
+                    }
+                })
+            })
+            .transpose()?;
+        let len = fields
+            .next()
+            .map(|field| number("number of samples", field, "a whole number"))
+            .transpose()?;
+        Ok(Self {
+            name: name.to_owned(),
+            leads,
+            sample_rate_hz: rate,
+            len_samples: len.filter(|&n| n > 0),
+        })
+    }
+}
+
+impl Signal {
+    fn parse(line: &str) -> Result<Self, HeaderFault> {
+        let mut rest = line;
+        let mut next = || {
+            let field = rest.split_whitespace().next()?;
+            rest = rest.trim_start()[field.len()..].trim_start();
+            Some(field)
+        };
+        let file = next().ok_or(HeaderFault::Empty)?.to_owned();
+        let outside = file.split('/').any(|part| part == "..") || file.starts_with('/');
+        if outside || file.contains('\\') || file.contains(':') {
+            return Err(HeaderFault::FileOutside {
+                found: shown(&file),
+            });
+        }
+        let format = next().ok_or(HeaderFault::Missing {
+            field: "signal format",
+            expected: "a signal line `FILE FORMAT [GAIN ...]`",
+        })?;
+        let FormatField {
+            format,
+            skew_samples,
+            byte_offset,
+        } = FormatField::parse(format)?;
+        let gain = next().map(GainField::parse).transpose()?;
+        let integer = |field, value: Option<&str>| -> Result<i32, HeaderFault> {
+            value.map_or(Ok(0), |v| number(field, v, "a whole number of 32 bits"))
+        };
+        let adc_resolution_bits =
+            next().map_or(Ok(0), |v| number("ADC resolution", v, "a number of bits"))?;
+        let adc_zero = integer("ADC zero", next())?;
+        let initial_value = match next() {
+            Some(value) => integer("initial value", Some(value))?,
+            None => adc_zero,
+        };
+        // Some programs write the checksum unsigned: only its 16 bits count.
+        let checksum = integer("checksum", next())? as i16;
+        integer("block size", next())?;
+        let gain = gain.unwrap_or(GainField {
+            gain: 0.0,
+            baseline: None,
+            units: None,
+        });
+        let calibrated = gain.gain != 0.0;
+        Ok(Self {
+            file,
+            format,
+            skew_samples,
+            byte_offset,
+            gain: if calibrated { gain.gain } else { DEFAULT_GAIN },
+            calibrated,
+            baseline: gain.baseline.unwrap_or(adc_zero),
+            units: gain.units.unwrap_or_else(|| DEFAULT_UNITS.to_owned()),
+            adc_resolution_bits,
+            adc_zero,
+            initial_value,
+            checksum: (checksum != 0).then_some(checksum),
+            description: rest.to_owned(),
+        })
+    }
+}
+
+/// `212`, `16+24`, `16x1:3+24`: format, samples per frame, skew, byte offset.
+struct FormatField {
+    format: Format,
+    skew_samples: u64,
+    byte_offset: u64,
+}
+
+impl FormatField {
+    fn parse(field: &str) -> Result<Self, HeaderFault> {
+        let end = field.find(['x', ':', '+']).unwrap_or(field.len());
+        let (format, mut modifiers) = field.split_at(end);
+        let expected = "a format, with `xFRAME`, `:SKEW` and `+OFFSET` each at most once";
+        let (mut per_frame, mut skew, mut offset) = (None, None, None);
+        while let Some(kind) = modifiers.chars().next() {
+            let rest = &modifiers[kind.len_utf8()..];
+            let end = rest.find(['x', ':', '+']).unwrap_or(rest.len());
+            let (value, after) = rest.split_at(end);
+            let value: u64 = number("signal format", value, expected)
+                .map_err(|_| not("signal format", field, expected))?;
+            let target = match kind {
+                'x' => &mut per_frame,
+                ':' => &mut skew,
+                _ => &mut offset,
+            };
+            if target.replace(value).is_some() {
+                return Err(not("signal format", field, expected));
+            }
+            modifiers = after;
+        }
+        let number: u16 = number("signal format", format, expected)?;
+        let format = Format::from_number(number).ok_or_else(|| HeaderFault::Format {
+            found: shown(format),
+        })?;
+        match per_frame {
+            None | Some(0 | 1) => {}
+            Some(found) => return Err(HeaderFault::SamplesPerFrame { found }),
+        }
+        Ok(Self {
+            format,
+            skew_samples: skew.unwrap_or(0),
+            byte_offset: offset.unwrap_or(0),
+        })
+    }
+}
+
+/// `200`, `1000/mV`, `200(1024)/mV`: gain, baseline, units.
+struct GainField {
+    gain: f64,
+    baseline: Option<i32>,
+    units: Option<String>,
+}
+
+impl GainField {
+    fn parse(field: &str) -> Result<Self, HeaderFault> {
+        let expected = "`GAIN[(BASELINE)][/UNITS]`, the gain finite";
+        let wrong = || not("gain", field, expected);
+        let (value, units) = match field.split_once('/') {
+            Some((value, units)) => (value, Some(units.to_owned()).filter(|u| !u.is_empty())),
+            None => (field, None),
+        };
+        let (gain, baseline) = match value.split_once('(') {
+            Some((gain, rest)) => {
+                let baseline = rest.strip_suffix(')').ok_or_else(wrong)?;
+                (gain, Some(baseline.parse().map_err(|_| wrong())?))
+            }
+            None => (value, None),
+        };
+        let gain: f64 = gain.parse().map_err(|_| wrong())?;
+        // A gain so small or large that f32 cannot hold it is as good as none.
+        if !(gain as f32).is_finite() || (gain != 0.0 && gain as f32 == 0.0) {
+            return Err(wrong());
+        }
+        Ok(Self {
+            gain,
+            baseline,
+            units,
+        })
+    }
+}
+
+/// How `new` contradicts the signals before it, if it shares its file with one.
+fn contradiction(before: &[Signal], new: &Signal) -> Option<&'static str> {
+    let other = before.iter().rfind(|s| s.file == new.file)?;
+    let neighbour = before.last().is_some_and(|s| s.file == new.file);
+    if !neighbour {
+        Some("in several places")
+    } else if other.format != new.format {
+        Some("with several formats")
+    } else if other.byte_offset != new.byte_offset {
+        Some("with several byte offsets")
+    } else {
+        None
+    }
+}
+
+fn number<T: std::str::FromStr>(
+    field: &'static str,
+    found: &str,
+    expected: &'static str,
+) -> Result<T, HeaderFault> {
+    found.parse().map_err(|_| not(field, found, expected))
+}
+
+fn not(field: &'static str, found: &str, expected: &'static str) -> HeaderFault {
+    HeaderFault::Field {
+        field,
+        found: shown(found),
+        expected,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_field_is_read() {
+        let header = Header::parse(
+            "# before the record line\r\n\
+             \r\n\
+             r_1 3 360.5/15.24(105.23) 650000 12:00:00 1/2/2003\r\n\
+             a.dat 212x1:3+24 200.5(-12)/uV 11 1024 995 -22131 0 MLII and more\r\n\
+             # between the signals\n\
+             a.dat 212+24 -100/V 11 1024\n\
+             sub/b.dat 16\n\
+             a line too many\n\
+             #  75 F 1011 654 x1 \n\
+             #second",
+        )
+        .unwrap();
+        assert_eq!(header.name, "r_1");
+        assert_eq!(header.sample_rate_hz, 360.5);
+        assert!(header.sample_rate_stated);
+        assert_eq!(header.len_samples, Some(650_000));
+        assert_eq!(header.comments, ["75 F 1011 654 x1", "second"]);
+        assert_eq!(
+            header.signals[0],
+            Signal {
+                file: "a.dat".into(),
+                format: Format::Bits12,
+                skew_samples: 3,
+                byte_offset: 24,
+                gain: 200.5,
+                calibrated: true,
+                baseline: -12,
+                units: "uV".into(),
+                adc_resolution_bits: 11,
+                adc_zero: 1024,
+                initial_value: 995,
+                checksum: Some(-22131),
+                description: "MLII and more".into(),
+            }
+        );
+        let second = &header.signals[1];
+        assert_eq!((second.gain, second.baseline), (-100.0, 1024));
+        assert_eq!((second.units.as_str(), second.initial_value), ("V", 1024));
+        assert_eq!((second.checksum, second.description.as_str()), (None, ""));
+        assert_eq!(
+            header.signals[2],
+            Signal {
+                file: "sub/b.dat".into(),
+                format: Format::Bits16,
+                skew_samples: 0,
+                byte_offset: 0,
+                gain: 200.0,
+                calibrated: false,
+                baseline: 0,
+                units: "mV".into(),
+                adc_resolution_bits: 0,
+                adc_zero: 0,
+                initial_value: 0,
+                checksum: None,
+                description: String::new(),
+            }
+        );
+    }
+
+    #[test]
+    fn a_header_may_leave_out_rate_length_and_gain() {
+        let header = Header::parse("r 1\nr.dat 16 0/mV").unwrap();
+        assert_eq!(header.sample_rate_hz, 250.0);
+        assert!(!header.sample_rate_stated);
+        assert_eq!(header.len_samples, None);
+        assert_eq!(header.signals[0].gain, 200.0);
+        assert!(!header.signals[0].calibrated);
+        assert_eq!(
+            Header::parse("r 1 100 0\nr.dat 16").unwrap().len_samples,
+            None
+        );
+    }
+
+    #[test]
+    fn age_and_sex_are_read_from_the_comments() {
+        let patient = |comments: &str| {
+            Header::parse(&format!("r 1\nr.dat 16\n{comments}"))
+                .unwrap()
+                .patient()
+        };
+        let known = |age_years, sex| Patient { age_years, sex };
+        assert_eq!(
+            patient("# 75 F 1011 654 x1\n# Diapres"),
+            known(Some(75.0), Some(Sex::Female))
+        );
+        assert_eq!(patient("# -1 M 1 2 x1"), known(None, Some(Sex::Male)));
+        assert_eq!(
+            patient("#<age>: 65 <sex>: M <diagnoses>: Age: 3"),
+            known(Some(65.0), Some(Sex::Male))
+        );
+        assert_eq!(
+            patient("# Age: 5\n# Sex: female"),
+            known(Some(5.0), Some(Sex::Female))
+        );
+        for unknown in ["", "# The PVCs are M", "# age: NaN", "# Sex: ?", "# M 75"] {
+            assert_eq!(patient(unknown), Patient::default(), "{unknown}");
+        }
+    }
+
+    fn refusal(text: &str) -> String {
+        Header::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_place_and_reason() {
+        for (text, expected) in [
+            ("", "line 1: found no record line"),
+            ("# only\n\n#comments", "line 1: found no record line"),
+            (
+                "nonsense\n",
+                "line 1: found no number of leads, expected a record line `NAME LEADS",
+            ),
+            ("\nr two", "line 2: found `two` as number of leads"),
+            ("r -1", "line 1: found `-1` as number of leads"),
+            ("r 0 360 10", "line 1: the record line promises 0 leads"),
+            (
+                "h 9999999 360 650000",
+                "line 1: the record line promises 9999999 lead(s), but 0 are described",
+            ),
+            ("h 2\nh.dat 16", "promises 2 lead(s), but 1 are described"),
+            (
+                "m/3 2 360 100",
+                "found a record of several segments (`m/3`)",
+            ),
+            (
+                "r 1 fast",
+                "found `fast` as sample rate, expected a sample rate in Hz above 0",
+            ),
+            ("r 1 0", "found `0` as sample rate"),
+            ("r 1 -360", "found `-360` as sample rate"),
+            ("r 1 NaN", "found `NaN` as sample rate"),
+            ("r 1 inf", "found `inf` as sample rate"),
+            ("r 1 360 many", "found `many` as number of samples"),
+            ("r 1 360 -5", "found `-5` as number of samples"),
+            ("r 1\nr.dat", "line 2: found no signal format"),
+            (
+                "r 1\nr.dat 310",
+                "line 2: found signal format 310, expected one of 16, 212",
+            ),
+            ("r 1\n~ 0", "line 2: found signal format 0"),
+            (
+                "r 1\nr.dat 16x4",
+                "line 2: found 4 samples per frame, expected 1",
+            ),
+            ("r 1\nr.dat 16+", "found `16+` as signal format"),
+            ("r 1\nr.dat 16+1+2", "found `16+1+2` as signal format"),
+            ("r 1\nr.dat 16 much", "found `much` as gain"),
+            ("r 1\nr.dat 16 200(7", "found `200(7` as gain"),
+            ("r 1\nr.dat 16 inf", "found `inf` as gain"),
+            ("r 1\nr.dat 16 1e-200", "found `1e-200` as gain"),
+            ("r 1\nr.dat 16 1 x", "found `x` as ADC resolution"),
+            ("r 1\nr.dat 16 1 1 x", "found `x` as ADC zero"),
+            ("r 1\nr.dat 16 1 1 1 x", "found `x` as initial value"),
+            ("r 1\nr.dat 16 1 1 1 1 x", "found `x` as checksum"),
+            ("r 1\nr.dat 16 1 1 1 1 1 x", "found `x` as block size"),
+            ("r 1\n/etc/passwd 16", "found signal file `/etc/passwd`"),
+            ("r 1\na/../../b 16", "found signal file `a/../../b`"),
+            (
+                "r 2\na 16\na 212",
+                "signal file `a` is described with several formats",
+            ),
+            (
+                "r 2\na 16\na 16+2",
+                "signal file `a` is described with several byte offsets",
+            ),
+            (
+                "r 3\na 16\nb 16\na 16",
+                "line 4: signal file `a` is described in several places",
+            ),
+        ] {
+            let found = refusal(text);
+            assert!(found.contains(expected), "{text:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_message_stays_on_one_line_whatever_the_file_says() {
+        let long = format!("r \u{1b}[2J{}", "x".repeat(1000));
+        let message = refusal(&long);
+        assert!(
+            message.len() < 200 && !message.contains('\u{1b}'),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_written_header_reads_back() {
+        for text in [
+            include_str!("reference/w212.hea"),
+            include_str!("reference/w16.hea"),
+            "r 2 360\na.dat 16:5+24\nb.dat 212 -1e-3(7)/uV 1 2 3 4 5 six seven",
+            "r 1\na.dat 16",
+        ] {
+            let header = Header::parse(text).unwrap();
+            assert_eq!(Header::parse(&header.to_text()), Ok(header), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[ -~\\n\\t\u{e4}]{0,200}") {
+            let _ = Header::parse(&text).map(|header| header.patient());
+        }
+
+        #[test]
+        fn no_damage_makes_it_panic(at in 0..190_usize, c: char, cut in 0..190_usize) {
+            let mut text: Vec<char> = include_str!("reference/w212.hea").chars().collect();
+            text[at] = c;
+            let _ = Header::parse(&text.iter().collect::<String>());
+            text.truncate(cut);
+            let _ = Header::parse(&text.iter().collect::<String>());
+        }
+    }
+}

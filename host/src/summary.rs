@@ -1,0 +1,118 @@
+//! What a recording's classified beats say of it as a whole.
+
+use crate::pipeline::Beat;
+use heartlens_core::class::Class;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// RR intervals over which the slowest and fastest heart rate are averaged.
+pub const HEART_RATE_BEATS: usize = 8;
+
+/// Counts, heart rate and ectopic burden of one recording.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// All beats.
+    pub beats: usize,
+    /// Beats of each class, N, S, V, F and Q.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// Heart rate; `None` with fewer than two beats.
+    pub heart_rate_bpm: Option<HeartRate>,
+    /// Share of S among all beats that could be read, 0..=1; `None` where none could.
+    pub supraventricular_burden: Option<f64>,
+    /// Share of V among all beats that could be read, 0..=1; `None` where none could.
+    pub ventricular_burden: Option<f64>,
+    /// The longest RR interval, in milliseconds.
+    pub longest_rr_ms: Option<f64>,
+    /// Share of beats whose signal was not worth reading (class Q), 0..=1; `None` without beats.
+    pub unreadable: Option<f64>,
+}
+
+/// Heart rate in beats per minute.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct HeartRate {
+    /// 60 s over the mean of all RR intervals.
+    pub mean: f64,
+    /// The slowest mean over [`HEART_RATE_BEATS`] successive RR intervals (over all, where there are fewer).
+    pub min: f64,
+    /// The fastest mean over as many.
+    pub max: f64,
+}
+
+impl Summary {
+    /// Sums up a recording's beats.
+    pub fn of(beats: &[Beat]) -> Self {
+        let count = |class| beats.iter().filter(|beat| beat.class == class).count();
+        let readable = beats.len() - count(Class::Q);
+        let share = |part: usize, of: usize| (of > 0).then(|| part as f64 / of as f64);
+        let rr_ms: Vec<f64> = beats.iter().filter_map(|beat| beat.rr_ms).collect();
+        Self {
+            beats: beats.len(),
+            counts: Class::ALL.map(|class| (class.name(), count(class))).into(),
+            heart_rate_bpm: HeartRate::of(&rr_ms),
+            supraventricular_burden: share(count(Class::S), readable),
+            ventricular_burden: share(count(Class::V), readable),
+            longest_rr_ms: rr_ms.iter().copied().reduce(f64::max),
+            unreadable: share(count(Class::Q), beats.len()),
+        }
+    }
+}
+
+impl HeartRate {
+    fn of(rr_ms: &[f64]) -> Option<Self> {
+        let bpm = |rr_ms: &[f64]| 60_000.0 * rr_ms.len() as f64 / rr_ms.iter().sum::<f64>();
+        let span = HEART_RATE_BEATS.min(rr_ms.len());
+        if span == 0 {
+            return None;
+        }
+        let rates = rr_ms.windows(span).map(bpm);
+        Some(Self {
+            mean: bpm(rr_ms),
+            min: rates.clone().fold(f64::INFINITY, f64::min),
+            max: rates.fold(0.0, f64::max),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beat(class: Class, rr_ms: Option<f64>) -> Beat {
+        Beat {
+            sample: 0,
+            time_s: 0.0,
+            class,
+            scores: [0.25; 4],
+            rr_ms,
+            quality: 1.0,
+        }
+    }
+
+    #[test]
+    fn counts_rates_and_burdens_by_hand() {
+        let mut beats = vec![beat(Class::N, None)];
+        beats.extend((0..8).map(|_| beat(Class::N, Some(1000.0))));
+        beats.extend((0..8).map(|_| beat(Class::V, Some(500.0))));
+        beats.push(beat(Class::S, Some(2000.0)));
+        beats.push(beat(Class::Q, Some(1000.0)));
+        let summary = Summary::of(&beats);
+        assert_eq!(summary.beats, 19);
+        assert_eq!(summary.counts["N"], 9);
+        assert_eq!(summary.counts["F"], 0);
+        assert_eq!(summary.ventricular_burden, Some(8.0 / 18.0));
+        assert_eq!(summary.supraventricular_burden, Some(1.0 / 18.0));
+        assert_eq!(summary.unreadable, Some(1.0 / 19.0));
+        assert_eq!(summary.longest_rr_ms, Some(2000.0));
+        let rate = summary.heart_rate_bpm.expect("there are RR intervals");
+        assert_eq!(rate.mean, 60_000.0 * 18.0 / 15_000.0);
+        assert_eq!((rate.min, rate.max), (60.0, 120.0));
+    }
+
+    #[test]
+    fn nothing_gives_nothing() {
+        let summary = Summary::of(&[]);
+        assert_eq!(summary.heart_rate_bpm, None);
+        assert_eq!(summary.ventricular_burden, None);
+        assert_eq!(Summary::of(&[beat(Class::N, None)]).heart_rate_bpm, None);
+    }
+}

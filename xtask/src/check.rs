@@ -1,0 +1,209 @@
+//! `cargo xtask check`: what must hold of the sources before anything runs.
+
+use crate::setup::{self, TARGETS};
+use crate::step::{self, cargo, elapsed, output};
+use crate::{dependencies, environment::Environment};
+use anyhow::{Result, bail};
+use std::process::Command;
+use std::time::Instant;
+
+/// The licence checker, installed on demand: about five minutes on two cores.
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+/// Runs every step, printing one line each with its time; a failing step also shows its output. The last line is the
+/// verdict.
+pub(crate) fn run() -> Result<()> {
+    let machine = setup::prepare();
+    machine.require()?;
+    println!();
+    let mut report = Report::default();
+    let environment = machine.environment.as_ref();
+
+    report.step("format", || {
+        quiet(cargo(".").args(["fmt", "--all", "--check"]))
+    });
+    report.step("format firmware", || {
+        quiet(cargo("firmware").args(["fmt", "--all", "--check"]))
+    });
+    report.step("dependency rule", dependencies::check);
+
+    for package in ["heartlens-core", "heartlens"] {
+        let mut alone = dependencies::features(package)?;
+        alone.insert(0, String::new());
+        for feature in &alone {
+            let name = if feature.is_empty() {
+                "no feature"
+            } else {
+                feature.as_str()
+            };
+            report.step(&format!("{package} with {name}"), || {
+                quiet(
+                    clippy(".")
+                        .args(["-p", package, "--no-default-features"])
+                        .args(["--features", feature, "--", "-D", "warnings"]),
+                )
+            });
+        }
+    }
+    for target in TARGETS {
+        for feature in ["", "defmt"] {
+            let name = format!("heartlens-core on {target} {feature}");
+            report.step(name.trim_end(), || {
+                quiet(
+                    clippy(".")
+                        .args(["-p", "heartlens-core", "--lib", "--target", target])
+                        .args(["--features", feature, "--", "-D", "warnings"]),
+                )
+            });
+        }
+    }
+
+    report.step("lints", || {
+        quiet(crates(&mut clippy("."), environment).args(["--all-targets", "--", "-D", "warnings"]))
+    });
+    report.step("lints firmware", || {
+        quiet(clippy("firmware").args(["--", "-D", "warnings"]))
+    });
+    report.step("lints firmware's host side", || {
+        // From the root, where firmware's default target does not apply.
+        quiet(
+            clippy(".")
+                .args([
+                    "--manifest-path",
+                    "firmware/Cargo.toml",
+                    "-p",
+                    "qemu-runner",
+                ])
+                .args([
+                    "-p",
+                    "heartlens-firmware",
+                    "--lib",
+                    "--examples",
+                    "--",
+                    "-D",
+                    "warnings",
+                ]),
+        )
+    });
+    report.step("docs", || {
+        quiet(
+            crates(cargo(".").arg("doc"), environment)
+                .arg("--no-deps")
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    });
+    if environment.is_none() {
+        report.skip("lints and docs of trainer and tests", "libtorch is missing");
+    }
+
+    match cargo_deny() {
+        Ok(()) => {
+            for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
+                report.step(&format!("licences and sources of {manifest}"), || {
+                    quiet(
+                        cargo(".")
+                            .args(["deny", "--manifest-path", manifest])
+                            .args(["check", "licenses", "bans", "sources"]),
+                    )
+                });
+            }
+        }
+        Err(error) if step::is_ci() => report.step("licences and sources", || Err(error)),
+        Err(error) => report.skip(
+            "licences and sources",
+            &format!("{error}; to get it: cargo install --locked {CARGO_DENY}"),
+        ),
+    }
+    report.verdict()
+}
+
+fn quiet(command: &mut Command) -> Result<()> {
+    output(command).map(drop)
+}
+
+fn clippy(dir: &str) -> Command {
+    let mut command = cargo(dir);
+    command.arg("clippy");
+    command
+}
+
+/// All crates, or those that need no libtorch where there is none.
+fn crates<'a>(command: &'a mut Command, environment: Option<&Environment>) -> &'a mut Command {
+    match environment {
+        Some(environment) => environment.apply(command).arg("--workspace"),
+        None => command.args(["-p", "heartlens-core", "-p", "heartlens", "-p", "xtask"]),
+    }
+}
+
+/// Installs cargo-deny where it is not.
+fn cargo_deny() -> Result<()> {
+    if quiet(cargo(".").args(["deny", "--version"])).is_ok() {
+        return Ok(());
+    }
+    eprintln!("installing {CARGO_DENY}: about 5 minutes on 2 cores, once a machine");
+    quiet(cargo(".").args(["install", "--locked", "--quiet", CARGO_DENY]))
+}
+
+/// What came of the steps so far.
+#[derive(Debug, Default)]
+struct Report {
+    passed: usize,
+    failed: Vec<String>,
+    skipped: usize,
+}
+
+impl Report {
+    fn step(&mut self, name: &str, run: impl FnOnce() -> Result<()>) {
+        let started = Instant::now();
+        let result = run();
+        let time = elapsed(started.elapsed());
+        match result {
+            Ok(()) => {
+                println!("{:<8}{name:<60}{time:>12}", "ok");
+                self.passed += 1;
+            }
+            Err(error) => {
+                println!("{:<8}{name:<60}{time:>12}\n{error:#}", "FAILED");
+                self.failed.push(name.to_owned());
+            }
+        }
+    }
+
+    fn skip(&mut self, name: &str, reason: &str) {
+        println!("{:<8}{name}: {reason}", "SKIPPED");
+        self.skipped += 1;
+    }
+
+    fn verdict(self) -> Result<()> {
+        if !self.failed.is_empty() {
+            bail!(
+                "{} of {} checks failed: {}",
+                self.failed.len(),
+                self.failed.len() + self.passed,
+                self.failed.join(", ")
+            );
+        }
+        println!("all {} checks hold, {} skipped", self.passed, self.skipped);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failing_step_fails_the_whole_and_is_named() {
+        let mut report = Report::default();
+        report.step("good", || Ok(()));
+        report.skip("absent", "no tool");
+        report.step("bad", || bail!("no"));
+        report.step("good too", || Ok(()));
+        let error = report.verdict().expect_err("one step failed");
+        assert_eq!(error.to_string(), "1 of 3 checks failed: bad");
+
+        let mut report = Report::default();
+        report.step("good", || Ok(()));
+        assert!(report.verdict().is_ok());
+    }
+}

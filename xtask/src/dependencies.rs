@@ -1,0 +1,161 @@
+//! The dependency rule: which of the project's crates may know which.
+
+use crate::step::root;
+use anyhow::{Result, bail};
+use cargo_metadata::{Metadata, MetadataCommand, Package};
+
+/// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
+const RULE: [(&str, &[&str]); 7] = [
+    ("heartlens-core", &[]),
+    ("heartlens", &["heartlens-core"]),
+    ("heartlens-trainer", &["heartlens-core", "heartlens"]),
+    (
+        "heartlens-tests",
+        &["heartlens-core", "heartlens", "heartlens-trainer"],
+    ),
+    ("heartlens-firmware", &["heartlens-core"]),
+    ("qemu-runner", &[]),
+    ("xtask", &[]),
+];
+
+/// The host's features that bring a runtime: the trainer has its own.
+const RUNTIMES: [&str; 3] = ["default", "tract", "ort"];
+
+/// The workspaces, each by the folder of its manifest.
+const WORKSPACES: [&str; 2] = [".", "firmware"];
+
+/// Holds the crates of all workspaces against the rule. The error names every breach.
+pub(crate) fn check() -> Result<()> {
+    let mut breaches = Vec::new();
+    for workspace in WORKSPACES {
+        breaches.extend(breaches_in(&metadata(workspace)?));
+    }
+    if !breaches.is_empty() {
+        bail!("{}", breaches.join("\n"));
+    }
+    Ok(())
+}
+
+fn metadata(workspace: &str) -> Result<Metadata> {
+    Ok(MetadataCommand::new()
+        .manifest_path(root().join(workspace).join("Cargo.toml"))
+        .current_dir(root())
+        .no_deps()
+        .exec()?)
+}
+
+fn breaches_in(metadata: &Metadata) -> Vec<String> {
+    metadata.packages.iter().flat_map(breaches_of).collect()
+}
+
+fn breaches_of(package: &Package) -> Vec<String> {
+    let Some((_, allowed)) = RULE.iter().find(|(name, _)| *name == package.name.as_str()) else {
+        return vec![format!(
+            "{} is not in the dependency rule (xtask/src/dependencies.rs)",
+            package.name
+        )];
+    };
+    let mut breaches = Vec::new();
+    for dependency in &package.dependencies {
+        // Only crates of ours are found by a path.
+        if dependency.path.is_none() {
+            continue;
+        }
+        if !allowed.contains(&dependency.name.as_str()) {
+            breaches.push(format!("{} may not know {}", package.name, dependency.name));
+        }
+        if package.name.as_str() == "heartlens-trainer" && dependency.name == "heartlens" {
+            let defaults = dependency.uses_default_features.then_some("default");
+            let features = dependency.features.iter().map(String::as_str);
+            for feature in features.chain(defaults).filter(|f| RUNTIMES.contains(f)) {
+                breaches.push(format!(
+                    "heartlens-trainer must use heartlens without its runtimes, and turns on `{feature}`"
+                ));
+            }
+        }
+    }
+    breaches
+}
+
+/// The features of a crate of the root workspace, `default` apart.
+pub(crate) fn features(package: &str) -> Result<Vec<String>> {
+    let metadata = metadata(".")?;
+    let Some(package) = metadata
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == package)
+    else {
+        bail!("the workspace has no crate {package}");
+    };
+    let features = package.features.keys().filter(|name| *name != "default");
+    Ok(features.cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crate_knows_only_whom_it_may() {
+        check().expect("the dependency rule");
+    }
+
+    #[test]
+    fn every_crate_of_the_rule_exists() {
+        let mut names = Vec::new();
+        for workspace in WORKSPACES {
+            let packages = metadata(workspace).expect("metadata").packages;
+            names.extend(packages.iter().map(|p| p.name.to_string()));
+        }
+        for (name, _) in RULE {
+            assert!(names.iter().any(|n| n == name), "{name} is nowhere");
+        }
+    }
+
+    fn package(name: &str, dependencies: serde_json::Value) -> Package {
+        let metadata = metadata(".").expect("metadata");
+        let mut package = serde_json::to_value(&metadata.packages[0]).expect("json");
+        package["name"] = name.into();
+        package["dependencies"] = dependencies;
+        serde_json::from_value(package).expect("package")
+    }
+
+    fn dependency(name: &str, defaults: bool, features: &[&str]) -> serde_json::Value {
+        serde_json::json!({
+            "name": name, "req": "*", "kind": null, "optional": false, "target": null, "rename": null,
+            "registry": null, "source": null, "path": format!("/somewhere/{name}"),
+            "uses_default_features": defaults, "features": features,
+        })
+    }
+
+    #[test]
+    fn breaches_are_named() {
+        let breaches = |name: &str, dependency: serde_json::Value| {
+            breaches_of(&package(name, serde_json::json!([dependency])))
+        };
+        let host = dependency("heartlens", false, &["cli"]);
+        assert_eq!(
+            breaches("heartlens-core", host.clone()),
+            ["heartlens-core may not know heartlens"]
+        );
+        assert!(breaches("heartlens-trainer", host).is_empty());
+        assert_eq!(
+            breaches("heartlens-trainer", dependency("heartlens", true, &[])).len(),
+            1
+        );
+        assert_eq!(
+            breaches(
+                "heartlens-trainer",
+                dependency("heartlens", false, &["tract"])
+            )
+            .len(),
+            1
+        );
+        assert_eq!(
+            breaches("heartlens", dependency("heartlens-trainer", true, &[])),
+            ["heartlens may not know heartlens-trainer"]
+        );
+        let stranger = breaches_of(&package("heartlens-extra", serde_json::json!([])));
+        assert!(stranger[0].starts_with("heartlens-extra is not in"));
+    }
+}

@@ -1,0 +1,283 @@
+//! `cargo xtask setup`: what a new machine lacks, got where it can be got.
+
+use crate::environment::{self, Environment};
+use crate::step;
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+/// The targets that core must build for: the smallest board with a floating-point unit, and one without atomics.
+pub(crate) const TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
+
+/// What this machine can build and run.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    parts: Vec<Part>,
+    /// libtorch and ONNX Runtime, with the compiler that binds them: needed by `trainer` and `tests`.
+    pub(crate) environment: Option<Environment>,
+    /// Whether the firmware can be built and run.
+    pub(crate) firmware: bool,
+}
+
+/// One thing that the project's work needs.
+#[derive(Debug)]
+struct Part {
+    name: &'static str,
+    /// Who needs it.
+    purpose: &'static str,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// It was here; with its version.
+    Found(String),
+    /// It was got just now; with its version.
+    Installed(String),
+    /// It cannot be had; why, and the command that would get it.
+    Missing { reason: String, remedy: String },
+}
+
+impl State {
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. })
+    }
+
+    /// Installed now, unless getting it failed.
+    fn got(result: Result<String>, remedy: &str) -> Self {
+        match result {
+            Ok(version) => Self::Installed(version),
+            Err(error) => Self::Missing {
+                // The first line says what failed; the rest is the failing command's own output.
+                reason: format!("{error:#}")
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+                remedy: remedy.to_owned(),
+            },
+        }
+    }
+}
+
+/// `cargo xtask setup`. An error only where CI needs a part that cannot be had.
+pub(crate) fn run() -> Result<()> {
+    let machine = prepare();
+    machine.require()?;
+    if machine.environment.is_some() {
+        println!(
+            "\nTo run cargo on trainer or tests by hand: . {}",
+            script_path()?.display()
+        );
+    }
+    Ok(())
+}
+
+/// Looks for every part, gets what is missing and prints the table of what came of it.
+pub(crate) fn prepare() -> Machine {
+    let mut parts = vec![part("Rust", "everything", rust())];
+    for target in TARGETS {
+        parts.push(part(
+            target,
+            "core and firmware on microcontrollers",
+            rust_target(target),
+        ));
+    }
+    parts.push(part(
+        "C++ compiler",
+        "the trainer's bindings to libtorch",
+        compiler(),
+    ));
+    let (libraries, environment) = libraries();
+    parts.push(part(
+        "libtorch, ONNX Runtime",
+        "trainer and tests",
+        libraries,
+    ));
+    parts.push(part("QEMU for Arm", "firmware's tests", qemu()));
+
+    let present = |name: &str| {
+        parts
+            .iter()
+            .any(|part| part.name == name && !part.state.is_missing())
+    };
+    let machine = Machine {
+        environment: environment.filter(|_| present("C++ compiler")),
+        firmware: present(TARGETS[0]) && present("QEMU for Arm"),
+        parts,
+    };
+    print!("{}", machine.table());
+    machine
+}
+
+impl Machine {
+    /// Where CI runs, everything must be there: a part that is not would quietly leave its tests out.
+    pub(crate) fn require(&self) -> Result<()> {
+        let missing: Vec<_> = self.missing().map(|part| part.name).collect();
+        if step::is_ci() && !missing.is_empty() {
+            bail!("CI needs every part, and lacks {}", missing.join(", "));
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.state.is_missing())
+    }
+
+    /// One line a part, then one a missing part: what, why, and the command that gets it.
+    fn table(&self) -> String {
+        let mut table = format!("{:<24}{:<11}version\n", "part", "state");
+        for part in &self.parts {
+            let (state, version) = match &part.state {
+                State::Found(version) => ("found", version.as_str()),
+                State::Installed(version) => ("installed", version.as_str()),
+                State::Missing { .. } => ("MISSING", "-"),
+            };
+            table.push_str(&format!("{:<24}{state:<11}{version}\n", part.name));
+        }
+        for part in &self.parts {
+            if let State::Missing { reason, remedy } = &part.state {
+                table.push_str(&format!(
+                    "{} is missing ({}): {reason}; to get it: {remedy}\n",
+                    part.name, part.purpose
+                ));
+            }
+        }
+        table
+    }
+}
+
+fn part(name: &'static str, purpose: &'static str, state: State) -> Part {
+    Part {
+        name,
+        purpose,
+        state,
+    }
+}
+
+fn rust() -> State {
+    match step::first_line(Command::new("rustc").arg("--version")) {
+        Ok(version) => State::Found(version),
+        Err(error) => State::got(Err(error), "https://rustup.rs"),
+    }
+}
+
+/// A target's standard library, looked for in the toolchain itself, so that one without rustup serves as well.
+fn rust_target(target: &str) -> State {
+    let present = || -> Result<bool> {
+        let sysroot = step::first_line(Command::new("rustc").args(["--print", "sysroot"]))?;
+        Ok(Path::new(&sysroot)
+            .join("lib/rustlib")
+            .join(target)
+            .join("lib")
+            .is_dir())
+    };
+    if matches!(present(), Ok(true)) {
+        return State::Found("with the toolchain".into());
+    }
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", target])
+        .current_dir(step::root());
+    let remedy = step::shown(&add);
+    let got = step::output(&mut add).and_then(|_| match present()? {
+        true => Ok("with the toolchain".into()),
+        false => bail!("`{remedy}` succeeded, but the toolchain in use still lacks the target"),
+    });
+    State::got(got, &remedy)
+}
+
+fn compiler() -> State {
+    let name = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
+    let version = || step::first_line(Command::new(&name).arg("--version"));
+    match version() {
+        Ok(version) => State::Found(version),
+        Err(_) => State::got(
+            step::apt_get("g++").and_then(|()| version()),
+            "apt-get install g++",
+        ),
+    }
+}
+
+fn libraries() -> (State, Option<Environment>) {
+    let cache = match environment::cache() {
+        Ok(cache) => cache,
+        Err(error) => return (State::got(Err(error), "export XDG_CACHE_HOME=..."), None),
+    };
+    let result = match Environment::find(&cache) {
+        Some(environment) => Ok((environment, false)),
+        None => Environment::make(&cache),
+    }
+    .and_then(|(environment, downloaded)| {
+        std::fs::write(script_path()?, environment.script())?;
+        Ok((environment, downloaded))
+    });
+    match result {
+        Ok((environment, true)) => (State::Installed(environment.versions()), Some(environment)),
+        Ok((environment, false)) => (State::Found(environment.versions()), Some(environment)),
+        Err(error) => {
+            let remedy =
+                "cargo xtask setup, with Python 3.10 or later, its venv module and PyPI in reach";
+            (State::got(Err(error), remedy), None)
+        }
+    }
+}
+
+/// The shell lines that set the variables of [`Environment::apply`].
+fn script_path() -> Result<std::path::PathBuf> {
+    Ok(environment::cache()?.join("env.sh"))
+}
+
+fn qemu() -> State {
+    let version = || step::first_line(Command::new("qemu-system-arm").arg("--version"));
+    match version() {
+        Ok(version) => State::Found(version),
+        Err(_) => State::got(
+            step::apt_get("qemu-system-arm").and_then(|()| version()),
+            if cfg!(target_os = "macos") {
+                "brew install qemu"
+            } else {
+                "apt-get install qemu-system-arm"
+            },
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_is_missing_why_and_what_gets_it() {
+        let machine = Machine {
+            parts: vec![
+                part("Rust", "everything", State::Found("rustc 1.95.0".into())),
+                part(
+                    "QEMU for Arm",
+                    "firmware's tests",
+                    State::got(
+                        Err(anyhow::anyhow!("not here, and no apt-get\nlong output")),
+                        "brew install qemu",
+                    ),
+                ),
+            ],
+            environment: None,
+            firmware: false,
+        };
+        let table = machine.table();
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 4, "{table}");
+        assert!(lines[1].starts_with("Rust") && lines[1].ends_with("found      rustc 1.95.0"));
+        assert!(lines[2].contains("MISSING"));
+        assert_eq!(
+            lines[3],
+            "QEMU for Arm is missing (firmware's tests): not here, and no apt-get; to get it: brew install qemu"
+        );
+        assert_eq!(machine.missing().count(), 1);
+    }
+
+    #[test]
+    fn the_running_toolchain_is_found_and_an_unknown_target_is_not() {
+        assert!(!rust().is_missing());
+        assert!(rust_target("no-such-target").is_missing());
+    }
+}
