@@ -4,5 +4,7 @@
 pub mod cli;
 pub mod evaluate;
 pub mod model;
+pub mod pipeline;
 pub mod records;
 pub mod runtime;
+pub mod summary;

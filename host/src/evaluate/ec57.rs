@@ -309,8 +309,8 @@ mod tests {
         assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
     }
 
-    /// Sums by hand, of the cells that `print_results` of bxb.c names: QTP = Nn + Ns + ... + Qq, QFN = No + Nx + ..., QFP
-    /// = On + ... + Xq.
+    /// Sums by hand, of the cells that `print_results` of bxb.c names: QTP = Nn + Ns + ... + Qq, QFN = No + Nx + ...,
+    /// QFP = On + ... + Xq.
     #[test]
     fn qrs_by_hand() {
         let qrs = TABLE.qrs();

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 /// Beat pairs of many records, by the records' names.
 ///
-/// Two ways in: [`Tally::add_comparison`] for detected beats, [`Tally::add_beat`] for beats whose place is known and whose
-/// class alone is in question. [`Tally::report`] makes the figures.
+/// Two ways in: [`Tally::add_comparison`] for detected beats, [`Tally::add_beat`] for beats whose place is known and
+/// whose class alone is in question. [`Tally::report`] makes the figures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tally {
     records: BTreeMap<String, Counts>,

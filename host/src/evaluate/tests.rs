@@ -311,8 +311,8 @@ fn shutdown_after_flutter() {
     assert_eq!(pairs(&reference, &test), "Nn Ov Xv Nn");
 }
 
-/// getref(): a reference that ends in shutdown is shut down for good. gettest() remembers the earlier end instead, so in
-/// the test list this holds for the first shutdown only; the time to the record's end is measured either way.
+/// getref(): a reference that ends in shutdown is shut down for good. gettest() remembers the earlier end instead, so
+/// in the test list this holds for the first shutdown only; the time to the record's end is measured either way.
 #[test]
 fn shutdown_that_never_ends() {
     let twice = events(&[
@@ -330,8 +330,8 @@ fn shutdown_that_never_ends() {
     assert_eq!(written(&found), "Nn Vx");
 }
 
-/// bxb.c: subtype bits 4 and 5 both set mean shutdown; -1, which mitdb uses, has them set, and so has 0x30. A signal that
-/// is noisy (0x01, 0x11) or unreadable alone (0x10, 0x20) is none.
+/// bxb.c: subtype bits 4 and 5 both set mean shutdown; -1, which mitdb uses, has them set, and so has 0x30. A signal
+/// that is noisy (0x01, 0x11) or unreadable alone (0x10, 0x20) is none.
 #[test]
 fn subtypes_that_mean_shutdown() {
     for (subtype, shutdown) in [(-1, true), (0x30, true), (0x31, true), (0, false)]
@@ -350,8 +350,8 @@ fn subtypes_that_mean_shutdown() {
     }
 }
 
-/// main(): with a known length the walk ends when both current beats lie behind the end; a pair that has one foot inside
-/// is counted, and so is a beat on the last sample.
+/// main(): with a known length the walk ends when both current beats lie behind the end; a pair that has one foot
+/// inside is counted, and so is a beat on the last sample.
 #[test]
 fn the_end_of_the_record() {
     let reference = beats(&[(3000, N), (9950, V), (12_000, N)]);

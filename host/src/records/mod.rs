@@ -5,6 +5,7 @@
 
 pub mod annotation;
 pub mod header;
+pub mod resample;
 pub mod signal;
 
 use annotation::{AnnotationError, Annotations};
@@ -253,6 +254,18 @@ impl Record {
     /// The record's name: its file's, without folder and extension.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The record's folder and name, without the header's extension.
+    pub fn path(&self) -> &Path {
+        &self.stem
+    }
+
+    /// Whether a comment says that no patient was behind this record: `SYNTHETIC`, as `heartlens synth` writes.
+    pub fn is_synthetic(&self) -> bool {
+        self.comments()
+            .iter()
+            .any(|comment| comment.contains("SYNTHETIC"))
     }
 
     /// Samples per second of every lead, in Hz; finite and above 0.

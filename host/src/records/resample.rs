@@ -1,0 +1,451 @@
+//! Signals of any rate to the canonical one.
+//!
+//! The work is `rubato`'s: a linear-phase filter applied by FFT, at the rates' exact ratio. Around it: no net delay,
+//! edges, gaps. It computes in f64, so that what different instruction sets round differently is lost again when the
+//! result is rounded to f32.
+
+use heartlens_core::spec;
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler};
+use std::borrow::Cow;
+
+/// The lowest rate that is accepted, in Hz: half of it is the band-pass filter's upper corner.
+pub const MIN_RATE_HZ: f64 = 2.0 * spec::FILTER_HIGH_HZ;
+/// The highest rate that is accepted, in Hz.
+pub const MAX_RATE_HZ: f64 = 100_000.0;
+
+const CANONICAL_HZ: f64 = spec::SAMPLE_RATE_HZ as f64;
+
+/// The anti-aliasing filter is at least this long, in samples of the lower one of the two rates (2 s of 128 Hz): flat up
+/// to 0.89 of that rate's Nyquist frequency (57 Hz), -6 dB at 0.947 (60.6 Hz). It is longer where the ratio needs it.
+const FILTER_SAMPLES: u64 = 256;
+
+/// The longest filter, in input samples. It bounds memory, and the ratios that are accepted.
+const MAX_FILTER_SAMPLES: u64 = 1 << 20;
+
+/// A signal that cannot be brought to the canonical rate.
+#[derive(Debug, thiserror::Error)]
+pub enum ResampleError {
+    /// The rate is out of range.
+    #[error("found a sample rate of {found} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")]
+    Rate {
+        /// The rate, in Hz.
+        found: f64,
+    },
+    /// The rate is no fraction of small numbers.
+    #[error(
+        "found a sample rate of {found} Hz, whose ratio to {} Hz is no fraction of small numbers; expected a rate \
+         such as 360, 250.5 or 1000/3 Hz",
+        spec::SAMPLE_RATE_HZ
+    )]
+    Ratio {
+        /// The rate, in Hz.
+        found: f64,
+    },
+    /// The library refuses.
+    #[error("the resampler failed: {0}")]
+    Library(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn library(error: impl std::error::Error + Send + Sync + 'static) -> ResampleError {
+    ResampleError::Library(Box::new(error))
+}
+
+/// Brings a signal to [`spec::SAMPLE_RATE_HZ`], without delay: output sample k lies at k / 128 s, as input sample k
+/// lies at k / `from_hz` s.
+///
+/// # Shapes
+/// `signal_mv`: `[n]`, any n; the result: `[ceil(n * 128 / from_hz)]`, every k / 128 s below n / `from_hz` s.
+///
+/// Before the first and after the last sample the signal is taken to stay as it is there. Samples that are not finite
+/// are gaps: the filter sees a straight line in their place, and the result is NaN there. A signal that has the
+/// canonical rate already comes back bit for bit.
+///
+/// # Errors
+/// [`ResampleError::Rate`] outside of [`MIN_RATE_HZ`] to [`MAX_RATE_HZ`], [`ResampleError::Ratio`] where the rates'
+/// ratio has no small terms.
+pub fn to_canonical(signal_mv: &[f32], from_hz: f64) -> Result<Vec<f32>, ResampleError> {
+    let ratio = Ratio::of(from_hz)?;
+    if from_hz == CANONICAL_HZ {
+        return Ok(signal_mv.to_vec());
+    }
+    let len = ratio.output_len(signal_mv.len());
+    let filled = without_gaps(signal_mv);
+    let (Some(&first), Some(&last)) = (filled.first(), filled.last()) else {
+        // Nothing but gaps, or nothing at all.
+        return Ok(vec![f32::NAN; len]);
+    };
+
+    // Blocks of an even number of samples on both sides, so that the filter's delay, half a block, is whole samples.
+    let blocks = 2 * FILTER_SAMPLES.div_ceil(2 * ratio.input.min(ratio.output));
+    let (block_in, block_out) = (blocks * ratio.input, blocks * ratio.output);
+    if block_in > MAX_FILTER_SAMPLES {
+        return Err(ResampleError::Ratio { found: from_hz });
+    }
+    let (block_in, block_out) = (block_in as usize, block_out as usize);
+    let mut resampler = Fft::<f64>::new_custom(
+        ratio.input as usize,
+        ratio.output as usize,
+        block_in,
+        1,
+        1,
+        rubato::WindowFunction::BlackmanHarris2,
+        FixedSync::Both,
+    )
+    .map_err(library)?;
+
+    // One block of the first sample goes ahead, half of which the filter needs.
+    let mut input = vec![f64::from(first); block_in];
+    let mut output = vec![0.0; block_out];
+    let mut skip = block_out + resampler.output_delay();
+    let mut rest = filled.as_ref();
+    let mut result = Vec::with_capacity(len + block_out);
+    while result.len() < len {
+        let buffer_in = InterleavedSlice::new(&input, 1, block_in).map_err(library)?;
+        let mut buffer_out =
+            InterleavedSlice::new_mut(&mut output, 1, block_out).map_err(library)?;
+        resampler
+            .process_into_buffer(&buffer_in, &mut buffer_out, None)
+            .map_err(library)?;
+        let skipped = skip.min(block_out);
+        skip -= skipped;
+        result.extend(output[skipped..].iter().map(|&v| v as f32));
+
+        let (now, later) = rest.split_at(block_in.min(rest.len()));
+        rest = later;
+        input.fill(f64::from(last));
+        for (to, &from) in input.iter_mut().zip(now) {
+            *to = from.into();
+        }
+    }
+    result.truncate(len);
+    if let Cow::Owned(_) = filled {
+        ratio.restore_gaps(signal_mv, &mut result);
+    }
+    Ok(result)
+}
+
+/// The canonical sample next to sample `sample` of a signal of `from_hz` Hz: halves go up, and what is beyond `u32`
+/// becomes its maximum.
+pub fn to_canonical_index(sample: u64, from_hz: f64) -> u32 {
+    (sample as f64 * CANONICAL_HZ / from_hz + 0.5).floor() as u32
+}
+
+/// The sample of a signal of `from_hz` Hz next to the canonical sample `index`; halves go up.
+pub fn from_canonical_index(index: u32, from_hz: f64) -> u64 {
+    (f64::from(index) * from_hz / CANONICAL_HZ + 0.5).floor() as u64
+}
+
+/// `input` samples of the signal last as long as `output` canonical ones; in lowest terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ratio {
+    input: u64,
+    output: u64,
+}
+
+impl Ratio {
+    fn of(from_hz: f64) -> Result<Self, ResampleError> {
+        if !(MIN_RATE_HZ..=MAX_RATE_HZ).contains(&from_hz) {
+            return Err(ResampleError::Rate { found: from_hz });
+        }
+        // The rate's continued fraction, up to where it says the rate to 1e-9: 0.1 ms in a day.
+        let (mut before, mut now) = ((1, 0), (from_hz.floor() as u64, 1));
+        let mut rest = from_hz.fract();
+        while (now.0 as f64 / now.1 as f64 - from_hz).abs() > 1e-9 * from_hz {
+            let term = rest.recip();
+            rest = term.fract();
+            let next = |now: u64, before: u64| {
+                (term as u64)
+                    .checked_mul(now)
+                    .and_then(|product| product.checked_add(before))
+                    .filter(|&terms| terms <= MAX_FILTER_SAMPLES * u64::from(spec::SAMPLE_RATE_HZ))
+                    .ok_or(ResampleError::Ratio { found: from_hz })
+            };
+            (before, now) = (now, (next(now.0, before.0)?, next(now.1, before.1)?));
+        }
+        let (input, output) = (now.0, now.1 * u64::from(spec::SAMPLE_RATE_HZ));
+        let divisor = greatest_common_divisor(input, output);
+        Ok(Self {
+            input: input / divisor,
+            output: output / divisor,
+        })
+    }
+
+    /// Canonical samples that lie before the end of `len` samples.
+    fn output_len(self, len: usize) -> usize {
+        let len = len as u128 * u128::from(self.output);
+        len.div_ceil(self.input.into()) as usize
+    }
+
+    /// Makes every sample NaN that lies on, or next to, a sample of `signal` that is not finite.
+    fn restore_gaps(self, signal: &[f32], result: &mut [f32]) {
+        for (k, sample) in result.iter_mut().enumerate() {
+            let position = k as u128 * u128::from(self.input);
+            let output = u128::from(self.output);
+            let before = (position / output) as usize;
+            let after = position.div_ceil(output) as usize;
+            let finite = |i: usize| signal.get(i).is_none_or(|v| v.is_finite());
+            if !(finite(before) && finite(after)) {
+                *sample = f32::NAN;
+            }
+        }
+    }
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 {
+        a
+    } else {
+        greatest_common_divisor(b, a % b)
+    }
+}
+
+/// The signal with a straight line in the place of every gap, and the nearest sample in that of a gap at either end.
+/// Empty where there is nothing but a gap.
+fn without_gaps(signal: &[f32]) -> Cow<'_, [f32]> {
+    if signal.iter().all(|v| v.is_finite()) {
+        return signal.into();
+    }
+    let mut filled = signal.to_vec();
+    let mut last: Option<usize> = None;
+    for i in (0..signal.len()).filter(|&i| signal[i].is_finite()) {
+        match last {
+            None => filled[..i].fill(signal[i]),
+            Some(last) => {
+                let step = (signal[i] - signal[last]) / (i - last) as f32;
+                for (n, gap) in filled[last..i].iter_mut().enumerate().skip(1) {
+                    *gap = signal[last] + step * n as f32;
+                }
+            }
+        }
+        last = Some(i);
+    }
+    match last {
+        None => filled.clear(),
+        Some(last) => filled[last..].fill(signal[last]),
+    }
+    filled.into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::f64::consts::TAU;
+
+    fn sampled(hz: f64, seconds: f64, signal: impl Fn(f64) -> f64) -> Vec<f32> {
+        (0..(hz * seconds) as usize)
+            .map(|k| signal(k as f64 / hz) as f32)
+            .collect()
+    }
+
+    /// The largest difference from `signal` over the canonical samples from `skip_s` to as long before the end.
+    fn error(resampled: &[f32], skip_s: f64, signal: impl Fn(f64) -> f64) -> f64 {
+        let skip = (skip_s * CANONICAL_HZ) as usize;
+        (skip..resampled.len() - skip)
+            .map(|k| (f64::from(resampled[k]) - signal(k as f64 / CANONICAL_HZ)).abs())
+            .fold(0.0, f64::max)
+    }
+
+    const RATES: [f64; 10] = [
+        360.0,
+        250.0,
+        300.0,
+        500.0,
+        1000.0,
+        100.0,
+        257.0,
+        250.5,
+        199.998,
+        1000.0 / 3.0,
+    ];
+
+    #[test]
+    fn sines_of_the_pass_band_come_through_without_delay() {
+        for from in RATES {
+            let edge = 0.88 * from.min(CANONICAL_HZ) / 2.0;
+            for (hz, phase) in [(0.5, 0.3), (7.0, 1.1), (25.0, 2.0), (edge, 0.7)] {
+                let sine = |t: f64| 1.5 * (TAU * hz * t + phase).sin();
+                let resampled = to_canonical(&sampled(from, 20.0, sine), from).unwrap();
+                let error = error(&resampled, 2.0, sine);
+                // The input's own rounding to f32 is worth some 1e-7. The ratio of 199.998 Hz needs so long a filter
+                // (1000 s) that it feels the sine's sudden ends everywhere.
+                let allowed = if from == 199.998 { 3e-3 } else { 1e-6 };
+                assert!(error < allowed, "{hz} Hz at {from} Hz: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_fold_back_is_taken_out() {
+        for from in [250.0, 360.0, 1000.0] {
+            for hz in [68.0, 90.0, 110.0] {
+                let high = |t: f64| (TAU * hz * t).sin();
+                let resampled = to_canonical(&sampled(from, 20.0, high), from).unwrap();
+                let error = error(&resampled, 2.0, |_| 0.0);
+                assert!(error < 1e-6, "{hz} Hz at {from} Hz: {error}");
+            }
+        }
+    }
+
+    /// An impulse of area 1/128 s becomes the filter's impulse response: near to a sinc of the filter's corner, and
+    /// largest at the impulse itself.
+    #[test]
+    fn an_impulse_stays_where_it_is() {
+        let from = 360.0;
+        for second in [5_usize, 6] {
+            let mut signal = vec![0.0; 360 * 10];
+            signal[second * 360] = (from / CANONICAL_HZ) as f32;
+            let resampled = to_canonical(&signal, from).unwrap();
+            let corner = 60.6 / 64.0;
+            for k in -8_i32..=8 {
+                let x = std::f64::consts::PI * corner * f64::from(k);
+                let sinc = corner * if k == 0 { 1.0 } else { x.sin() / x };
+                let found = f64::from(resampled[(second as i32 * 128 + k) as usize]);
+                assert!((found - sinc).abs() < 5e-3, "{k}: {found} {sinc}");
+                let mirrored = f64::from(resampled[(second as i32 * 128 - k) as usize]);
+                assert!((found - mirrored).abs() < 1e-7, "{k}");
+            }
+            let total: f64 = resampled.iter().copied().map(f64::from).sum();
+            assert!((total - 1.0).abs() < 1e-5, "{total}");
+        }
+    }
+
+    #[test]
+    fn an_offset_stays_and_the_edges_do_not_ring() {
+        for from in RATES {
+            for len in [1, 2, 100, 5000] {
+                let resampled = to_canonical(&vec![-3.25; len], from).unwrap();
+                assert_eq!(resampled.len(), Ratio::of(from).unwrap().output_len(len));
+                for value in resampled {
+                    assert!((value + 3.25).abs() < 1e-6, "{value} at {from} Hz");
+                }
+            }
+        }
+        // A slope at the edge is rounded off, but by no more than its own course over the filter's main lobe.
+        let ramp = |t: f64| 1.0 + 0.5 * t;
+        let resampled = to_canonical(&sampled(360.0, 10.0, ramp), 360.0).unwrap();
+        assert!(error(&resampled, 0.0, ramp) < 0.5 * 0.02);
+    }
+
+    /// `reference/make_resampled.py`.
+    #[test]
+    fn agrees_with_scipy() {
+        let signal = |t: f64| {
+            0.3 + 0.2 * (TAU * 0.7 * t).sin() + 1.1 * (-((t - 3.01) / 0.025).powi(2)).exp()
+                - 0.3 * (-((t - 3.05) / 0.03).powi(2)).exp()
+        };
+        let mut lines = 0;
+        for line in include_str!("reference/resampled.csv").lines() {
+            let numbers: Vec<f64> = line.split(',').map(|n| n.parse().unwrap()).collect();
+            let (from, first) = (numbers[0], numbers[1] as usize);
+            let resampled = to_canonical(&sampled(from, 6.0, signal), from).unwrap();
+            assert_eq!(resampled.len(), 6 * 128);
+            for (k, expected) in numbers[2..].iter().enumerate() {
+                let found = f64::from(resampled[first + k]);
+                assert!(
+                    (found - expected).abs() < 2e-6,
+                    "{from} Hz, sample {}: {found}, SciPy {expected}",
+                    first + k
+                );
+            }
+            lines += 1;
+        }
+        assert_eq!(lines, 6);
+    }
+
+    #[test]
+    fn the_canonical_rate_passes_bit_for_bit() {
+        let signal = [0.1, -0.0, f32::NAN, f32::MAX, f32::INFINITY, 1e-40];
+        let bits = |s: &[f32]| s.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&to_canonical(&signal, 128.0).unwrap()), bits(&signal));
+    }
+
+    #[test]
+    fn gaps_stay_gaps_and_do_not_reach_further() {
+        let from = 360.0;
+        let wave = |t: f64| 0.5 + 0.2 * (TAU * t).sin();
+        let mut signal = sampled(from, 20.0, wave);
+        signal[..36].fill(f32::NAN);
+        signal[3600..3636].fill(f32::INFINITY);
+        signal[7100..].fill(f32::NAN);
+        let resampled = to_canonical(&signal, from).unwrap();
+        for (k, value) in resampled.iter().enumerate() {
+            let at = k as f64 * from / CANONICAL_HZ;
+            let valid = |i: f64| signal.get(i as usize).is_none_or(|v| v.is_finite());
+            assert_eq!(
+                value.is_nan(),
+                !(valid(at.floor()) && valid(at.ceil())),
+                "{k}"
+            );
+            if !value.is_nan() {
+                // The straight line misses the wave's bend by 0.01 mV in the gap's 0.1 s, and by what the wave goes on at the ends.
+                assert!(
+                    (f64::from(*value) - wave(k as f64 / CANONICAL_HZ)).abs() < 0.02,
+                    "{k}"
+                );
+            }
+        }
+        assert!(
+            to_canonical(&[f32::NAN; 360], from)
+                .unwrap()
+                .iter()
+                .all(|v| v.is_nan())
+        );
+        assert_eq!(to_canonical(&[], from).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn rates_out_of_range_are_refused() {
+        for rate in [0.0, -360.0, f64::NAN, f64::INFINITY, 79.9, 100_001.0] {
+            assert!(matches!(
+                to_canonical(&[0.0; 10], rate),
+                Err(ResampleError::Rate { .. })
+            ));
+        }
+        let odd = 1000.0 * std::f64::consts::SQRT_2;
+        let message = to_canonical(&[0.0; 10], odd).unwrap_err().to_string();
+        assert!(
+            message.contains("1414.213562373095 Hz, whose ratio to 128 Hz"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn ratios_are_in_lowest_terms() {
+        for (from, input, output) in [
+            (360.0, 45, 16),
+            (250.0, 125, 64),
+            (128.0, 1, 1),
+            (250.5, 501, 256),
+            (199.998, 99_999, 64_000),
+            (1000.0 / 3.0, 125, 48),
+        ] {
+            assert_eq!(Ratio::of(from).unwrap(), Ratio { input, output }, "{from}");
+        }
+    }
+
+    #[test]
+    fn positions_are_rounded_half_up() {
+        assert_eq!(to_canonical_index(0, 360.0), 0);
+        // 45 samples at 360 Hz are 16 canonical ones; 22 are 7.82, 24 are 8.53.
+        assert_eq!(
+            [45, 22, 24].map(|s| to_canonical_index(s, 360.0)),
+            [16, 8, 9]
+        );
+        // 1 at 256 Hz is one half.
+        assert_eq!([1, 3].map(|s| to_canonical_index(s, 256.0)), [1, 2]);
+        assert_eq!(to_canonical_index(u64::MAX, 360.0), u32::MAX);
+        assert_eq!([16, 1].map(|i| from_canonical_index(i, 360.0)), [45, 3]);
+        assert_eq!(from_canonical_index(1, 192.0), 2);
+    }
+
+    proptest! {
+        /// A canonical position survives the way to any higher rate and back.
+        #[test]
+        fn positions_come_back(index in 0..20_000_000_u32, rate in 128.0..2000.0_f64) {
+            prop_assert_eq!(to_canonical_index(from_canonical_index(index, rate), rate), index);
+        }
+    }
+}
