@@ -6,3 +6,4 @@ pub mod evaluate;
 pub mod model;
 pub mod records;
 pub mod runtime;
+pub mod synth;
