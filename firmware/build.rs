@@ -1,18 +1,31 @@
-//! Hands the board's memory map to the linker.
+//! Hands the board's memory map to the linker, and the stretch of samples to the compiler.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const MEMORY: &str = "memory/netduinoplus2.x";
+/// Names another stretch than the bundled one; see `src/stretch.rs` for the format.
+const STRETCH_VARIABLE: &str = "HEARTLENS_STRETCH";
+const STRETCH: &str = "stretch/demo.bin";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("cargo::rerun-if-changed={MEMORY}");
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+
+    println!("cargo::rerun-if-env-changed={STRETCH_VARIABLE}");
+    let stretch = std::env::var(STRETCH_VARIABLE).unwrap_or_else(|_| STRETCH.into());
+    place(&stretch, &out.join("stretch.bin"))?;
+
     if std::env::var("CARGO_CFG_TARGET_OS")? == "none" {
-        let out = PathBuf::from(std::env::var("OUT_DIR")?);
-        std::fs::copy(MEMORY, out.join("memory.x"))?;
+        place(MEMORY, &out.join("memory.x"))?;
         println!("cargo::rustc-link-search={}", out.display());
         for argument in ["-Tlink.x", "-Tdefmt.x", "--nmagic"] {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
     }
+    Ok(())
+}
+
+fn place(source: &str, target: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed={source}");
+    std::fs::copy(source, target).map_err(|error| format!("{source}: {error}"))?;
     Ok(())
 }

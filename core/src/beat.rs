@@ -131,12 +131,18 @@ impl Extractor {
 
     /// Samples pushed so far; the position of the next one.
     pub fn samples(&self) -> u32 {
-        self.history.len()
+        let appended = if self.ended { BEAT_AFTER_SAMPLES } else { 0 };
+        self.history.len() - appended
     }
 
-    /// Appends a filtered sample, in mV.
+    /// Appends a filtered sample, in mV. One that is not finite counts as zero: the template would remember it for ever.
+    /// Nothing may follow [`finish`](Self::finish).
     pub fn push(&mut self, filtered_mv: f32) {
-        self.history.push(filtered_mv);
+        self.history.push(if filtered_mv.is_finite() {
+            filtered_mv
+        } else {
+            0.0
+        });
     }
 
     /// Announces an R peak at position `r_sample`. Beats already complete must be [polled](Self::poll) first.
@@ -144,7 +150,7 @@ impl Extractor {
     /// # Errors
     /// When the peak is not later than the one before, not yet pushed, or so old that its window is gone.
     pub fn trigger(&mut self, r_sample: u32) -> Result<(), TriggerError> {
-        let samples = self.history.len();
+        let samples = self.samples();
         if let Some(previous) = self.newest.filter(|previous| r_sample <= *previous) {
             return Err(TriggerError::NotAfter {
                 found: r_sample,
@@ -182,25 +188,24 @@ impl Extractor {
         }
     }
 
-    /// The oldest complete beat, or `None` while it waits for its window or its successor.
+    /// The oldest complete beat, or `None` while it waits for its window or its successor. Beats that were not polled
+    /// while [`crate::spec::HISTORY_SAMPLES`] still held their window are passed over, but for the RR interval that the
+    /// next one has to them.
     pub fn poll(&mut self) -> Option<BeatFrame> {
-        let r_sample = *self.pending.front()?;
-        let successor = self.pending.iter().nth(1).copied();
-        let age = self.history.len() - r_sample;
-        let successor_known =
-            successor.is_some() || self.ended || age > SUCCESSOR_TIMEOUT_SAMPLES as u32;
-        if age < BEAT_AFTER_SAMPLES || !successor_known {
-            return None;
-        }
-        self.pending.pop_front();
-        // What `finish` appended is no part of the recording.
-        let appended = if self.ended { BEAT_AFTER_SAMPLES } else { 0 };
-        let following_s = seconds(age - appended);
-        match self.window(r_sample) {
-            Ok(beat) => Some(self.extract(r_sample, successor, following_s, &beat)),
-            // `trigger` refuses what is too old, and a beat is given within the time-out, which the history outlasts
-            // (asserted in `spec`): this is a beat that was not polled in time.
-            Err(_) => None,
+        loop {
+            let r_sample = *self.pending.front()?;
+            let successor = self.pending.iter().nth(1).copied();
+            let age = self.history.len() - r_sample;
+            let successor_known =
+                successor.is_some() || self.ended || age > SUCCESSOR_TIMEOUT_SAMPLES as u32;
+            if age < BEAT_AFTER_SAMPLES || !successor_known {
+                return None;
+            }
+            self.pending.pop_front();
+            match self.window(r_sample) {
+                Ok(beat) => return Some(self.extract(r_sample, successor, &beat)),
+                Err(_) => self.emitted = Some(r_sample),
+            }
         }
     }
 
@@ -211,21 +216,15 @@ impl Extractor {
         Ok(window)
     }
 
-    /// `following_s`: how much of the recording after the R peak is known, in seconds.
-    fn extract(
-        &mut self,
-        r_sample: u32,
-        successor: Option<u32>,
-        following_s: f32,
-        beat: &BeatWindow,
-    ) -> BeatFrame {
+    fn extract(&mut self, r_sample: u32, successor: Option<u32>, beat: &BeatWindow) -> BeatFrame {
         let pre_rr_s = self.emitted.map(|previous| seconds(r_sample - previous));
         // Whether a successor later than this is seen before the time-out depends on how soon triggers are announced:
         // nothing here may.
         let post_rr_s = successor
             .map(|next| seconds(next - r_sample))
             .filter(|post_s| *post_s <= RR_MAX_S);
-        let pause_s = (successor.is_some() || following_s > RR_MAX_S).then_some(RR_MAX_S);
+        let known_s = seconds(self.samples() - r_sample);
+        let pause_s = (successor.is_some() || known_s > RR_MAX_S).then_some(RR_MAX_S);
         let known_post_s = post_rr_s.or(pause_s);
         self.emitted = Some(r_sample);
 
@@ -362,6 +361,57 @@ mod tests {
             3.0,
             "no beat for 5 s, then the end"
         );
+    }
+
+    #[test]
+    fn beats_polled_too_late_are_passed_over() {
+        let mut extractor = Extractor::new(Patient::default());
+        let push = |extractor: &mut Extractor, count| {
+            for i in 0..count {
+                extractor.push((i as f32 * 0.1).sin());
+            }
+        };
+        push(&mut extractor, 300);
+        assert_eq!(extractor.trigger(200), Ok(()));
+        push(&mut extractor, 1000);
+        assert_eq!(extractor.trigger(1200), Ok(()));
+        push(&mut extractor, 100);
+        extractor.finish();
+        let frame = extractor.poll().unwrap();
+        assert_eq!(
+            (frame.r_sample, frame.pre_rr_s),
+            (1200, Some(1000.0 / 128.0))
+        );
+        assert_eq!(extractor.poll(), None);
+    }
+
+    #[test]
+    fn nothing_is_triggered_beyond_the_end() {
+        let mut extractor = Extractor::new(Patient::default());
+        for _ in 0..100 {
+            extractor.push(0.0);
+        }
+        extractor.finish();
+        assert_eq!(extractor.samples(), 100);
+        let (found, samples) = (100, 100);
+        assert_eq!(
+            extractor.trigger(found),
+            Err(TriggerError::Ahead { found, samples })
+        );
+        assert_eq!(extractor.trigger(99), Ok(()));
+        assert_eq!(extractor.poll().map(|frame| frame.r_sample), Some(99));
+    }
+
+    #[test]
+    fn a_sample_that_is_not_finite_poisons_nothing() {
+        let peaks: Vec<u32> = (0..20).map(|i| 40 + i * 100).collect();
+        let mut x = signal(2100, &peaks);
+        x[503] = f32::NAN;
+        x[941] = f32::INFINITY;
+        for frame in run(&x, &peaks, 0) {
+            let mut values = frame.template.iter().chain(&frame.metadata);
+            assert!(values.all(|v| v.is_finite()), "beat at {}", frame.r_sample);
+        }
     }
 
     #[test]

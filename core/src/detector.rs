@@ -8,7 +8,8 @@
 //!    Tompkins (IEEE Trans Biomed Eng 33:1157, 1986); the second difference stands in for their band-pass.
 //! 2. *Candidates.* A peak of the envelope that none exceeds within [`REFRACTORY_SAMPLES`] either side.
 //! 3. *Decision*, [`DECISION_SAMPLES`] later, when what follows the candidate is known too. The threshold lies between the
-//!    median height of the last beats and that of the last rejected candidates (Hamilton and Tompkins' rule). How far up
+//!    height of the last beats and that of the last rejected candidates (Hamilton and Tompkins' rule; the beats' lower
+//!    quartile, so that small beats between large ectopic ones are found, and the rejected candidates' median). How far up
 //!    depends on the gap that the candidate would fill, from the last beat to the next strong candidate: a gap of a
 //!    normal RR interval needs no further beat, a long one is searched with a lower threshold (Pan and Tompkins'
 //!    search-back, but looking ahead). A candidate that is small beside the beat right before it is taken for its T
@@ -31,9 +32,9 @@ pub struct RPeak {
 pub const REFRACTORY_SAMPLES: u32 = 22;
 
 /// A candidate is decided this long after the middle of its QRS, in samples.
-const DECISION_SAMPLES: u32 = 230;
+const DECISION_SAMPLES: u32 = 160;
 
-/// A peak is reported at most this long after it, in samples (1.87 s).
+/// A peak is reported at most this long after it, in samples (1.32 s).
 pub const MAX_DELAY_SAMPLES: usize =
     DECISION_SAMPLES as usize + PLACE_SAMPLES as usize + FILTER_DELAY_SAMPLES as usize;
 
@@ -67,13 +68,13 @@ const HISTORY: usize = 8;
 const RR_ASSUMED: i32 = 110;
 
 /// Between the noise level (0) and the beats' level (1): above this a candidate is strong.
-const STRONG: f32 = 0.35;
+const STRONG: f32 = 0.42;
 /// A strong candidate is needed in gaps up to this many median RR intervals.
-const GAP_NORMAL: f32 = 1.1;
+const GAP_NORMAL: f32 = 1.0;
 /// In gaps of this many median RR intervals, [`SEARCH_BACK`] suffices. Between the two the threshold is interpolated.
 const GAP_LONG: f32 = 1.5;
 /// As [`STRONG`], in a long gap.
-const SEARCH_BACK: f32 = 0.13;
+const SEARCH_BACK: f32 = 0.18;
 
 /// A T wave comes this long after the beat's QRS at the most, in samples.
 const T_WAVE_SAMPLES: f32 = 45.0;
@@ -82,19 +83,24 @@ const P_WAVE_SAMPLES: f32 = 38.0;
 /// Up to this distance, in samples, the T and P wave rules are strictest.
 const NEAR_SAMPLES: f32 = 27.0;
 /// A candidate near after a beat must have this part of its height, and [`T_SHARE_FAR`] at [`T_WAVE_SAMPLES`].
-const T_SHARE_NEAR: f32 = 0.95;
+const T_SHARE_NEAR: f32 = 0.92;
 const T_SHARE_FAR: f32 = 0.4;
 /// A candidate near before a strong one must have this part of its height, and [`P_SHARE_FAR`] at [`P_WAVE_SAMPLES`].
-const P_SHARE_NEAR: f32 = 1.05;
-const P_SHARE_FAR: f32 = 0.5;
+const P_SHARE_NEAR: f32 = 0.95;
+const P_SHARE_FAR: f32 = 0.55;
+/// At a median RR interval below this, in samples, [`SHARE_FAST`] is enough: the next QRS comes when a T wave would.
+const FAST_RR_SAMPLES: i32 = 45;
+const SHARE_FAST: f32 = 0.88;
 
-/// Without a beat for this long, in samples (2.5 s), the beats' level is learned again from what is there.
-const RELEARN_SAMPLES: u32 = 320;
-/// Smallest height of a beat: that of a QRS of some 0.03 mV.
-const MIN_HEIGHT: i32 = (0.012 * COUNTS_PER_MV) as i32 * ENVELOPE_GAIN / 4;
+/// Without a beat for this long, in samples (2.3 s), the beats' level is learned again from what is there.
+const RELEARN_SAMPLES: u32 = 300;
+/// Smallest height of a beat, in counts times [`ENVELOPE_GAIN`].
+const MIN_HEIGHT: i32 = 18_000;
+/// The noise level counts up to this part of the beats' level.
+const NOISE_SHARE: f32 = 0.7;
 
 /// Candidates that may wait for their decision.
-const WAITING: usize = 16;
+const WAITING: usize = 10;
 
 const _: () = {
     assert!(MAX_DELAY_SAMPLES <= spec::DETECTOR_MAX_DELAY_SAMPLES);
@@ -147,12 +153,21 @@ impl Recent {
         self.len = HISTORY;
     }
 
-    /// The upper median; 0 of nothing.
-    fn median(&self) -> i32 {
+    /// The value that `numerator` of `denominator` values lie below; 0 of nothing.
+    fn quantile(&self, numerator: usize, denominator: usize) -> i32 {
         let mut sorted = self.values;
         let sorted = &mut sorted[..self.len];
         sorted.sort_unstable();
-        sorted.get(self.len / 2).copied().unwrap_or(0)
+        let index = self.len * numerator / denominator;
+        sorted.get(index).copied().unwrap_or(0)
+    }
+
+    fn median(&self) -> i32 {
+        self.quantile(1, 2)
+    }
+
+    fn lower_quartile(&self) -> i32 {
+        self.quantile(1, 4)
     }
 }
 
@@ -355,21 +370,21 @@ impl Detector {
         if candidate.height < MIN_HEIGHT {
             return false;
         }
-        let beats = self.beat_heights.median() as f32;
-        let noise = (self.noise_heights.median() as f32).min(0.5 * beats);
+        let beats = self.beat_heights.lower_quartile() as f32;
+        let noise = (self.noise_heights.median() as f32).min(NOISE_SHARE * beats);
         let level = |share: f32| noise + share * (beats - noise);
         let strong = level(STRONG);
         if self
             .waiting
             .iter()
-            .any(|next| next.height as f32 >= strong && is_p_wave(candidate, next))
+            .any(|next| next.height as f32 >= strong && self.is_p_wave(candidate, next))
         {
             return false;
         }
         let Some(last) = self.last else {
             return height >= strong;
         };
-        if is_t_wave(candidate, &last) {
+        if self.is_t_wave(candidate, &last) {
             return false;
         }
         if height >= strong {
@@ -378,7 +393,7 @@ impl Detector {
         let next_beat = self
             .waiting
             .iter()
-            .find(|next| next.height as f32 >= strong && !is_t_wave(next, &last))
+            .find(|next| next.height as f32 >= strong && !self.is_t_wave(next, &last))
             .map_or(self.samples, |next| next.middle);
         let gap = next_beat.wrapping_sub(last.middle) as f32 / self.rr_interval() as f32;
         let share = interpolate(gap, (GAP_NORMAL, STRONG), (GAP_LONG, SEARCH_BACK));
@@ -387,7 +402,7 @@ impl Detector {
                 .waiting
                 .iter()
                 .take_while(|other| other.middle != next_beat)
-                .any(|other| other.height > candidate.height && !is_t_wave(other, &last))
+                .any(|other| other.height > candidate.height && !self.is_t_wave(other, &last))
     }
 
     /// Learns the beats' level from the candidates of the next seconds: the second tallest if it is of the tallest's
@@ -407,8 +422,38 @@ impl Detector {
         } else {
             tallest
         };
-        if self.beat_heights.len == 0 || self.beat_heights.median() > level {
+        if self.beat_heights.len == 0 || self.beat_heights.lower_quartile() > level {
             self.beat_heights.fill(level);
+        }
+    }
+
+    fn is_t_wave(&self, candidate: &Candidate, beat: &Candidate) -> bool {
+        let distance = candidate.middle.wrapping_sub(beat.middle) as f32;
+        let share = interpolate(
+            distance,
+            (NEAR_SAMPLES, T_SHARE_NEAR),
+            (T_WAVE_SAMPLES, T_SHARE_FAR),
+        );
+        distance < T_WAVE_SAMPLES
+            && (candidate.height as f32) < self.cap_if_fast(share) * beat.height as f32
+    }
+
+    fn is_p_wave(&self, candidate: &Candidate, beat: &Candidate) -> bool {
+        let distance = beat.middle.wrapping_sub(candidate.middle) as f32;
+        let share = interpolate(
+            distance,
+            (NEAR_SAMPLES, P_SHARE_NEAR),
+            (P_WAVE_SAMPLES, P_SHARE_FAR),
+        );
+        distance < P_WAVE_SAMPLES
+            && (candidate.height as f32) < self.cap_if_fast(share) * beat.height as f32
+    }
+
+    fn cap_if_fast(&self, share: f32) -> f32 {
+        if self.rr_interval() < FAST_RR_SAMPLES {
+            share.min(SHARE_FAST)
+        } else {
+            share
         }
     }
 
@@ -422,26 +467,6 @@ impl Detector {
     }
 }
 
-fn is_t_wave(candidate: &Candidate, beat: &Candidate) -> bool {
-    let distance = candidate.middle.wrapping_sub(beat.middle) as f32;
-    let share = interpolate(
-        distance,
-        (NEAR_SAMPLES, T_SHARE_NEAR),
-        (T_WAVE_SAMPLES, T_SHARE_FAR),
-    );
-    distance < T_WAVE_SAMPLES && (candidate.height as f32) < share * beat.height as f32
-}
-
-fn is_p_wave(candidate: &Candidate, beat: &Candidate) -> bool {
-    let distance = beat.middle.wrapping_sub(candidate.middle) as f32;
-    let share = interpolate(
-        distance,
-        (NEAR_SAMPLES, P_SHARE_NEAR),
-        (P_WAVE_SAMPLES, P_SHARE_FAR),
-    );
-    distance < P_WAVE_SAMPLES && (candidate.height as f32) < share * beat.height as f32
-}
-
 /// The line through two points at `x`, level outside them.
 fn interpolate(x: f32, (x0, y0): (f32, f32), (x1, y1): (f32, f32)) -> f32 {
     if x <= x0 {
@@ -450,5 +475,163 @@ fn interpolate(x: f32, (x0, y0): (f32, f32), (x1, y1): (f32, f32)) -> f32 {
         y1
     } else {
         y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::filter::BandPass;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const RATE_HZ: f64 = spec::SAMPLE_RATE_HZ as f64;
+
+    fn bell(t: f64, centre: f64, sigma: f64) -> f64 {
+        (-0.5 * ((t - centre) / sigma).powi(2)).exp()
+    }
+
+    /// A beat in mV, `t` seconds from its R peak: P, Q, R, S and T as bells, P and T drawn together with the square root
+    /// of the RR interval (Bazett's rule).
+    fn beat(t: f64, rr_s: f64) -> f64 {
+        let stretch = rr_s.min(1.0).sqrt();
+        0.12 * bell(t, -0.16 * stretch, 0.022 * stretch) - 0.10 * bell(t, -0.026, 0.008)
+            + bell(t, 0.0, 0.011)
+            - 0.22 * bell(t, 0.028, 0.010)
+            + 0.30 * bell(t, 0.28 * stretch, 0.05 * stretch)
+    }
+
+    /// A train of such beats, `seconds` long: the signal in mV and the times of its R peaks in samples.
+    pub(crate) fn train(bpm: f64, phase: f64, seconds: f64) -> (Vec<f32>, Vec<f64>) {
+        let rr_s = 60.0 / bpm;
+        let beats: Vec<f64> = (0..)
+            .map(|k| (phase + k as f64) * rr_s)
+            .take_while(|&t| t < seconds)
+            .collect();
+        let signal = (0..(seconds * RATE_HZ) as usize)
+            .map(|i| {
+                let t = i as f64 / RATE_HZ;
+                let near = beats.iter().filter(|&&b| (t - b).abs() < 1.0);
+                near.map(|&b| beat(t - b, rr_s)).sum::<f64>() as f32
+            })
+            .collect();
+        (signal, beats.iter().map(|t| t * RATE_HZ).collect())
+    }
+
+    /// Filters and detects; asserts order and delay of every peak.
+    fn detect(signal: &[f32]) -> Vec<u32> {
+        let (mut filter, mut detector) = (BandPass::new(), Detector::new());
+        let mut peaks: Vec<u32> = Vec::new();
+        for (now, &sample) in signal.iter().enumerate() {
+            if let Some(peak) = detector.push(filter.push(sample)) {
+                assert!(peak.sample as usize <= now);
+                assert!(now - peak.sample as usize <= MAX_DELAY_SAMPLES);
+                assert!(peaks.last().is_none_or(|&last| last < peak.sample));
+                peaks.push(peak.sample);
+            }
+        }
+        while let Some(peak) = detector.finish() {
+            assert!(peaks.last().is_none_or(|&last| last < peak.sample));
+            peaks.push(peak.sample);
+        }
+        assert_eq!(detector.finish(), None);
+        peaks
+    }
+
+    /// Every beat from `from_s` to half a second before the signal's end has one peak within `tolerance` samples, and
+    /// there is no other.
+    fn assert_found(
+        peaks: &[u32],
+        beats: &[f64],
+        from_s: f64,
+        len: usize,
+        tolerance: f64,
+    ) -> Result<(), TestCaseError> {
+        let (from, to) = (from_s * RATE_HZ, len as f64 - 0.5 * RATE_HZ);
+        let beats: Vec<f64> = beats
+            .iter()
+            .copied()
+            .filter(|&b| b >= from && b < to)
+            .collect();
+        let slack = |p: f64| p >= from - tolerance && p < to + tolerance;
+        let mut peaks = peaks
+            .iter()
+            .map(|&p| f64::from(p))
+            .filter(|&p| slack(p))
+            .peekable();
+        for &expected in &beats {
+            // At the edges of the span a peak may belong to a beat outside it.
+            while peaks
+                .next_if(|&p| expected - p > tolerance && expected == beats[0])
+                .is_some()
+            {}
+            let found = peaks.next();
+            prop_assert!(
+                found.is_some_and(|found| (found - expected).abs() <= tolerance),
+                "beat at {expected}, found {found:?}"
+            );
+        }
+        prop_assert!(!beats.is_empty() && peaks.all(|p| p > to - tolerance));
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn a_train_of_any_rate_is_found(bpm in 25.0..300.0, phase in 0.0..1.0) {
+            let (signal, beats) = train(bpm, phase, 30.0);
+            assert_found(&detect(&signal), &beats, 3.0, signal.len(), 1.5)?;
+        }
+
+        #[test]
+        fn gain_offset_polarity_and_hum_change_nothing(
+            bpm in 30.0..220.0,
+            phase in 0.0..1.0,
+            gain in 0.2..5.0_f64,
+            inverted: bool,
+            offset_mv in -50.0..50.0_f64,
+            hum_mv in 0.0..0.1_f64,
+            hum_hz in prop::sample::select(std::vec![50.0, 60.0]),
+        ) {
+            let (signal, beats) = train(bpm, phase, 30.0);
+            let gain = if inverted { -gain } else { gain };
+            let changed: Vec<f32> = signal
+                .iter()
+                .enumerate()
+                .map(|(i, &x)| {
+                    let hum = hum_mv * (std::f64::consts::TAU * hum_hz * i as f64 / RATE_HZ).sin();
+                    (gain * (f64::from(x) + hum) + offset_mv) as f32
+                })
+                .collect();
+            assert_found(&detect(&changed), &beats, 3.0, signal.len(), 2.0)?;
+        }
+
+        #[test]
+        fn anything_at_all_is_survived(
+            junk in prop::collection::vec(
+                prop_oneof![
+                    Just(f32::NAN), Just(f32::INFINITY), Just(f32::NEG_INFINITY), Just(f32::MAX), Just(f32::MIN),
+                    Just(0.0), -1000.0..1000.0_f32, any::<f32>(),
+                ],
+                1..1500,
+            ),
+            hold in 1..200_usize,
+        ) {
+            let (signal, beats) = train(75.0, 0.3, 20.0);
+            // Each value is held for a while: full-scale steps and gaps of any length up to 1.5 s.
+            let mut noise = junk.iter().flat_map(|&x| std::iter::repeat_n(x, hold)).take(6000).collect::<Vec<f32>>();
+            let start = noise.len();
+            noise.extend(&signal);
+            let mut detector = Detector::new();
+            for &sample in &noise {
+                detector.push(sample);
+            }
+            while detector.finish().is_some() {}
+            // Through the filter, whose own memory of a full-scale step lasts seconds.
+            let beats: Vec<f64> = beats.iter().map(|b| b + start as f64).collect();
+            let settled_s = start as f64 / RATE_HZ + 6.0;
+            assert_found(&detect(&noise), &beats, settled_s, noise.len(), 1.5)?;
+        }
     }
 }

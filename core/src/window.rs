@@ -80,7 +80,7 @@ impl<const N: usize> History<N> {
     /// # Errors
     /// When the window reaches past the last sample, or starts before the oldest that is kept.
     pub fn copy_window(&self, start: i64, window: &mut [f32]) -> Result<(), WindowError> {
-        let end = start + window.len() as i64;
+        let end = start.saturating_add(window.len() as i64);
         if end > i64::from(self.len) {
             return Err(WindowError::NotYet {
                 needed: end,
@@ -94,7 +94,9 @@ impl<const N: usize> History<N> {
                 oldest,
             });
         }
-        let before_start = usize::try_from(-start).unwrap_or(0).min(window.len());
+        let before_start = usize::try_from(start.min(0).unsigned_abs())
+            .unwrap_or(usize::MAX)
+            .min(window.len());
         let (silence, rest) = window.split_at_mut(before_start);
         silence.fill(0.0);
         let skip = usize::try_from(start - i64::from(oldest)).unwrap_or(0);
@@ -144,6 +146,22 @@ mod tests {
             }
             history.push(pushed as f32 + 1.0);
         }
+    }
+
+    #[test]
+    fn windows_at_the_end_of_time_are_cut_or_refused() {
+        let mut history = History::<16>::new();
+        history.push(1.0);
+        let mut window = [f32::NAN; 4];
+        assert_eq!(history.copy_window(i64::MIN, &mut window), Ok(()));
+        assert_eq!(window, [0.0; 4]);
+        assert_eq!(
+            history.copy_window(i64::MAX, &mut window),
+            Err(WindowError::NotYet {
+                needed: i64::MAX,
+                found: 1
+            })
+        );
     }
 
     #[test]

@@ -1,14 +1,20 @@
-//! Heartlens on a Cortex-M4F.
+//! Heartlens on a Cortex-M4F: what core computes there, and what it costs.
 //!
-//! What is computed is portable and lives in modules that a host builds as well; what only exists on the machine -
-//! the board, faults, logging - is compiled for it alone.
+//! [`stretch`] and [`replay`] are portable, so that a host runs the very same code (`examples/on_host.rs`) and both
+//! can be compared; the board, its stopwatch, faults and logging are compiled for the machine alone.
 
 #![no_std]
+
+pub mod replay;
+pub mod stretch;
 
 #[cfg(target_os = "none")]
 pub mod board;
 #[cfg(target_os = "none")]
-#[expect(unsafe_code, reason = "the runtime declares exception handlers unsafe to call")]
+#[expect(
+    unsafe_code,
+    reason = "the runtime declares exception handlers unsafe to call"
+)]
 mod fault;
 #[cfg(target_os = "none")]
 pub mod stopwatch;

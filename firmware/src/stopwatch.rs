@@ -1,33 +1,77 @@
-//! Counts instructions.
+//! Counts instructions, part by part.
 
 use crate::board;
+use crate::replay::{Meter, Part};
 
-/// Adds up the instructions of what it is told to run, without those of reading the counter.
-#[derive(Debug, Clone, Copy)]
+/// What one part cost, over all its measurements.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cost {
+    /// Measurements.
+    pub count: u32,
+    /// Instructions of all measurements together.
+    pub total: u64,
+    /// Instructions of the dearest measurement.
+    pub largest: u32,
+}
+
+/// Counts instructions by the board's counter, less those of reading it.
+#[derive(Debug, Clone)]
 pub struct Stopwatch {
     overhead: u32,
+    from: u32,
+    costs: [Cost; Part::ALL.len()],
 }
 
 impl Stopwatch {
-    /// Starts the board's counter and measures what reading it twice costs.
+    /// Starts the board's counter and measures what measuring costs.
     pub fn new() -> Self {
         board::start();
-        let mut stopwatch = Self { overhead: 0 };
-        stopwatch.overhead = stopwatch.time(|| ()).1;
+        let mut stopwatch = Self {
+            overhead: 0,
+            from: 0,
+            costs: Default::default(),
+        };
+        stopwatch.start();
+        stopwatch.overhead = stopwatch.elapsed();
         stopwatch
     }
 
-    /// Runs `work`; gives its result and the instructions it took.
+    /// What the part cost so far.
+    pub fn cost(&self, part: Part) -> Cost {
+        self.costs[part as usize]
+    }
+
+    /// Instructions since the last `start`.
     #[inline(never)]
-    pub fn time<T>(&self, work: impl FnOnce() -> T) -> (T, u32) {
-        let from = board::instructions();
-        let result = work();
-        let until = board::instructions();
-        (result, until.wrapping_sub(from).wrapping_sub(self.overhead))
+    pub fn elapsed(&self) -> u32 {
+        board::instructions()
+            .wrapping_sub(self.from)
+            .wrapping_sub(self.overhead)
     }
 }
 
-/// A loop of exactly `2 * turns` instructions: what a stopwatch must count for it.
+impl Default for Stopwatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Meter for Stopwatch {
+    #[inline(never)]
+    fn start(&mut self) {
+        self.from = board::instructions();
+    }
+
+    fn stop(&mut self, part: Part) {
+        let elapsed = self.elapsed();
+        let cost = &mut self.costs[part as usize];
+        cost.count += 1;
+        cost.total += u64::from(elapsed);
+        cost.largest = cost.largest.max(elapsed);
+    }
+}
+
+/// A loop of `2 * turns` instructions, after one or two that load `turns`: what a stopwatch must count for it.
 #[inline(always)]
 #[expect(unsafe_code, reason = "the one way to know which instructions run")]
 pub fn known_loop(turns: u32) {

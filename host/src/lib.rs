@@ -4,6 +4,8 @@
 pub mod cli;
 pub mod evaluate;
 pub mod model;
+pub mod pipeline;
 pub mod records;
 pub mod runtime;
 pub mod synth;
+pub mod summary;

@@ -8,7 +8,6 @@ use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
-use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 use std::path::PathBuf;
 
@@ -65,7 +64,7 @@ pub struct Beat {
     pub time_s: f64,
     /// The class: the network's first choice, or [`Class::Q`] where the signal is not worth reading.
     pub class: Class,
-    /// The network's probability of each class, in the order of [`LABELS`]; they add up to 1.
+    /// The network's probability of each class, in the order of [`heartlens_core::spec::LABELS`]; they add up to 1.
     pub scores: Logits,
     /// The RR interval since the beat before, in milliseconds.
     pub rr_ms: Option<f64>,
@@ -98,7 +97,7 @@ pub enum PipelineError {
         /// The first beat beyond, in samples at the record's own rate.
         sample: u64,
         /// The record's length, in samples.
-        len: u64,
+        len: usize,
     },
     /// Two leads were asked for, but there are fewer.
     #[error("{path}: has {found} lead, but averaging needs two; name one with --lead")]
@@ -169,7 +168,11 @@ pub fn classify(
         Beat {
             sample,
             time_s: sample as f64 / rate,
-            class: if vouched || beat.readable { choice } else { Class::Q },
+            class: if vouched || beat.readable {
+                choice
+            } else {
+                Class::Q
+            },
             scores: softmax(&beat.logits),
             rr_ms: beat.rr_s.map(|rr| f64::from(rr) * 1000.0),
             quality: beat.quality,
@@ -208,7 +211,7 @@ pub fn canonical_peaks(
         let nearest = resample::to_canonical_index(*sample, rate);
         // The last sample of the record may round up to one past the last at the canonical rate.
         let nearest = match u32::try_from(len) {
-            Ok(len) if nearest == len && *sample < record.len_samples() => len - 1,
+            Ok(len) if nearest == len && (*sample as usize) < record.len_samples() => len - 1,
             _ => nearest,
         };
         let peak = peaks.last().map_or(nearest, |last| nearest.max(last + 1));
@@ -278,7 +281,7 @@ fn run_lead<P: PeakSource>(
         batch.clear();
         Ok::<(), ModelError>(())
     };
-    let mut take = |beat: MonitoredBeat, all: &mut Vec<LeadBeat>, batch: &mut Vec<Views>| {
+    let take = |beat: MonitoredBeat, all: &mut Vec<LeadBeat>, batch: &mut Vec<Views>| {
         let mut views = Views::ZERO;
         views.compute(&beat.frame);
         batch.push(views);

@@ -19,7 +19,9 @@ pub(crate) fn run() -> Result<()> {
     let mut report = Report::default();
     let environment = machine.environment.as_ref();
 
-    report.step("format", || quiet(cargo(".").args(["fmt", "--all", "--check"])));
+    report.step("format", || {
+        quiet(cargo(".").args(["fmt", "--all", "--check"]))
+    });
     report.step("format firmware", || {
         quiet(cargo("firmware").args(["fmt", "--all", "--check"]))
     });
@@ -29,11 +31,17 @@ pub(crate) fn run() -> Result<()> {
         let mut alone = dependencies::features(package)?;
         alone.insert(0, String::new());
         for feature in &alone {
-            let name = if feature.is_empty() { "no feature" } else { feature.as_str() };
+            let name = if feature.is_empty() {
+                "no feature"
+            } else {
+                feature.as_str()
+            };
             report.step(&format!("{package} with {name}"), || {
-                quiet(clippy(".").args(["-p", package, "--no-default-features"]).args([
-                    "--features", feature, "--", "-D", "warnings",
-                ]))
+                quiet(
+                    clippy(".")
+                        .args(["-p", package, "--no-default-features"])
+                        .args(["--features", feature, "--", "-D", "warnings"]),
+                )
             });
         }
     }
@@ -41,27 +49,41 @@ pub(crate) fn run() -> Result<()> {
         for feature in ["", "defmt"] {
             let name = format!("heartlens-core on {target} {feature}");
             report.step(name.trim_end(), || {
-                quiet(clippy(".").args(["-p", "heartlens-core", "--lib", "--target", target]).args([
-                    "--features", feature, "--", "-D", "warnings",
-                ]))
+                quiet(
+                    clippy(".")
+                        .args(["-p", "heartlens-core", "--lib", "--target", target])
+                        .args(["--features", feature, "--", "-D", "warnings"]),
+                )
             });
         }
     }
 
     report.step("lints", || {
-        quiet(
-            crates(&mut clippy("."), environment)
-                .args(["--all-targets", "--", "-D", "warnings"]),
-        )
+        quiet(crates(&mut clippy("."), environment).args(["--all-targets", "--", "-D", "warnings"]))
     });
     report.step("lints firmware", || {
         quiet(clippy("firmware").args(["--", "-D", "warnings"]))
     });
     report.step("lints firmware's host side", || {
         // From the root, where firmware's default target does not apply.
-        quiet(clippy(".").args(["--manifest-path", "firmware/Cargo.toml", "-p", "qemu-runner"]).args([
-            "-p", "heartlens-firmware", "--lib", "--examples", "--", "-D", "warnings",
-        ]))
+        quiet(
+            clippy(".")
+                .args([
+                    "--manifest-path",
+                    "firmware/Cargo.toml",
+                    "-p",
+                    "qemu-runner",
+                ])
+                .args([
+                    "-p",
+                    "heartlens-firmware",
+                    "--lib",
+                    "--examples",
+                    "--",
+                    "-D",
+                    "warnings",
+                ]),
+        )
     });
     report.step("docs", || {
         quiet(
@@ -78,9 +100,11 @@ pub(crate) fn run() -> Result<()> {
         Ok(()) => {
             for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
                 report.step(&format!("licences and sources of {manifest}"), || {
-                    quiet(cargo(".").args(["deny", "--manifest-path", manifest]).args([
-                        "check", "--config", "deny.toml", "licenses", "bans", "sources",
-                    ]))
+                    quiet(
+                        cargo(".")
+                            .args(["deny", "--manifest-path", manifest])
+                            .args(["check", "licenses", "bans", "sources"]),
+                    )
                 });
             }
         }

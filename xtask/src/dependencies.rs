@@ -80,7 +80,11 @@ fn breaches_of(package: &Package) -> Vec<String> {
 /// The features of a crate of the root workspace, `default` apart.
 pub(crate) fn features(package: &str) -> Result<Vec<String>> {
     let metadata = metadata(".")?;
-    let Some(package) = metadata.packages.iter().find(|p| p.name.as_str() == package) else {
+    let Some(package) = metadata
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == package)
+    else {
         bail!("the workspace has no crate {package}");
     };
     let features = package.features.keys().filter(|name| *name != "default");
@@ -140,7 +144,11 @@ mod tests {
             1
         );
         assert_eq!(
-            breaches("heartlens-trainer", dependency("heartlens", false, &["tract"])).len(),
+            breaches(
+                "heartlens-trainer",
+                dependency("heartlens", false, &["tract"])
+            )
+            .len(),
             1
         );
         assert_eq!(

@@ -102,7 +102,10 @@ impl Environment {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                eprintln!("another run is setting up {}; waiting for it", cache.display());
+                eprintln!(
+                    "another run is setting up {}; waiting for it",
+                    cache.display()
+                );
                 lock.lock()
                     .with_context(|| format!("cannot lock {}", path.display()))?;
             }
@@ -212,10 +215,16 @@ fn probe(python: &Path) -> Result<Installed> {
 
 /// Makes the environment where it is not, and has pip bring whatever it lacks.
 fn install(folder: &Path) -> Result<()> {
-    let version = step::output(
-        Command::new("python3").args(["-c", "import sys; print(*sys.version_info[:2])"]),
-    )
-    .context("no python3")?;
+    let version = || {
+        step::output(
+            Command::new("python3").args(["-c", "import sys; print(*sys.version_info[:2])"]),
+        )
+        .context("no python3")
+    };
+    let version = version().or_else(|error| {
+        step::apt_get("python3-venv").map_err(|_| error)?;
+        version()
+    })?;
     let mut numbers = version.split_whitespace().map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         bail!("python3 calls its version {version:?}");
@@ -249,7 +258,11 @@ fn install(folder: &Path) -> Result<()> {
     }
     let mut pip = Command::new(python(folder));
     pip.args(["-m", "pip", "install", "--no-input"])
-        .args(["--disable-pip-version-check", "--upgrade-strategy", "only-if-needed"])
+        .args([
+            "--disable-pip-version-check",
+            "--upgrade-strategy",
+            "only-if-needed",
+        ])
         .args(REQUIREMENTS)
         .stdout(std::io::stderr());
     step::run(&mut pip)
@@ -328,7 +341,10 @@ mod tests {
         let direct = step::output(&mut command).expect("sh");
         let bin = cache.path().join("venv/bin").display().to_string();
         assert!(direct.starts_with("1 "), "{direct}");
-        assert!(direct.contains(&bin) && direct.contains("libonnxruntime.so"), "{direct}");
+        assert!(
+            direct.contains(&bin) && direct.contains("libonnxruntime.so"),
+            "{direct}"
+        );
         let sourced = format!(
             "{}\necho $LIBTORCH_USE_PYTORCH $ORT_DYLIB_PATH $PATH",
             environment.script()

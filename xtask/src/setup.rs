@@ -49,7 +49,11 @@ impl State {
             Ok(version) => Self::Installed(version),
             Err(error) => Self::Missing {
                 // The first line says what failed; the rest is the failing command's own output.
-                reason: format!("{error:#}").lines().next().unwrap_or_default().to_owned(),
+                reason: format!("{error:#}")
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
                 remedy: remedy.to_owned(),
             },
         }
@@ -61,7 +65,10 @@ pub(crate) fn run() -> Result<()> {
     let machine = prepare();
     machine.require()?;
     if machine.environment.is_some() {
-        println!("\nTo run cargo on trainer or tests by hand: . {}", script_path()?.display());
+        println!(
+            "\nTo run cargo on trainer or tests by hand: . {}",
+            script_path()?.display()
+        );
     }
     Ok(())
 }
@@ -70,11 +77,23 @@ pub(crate) fn run() -> Result<()> {
 pub(crate) fn prepare() -> Machine {
     let mut parts = vec![part("Rust", "everything", rust())];
     for target in TARGETS {
-        parts.push(part(target, "core and firmware on microcontrollers", rust_target(target)));
+        parts.push(part(
+            target,
+            "core and firmware on microcontrollers",
+            rust_target(target),
+        ));
     }
-    parts.push(part("C++ compiler", "the trainer's bindings to libtorch", compiler()));
+    parts.push(part(
+        "C++ compiler",
+        "the trainer's bindings to libtorch",
+        compiler(),
+    ));
     let (libraries, environment) = libraries();
-    parts.push(part("libtorch, ONNX Runtime", "trainer and tests", libraries));
+    parts.push(part(
+        "libtorch, ONNX Runtime",
+        "trainer and tests",
+        libraries,
+    ));
     parts.push(part("QEMU for Arm", "firmware's tests", qemu()));
 
     let present = |name: &str| {
@@ -147,13 +166,18 @@ fn rust() -> State {
 fn rust_target(target: &str) -> State {
     let present = || -> Result<bool> {
         let sysroot = step::first_line(Command::new("rustc").args(["--print", "sysroot"]))?;
-        Ok(Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir())
+        Ok(Path::new(&sysroot)
+            .join("lib/rustlib")
+            .join(target)
+            .join("lib")
+            .is_dir())
     };
     if matches!(present(), Ok(true)) {
         return State::Found("with the toolchain".into());
     }
     let mut add = Command::new("rustup");
-    add.args(["target", "add", target]).current_dir(step::root());
+    add.args(["target", "add", target])
+        .current_dir(step::root());
     let remedy = step::shown(&add);
     let got = step::output(&mut add).and_then(|_| match present()? {
         true => Ok("with the toolchain".into()),
@@ -167,7 +191,10 @@ fn compiler() -> State {
     let version = || step::first_line(Command::new(&name).arg("--version"));
     match version() {
         Ok(version) => State::Found(version),
-        Err(_) => State::got(step::apt_get("g++").and_then(|()| version()), "apt-get install g++"),
+        Err(_) => State::got(
+            step::apt_get("g++").and_then(|()| version()),
+            "apt-get install g++",
+        ),
     }
 }
 
@@ -188,7 +215,8 @@ fn libraries() -> (State, Option<Environment>) {
         Ok((environment, true)) => (State::Installed(environment.versions()), Some(environment)),
         Ok((environment, false)) => (State::Found(environment.versions()), Some(environment)),
         Err(error) => {
-            let remedy = "cargo xtask setup, with Python 3.10 or later, its venv module and PyPI in reach";
+            let remedy =
+                "cargo xtask setup, with Python 3.10 or later, its venv module and PyPI in reach";
             (State::got(Err(error), remedy), None)
         }
     }

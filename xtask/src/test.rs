@@ -1,9 +1,9 @@
 //! `cargo xtask test`: the README's test command.
 
+use crate::qemu;
 use crate::setup::{self, Machine};
 use crate::step::{self, cargo, elapsed};
 use crate::tally::{Listener, Tally};
-use crate::qemu;
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitStatus, Stdio};

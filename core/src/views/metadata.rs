@@ -213,9 +213,9 @@ pub fn atrial_features(beat: &BeatWindow, template: &Template) -> [f32; ATRIAL_F
 }
 
 /// Age and sex: `[(age - 50) / 50 clipped to +-1, age known, sex (female -1, male +1), sex known]`; what is not known
-/// is zero, and so is its flag.
+/// is zero, and so is its flag. An age that is not finite is not known.
 pub fn patient_features(patient: &Patient) -> [f32; PATIENT_FEATURES] {
-    let [age, age_known] = match patient.age_years {
+    let [age, age_known] = match patient.age_years.filter(|age| age.is_finite()) {
         Some(age) => [((age - 50.0) / 50.0).clamp(-1.0, 1.0), 1.0],
         None => [0.0, 0.0],
     };

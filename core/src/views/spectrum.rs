@@ -5,7 +5,7 @@ use crate::spec::{BEAT_LEN_SAMPLES, SPECTRUM_BINS, SPECTRUM_FFT_LEN};
 use crate::template::BeatWindow;
 
 const HANN: [f32; BEAT_LEN_SAMPLES] = hann();
-/// The sum of a Hann window of 128 points is 64: dividing by 8 brings a beat's magnitudes near 1.
+/// The sum of a Hann window of 128 points is 63.5: dividing by 8 brings a beat's magnitudes near 1.
 const PER_UNIT: f32 = 1.0 / 8.0;
 /// Added to power before the logarithm: what lies below is not told apart.
 const POWER_FLOOR: f32 = 0.05;

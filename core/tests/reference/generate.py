@@ -301,14 +301,19 @@ def noisy_signal(rng):
     return quantise(signal)
 
 
+# Beats with a spike, and where: one sample before the first or after the last of a span.
+SPIKES = {20: -33, 22: 32, 24: -20, 28: 20, 30: -37, 36: -9, 38: 15, 56: 58, 58: -21, 73: -17, 75: 17, 80: -41, 112: 56}
+
+
 def ecg(rng):
     """About 120 beats: sinus rhythm with early and wide beats, runs, pauses of 4.7 and 7.5 s, a beat 0.12 s after
-    another, an irregular stretch, an axis that changes for good at beat 70, the first R peak five samples after the
-    start and the last ten before the end."""
+    another, an irregular stretch, an axis that changes for good at beat 70, triggers up to three samples off, spikes of
+    one sample just outside the spans that features look at, the first R peak five samples after the start and the last
+    ten before the end."""
     kinds = ["N"] * 121
     for k in (9, 17, 18, 33, 52, 53, 54, 90, 97):
         kinds[k] = "V"
-    for k in (13, 26, 41, 42, 43, 78, 104):
+    for k in (13, 15, 26, 41, 42, 43, 78, 104):
         kinds[k] = "S"
     peaks = [5]
     for k in range(1, len(kinds)):
@@ -330,7 +335,7 @@ def ecg(rng):
     t = np.arange(n) / RATE_HZ
     signal = rng.normal(0, 0.015, n) + 0.3 * np.sin(2 * np.pi * 0.21 * t + 1)
     for k, (peak, kind) in enumerate(zip(peaks, kinds)):
-        r = peak / RATE_HZ
+        r = (peak + (k * 5 % 7 - 3 if 110 <= k < 120 else 0)) / RATE_HZ
         size = 1 + 0.2 * np.sin(k / 6) + rng.normal(0, 0.04)
         axis = 1.0 if k < 70 else 0.45
         if kind == "V":
@@ -342,7 +347,10 @@ def ecg(rng):
         for at, width, height in wave:
             signal += bump(t, r + at, width, height * size)
     sos = scipy.signal.butter(2, [0.5, 40], "bandpass", fs=RATE_HZ, output="sos")
-    return quantise(scipy.signal.sosfilt(sos, signal - signal[0])), np.array(peaks)
+    signal = scipy.signal.sosfilt(sos, signal - signal[0])
+    for k, at in SPIKES.items():
+        signal[peaks[k] + at] += 3.0
+    return quantise(signal), np.array(peaks)
 
 
 def main():

@@ -73,7 +73,10 @@ fn run() -> Result<ExitCode> {
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 qemu.kill()?;
-                bail!("the firmware logged nothing for {} s", SILENCE_MAX.as_secs());
+                bail!(
+                    "the firmware logged nothing for {} s",
+                    SILENCE_MAX.as_secs()
+                );
             }
         }
         loop {
@@ -87,7 +90,9 @@ fn run() -> Result<ExitCode> {
     let status = qemu.wait()?;
     Ok(match status.code() {
         Some(code) => ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)),
-        None => bail!("QEMU ended with {status}"),
+        None => bail!(
+            "QEMU ended with {status}, as it does when the core locks up after a stack overflow"
+        ),
     })
 }
 

@@ -14,7 +14,10 @@ const TIM2_ARR: *mut u32 = 0x4000_002c as *mut u32;
 const CR1_CEN: u32 = 1;
 
 /// Starts the instruction counter.
-#[expect(unsafe_code, reason = "registers of a peripheral that nothing else uses")]
+#[expect(
+    unsafe_code,
+    reason = "registers of a peripheral that nothing else uses"
+)]
 pub fn start() {
     // SAFETY: these are TIM2's registers on this chip; all are 32 bits wide and writing them touches no memory.
     unsafe {
@@ -25,7 +28,10 @@ pub fn start() {
 }
 
 /// Instructions executed since [`start`], modulo 2^32.
-#[expect(unsafe_code, reason = "register of a peripheral that nothing else uses")]
+#[expect(
+    unsafe_code,
+    reason = "register of a peripheral that nothing else uses"
+)]
 pub fn instructions() -> u32 {
     // SAFETY: reading the counter register has no side effect.
     unsafe { read_volatile(TIM2_CNT) }

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Example:
   heartlens classify models/demo/demo
   heartlens classify 208 --lead MLII --json beats.json --annotations hlb")]
-pub struct Args {
+pub(crate) struct Args {
     /// WFDB records, with or without `.hea`.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
@@ -63,14 +63,14 @@ pub struct Args {
 
 /// The runtimes of this build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum RuntimeChoice {
+pub(crate) enum RuntimeChoice {
     /// Pure Rust.
     Tract,
 }
 
 impl RuntimeChoice {
     /// Loads the model of a folder.
-    pub fn load(self, folder: &Path) -> anyhow::Result<Box<dyn Runtime>> {
+    pub(crate) fn load(self, folder: &Path) -> anyhow::Result<Box<dyn Runtime>> {
         match self {
             Self::Tract => Ok(Box::new(Tract::load(&folder.join(model::ONNX_FILE))?)),
         }
@@ -79,7 +79,7 @@ impl RuntimeChoice {
 
 /// Where the R peaks come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PeaksChoice {
+pub(crate) enum PeaksChoice {
     /// Found in the signal.
     Detected,
     /// Taken from a reference annotation.
@@ -97,7 +97,7 @@ impl std::fmt::Display for PeaksChoice {
 
 /// Sex as the command line takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SexChoice {
+pub(crate) enum SexChoice {
     /// Female.
     F,
     /// Male.
@@ -120,7 +120,7 @@ struct Classified {
 }
 
 /// Runs the verb. Nothing is written before every record has been classified.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(extension) = &args.annotations {
         check_extension(extension, &args.annotator)?;
     }
@@ -159,7 +159,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             .iter()
             .map(|result| object(result, &model_name, runtime.name(), args))
             .collect();
-        let whole = if objects.len() == 1 { objects.swap_remove(0) } else { objects.into() };
+        let whole = if objects.len() == 1 {
+            objects.swap_remove(0)
+        } else {
+            objects.into()
+        };
         let mut text = serde_json::to_vec_pretty(&whole)?;
         text.push(b'\n');
         sink.write(&text)?;
@@ -173,7 +177,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         describe(&mut text, result, &model_name, runtime.name(), args.peaks)?;
     }
     text.push_str("\nResearch software, not a medical device.\n");
-    if [&args.csv, &args.json].into_iter().flatten().any(|sink| *sink == Sink::Stdout) {
+    if [&args.csv, &args.json]
+        .into_iter()
+        .flatten()
+        .any(|sink| *sink == Sink::Stdout)
+    {
         eprint!("{text}");
         Ok(())
     } else {
@@ -184,7 +192,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// An annotation file's extension must name nothing that is there for another reason.
 fn check_extension(extension: &str, annotator: &str) -> anyhow::Result<()> {
     let reserved = ["hea", "dat", "mat", "atr", annotator];
-    if extension.is_empty() || !extension.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+    if extension.is_empty()
+        || !extension
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_')
+    {
         bail!("--annotations {extension:?}: expected letters, digits and `_` only, such as `hlb`");
     }
     if reserved.contains(&extension) {
@@ -294,7 +306,10 @@ fn rounded(x: f64, digits: i32) -> Value {
 fn csv(results: &[Classified]) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut header = vec!["record", "sample", "time_s", "class", "rr_ms", "quality"];
-    let scores: Vec<String> = LABELS.iter().map(|label| format!("score_{label}")).collect();
+    let scores: Vec<String> = LABELS
+        .iter()
+        .map(|label| format!("score_{label}"))
+        .collect();
     header.extend(scores.iter().map(String::as_str));
     writer.write_record(&header)?;
     for result in results {
@@ -357,7 +372,11 @@ fn describe(
     peaks: PeaksChoice,
 ) -> std::fmt::Result {
     let (record, summary) = (&result.record, &result.summary);
-    let synthetic = if record.is_synthetic() { "  SYNTHETIC" } else { "" };
+    let synthetic = if record.is_synthetic() {
+        "  SYNTHETIC"
+    } else {
+        ""
+    };
     writeln!(
         out,
         "{}{synthetic}  {}, {} Hz, lead {}; model {model} in {runtime}, R peaks {peaks}",
@@ -396,9 +415,16 @@ fn describe(
     if let Some(rr) = summary.longest_rr_ms {
         writeln!(out, "  longest RR      {rr:.0} ms")?;
     }
-    let mut unusual = result.beats.iter().filter(|beat| beat.class != Class::N).peekable();
+    let mut unusual = result
+        .beats
+        .iter()
+        .filter(|beat| beat.class != Class::N)
+        .peekable();
     if unusual.peek().is_some() {
-        writeln!(out, "\n  first unusual beats (time, class, probability, RR)")?;
+        writeln!(
+            out,
+            "\n  first unusual beats (time, class, probability, RR)"
+        )?;
     }
     for beat in unusual.by_ref().take(UNUSUAL_SHOWN) {
         let score = Class::ALL
@@ -406,8 +432,15 @@ fn describe(
             .position(|class| *class == beat.class)
             .and_then(|index| beat.scores.get(index))
             .map_or_else(|| "   -".to_owned(), |score| format!("{score:.2}"));
-        let rr = beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:>5.0} ms"));
-        writeln!(out, "    {:>12}  {}  {score}  {rr}", clock(beat.time_s, 3), beat.class)?;
+        let rr = beat
+            .rr_ms
+            .map_or_else(String::new, |rr| format!("{rr:>5.0} ms"));
+        writeln!(
+            out,
+            "    {:>12}  {}  {score}  {rr}",
+            clock(beat.time_s, 3),
+            beat.class
+        )?;
     }
     let more = unusual.count();
     if more > 0 {

@@ -53,7 +53,9 @@ pub(crate) fn write_file(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
         .tempfile_in(folder)
         .with_context(cannot)?;
     file.write_all(contents).with_context(cannot)?;
-    file.persist(path).map_err(|e| e.error).with_context(cannot)?;
+    file.persist(path)
+        .map_err(|e| e.error)
+        .with_context(cannot)?;
     Ok(())
 }
 

@@ -121,13 +121,25 @@ mod tests {
     #[test]
     fn the_interval_is_that_of_the_binomial() {
         let patients: Vec<Table> = (0..100)
-            .map(|i| if i % 2 == 0 { patient(50, 0) } else { patient(0, 50) })
+            .map(|i| {
+                if i % 2 == 0 {
+                    patient(50, 0)
+                } else {
+                    patient(0, 50)
+                }
+            })
             .collect();
         let [found] = Bootstrap::default().intervals(&patients, accuracy);
         let half_width = 1.96 * 0.5 / 10.0;
         assert!((found.median.unwrap() - 0.5).abs() < 0.011, "{found:?}");
-        assert!((found.low.unwrap() - (0.5 - half_width)).abs() < 0.015, "{found:?}");
-        assert!((found.high.unwrap() - (0.5 + half_width)).abs() < 0.015, "{found:?}");
+        assert!(
+            (found.low.unwrap() - (0.5 - half_width)).abs() < 0.015,
+            "{found:?}"
+        );
+        assert!(
+            (found.high.unwrap() - (0.5 + half_width)).abs() < 0.015,
+            "{found:?}"
+        );
         assert_eq!(found.undefined, 0);
     }
 
@@ -160,9 +172,8 @@ mod tests {
     fn undefined_resamples_are_counted() {
         let mut ventricular = Table::default();
         ventricular.add(Label::Beat(Class::V), Label::Beat(Class::V));
-        let [found] = Bootstrap::default().intervals(&[patient(5, 0), ventricular], |table| {
-            [table.veb().se]
-        });
+        let [found] =
+            Bootstrap::default().intervals(&[patient(5, 0), ventricular], |table| [table.veb().se]);
         assert!((400..=600).contains(&found.undefined), "{found:?}");
         assert_eq!((found.low, found.high), (Some(1.0), Some(1.0)));
     }

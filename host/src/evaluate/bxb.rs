@@ -300,8 +300,7 @@ pub fn compare(reference: &[Event], test: &[Event], options: &Options) -> Compar
 fn may_pair(early: &Walk, late: &Walk, window: i64) -> bool {
     let distance = late.current.time - early.current.time;
     let rival = (late.current.time - early.next.time).abs();
-    distance <= window
-        && (distance < rival || (late.next.time - early.next.time).abs() < rival)
+    distance <= window && (distance < rival || (late.next.time - early.next.time).abs() < rival)
 }
 
 impl Comparison {

@@ -287,3 +287,171 @@ impl Confusion {
         Some(self.kappa()? / 2.0 + (s.se? + v.se? + predictivity) / 8.0)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Rows N S V F Q O X by n s v f q o x, all cells different, so that no two sums agree by accident.
+    const TABLE: Table = Table::from_rows([
+        [1000, 20, 30, 4, 5, 6, 7],
+        [80, 90, 10, 11, 12, 13, 14],
+        [15, 16, 170, 18, 19, 21, 22],
+        [23, 24, 25, 26, 27, 28, 29],
+        [31, 32, 33, 34, 35, 36, 37],
+        [38, 39, 40, 41, 42, 0, 0],
+        [43, 44, 45, 46, 47, 0, 0],
+    ]);
+
+    fn close(found: Option<f64>, expected: f64) {
+        let found = found.unwrap();
+        assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
+    }
+
+    /// Sums by hand, of the cells that `print_results` of bxb.c names: QTP = Nn + Ns + ... + Qq, QFN = No + Nx + ...,
+    /// QFP = On + ... + Xq.
+    #[test]
+    fn qrs_by_hand() {
+        let qrs = TABLE.qrs();
+        assert_eq!((qrs.tp, qrs.missed, qrs.fp), (1790, 213, 425));
+        close(qrs.se, 1790.0 / 2003.0);
+        close(qrs.ppv, 1790.0 / 2215.0);
+        close(qrs.f1, 3580.0 / (3580.0 + 213.0 + 425.0));
+    }
+
+    /// VTP = Vv, VFN = Vn + Vs + Vf + Vq + Vo + Vx, VFP = Nv + Sv + Ov + Xv (no Fv, no Qv), VTN = every n, s, f and q
+    /// but the row V's.
+    #[test]
+    fn ventricular_by_hand() {
+        let veb = TABLE.veb();
+        assert_eq!((veb.tp, veb.missed, veb.fp), (170, 111, 125));
+        assert_eq!(veb.tn, 1029 + 193 + 100 + 132 + 160 + 180);
+        close(veb.se, 170.0 / 281.0);
+        close(veb.ppv, 170.0 / 295.0);
+        close(veb.fpr, 125.0 / (1794.0 + 125.0));
+    }
+
+    /// STP = Ss, SFN = Sn + Sv + Sf + Sq + So + Sx, SFP = Ns + Vs + Fs + Os + Xs (no Qs).
+    #[test]
+    fn supraventricular_by_hand() {
+        let sveb = TABLE.sveb();
+        assert_eq!((sveb.tp, sveb.missed, sveb.fp), (90, 140, 143));
+        assert_eq!(sveb.tn, 1039 + 222 + 101 + 133 + 161 + 181);
+        close(sveb.se, 90.0 / 230.0);
+        close(sveb.ppv, 90.0 / 233.0);
+        close(sveb.fpr, 143.0 / (1837.0 + 143.0));
+    }
+
+    #[test]
+    fn the_confusion_leaves_out_what_it_says() {
+        let confusion = TABLE.confusion();
+        assert_eq!(
+            confusion.rows(),
+            &[
+                [1000, 20, 30, 4],
+                [80, 90, 10, 11],
+                [15, 16, 170, 18],
+                [23, 24, 25, 26]
+            ]
+        );
+        let excluded = Excluded {
+            reference_q: 238,
+            unreadable: 63,
+            missed: 140,
+            extra: 425,
+        };
+        assert_eq!(TABLE.excluded(), excluded);
+        assert_eq!(TABLE.reference_beats(), confusion.total() + 238 + 63 + 140);
+    }
+
+    /// By hand: 120 beats, 95 right; chance agreement is (60 50 + 30 30 + 20 30 + 10 10) / 120^2 = 4600 / 14400.
+    #[test]
+    fn kappa_and_jk_by_hand() {
+        let confusion =
+            Confusion::from_rows([[45, 10, 5, 0], [5, 20, 5, 0], [0, 0, 20, 0], [0, 0, 0, 10]]);
+        let observed = 95.0 / 120.0;
+        let chance = 4600.0 / 14400.0;
+        let kappa = (observed - chance) / (1.0 - chance);
+        close(confusion.accuracy(), observed);
+        close(confusion.kappa(), kappa);
+        let rates = 20.0 / 30.0 + 20.0 / 20.0 + 20.0 / 30.0 + 20.0 / 30.0;
+        close(confusion.jk(), kappa / 2.0 + rates / 8.0);
+        let f1 = [90.0 / 110.0, 40.0 / 60.0, 40.0 / 50.0, 1.0];
+        close(confusion.macro_f1(), f1.iter().sum::<f64>() / 4.0);
+        close(confusion.macro_f1_nsv(), f1[..3].iter().sum::<f64>() / 3.0);
+    }
+
+    /// Cohen's kappa of Fleiss, Levin and Paik, Statistical Methods for Rates and Proportions (2003), table 18.1: three
+    /// categories, frequencies 75 1 4 / 5 4 1 / 0 0 10 of 100, kappa 0.68.
+    #[test]
+    fn kappa_of_a_textbook() {
+        let confusion =
+            Confusion::from_rows([[75, 1, 4, 0], [5, 4, 1, 0], [0, 0, 10, 0], [0, 0, 0, 0]]);
+        close(confusion.kappa(), (0.89 - 0.66) / (1.0 - 0.66));
+    }
+
+    #[test]
+    fn guessing_by_frequency_has_no_kappa() {
+        let confusion = Confusion::from_rows([[36, 18, 6, 0], [18, 9, 3, 0], [6, 3, 1, 0], [0; 4]]);
+        close(confusion.kappa(), 0.0);
+    }
+
+    #[test]
+    fn the_best_is_one() {
+        let confusion =
+            Confusion::from_rows([[9, 0, 0, 0], [0, 8, 0, 0], [0, 0, 7, 0], [0, 0, 0, 6]]);
+        for figure in [
+            confusion.accuracy(),
+            confusion.macro_f1(),
+            confusion.macro_f1_nsv(),
+            confusion.kappa(),
+            confusion.jk(),
+        ] {
+            close(figure, 1.0);
+        }
+    }
+
+    #[test]
+    fn nothing_to_judge_is_undefined() {
+        let table = Table::default();
+        let confusion = table.confusion();
+        assert_eq!(table.qrs(), Qrs::untested());
+        assert_eq!(table.qrs().se, None);
+        assert_eq!(table.veb().fpr, None);
+        for figure in [
+            confusion.accuracy(),
+            confusion.macro_f1(),
+            confusion.kappa(),
+            confusion.jk(),
+            confusion.class(0).se,
+            confusion.class(0).f1,
+        ] {
+            assert_eq!(figure, None);
+        }
+        let one_class = Confusion::from_rows([[9, 0, 0, 0], [0; 4], [0; 4], [0; 4]]);
+        assert_eq!((one_class.accuracy(), one_class.kappa()), (Some(1.0), None));
+    }
+
+    /// A class that occurs and is never predicted: no predictivity, F1 zero, and jk counts it as zero.
+    #[test]
+    fn never_predicting_a_class_is_no_escape() {
+        let confusion = Confusion::from_rows([[50, 0, 0, 0], [10, 0, 0, 0], [0, 0, 20, 0], [0; 4]]);
+        let s = confusion.class(1);
+        assert_eq!((s.se, s.ppv, s.f1), (Some(0.0), None, Some(0.0)));
+        let kappa = confusion.kappa().unwrap();
+        close(confusion.jk(), kappa / 2.0 + (0.0 + 1.0 + 0.0 + 1.0) / 8.0);
+    }
+
+    /// A class that does not occur has no sensitivity and no F1, predicted or not, and the means over it are undefined.
+    #[test]
+    fn an_absent_class_is_undefined() {
+        let confusion = Confusion::from_rows([[50, 2, 0, 3], [1, 10, 0, 0], [0, 0, 20, 0], [0; 4]]);
+        let f = confusion.class(3);
+        assert_eq!((f.se, f.ppv, f.f1), (None, Some(0.0), None));
+        assert_eq!(confusion.macro_f1(), None);
+        assert!(confusion.macro_f1_nsv().is_some() && confusion.jk().is_some());
+        let without_v = Confusion::from_rows([[50, 2, 0, 0], [1, 10, 0, 0], [0; 4], [0; 4]]);
+        assert_eq!((without_v.macro_f1_nsv(), without_v.jk()), (None, None));
+    }
+}

@@ -256,6 +256,18 @@ impl Record {
         &self.name
     }
 
+    /// The record's folder and name, without the header's extension.
+    pub fn path(&self) -> &Path {
+        &self.stem
+    }
+
+    /// Whether a comment says that no patient was behind this record: `SYNTHETIC`, as `heartlens synth` writes.
+    pub fn is_synthetic(&self) -> bool {
+        self.comments()
+            .iter()
+            .any(|comment| comment.contains("SYNTHETIC"))
+    }
+
     /// Samples per second of every lead, in Hz; finite and above 0.
     pub fn sample_rate_hz(&self) -> f64 {
         self.contents.sample_rate_hz

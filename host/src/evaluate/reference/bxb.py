@@ -2,19 +2,21 @@
 
 Writes pairs of annotation files (reference and test), compares each with bxb and prints its tables as CSV:
 
-    python3 bxb.py BXB > bxb-synthetic.csv                      annotation lists made from random numbers
+    python3 bxb.py BXB > bxb-synthetic.csv
+        annotation lists made from random numbers, each against a perturbed copy of itself
     python3 bxb.py BXB $HEARTLENS_DATA/mitdb $HEARTLENS_DATA/svdb > bxb-records.csv
-                                                                every .atr there, against a perturbed copy of itself
+        the same of every .atr there
 
-BXB is a program that takes bxb's options -r -a -f -S. The committed tables come from bxb.c of WFDB (last revised 27 April
-2020, github.com/bemoody/wfdb, commit 337f3d0701f7): its main loop, getref, gettest, rpann, tpann, pair and amap unchanged,
-compiled with gcc and a small reader of headers and annotation files in place of the WFDB library. Python 3.11, standard
-library only. The same lists are made by the test `tests.rs` beside this folder from the same seeds, so no annotation file
-needs to be kept: both sides use SplitMix64 (Steele et al. 2014) and integer arithmetic only. A list's seed is the CRC-32
-of its name.
+BXB is a program that takes bxb's options -r -a -f -S. The committed tables come from bxb.c of WFDB (last revised
+27 April 2020, github.com/bemoody/wfdb, commit 337f3d0701f7): its main loop, getref, gettest, rpann, tpann and amap
+unchanged, compiled with gcc, with a small reader of headers and annotation files in place of the WFDB library, and an
+array that counts pairs in place of one variable a pair. Python 3.11, standard library only.
 
-Columns: the list's name; its sample rate in Hz; its length in samples, 0 for unknown; bxb's -f in seconds; 49 cells, rows
-N S V F Q O X by columns n s v f q o x; the test's shutdown time as bxb prints it, in seconds.
+The test `tests.rs` beside this folder makes the same lists from the same seeds, so no annotation file needs to be kept:
+both sides use SplitMix64 (Steele et al. 2014) and integer arithmetic only. A list's seed is the CRC-32 of its name.
+
+Columns: the list's name; its sample rate in Hz; its length in samples, 0 for unknown; bxb's -f in seconds; 49 cells,
+rows N S V F Q O X by columns n s v f q o x; the test's shutdown time as bxb prints it, in seconds.
 """
 
 import pathlib
@@ -29,8 +31,8 @@ N, V, F, S, Q, NOISE, RHYTHM, FLUTTER_WAVE, FLUTTER_START, FLUTTER_END = 1, 5, 6
 QRS = {*range(1, 14), 25, 30, 31, 34, 35, 38, 41}
 BEATS = [N, N, N, N, N, 2, 3, 4, V, V, F, 7, 8, S, 10, 11, 12, Q, 25, 30, 34, 35, 38, 41]
 RELABEL = [N, S, V, F, Q, FLUTTER_WAVE]
-EXTRA = [(N, 0)] * 4 + [(V, 0), (V, 0), (S, 0), (S, 0), (NOISE, 0x30), (NOISE, 0), (NOISE, 0), (NOISE, -1)]
-EXTRA += [(FLUTTER_START, 0)] + [(FLUTTER_END, 0)] * 4 + [(RHYTHM, 0)]
+EXTRA = [(N, 0)] * 4 + [(V, 0), (V, 0), (S, 0), (S, 0), (NOISE, 0x30), (NOISE, 0), (NOISE, 0)]
+EXTRA += [(NOISE, -1), (FLUTTER_START, 0)] + [(FLUTTER_END, 0)] * 4 + [(RHYTHM, 0)]
 
 
 class SplitMix64:

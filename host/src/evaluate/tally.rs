@@ -1,0 +1,141 @@
+//! Collects what was found in each record.
+
+use super::bxb::{Comparison, Label, Table};
+use heartlens_core::class::Class;
+use std::collections::BTreeMap;
+
+/// Beat pairs of many records, by the records' names.
+///
+/// Two ways in: [`Tally::add_comparison`] for detected beats, [`Tally::add_beat`] for beats whose place is known and
+/// whose class alone is in question. [`Tally::report`] makes the figures.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tally {
+    records: BTreeMap<String, Counts>,
+}
+
+/// What was counted in one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Pairs of labels.
+    pub table: Table,
+    /// Test beats inside ventricular flutter or fibrillation, which EC57 does not count.
+    pub in_flutter: u64,
+}
+
+impl Tally {
+    /// An empty tally.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts one beat of `record` whose place was given: `reference` by `predicted`. Either may be [`Class::Q`].
+    pub fn add_beat(&mut self, record: &str, reference: Class, predicted: Class) {
+        self.counts(record)
+            .table
+            .add(Label::Beat(reference), Label::Beat(predicted));
+    }
+
+    /// Adds what a comparison found in `record`.
+    pub fn add_comparison(&mut self, record: &str, comparison: &Comparison) {
+        let counts = self.counts(record);
+        counts.table += &comparison.table;
+        counts.in_flutter += comparison.in_flutter;
+    }
+
+    /// Adds all that `other` counted. Counts of a record that both have are added up.
+    pub fn merge(&mut self, other: &Self) {
+        for (record, theirs) in &other.records {
+            let ours = self.counts(record);
+            ours.table += &theirs.table;
+            ours.in_flutter += theirs.in_flutter;
+        }
+    }
+
+    /// The records and their counts, in alphabetical order.
+    pub fn records(&self) -> impl ExactSizeIterator<Item = (&str, &Counts)> {
+        self.records
+            .iter()
+            .map(|(name, counts)| (name.as_str(), counts))
+    }
+
+    /// All records together: what EC57 calls gross.
+    pub fn gross(&self) -> Counts {
+        let mut gross = Counts::default();
+        for counts in self.records.values() {
+            gross.table += &counts.table;
+            gross.in_flutter += counts.in_flutter;
+        }
+        gross
+    }
+
+    /// One table a patient, in alphabetical order of [`patient_of`].
+    pub fn patients(&self) -> BTreeMap<String, Table> {
+        let mut patients = BTreeMap::<String, Table>::new();
+        for (record, counts) in &self.records {
+            *patients.entry(patient_of(record)).or_default() += &counts.table;
+        }
+        patients
+    }
+
+    fn counts(&mut self, record: &str) -> &mut Counts {
+        self.records.entry(record.to_owned()).or_default()
+    }
+}
+
+/// Whose record this is, as the name of the patient's first record.
+///
+/// Every record is a patient of its own, but for 201 and 202 of the MIT-BIH Arrhythmia Database, which are one man's
+/// (Moody and Mark 2001, IEEE Eng. Med. Biol. Mag. 20(3):45).
+pub fn patient_of(record: &str) -> String {
+    let folder = record.rfind(['/', '\\']).map_or(0, |i| i + 1);
+    match &record[folder..] {
+        "202" => format!("{}201", &record[..folder]),
+        _ => record.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Class::{N, V};
+
+    #[test]
+    fn records_201_and_202_are_one_patient() {
+        assert_eq!(patient_of("mitdb/202"), "mitdb/201");
+        assert_eq!(patient_of("202"), "201");
+        assert_eq!(patient_of("mitdb/1202"), "mitdb/1202");
+        assert_eq!(patient_of("mitdb/201"), "mitdb/201");
+        let mut tally = Tally::new();
+        for record in ["mitdb/201", "mitdb/202", "mitdb/203"] {
+            tally.add_beat(record, N, V);
+        }
+        let patients: Vec<(String, u64)> = tally
+            .patients()
+            .into_iter()
+            .map(|(patient, table)| (patient, table.total()))
+            .collect();
+        assert_eq!(
+            patients,
+            [("mitdb/201".to_owned(), 2), ("mitdb/203".to_owned(), 1)]
+        );
+    }
+
+    #[test]
+    fn merging_adds_up() {
+        let (mut a, mut b, mut both) = (Tally::new(), Tally::new(), Tally::new());
+        for (record, reference, predicted, first) in [
+            ("1", N, N, true),
+            ("1", V, N, false),
+            ("2", V, V, false),
+            ("3", N, V, true),
+        ] {
+            let half = if first { &mut a } else { &mut b };
+            half.add_beat(record, reference, predicted);
+            both.add_beat(record, reference, predicted);
+        }
+        a.merge(&b);
+        assert_eq!(a, both);
+        assert_eq!(a.gross().table.total(), 4);
+        assert_eq!(a.records().len(), 3);
+    }
+}

@@ -1,0 +1,209 @@
+//! The firmware in QEMU: the same bits as this machine, within its budget of instructions, and never wrong in silence.
+//!
+//! The image plays `firmware/stretch/demo.bin`: lead 0 of the demo record at the canonical rate, as a converter with
+//! 1000 counts per millivolt would have given it. `HEARTLENS_BLESS=1 cargo test -p heartlens-tests --test firmware`
+//! writes that file anew.
+
+use heartlens::pipeline::canonical_lead;
+use heartlens::records::Record;
+use heartlens_core::beat::{BeatFrame, Extractor};
+use heartlens_core::detector::Detector;
+use heartlens_core::filter::BandPass;
+use heartlens_core::patient::Patient;
+use heartlens_core::sample::{AdcCount, Calibration};
+use heartlens_core::views::Views;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const CALIBRATION: Calibration = Calibration {
+    counts_per_mv: 1000.0,
+    zero: 0,
+};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn cargo(dir: &str) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root().join(dir));
+    command
+}
+
+/// Says that a test is skipped, where there is no QEMU.
+fn skipped() -> bool {
+    let missing = Command::new("qemu-system-arm")
+        .arg("--version")
+        .output()
+        .is_err();
+    if missing {
+        println!("skipped: qemu-system-arm is missing; `cargo xtask setup` gets it");
+    }
+    missing
+}
+
+/// What `cargo xtask qemu --json -` reports; it runs once for all tests.
+fn report() -> &'static Value {
+    static REPORT: OnceLock<Value> = OnceLock::new();
+    REPORT.get_or_init(|| {
+        let output = cargo(".")
+            .args(["run", "--quiet", "--package", "xtask", "--"])
+            .args(["qemu", "--json", "-"])
+            .output()
+            .expect("cargo starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cargo xtask qemu failed\n{stderr}");
+        serde_json::from_slice(&output.stdout).expect("a report in JSON")
+    })
+}
+
+/// The demo record's lead 0 as counts at the canonical rate.
+fn demo_counts() -> Result<Vec<i16>> {
+    let record = Record::open(root().join("models/demo/demo"))?;
+    let lead = canonical_lead(&record, 0)?;
+    lead.iter()
+        .map(|mv| {
+            let count = (mv * CALIBRATION.counts_per_mv).round();
+            let fits = f32::from(i16::MIN) < count && count < f32::from(i16::MAX);
+            if !fits {
+                return Err(format!("{mv} mV does not fit the counts of a stretch").into());
+            }
+            Ok(count as i16)
+        })
+        .collect()
+}
+
+#[test]
+fn the_stretch_in_flash_is_the_demo_record() -> Result {
+    let counts = demo_counts()?;
+    let mut expected = u32::try_from(counts.len())?.to_le_bytes().to_vec();
+    expected.extend(CALIBRATION.counts_per_mv.to_le_bytes());
+    expected.extend(CALIBRATION.zero.to_le_bytes());
+    expected.extend(counts.iter().flat_map(|count| count.to_le_bytes()));
+
+    let path = root().join("firmware/stretch/demo.bin");
+    if std::env::var_os("HEARTLENS_BLESS").is_some() {
+        std::fs::write(&path, &expected)?;
+    }
+    assert!(
+        std::fs::read(&path)? == expected,
+        "firmware/stretch/demo.bin is not the demo record; HEARTLENS_BLESS=1 writes it anew"
+    );
+    Ok(())
+}
+
+/// FNV-1a (64 bit) over the bits of every value, as the firmware logs it.
+fn checksum(values: &[f32]) -> String {
+    let bytes = values.iter().flat_map(|v| v.to_bits().to_le_bytes());
+    let sum = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{sum:016x}")
+}
+
+/// Every beat of the demo record as this build of core sees it.
+fn beats_on_this_machine() -> Result<Vec<BeatFrame>> {
+    let mut filter = BandPass::new();
+    let mut detector = Detector::new();
+    let mut extractor = Extractor::new(Patient::default());
+    let mut beats = Vec::new();
+    for count in demo_counts()? {
+        let sample = CALIBRATION.millivolts(AdcCount(i32::from(count)));
+        let filtered_mv = filter.push(sample.0);
+        extractor.push(filtered_mv);
+        if let Some(peak) = detector.push(filtered_mv) {
+            extractor.trigger(peak.sample)?;
+        }
+        beats.extend(extractor.poll());
+    }
+    while let Some(peak) = detector.finish() {
+        extractor.trigger(peak.sample)?;
+    }
+    extractor.finish();
+    beats.extend(std::iter::from_fn(|| extractor.poll()));
+    Ok(beats)
+}
+
+#[test]
+fn every_view_of_every_beat_has_the_same_bits_on_the_device() -> Result {
+    if skipped() {
+        return Ok(());
+    }
+    let report = report();
+    assert_eq!(report["identical_to_host"], true);
+
+    // The report compares with a host build of the firmware's own code; this is the library as tests build it.
+    let mut views = Views::ZERO;
+    let expected: Vec<Value> = beats_on_this_machine()?
+        .iter()
+        .map(|frame| {
+            views.compute(frame);
+            serde_json::json!({
+                "r_sample": frame.r_sample.to_string(),
+                "waveform": checksum(&views.waveform),
+                "spectrum": checksum(&views.spectrum),
+                "spectrogram": checksum(&views.spectrogram),
+                "metadata": checksum(&views.metadata),
+            })
+        })
+        .collect();
+    assert!(
+        expected.len() > 250,
+        "five minutes have {} beats",
+        expected.len()
+    );
+    let found = report["checksums"].as_array().ok_or("checksums")?;
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found, expected);
+    }
+    Ok(())
+}
+
+/// Each budget with a floor, so that work that is no longer measured, or no longer done, is noticed as well.
+#[test]
+fn instructions_stay_within_their_budget() {
+    if skipped() {
+        return;
+    }
+    for (pointer, budget) in [
+        ("/instructions/per_sample", 120..=400),
+        ("/instructions/views_per_beat", 110_000..=170_000),
+        ("/parts/filter/mean", 30..=60),
+        ("/parts/detector/mean", 90..=220),
+        ("/parts/extract/mean", 35_000..=60_000),
+        ("/parts/spectrum/mean", 24_000..=36_000),
+        ("/parts/spectrogram/mean", 53_000..=80_000),
+    ] {
+        let found = report().pointer(pointer).and_then(Value::as_u64);
+        assert!(
+            found.is_some_and(|instructions| budget.contains(&instructions)),
+            "{pointer}: {found:?} instructions, the budget is {budget:?}"
+        );
+    }
+}
+
+#[test]
+fn every_fault_ends_the_run_as_a_failure_that_says_why() -> Result {
+    if skipped() {
+        return Ok(());
+    }
+    for (fault, message) in [
+        ("panic", "a panic on purpose"),
+        ("hard-fault", "hard fault at pc=0x08"),
+        ("stack-overflow", "stack overflow"),
+    ] {
+        let output = cargo("firmware")
+            .args(["run", "--quiet", "--release", "--bin", "faults"])
+            .env("HEARTLENS_FAULT", fault)
+            .output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{fault} ended as a success");
+        assert!(stderr.contains(message), "{fault} said\n{stderr}");
+    }
+    Ok(())
+}
