@@ -1,6 +1,7 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
 mod classify;
+mod evaluate;
 mod output;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Classify(classify::Args),
+    Evaluate(evaluate::Args),
 }
 
 impl Cli {
@@ -28,6 +30,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
+            Verb::Evaluate(args) => evaluate::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
