@@ -171,7 +171,11 @@ pub fn classify(
         Beat {
             sample,
             time_s: sample as f64 / rate,
-            class: if vouched || beat.readable { choice } else { Class::Q },
+            class: if vouched || beat.readable {
+                choice
+            } else {
+                Class::Q
+            },
             scores: softmax(&beat.logits),
             rr_ms: beat.rr_s.map(|rr| f64::from(rr) * 1000.0),
             quality: beat.quality,
