@@ -1,5 +1,5 @@
-//! `heartlens evaluate` as a user runs it, on a record whose every beat is known and with a network whose every answer is
-//! known: it calls a beat S when its RR interval is much shorter than the ten before it.
+//! `heartlens evaluate` as a user runs it, on a record whose every beat is known and with a network whose every answer
+//! is known: it calls a beat S when its RR interval is much shorter than the ten before it.
 
 #![cfg(all(feature = "cli", feature = "tract"))]
 #![allow(clippy::unwrap_used)]

@@ -171,7 +171,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         if let Value::Object(keys) = &mut object {
             keys.insert("model".to_owned(), runtime.model_name().into());
             keys.insert("annotator".to_owned(), args.annotator.clone().into());
-            let noise = noise.as_ref().map(|n| json!({"record": n.name, "snr_db": n.snr_db}));
+            let noise = noise
+                .as_ref()
+                .map(|n| json!({"record": n.name, "snr_db": n.snr_db}));
             keys.insert("noise".to_owned(), noise.into());
             keys.insert("notice".to_owned(), NOTICE.into());
         }
@@ -184,7 +186,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             eprintln!("warning: {}: {warning}", subject.name);
         }
     }
-    let with_noise = noise.map_or_else(String::new, |n| format!(", {} at {} dB added", n.name, n.snr_db));
+    let with_noise = noise.map_or_else(String::new, |n| {
+        format!(", {} at {} dB added", n.name, n.snr_db)
+    });
     let text = format!(
         "Model {} in {}, R peaks {peaks}, from {from_s} s{with_noise}; rates in percent\n\n{report}\n{NOTICE}\n",
         runtime.model_name(),
@@ -209,7 +213,8 @@ fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut records = Vec::new();
     for entry in path.read_dir().with_context(cannot)? {
         let file = entry.with_context(cannot)?.path();
-        if file.extension().is_some_and(|e| e == "hea") && file.with_extension(annotator).is_file() {
+        if file.extension().is_some_and(|e| e == "hea") && file.with_extension(annotator).is_file()
+        {
             records.push(file.with_extension(""));
         }
     }
@@ -226,8 +231,14 @@ fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {
 fn open(path: &Path, annotator: &str, mapping: Mapping) -> anyhow::Result<Subject> {
     let record = Record::open(path)?;
     let reference = mapping.events(&record.annotations(annotator)?.list);
-    if !reference.iter().any(|event| matches!(event.kind, Kind::Beat(_))) {
-        bail!("{}: has no beat annotations", record.annotation_path(annotator).display());
+    if !reference
+        .iter()
+        .any(|event| matches!(event.kind, Kind::Beat(_)))
+    {
+        bail!(
+            "{}: has no beat annotations",
+            record.annotation_path(annotator).display()
+        );
     }
     let folder = path.parent().and_then(Path::file_name);
     let name = match folder {
@@ -285,7 +296,10 @@ fn judge(
     let beats = pipeline::classify(record, &request, runtime, progress)?;
     match task.peaks {
         PeaksChoice::Detected => {
-            let test: Vec<Event> = beats.iter().map(|b| Event::beat(b.sample, b.class)).collect();
+            let test: Vec<Event> = beats
+                .iter()
+                .map(|b| Event::beat(b.sample, b.class))
+                .collect();
             let options = Options {
                 from_s: task.from_s,
                 ..Options::ec57(record.sample_rate_hz(), Some(record.len_samples() as u64))
@@ -318,8 +332,11 @@ impl AddedNoise {
         let rate_hz = record.sample_rate_hz();
         let mut signals = Vec::new();
         for (index, lead) in record.leads().iter().enumerate() {
-            let counts_per_mv = lead.calibration.map_or(200.0, |c| f64::from(c.counts_per_mv));
-            let noise = Noise::new(record.read_lead(index)?, rate_hz, counts_per_mv).with_context(place)?;
+            let counts_per_mv = lead
+                .calibration
+                .map_or(200.0, |c| f64::from(c.counts_per_mv));
+            let noise =
+                Noise::new(record.read_lead(index)?, rate_hz, counts_per_mv).with_context(place)?;
             let canonical_hz = f64::from(spec::SAMPLE_RATE_HZ);
             let noise = noise
                 .resampled(canonical_hz, |mv| resample::to_canonical(mv, rate_hz))
@@ -335,7 +352,12 @@ impl AddedNoise {
 
     /// What is added to each lead that is read, at the canonical rate: to lead i the noise record's signal i, and over
     /// again where it has fewer (as `nst`).
-    fn for_record(&self, record: &Record, leads: &Leads, reference: &[Event]) -> anyhow::Result<Vec<Vec<f32>>> {
+    fn for_record(
+        &self,
+        record: &Record,
+        leads: &Leads,
+        reference: &[Event],
+    ) -> anyhow::Result<Vec<Vec<f32>>> {
         let indices = match leads {
             Leads::One(choice) => vec![record.lead_index(choice)?],
             Leads::Both => vec![0, 1],
