@@ -223,7 +223,7 @@ mod tests {
         impl PeakSource for Liar {
             fn push(&mut self, _: f32) -> Option<u32> {
                 self.0 += 1;
-                (self.0 % 100 == 0).then_some(self.0 + 5)
+                self.0.is_multiple_of(100).then_some(self.0 + 5)
             }
         }
         let mut monitor = Monitor::with_peaks(Liar(0), Patient::default());
