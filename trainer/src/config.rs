@@ -344,7 +344,7 @@ impl Config {
             });
         }
         let mut kernels = conv1d().map(|c| c.kernel).chain(conv2d().map(|c| c.kernel));
-        if let Some(kernel) = kernels.find(|&k| k < 1 || k > 63 || k % 2 == 0) {
+        if let Some(kernel) = kernels.find(|k| !(1..=63).contains(k) || k % 2 == 0) {
             return Err(ConfigError::Value {
                 key: "conv.kernel",
                 found: kernel.to_string(),
