@@ -479,7 +479,7 @@ fn interpolate(x: f32, (x0, y0): (f32, f32), (x1, y1): (f32, f32)) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::filter::BandPass;
     use proptest::prelude::*;
@@ -502,7 +502,7 @@ mod tests {
     }
 
     /// A train of such beats, `seconds` long: the signal in mV and the times of its R peaks in samples.
-    fn train(bpm: f64, phase: f64, seconds: f64) -> (Vec<f32>, Vec<f64>) {
+    pub(crate) fn train(bpm: f64, phase: f64, seconds: f64) -> (Vec<f32>, Vec<f64>) {
         let rr_s = 60.0 / bpm;
         let beats: Vec<f64> = (0..)
             .map(|k| (phase + k as f64) * rr_s)

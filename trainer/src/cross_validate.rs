@@ -84,10 +84,8 @@ pub fn split(
         });
     }
     let ectopic = |records: &[usize]| -> usize {
-        let counts = records.iter().map(|&r| dataset.records[r].class_counts());
-        counts
-            .map(|c| c[Class::S as usize] + c[Class::V as usize])
-            .sum()
+        let records = records.iter().map(|&record| &dataset.records[record]);
+        records.map(|r| r.count(Class::S) + r.count(Class::V)).sum()
     };
     let mut rng = stream(seed, Purpose::Folds, 0);
     let mut split = vec![Vec::new(); folds];

@@ -2,6 +2,7 @@
 
 mod classify;
 mod output;
+mod synth;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Classify(classify::Args),
+    Synth(synth::Args),
 }
 
 impl Cli {
@@ -28,6 +30,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
+            Verb::Synth(args) => synth::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
