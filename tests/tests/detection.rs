@@ -61,7 +61,7 @@ fn detect(folder: &Path) -> Result<Detection, Box<dyn Error>> {
         for pair in &comparison.pairs {
             if let (Some(r), Some(t)) = (pair.reference_index, pair.test_index)
                 && matches!(reference[r].kind, Kind::Beat(_))
-                && pair.test == Label::N
+                && pair.test == Label::Beat(Class::N)
             {
                 distances_s.push(reference[r].sample.abs_diff(test[t].sample) as f64 / rate);
             }

@@ -21,7 +21,7 @@ pub struct HostBatch {
     spectrum: Vec<f32>,
     spectrogram: Vec<f32>,
     metadata: Vec<f32>,
-    /// Index of each beat's class in [`heartlens_core::spec::LABELS`].
+    /// Index of each beat's class in [`heartlens_core::spec::LABELS`]; of class Q, which has none, one past the last.
     classes: Vec<i64>,
 }
 

@@ -94,11 +94,6 @@ impl View {
             Self::Metadata => &[spec::METADATA_LEN as i64],
         }
     }
-
-    /// Values of one beat.
-    pub fn len(self) -> usize {
-        self.shape().iter().product::<i64>() as usize
-    }
 }
 
 /// A model: its views, its branches, and how it is trained.
@@ -349,7 +344,7 @@ impl Config {
             });
         }
         let mut kernels = conv1d().map(|c| c.kernel).chain(conv2d().map(|c| c.kernel));
-        if let Some(kernel) = kernels.find(|&k| k < 1 || k > 63 || k % 2 == 0) {
+        if let Some(kernel) = kernels.find(|k| !(1..=63).contains(k) || k % 2 == 0) {
             return Err(ConfigError::Value {
                 key: "conv.kernel",
                 found: kernel.to_string(),
@@ -465,5 +460,92 @@ impl Config {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../models/beat/config.toml");
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("config.toml"))
+    }
+
+    #[test]
+    fn the_shipped_config_survives_a_round_trip() {
+        let config = parse(SHIPPED).unwrap();
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(parse(&text).unwrap(), config);
+    }
+
+    /// Each change makes the config wrong, and the error names the key.
+    #[test]
+    fn errors_name_key_found_and_expected() {
+        for (from, to, message) in [
+            (
+                "steps = 700",
+                "steps = 700\nstepz = 1",
+                "unknown field `stepz`",
+            ),
+            ("bilstm = 10", "", "missing field `bilstm`"),
+            (
+                "bilstm = 10",
+                "bilstm = 0",
+                "branch is 0, expected 1..=4096",
+            ),
+            (
+                "kernel = 7",
+                "kernel = 6",
+                "conv.kernel is 6, expected an odd",
+            ),
+            ("pool = 2", "pool = 0", "branch is 0"),
+            (
+                "dropout = 0.2",
+                "dropout = 1.0",
+                "fusion.dropout is 1, expected",
+            ),
+            (
+                "N = 0.55",
+                "N = 0.65",
+                "sampler.classes is [0.65, 0.2, 0.23, 0.02], expected",
+            ),
+            ("first = 0.36", "first = nan", "sampler.leads is [NaN"),
+            ("gain = 0.1", "gain = -0.1", "augmentation.gain is -0.1"),
+            (
+                "noise_probability = 0.5",
+                "noise_probability = 1.5",
+                "expected a probability",
+            ),
+            (
+                "shift_samples = 2",
+                "shift_samples = 9",
+                "shift_samples is 9, expected at most 8",
+            ),
+            (
+                "learning_rate = 3e-3",
+                "learning_rate = 0.0",
+                "training.learning_rate is 0",
+            ),
+            ("batch = 128", "batch = 1", "at least two beats"),
+            ("\"metadata\"]", "\"metadata\", \"metadata\"]", "each once"),
+            ("dense = [24, 12]", "dense = []", "metadata.dense is []"),
+        ] {
+            assert!(SHIPPED.contains(from), "{from}");
+            let error = parse(&SHIPPED.replacen(from, to, 1))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(message), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn view_shapes_are_the_specification_s() {
+        assert_eq!(View::Spectrogram.shape(), [2, 16, 11]);
+        assert_eq!(View::Waveform.shape(), [2, 96]);
+        assert_eq!(View::Spectrum.shape(), [2, 64]);
+        assert_eq!(View::Metadata.shape(), [46]);
     }
 }

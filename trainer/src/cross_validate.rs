@@ -84,10 +84,8 @@ pub fn split(
         });
     }
     let ectopic = |records: &[usize]| -> usize {
-        let counts = records.iter().map(|&r| dataset.records[r].class_counts());
-        counts
-            .map(|c| c[Class::S as usize] + c[Class::V as usize])
-            .sum()
+        let records = records.iter().map(|&record| &dataset.records[record]);
+        records.map(|r| r.count(Class::S) + r.count(Class::V)).sum()
     };
     let mut rng = stream(seed, Purpose::Folds, 0);
     let mut split = vec![Vec::new(); folds];
@@ -283,8 +281,6 @@ pub fn cross_validate(
                 let (send, jobs, next) = (send.clone(), &jobs, &next);
                 scope.spawn(move || {
                     let mut done = Vec::new();
-                    // A network this small gains nothing from threads inside an operator; folds run side by side.
-                    tch::set_num_threads(1);
                     while let Some(&(seed, fold)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let observe = |report| {
                             // Nobody listens any more only if the program is ending.

@@ -11,7 +11,7 @@ use heartlens_core::beat::Extractor;
 use heartlens_core::class::Class;
 use heartlens_core::filter::BandPass;
 use heartlens_core::patient::Patient;
-use heartlens_core::spec::{LABELS, METADATA_LEN, SAMPLE_RATE_HZ};
+use heartlens_core::spec::{METADATA_LEN, SAMPLE_RATE_HZ};
 use heartlens_core::template::BeatWindow;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
@@ -137,7 +137,8 @@ pub struct Beat {
     pub metadata: [f32; METADATA_LEN],
 }
 
-/// The beats of one record that are trained on and scored: those of the classes N, S, V and F.
+/// The beats of one record. Those of class Q count for the RR intervals and the template of the others, and are neither
+/// trained on nor judged.
 #[derive(Debug, Clone)]
 pub struct RecordBeats {
     /// Database and name: `mitdb/201`.
@@ -159,13 +160,9 @@ impl RecordBeats {
         &lead[index]
     }
 
-    /// Beats of each class of [`LABELS`].
-    pub fn class_counts(&self) -> [usize; LABELS.len()] {
-        let mut counts = [0; LABELS.len()];
-        for &class in &self.classes {
-            counts[class as usize] += 1;
-        }
-        counts
+    /// Beats of class `class`.
+    pub fn count(&self, class: Class) -> usize {
+        self.classes.iter().filter(|c| **c == class).count()
     }
 
     /// Builds a record from signals in mV at the canonical rate (first lead first, one or two of equal length) and
@@ -251,7 +248,7 @@ impl RecordBeats {
             .collect();
         let name = record.name();
         let beats = Self::from_signals(database, name, &signals, &beats, record.patient());
-        if beats.classes.is_empty() {
+        if beats.classes.iter().all(|class| *class == Class::Q) {
             return Err(DatasetError::NoBeats {
                 path: path.to_owned(),
             });
@@ -260,8 +257,7 @@ impl RecordBeats {
     }
 }
 
-/// Sends one filtered lead through core's extractor. Returns its beats of the classes N, S, V, F and their classes;
-/// beats of class Q count for the RR intervals and the template only.
+/// Sends one filtered lead through core's extractor. Returns the beats and their classes.
 fn lead_beats(
     filtered_mv: &[f32],
     beats: &[(u32, Class)],
@@ -283,19 +279,13 @@ fn lead_beats(
     extractor.finish();
     frames.extend(std::iter::from_fn(|| extractor.poll()));
 
-    let labelled = triggered.into_iter().zip(frames);
-    labelled
-        .filter(|(class, _)| *class != Class::Q)
-        .map(|(class, frame)| {
-            let beat = Beat {
-                beat: frame.beat,
-                template: frame.template,
-                scale_mv: frame.scale_mv,
-                metadata: frame.metadata,
-            };
-            (class, beat)
-        })
-        .unzip()
+    let beats = frames.into_iter().map(|frame| Beat {
+        beat: frame.beat,
+        template: frame.template,
+        scale_mv: frame.scale_mv,
+        metadata: frame.metadata,
+    });
+    (triggered, beats.collect())
 }
 
 /// The annotated records of a folder.
