@@ -7,5 +7,5 @@ pub mod model;
 pub mod pipeline;
 pub mod records;
 pub mod runtime;
-pub mod synth;
 pub mod summary;
+pub mod synth;
