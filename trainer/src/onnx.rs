@@ -327,18 +327,17 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()>
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".write")
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".heartlens-").suffix(".tmp");
     #[cfg(unix)]
     {
-        // A temporary file is private to its owner; a result is not.
+        // A temporary file is private to its owner by default; a result is like any other new file.
         use std::os::unix::fs::PermissionsExt;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }

@@ -67,9 +67,6 @@ impl Arguments {
         let (last, best) = (out.join("last.safetensors"), out.join("best.safetensors"));
         let log_path = out.join("log.jsonl");
 
-        // Batches are prepared by one thread while libtorch computes on another; the network is too small to gain
-        // from more.
-        tch::set_num_threads(1);
         let mut trainer = Trainer::new(&config, device)?;
         if self.resume {
             trainer.resume(&Checkpoint::read(&last)?)?;
