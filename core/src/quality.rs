@@ -58,10 +58,10 @@ const _: () = {
     assert!(FAULT_REACH <= NOISE_REACH);
 };
 
-/// What is known of a stretch of signal.
+/// The quality of the signal around a beat, or of a second of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct SignalQuality {
+pub struct BeatQuality {
     /// From 0 (nothing can be read) to 1 (clean).
     pub score: f32,
     /// Mean magnitude of the filtered signal between the beats, in mV.
@@ -76,7 +76,7 @@ pub struct SignalQuality {
     pub noisy: bool,
 }
 
-impl SignalQuality {
+impl BeatQuality {
     /// Of a signal that nothing is known against.
     pub const CLEAN: Self = Self {
         score: 1.0,
@@ -178,7 +178,7 @@ pub struct Quality {
     beat_activity: f32,
     seconds_learned: u32,
     seconds_unreadable: u32,
-    second: SignalQuality,
+    second: BeatQuality,
 }
 
 impl Default for Quality {
@@ -201,7 +201,7 @@ impl Quality {
             beat_activity: 0.0,
             seconds_learned: 0,
             seconds_unreadable: 0,
-            second: SignalQuality::CLEAN,
+            second: BeatQuality::CLEAN,
         }
     }
 
@@ -259,7 +259,7 @@ impl Quality {
     /// The quality around the R peak at `r_sample` (0 = the first sample pushed): faults within 250 ms of the peak's own
     /// block of 125 ms, noise within 1 s of it, as far as pushed by now and among the last
     /// [`spec::HISTORY_SAMPLES`]. Ask when the detector reports the peak: by then the second after it is known.
-    pub fn at(&self, r_sample: u32) -> SignalQuality {
+    pub fn at(&self, r_sample: u32) -> BeatQuality {
         let block = r_sample / BLOCK_SAMPLES as u32;
         self.judge(
             (block.saturating_sub(FAULT_REACH), block + FAULT_REACH),
@@ -267,8 +267,8 @@ impl Quality {
         )
     }
 
-    /// The quality of the last full second; [`SignalQuality::CLEAN`] before the first.
-    pub fn second(&self) -> SignalQuality {
+    /// The quality of the last full second; [`BeatQuality::CLEAN`] before the first.
+    pub fn second(&self) -> BeatQuality {
         self.second
     }
 
@@ -281,7 +281,7 @@ impl Quality {
     }
 
     /// Judges faults and noise over two ranges of blocks, both ends included.
-    fn judge(&self, faults: (u32, u32), noise: (u32, u32)) -> SignalQuality {
+    fn judge(&self, faults: (u32, u32), noise: (u32, u32)) -> BeatQuality {
         let (mut samples, mut clipped, mut missing) = (0, 0, 0);
         let mut flat = true;
         for block in self.kept(faults) {
@@ -291,7 +291,7 @@ impl Quality {
             flat &= block.flat;
         }
         if samples == 0 {
-            return SignalQuality::CLEAN;
+            return BeatQuality::CLEAN;
         }
         let many = |count: u32| 4 * count >= FAULT_QUARTERS * samples;
         let lead_off = many(missing);
@@ -303,7 +303,7 @@ impl Quality {
             let fall = (1.0 - READABLE) / (1.0 - NOISE_UNNOTICED);
             (1.0 - (noise - NOISE_UNNOTICED) * fall).clamp(0.0, 1.0)
         };
-        SignalQuality {
+        BeatQuality {
             score,
             noise_mv,
             flat,
@@ -387,7 +387,7 @@ mod tests {
     const RATE: usize = spec::SAMPLE_RATE_HZ as usize;
 
     /// Every beat found in a raw signal, with its quality when it was reported, and the quality of every second.
-    fn measure(raw: &[f32]) -> (Vec<(RPeak, SignalQuality)>, Vec<SignalQuality>) {
+    fn measure(raw: &[f32]) -> (Vec<(RPeak, BeatQuality)>, Vec<BeatQuality>) {
         let (mut filter, mut detector, mut quality) =
             (BandPass::new(), Detector::new(), Quality::new());
         let (mut beats, mut seconds) = (Vec::new(), Vec::new());
@@ -427,7 +427,7 @@ mod tests {
                     "{bpm} bpm: {quality:?}"
                 );
             }
-            assert!(seconds.iter().all(SignalQuality::is_readable));
+            assert!(seconds.iter().all(BeatQuality::is_readable));
         }
     }
 
@@ -448,7 +448,7 @@ mod tests {
                 *sample += noise_mv * noise;
             }
             let (beats, seconds) = measure(&raw);
-            let inside: Vec<SignalQuality> = beats
+            let inside: Vec<BeatQuality> = beats
                 .iter()
                 .filter(|(peak, _)| (32 * RATE..38 * RATE).contains(&(peak.sample as usize)))
                 .map(|&(_, quality)| quality)
@@ -476,7 +476,7 @@ mod tests {
                 .iter()
                 .filter(|(peak, _)| peak.sample as usize > 42 * RATE);
             assert!(after.clone().count() >= 18 && after.clone().all(|(_, q)| q.is_readable()));
-            assert!(seconds[43..].iter().all(SignalQuality::is_readable));
+            assert!(seconds[43..].iter().all(BeatQuality::is_readable));
             assert_eq!(seconds[34].is_readable(), share > 0.5);
         }
     }
@@ -495,7 +495,7 @@ mod tests {
             .filter(|(peak, _)| (31 * RATE..39 * RATE).contains(&(peak.sample as usize)));
         assert!(inside.clone().count() >= 20, "{}", inside.count());
         assert!(inside.clone().all(|(_, quality)| quality.is_readable()));
-        assert!(seconds.iter().all(SignalQuality::is_readable));
+        assert!(seconds.iter().all(BeatQuality::is_readable));
     }
 
     #[test]
@@ -517,7 +517,7 @@ mod tests {
                 seconds[..10]
                     .iter()
                     .chain(&seconds[20..])
-                    .all(SignalQuality::is_readable)
+                    .all(BeatQuality::is_readable)
             );
             let readable = |from: usize, to: usize| {
                 let inside = beats.iter().filter(move |(peak, _)| {
@@ -572,12 +572,12 @@ mod tests {
             .map(|(i, (x, noise))| (x + 0.03 * noise) * if i < 60 * RATE { 0.3 } else { 3.0 })
             .collect();
         let (_, seconds) = measure(&raw);
-        assert!(seconds[..58].iter().all(SignalQuality::is_readable));
+        assert!(seconds[..58].iter().all(BeatQuality::is_readable));
         assert!(
             seconds[65..].iter().filter(|q| !q.is_readable()).count()
                 <= STUBBORN_SECONDS as usize + 60
         );
-        assert!(seconds[200..].iter().all(SignalQuality::is_readable));
+        assert!(seconds[200..].iter().all(BeatQuality::is_readable));
     }
 
     #[test]

@@ -8,3 +8,4 @@ pub mod pipeline;
 pub mod records;
 pub mod runtime;
 pub mod summary;
+pub mod synth;
