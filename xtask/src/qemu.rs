@@ -31,7 +31,7 @@ struct Report {
     instructions: Instructions,
     /// What the instructions go to.
     parts: BTreeMap<String, Cost>,
-    /// One object a beat: `r_sample`, and the checksum of each view as sixteen hexadecimal digits.
+    /// One object a beat: its position, whether it is readable, and each view's checksum in hexadecimal.
     checksums: Vec<BTreeMap<String, String>>,
 }
 
