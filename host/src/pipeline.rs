@@ -168,7 +168,11 @@ pub fn classify(
         Beat {
             sample,
             time_s: sample as f64 / rate,
-            class: if vouched || beat.readable { choice } else { Class::Q },
+            class: if vouched || beat.readable {
+                choice
+            } else {
+                Class::Q
+            },
             scores: softmax(&beat.logits),
             rr_ms: beat.rr_s.map(|rr| f64::from(rr) * 1000.0),
             quality: beat.quality,
@@ -245,6 +249,26 @@ impl PeakSource for KnownPeaks {
         let now = self.samples;
         self.samples += 1;
         self.peaks.next_if_eq(&now)
+    }
+}
+
+/// Sends a lead at the canonical rate through core's monitor and gives each beat to `visit`: with the peaks that
+/// [`classify`] had, the same beats in the same order.
+pub fn for_each_beat<P: PeakSource>(
+    signal_mv: &[f32],
+    peaks: P,
+    patient: Patient,
+    mut visit: impl FnMut(MonitoredBeat),
+) {
+    let mut monitor = Monitor::with_peaks(peaks, patient);
+    for sample in signal_mv {
+        if let Some(beat) = monitor.push(*sample) {
+            visit(beat);
+        }
+    }
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        visit(beat);
     }
 }
 
