@@ -60,7 +60,7 @@ const PLACE_SAMPLES: u32 = 8;
 /// The mean of the signal this far either side of the middle of the QRS is its zero line, in samples.
 const BASELINE_SAMPLES: u32 = 17;
 /// The earlier of two deflections of opposite sign counts if it has this part of the later's height.
-const EARLIER_SHARE: f32 = 0.7;
+const EARLIER_SHARE: f32 = 0.6;
 
 /// Beats, rejected candidates and RR intervals that the medians look back on.
 const HISTORY: usize = 8;
@@ -479,7 +479,8 @@ fn interpolate(x: f32, (x0, y0): (f32, f32), (x1, y1): (f32, f32)) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
     use super::*;
     use crate::filter::BandPass;
     use proptest::prelude::*;
@@ -502,7 +503,7 @@ mod tests {
     }
 
     /// A train of such beats, `seconds` long: the signal in mV and the times of its R peaks in samples.
-    fn train(bpm: f64, phase: f64, seconds: f64) -> (Vec<f32>, Vec<f64>) {
+    pub(crate) fn train(bpm: f64, phase: f64, seconds: f64) -> (Vec<f32>, Vec<f64>) {
         let rr_s = 60.0 / bpm;
         let beats: Vec<f64> = (0..)
             .map(|k| (phase + k as f64) * rr_s)
@@ -573,6 +574,264 @@ mod tests {
         }
         prop_assert!(!beats.is_empty() && peaks.all(|p| p > to - tolerance));
         Ok(())
+    }
+
+    fn one_at(peaks: &[u32], expected: f64, tolerance: f64) -> bool {
+        let near = peaks
+            .iter()
+            .filter(|&&p| (f64::from(p) - expected).abs() <= tolerance);
+        near.count() == 1
+    }
+
+    #[test]
+    fn the_peak_is_the_tallest_deflection_of_either_sign() {
+        // (R, S) in mV; S comes 45 ms after R. Of an R and an S of nearly the same height R counts.
+        for (r, s, on_r) in [
+            (1.0, -0.3, true),
+            (-1.0, 0.3, true),
+            (0.2, -1.0, false),
+            (-0.2, 1.0, false),
+            (1.0, -1.2, true),
+            (0.15, -0.1, true),
+        ] {
+            let beats: Vec<f64> = (1..20).map(|k| 0.811 * f64::from(k)).collect();
+            let signal: Vec<f32> = (0..16 * 128)
+                .map(|i| {
+                    let t = f64::from(i) / RATE_HZ;
+                    let qrs = |b: &f64| r * bell(t, *b, 0.012) + s * bell(t, b + 0.045, 0.012);
+                    beats.iter().map(qrs).sum::<f64>() as f32
+                })
+                .collect();
+            let peaks = detect(&signal);
+            for b in &beats[3..19] {
+                let expected = (if on_r { *b } else { b + 0.045 }) * RATE_HZ;
+                assert!(
+                    one_at(&peaks, expected, 1.2),
+                    "R {r}, S {s}: {expected} in {peaks:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_tall_t_wave_is_no_beat() {
+        let beats: Vec<f64> = (1..30).map(|k| 0.9 * f64::from(k)).collect();
+        let signal: Vec<f32> = (0..28 * 128)
+            .map(|i| {
+                let t = f64::from(i) / RATE_HZ;
+                // As tall as the QRS.
+                let wave = |b: &f64| beat(t - b, 0.9) + 0.7 * bell(t, b + 0.27, 0.045);
+                beats.iter().map(wave).sum::<f64>() as f32
+            })
+            .collect();
+        let in_samples: Vec<f64> = beats.iter().map(|b| b * RATE_HZ).collect();
+        assert_found(&detect(&signal), &in_samples, 0.5, signal.len(), 1.5).unwrap();
+    }
+
+    #[test]
+    fn ectopic_beats_wide_small_and_early_are_found() {
+        // One beat in six is another: (time after the beat before it, amplitude in mV, width in s).
+        for (after_s, mv, sigma_s) in [
+            (0.5, -1.6, 0.035),
+            (0.45, 2.5, 0.045),
+            (0.8, 0.3, 0.011),
+            (0.8, 0.7, 0.025),
+            (0.32, 1.0, 0.011),
+        ] {
+            let mut beats = std::vec![(0.4, true)];
+            for k in 1..40 {
+                let (last, _) = beats[beats.len() - 1];
+                beats.push(if k % 6 == 5 {
+                    (last + after_s, false)
+                } else {
+                    (last + 0.8, true)
+                });
+            }
+            let len = ((beats[beats.len() - 1].0 + 1.0) * RATE_HZ) as usize;
+            let signal: Vec<f32> = (0..len)
+                .map(|i| {
+                    let t = i as f64 / RATE_HZ;
+                    let wave = |&(b, normal): &(f64, bool)| {
+                        if normal {
+                            beat(t - b, 0.8)
+                        } else {
+                            mv * bell(t, b, sigma_s)
+                        }
+                    };
+                    beats.iter().map(wave).sum::<f64>() as f32
+                })
+                .collect();
+            let in_samples: Vec<f64> = beats.iter().map(|(b, _)| b * RATE_HZ).collect();
+            let found = assert_found(&detect(&signal), &in_samples, 3.0, len, 3.0);
+            assert!(
+                found.is_ok(),
+                "{after_s} s, {mv} mV, {sigma_s} s: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pause_has_no_beats() {
+        let (signal, beats) = train(70.0, 0.5, 30.0);
+        // 6 s of nothing but 10 uV of ripple.
+        let signal: Vec<f32> = signal
+            .iter()
+            .enumerate()
+            .map(|(i, &x)| {
+                let silent = (12 * 128..18 * 128).contains(&i);
+                if silent {
+                    0.01 * (i as f32 * 0.9).sin()
+                } else {
+                    x
+                }
+            })
+            .collect();
+        let peaks = detect(&signal);
+        let inside = |p: f64| (12.2 * RATE_HZ..17.8 * RATE_HZ).contains(&p);
+        assert!(!peaks.iter().any(|&p| inside(f64::from(p))), "{peaks:?}");
+        for b in beats
+            .iter()
+            .filter(|b| (18.5 * RATE_HZ..29.0 * RATE_HZ).contains(*b))
+        {
+            assert!(one_at(&peaks, *b, 1.5), "{b} in {peaks:?}");
+        }
+    }
+
+    /// The sample of a faulty signal at an index, in mV.
+    type Fault = fn(usize) -> f32;
+
+    #[test]
+    fn saturation_and_lead_off_are_over_within_three_seconds() {
+        for bpm in [45.0, 75.0, 150.0] {
+            let (clean, beats) = train(bpm, 0.5, 40.0);
+            let fault = 15 * 128..20 * 128;
+            let faults: [(&str, Fault); 5] = [
+                ("upper rail", |_| 5.0),
+                ("missing", |_| f32::NAN),
+                ("flat line", |_| 0.0),
+                ("from rail to rail", |i| {
+                    if i / 37 % 2 == 0 { 5.0 } else { -5.0 }
+                }),
+                ("hum at full scale", |i| 5.0 * (i as f32 * 2.5).sin()),
+            ];
+            for (name, value) in faults {
+                let mut signal = clean.clone();
+                for i in fault.clone() {
+                    signal[i] = value(i);
+                }
+                let found = assert_found(&detect(&signal), &beats, 23.0, signal.len(), 1.5);
+                assert!(found.is_ok(), "{name} at {bpm} bpm: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_start_within_noise_or_a_large_artefact_takes_three_seconds() {
+        for bpm in [40.0, 75.0, 180.0] {
+            let (clean, beats) = train(bpm, 0.2, 20.0);
+            for artefact_mv in [0.0, 3.0, -10.0] {
+                let mut signal = clean.clone();
+                for sample in &mut signal[10..20] {
+                    *sample += artefact_mv;
+                }
+                let found = assert_found(&detect(&signal), &beats, 3.0, signal.len(), 1.5);
+                assert!(found.is_ok(), "{artefact_mv} mV at {bpm} bpm: {found:?}");
+            }
+        }
+    }
+
+    /// The envelope and its peaks by their definition, over the whole signal at once.
+    fn candidates_by_definition(filtered: &[f32]) -> Vec<(u32, i32)> {
+        let counts: Vec<i32> = filtered
+            .iter()
+            .map(|x| (x * COUNTS_PER_MV) as i32)
+            .collect();
+        let x = |i: i64| {
+            usize::try_from(i)
+                .ok()
+                .and_then(|i| counts.get(i))
+                .copied()
+                .unwrap_or(0)
+        };
+        let weights = [1, 1, 1, -2, -2, -2, 1, 1, 1];
+        let slope = |i: i64| {
+            (0..9)
+                .map(|k| weights[k as usize] * x(i - k))
+                .sum::<i32>()
+                .abs()
+        };
+        // Two averages over 8 are one triangle over 15.
+        let envelope: Vec<i32> = (0..counts.len() as i64)
+            .map(|i| {
+                (0..15)
+                    .map(|k| (8 - (k - 7_i64).abs()) as i32 * slope(i - k))
+                    .sum()
+            })
+            .collect();
+        let reach = REFRACTORY_SAMPLES as usize;
+        (reach..envelope.len() - reach)
+            .filter(|&i| {
+                let before = envelope[i - reach..i].iter().all(|&e| e < envelope[i]);
+                before
+                    && envelope[i + 1..=i + reach]
+                        .iter()
+                        .all(|&e| e <= envelope[i])
+            })
+            .map(|i| (i as u32, envelope[i]))
+            .collect()
+    }
+
+    #[test]
+    fn streaming_finds_what_the_definition_finds() {
+        let (signal, _) = train(95.0, 0.3, 60.0);
+        let mut filter = BandPass::new();
+        let filtered: Vec<f32> = signal
+            .iter()
+            .enumerate()
+            .map(|(i, x)| filter.push(x + 0.04 * (i as f32 * 1.1).sin() * (i as f32 * 0.013).cos()))
+            .collect();
+        let mut detector = Detector::new();
+        let mut streamed: Vec<(u32, i32)> = Vec::new();
+        for &x in &filtered {
+            detector.push(x);
+            if let Some(new) = detector.waiting.back() {
+                let new = (new.middle + ENVELOPE_DELAY_SAMPLES, new.height);
+                if streamed.last() != Some(&new) {
+                    streamed.push(new);
+                }
+            }
+        }
+        let expected = candidates_by_definition(&filtered);
+        assert!(expected.len() > 90, "{}", expected.len());
+        for peak in &expected {
+            assert!(streamed.contains(peak), "{peak:?}");
+        }
+        // Whatever else is streamed is a lower peak in the lee of a higher one that came before it.
+        for (index, height) in streamed.iter().filter(|peak| !expected.contains(peak)) {
+            let near =
+                |p: &&(u32, i32)| p.0.abs_diff(*index) <= 2 * REFRACTORY_SAMPLES && p.1 > *height;
+            assert!(streamed.iter().any(|p| near(&p)) || *index < 64, "{index}");
+        }
+    }
+
+    #[test]
+    fn what_comes_later_changes_no_peak_that_was_reported() {
+        let (signal, _) = train(80.0, 0.3, 20.0);
+        let peaks = |signal: &[f32]| {
+            let (mut filter, mut detector) = (BandPass::new(), Detector::new());
+            let push = |x: &f32| detector.push(filter.push(*x));
+            signal.iter().filter_map(push).collect::<Vec<RPeak>>()
+        };
+        let whole = peaks(&signal);
+        for len in (100..signal.len()).step_by(97) {
+            let part = peaks(&signal[..len]);
+            assert_eq!(part, whole[..part.len()]);
+        }
+    }
+
+    #[test]
+    fn it_is_small() {
+        assert!(size_of::<Detector>() <= 768, "{}", size_of::<Detector>());
     }
 
     proptest! {

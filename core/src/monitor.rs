@@ -58,6 +58,9 @@ pub struct Monitor<P = Detector> {
 }
 
 impl Monitor {
+    /// What a monitor takes of RAM, in bytes: all of its state. Its stack comes on top.
+    pub const RAM_BYTES: usize = size_of::<Self>();
+
     /// A monitor that finds the R peaks itself, at the start of a recording.
     pub const fn new(patient: Patient) -> Self {
         Self::with_peaks(Detector::new(), patient)
@@ -128,5 +131,114 @@ impl<P: PeakSource> Monitor<P> {
         if self.extractor.trigger(r_sample).is_err() {
             self.refused = self.refused.saturating_add(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// Known peaks, announced `delay` samples late.
+    struct Known<'a> {
+        peaks: &'a [u32],
+        delay: u32,
+        now: u32,
+    }
+
+    impl PeakSource for Known<'_> {
+        fn push(&mut self, _: f32) -> Option<u32> {
+            let due = self.now.checked_sub(self.delay);
+            self.now += 1;
+            let (first, rest) = self.peaks.split_first()?;
+            if due != Some(*first) {
+                return None;
+            }
+            self.peaks = rest;
+            Some(*first)
+        }
+    }
+
+    fn run<P: PeakSource>(mut monitor: Monitor<P>, signal: &[f32]) -> Vec<MonitoredBeat> {
+        let mut beats: Vec<_> = signal.iter().filter_map(|x| monitor.push(*x)).collect();
+        monitor.finish();
+        beats.extend(core::iter::from_fn(|| monitor.poll()));
+        assert_eq!(monitor.refused_peaks(), 0);
+        beats
+    }
+
+    /// A minute of beats at varying intervals, each a narrow wave on a wandering baseline.
+    fn beats_at() -> (Vec<u32>, Vec<f32>) {
+        let peaks: Vec<u32> = (1..70).map(|i| i * 105 + (i * i * 7) % 23).collect();
+        let signal = (0..7680)
+            .map(|i: u32| {
+                let wander = 0.3 * (i as f32 / 400.0).sin() + 12.0;
+                peaks.iter().fold(wander, |sum, r| {
+                    let d = (i as f32 - *r as f32) / 2.5;
+                    sum + 1.2 * (-d * d).exp()
+                })
+            })
+            .collect();
+        (peaks, signal)
+    }
+
+    #[test]
+    fn the_beats_that_went_in_come_out() {
+        let (peaks, signal) = beats_at();
+        let beats = run(Monitor::new(Patient::default()), &signal);
+        assert_eq!(beats.len(), peaks.len());
+        for (beat, r) in beats.iter().zip(&peaks) {
+            assert!(
+                beat.frame.r_sample.abs_diff(*r) <= 1,
+                "{} for {r}",
+                beat.frame.r_sample
+            );
+            assert!(beat.quality.is_readable());
+        }
+    }
+
+    /// Detector, known peaks at once and known peaks late: the same beats, to the bit.
+    #[test]
+    fn features_do_not_depend_on_who_found_the_peaks() {
+        let (_, signal) = beats_at();
+        let detected = run(Monitor::new(Patient::default()), &signal);
+        let peaks: Vec<u32> = detected.iter().map(|beat| beat.frame.r_sample).collect();
+        for delay in [0, 1, 100, DETECTOR_MAX_DELAY_SAMPLES as u32 - 1] {
+            let known = Known {
+                peaks: &peaks,
+                delay,
+                now: 0,
+            };
+            let beats = run(Monitor::with_peaks(known, Patient::default()), &signal);
+            assert_eq!(beats.len(), detected.len());
+            for (ours, theirs) in beats.iter().zip(&detected) {
+                assert_eq!(ours.frame, theirs.frame, "delay {delay}");
+            }
+        }
+    }
+
+    #[test]
+    fn peaks_that_break_the_promise_are_counted() {
+        struct Liar(u32);
+        impl PeakSource for Liar {
+            fn push(&mut self, _: f32) -> Option<u32> {
+                self.0 += 1;
+                self.0.is_multiple_of(100).then_some(self.0 + 5)
+            }
+        }
+        let mut monitor = Monitor::with_peaks(Liar(0), Patient::default());
+        assert!((0..1000).all(|_| monitor.push(0.0).is_none()));
+        assert_eq!(monitor.refused_peaks(), 10);
+    }
+
+    #[test]
+    fn ram_is_known() {
+        let ceiling = 9 * 1024;
+        let floor = 8 * ceiling / 10;
+        assert!(
+            (floor..=ceiling).contains(&Monitor::RAM_BYTES),
+            "{} bytes, expected {floor} to {ceiling}",
+            Monitor::RAM_BYTES
+        );
     }
 }

@@ -26,6 +26,11 @@ pub(crate) fn rms(x: &[f32]) -> f32 {
 
 /// Pearson's correlation of two series of one length, in -1..=1; 0 where either is constant.
 pub(crate) fn pearson(x: &[f32], y: &[f32]) -> f32 {
+    // The rounded mean of a constant may differ from it, and what is left would correlate perfectly.
+    let constant = |x: &[f32]| x.iter().all(|v| *v == x[0]);
+    if constant(x) || constant(y) {
+        return 0.0;
+    }
     let (mean_x, mean_y) = (mean(x), mean(y));
     let (mut xx, mut yy, mut xy) = (0.0_f32, 0.0_f32, 0.0_f32);
     for (a, b) in x.iter().zip(y) {
@@ -68,6 +73,7 @@ mod tests {
         assert_eq!(pearson(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]), 1.0);
         assert_eq!(pearson(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), -1.0);
         assert_eq!(pearson(&[1.0, 2.0, 3.0], &[7.0, 7.0, 7.0]), 0.0);
+        assert_eq!(pearson(&[0.3; 33], &[0.1; 33]), 0.0);
         // Deviations (-1, 0, 1) and (-7/3, 5/3, 2/3): r = 3 / sqrt(2 * 26/3).
         let r = pearson(&[1.0, 2.0, 3.0], &[1.0, 5.0, 4.0]);
         assert!((r - 0.720_576_7).abs() < 1e-6, "{r}");

@@ -7,10 +7,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stretch = Stretch::parse(EMBEDDED)?;
     let filtered = replay(&stretch, &mut NoMeter, |beat| {
         println!(
-            "beat r_sample={} waveform={:016x} spectrum={:016x} spectrogram={:016x} metadata={:016x}",
-            beat.r_sample, beat.waveform, beat.spectrum, beat.spectrogram, beat.metadata
+            "beat r_sample={} readable={} waveform={:016x} spectrum={:016x} spectrogram={:016x} metadata={:016x}",
+            beat.r_sample,
+            beat.readable,
+            beat.waveform,
+            beat.spectrum,
+            beat.spectrogram,
+            beat.metadata
         );
-    })?;
+    });
     println!(
         "signal samples={} filtered={filtered:016x}",
         stretch.samples().len()

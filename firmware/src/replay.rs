@@ -3,40 +3,46 @@
 
 use crate::stretch::Stretch;
 use core::hint::black_box;
-use heartlens_core::beat::{BeatFrame, Extractor, TriggerError};
 use heartlens_core::detector::Detector;
 use heartlens_core::filter::BandPass;
+use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
+use heartlens_core::quality::Quality;
 use heartlens_core::views::{Views, normalise, spectrogram, spectrum, waveform};
 
 /// What is metered, each apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(target_os = "none", derive(defmt::Format))]
 pub enum Part {
-    /// One sample: from counts to millivolts, and through the band-pass filter.
+    /// One sample through the band-pass filter, from counts on.
     Filter,
+    /// One sample into the signal's quality.
+    Quality,
     /// One sample through the R-peak detector.
     Detector,
-    /// One beat: its window, the patient's template and RR history, and the metadata view.
-    Extract,
-    /// Dividing both channels' windows by the scale, and clipping.
+    /// One sample into the monitor - all of the above, and the history - that completes no beat.
+    Push,
+    /// One sample that completes a beat: its window, the patient's template and RR history, the metadata view.
+    Beat,
+    /// One beat: dividing both channels' windows by the scale, and clipping.
     Normalise,
-    /// The waveform view of both channels: a copy.
+    /// One beat: the waveform view of both channels, a copy.
     Waveform,
-    /// The spectrum view of both channels.
+    /// One beat: the spectrum view of both channels.
     Spectrum,
-    /// The spectrogram view of both channels.
+    /// One beat: the spectrogram view of both channels.
     Spectrogram,
-    /// All of these from `Normalise` on in one go, as the classifier has them made.
+    /// One beat: all from `Normalise` on in one go, as the classifier has them made.
     Views,
 }
 
 impl Part {
     /// All parts, in the order of the data.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Filter,
+        Self::Quality,
         Self::Detector,
-        Self::Extract,
+        Self::Push,
+        Self::Beat,
         Self::Normalise,
         Self::Waveform,
         Self::Spectrum,
@@ -48,8 +54,10 @@ impl Part {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Filter => "filter",
+            Self::Quality => "quality",
             Self::Detector => "detector",
-            Self::Extract => "extract",
+            Self::Push => "push",
+            Self::Beat => "beat",
             Self::Normalise => "normalise",
             Self::Waveform => "waveform",
             Self::Spectrum => "spectrum",
@@ -91,11 +99,13 @@ fn extend(hash: u64, value: f32) -> u64 {
     })
 }
 
-/// One beat's views, each as its [`checksum`].
+/// One beat; its views each as their [`checksum`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BeatSums {
     /// Position of the R peak, in samples.
     pub r_sample: u32,
+    /// Whether the signal around it is worth reading.
+    pub readable: bool,
     /// Of the waveform view.
     pub waveform: u64,
     /// Of the spectrum view.
@@ -106,58 +116,53 @@ pub struct BeatSums {
     pub metadata: u64,
 }
 
-/// Plays the whole stretch through filter, detector and extractor, and calls `on_beat` for every beat. Returns the
-/// checksum of the filtered signal.
-///
-/// # Errors
-/// When the extractor refuses one of the detector's R peaks.
+/// Pushes the whole stretch into a monitor, and calls `on_beat` for every beat. Filter, quality and detector run
+/// beside it once more, so that each can be metered apart. Returns the checksum of the filtered signal.
 pub fn replay(
     stretch: &Stretch<'_>,
     meter: &mut impl Meter,
     mut on_beat: impl FnMut(&BeatSums),
-) -> Result<u64, TriggerError> {
+) -> u64 {
     let calibration = stretch.calibration();
     let mut filter = BandPass::new();
+    let mut quality = Quality::new();
     let mut detector = Detector::new();
-    let mut extractor = Extractor::new(Patient::default());
+    let mut monitor = Monitor::new(Patient::default());
     let mut views = Views::ZERO;
     let mut hash = FNV_START;
     for count in stretch.samples() {
         let count = black_box(count);
         meter.start();
-        let filtered_mv = black_box(filter.push(calibration.millivolts(count).0));
+        let sample_mv = calibration.millivolts(count).0;
+        let filtered_mv = black_box(filter.push(sample_mv));
         meter.stop(Part::Filter);
+        hash = extend(hash, filtered_mv);
         meter.start();
-        let peak = black_box(detector.push(filtered_mv));
+        quality.push(black_box(sample_mv), filtered_mv);
+        black_box(&quality);
+        meter.stop(Part::Quality);
+        meter.start();
+        black_box(detector.push(filtered_mv));
         meter.stop(Part::Detector);
 
-        hash = extend(hash, filtered_mv);
-        extractor.push(filtered_mv);
-        if let Some(peak) = peak {
-            extractor.trigger(peak.sample)?;
+        meter.start();
+        match monitor.push(black_box(sample_mv)) {
+            None => meter.stop(Part::Push),
+            Some(beat) => {
+                meter.stop(Part::Beat);
+                on_beat(&view(&beat, &mut views, meter));
+            }
         }
-        if let Some(frame) = poll(&mut extractor, meter) {
-            on_beat(&view(&frame, &mut views, meter));
-        }
     }
-    while let Some(peak) = detector.finish() {
-        extractor.trigger(peak.sample)?;
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        on_beat(&view(&beat, &mut views, meter));
     }
-    extractor.finish();
-    while let Some(frame) = poll(&mut extractor, meter) {
-        on_beat(&view(&frame, &mut views, meter));
-    }
-    Ok(hash)
+    hash
 }
 
-fn poll(extractor: &mut Extractor, meter: &mut impl Meter) -> Option<BeatFrame> {
-    meter.start();
-    let frame = black_box(extractor.poll())?;
-    meter.stop(Part::Extract);
-    Some(frame)
-}
-
-fn view(frame: &BeatFrame, views: &mut Views, meter: &mut impl Meter) -> BeatSums {
+fn view(beat: &MonitoredBeat, views: &mut Views, meter: &mut impl Meter) -> BeatSums {
+    let frame = &beat.frame;
     let windows = black_box([&frame.beat, &frame.template]);
     meter.start();
     let windows = black_box(windows.map(|window| normalise(window, frame.scale_mv)));
@@ -178,6 +183,7 @@ fn view(frame: &BeatFrame, views: &mut Views, meter: &mut impl Meter) -> BeatSum
     meter.stop(Part::Views);
     BeatSums {
         r_sample: frame.r_sample,
+        readable: beat.quality.is_readable(),
         waveform: checksum(&views.waveform),
         spectrum: checksum(&views.spectrum),
         spectrogram: checksum(&views.spectrogram),
@@ -213,7 +219,7 @@ mod tests {
     fn the_bundled_stretch_has_minutes_of_beats_and_no_two_look_alike() {
         let stretch = Stretch::parse(EMBEDDED).expect("a stretch");
         let mut beats = Vec::new();
-        replay(&stretch, &mut NoMeter, |beat| beats.push(*beat)).expect("in order");
+        replay(&stretch, &mut NoMeter, |beat| beats.push(*beat));
         assert!(beats.len() >= 60, "{} beats", beats.len());
         assert!(beats.is_sorted_by(|a, b| a.r_sample < b.r_sample));
         let distinct = |sum: fn(&BeatSums) -> u64| {

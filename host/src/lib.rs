@@ -10,3 +10,4 @@ pub mod records;
 pub mod report;
 pub mod runtime;
 pub mod summary;
+pub mod synth;

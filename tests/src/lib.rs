@@ -1,1 +1,33 @@
-//! Tests across crates.
+//! Tests across crates, and what they share.
+
+use std::path::PathBuf;
+
+/// The folder of the development records, or `None` after saying that the test is skipped.
+pub fn data() -> Option<PathBuf> {
+    let folder = std::env::var_os("HEARTLENS_DATA").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: HEARTLENS_DATA is not set, and this test needs real records");
+    }
+    folder
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The records of a folder that have reference annotations, in order of their names.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn annotated_records(folder: &std::path::Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut records = Vec::new();
+    for entry in folder.read_dir()? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|e| e == "atr") && file.with_extension("hea").is_file() {
+            records.push(file.with_extension(""));
+        }
+    }
+    records.sort();
+    Ok(records)
+}

@@ -6,14 +6,12 @@
 
 use heartlens::pipeline::canonical_lead;
 use heartlens::records::Record;
-use heartlens_core::beat::{BeatFrame, Extractor};
-use heartlens_core::detector::Detector;
-use heartlens_core::filter::BandPass;
+use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
 use heartlens_core::sample::{AdcCount, Calibration};
 use heartlens_core::views::Views;
+use heartlens_tests::root;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -23,10 +21,6 @@ const CALIBRATION: Calibration = Calibration {
     counts_per_mv: 1000.0,
     zero: 0,
 };
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
 
 fn cargo(dir: &str) -> Command {
     let mut command = Command::new(env!("CARGO"));
@@ -106,25 +100,15 @@ fn checksum(values: &[f32]) -> String {
 }
 
 /// Every beat of the demo record as this build of core sees it.
-fn beats_on_this_machine() -> Result<Vec<BeatFrame>> {
-    let mut filter = BandPass::new();
-    let mut detector = Detector::new();
-    let mut extractor = Extractor::new(Patient::default());
+fn beats_on_this_machine() -> Result<Vec<MonitoredBeat>> {
+    let mut monitor = Monitor::new(Patient::default());
     let mut beats = Vec::new();
     for count in demo_counts()? {
         let sample = CALIBRATION.millivolts(AdcCount(i32::from(count)));
-        let filtered_mv = filter.push(sample.0);
-        extractor.push(filtered_mv);
-        if let Some(peak) = detector.push(filtered_mv) {
-            extractor.trigger(peak.sample)?;
-        }
-        beats.extend(extractor.poll());
+        beats.extend(monitor.push(sample.0));
     }
-    while let Some(peak) = detector.finish() {
-        extractor.trigger(peak.sample)?;
-    }
-    extractor.finish();
-    beats.extend(std::iter::from_fn(|| extractor.poll()));
+    monitor.finish();
+    beats.extend(std::iter::from_fn(|| monitor.poll()));
     Ok(beats)
 }
 
@@ -140,10 +124,11 @@ fn every_view_of_every_beat_has_the_same_bits_on_the_device() -> Result {
     let mut views = Views::ZERO;
     let expected: Vec<Value> = beats_on_this_machine()?
         .iter()
-        .map(|frame| {
-            views.compute(frame);
+        .map(|beat| {
+            views.compute(&beat.frame);
             serde_json::json!({
-                "r_sample": frame.r_sample.to_string(),
+                "r_sample": beat.frame.r_sample.to_string(),
+                "readable": beat.quality.is_readable().to_string(),
                 "waveform": checksum(&views.waveform),
                 "spectrum": checksum(&views.spectrum),
                 "spectrogram": checksum(&views.spectrogram),
@@ -171,13 +156,14 @@ fn instructions_stay_within_their_budget() {
         return;
     }
     for (pointer, budget) in [
-        ("/instructions/per_sample", 120..=400),
-        ("/instructions/views_per_beat", 110_000..=170_000),
-        ("/parts/filter/mean", 30..=60),
-        ("/parts/detector/mean", 90..=220),
-        ("/parts/extract/mean", 35_000..=60_000),
-        ("/parts/spectrum/mean", 24_000..=36_000),
-        ("/parts/spectrogram/mean", 53_000..=80_000),
+        ("/instructions/per_sample", 290..=400),
+        ("/instructions/views_per_beat", 125_000..=165_000),
+        ("/parts/filter/mean", 40..=50),
+        ("/parts/quality/mean", 120..=175),
+        ("/parts/detector/mean", 120..=175),
+        ("/parts/beat/mean", 44_000..=60_000),
+        ("/parts/spectrum/mean", 26_000..=34_000),
+        ("/parts/spectrogram/mean", 57_000..=74_000),
     ] {
         let found = report().pointer(pointer).and_then(Value::as_u64);
         assert!(

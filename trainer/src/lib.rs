@@ -1,1 +1,20 @@
-//! Heartlens trainer.
+//! Heartlens trainer: from a folder of ECG records to an ONNX model.
+//!
+//! In the order of the work: [`config`] says what is built and how it is trained, [`dataset`] reads the records,
+//! [`sampler`] and [`augment`] draw the batches, [`network`] is built of [`blocks`], [`train`] fits it with
+//! [`optimizer`], [`cross_validate`] measures it on records that it has not seen, [`checkpoint`] keeps it and [`onnx`]
+//! writes it for the runtimes. Every rate, length and feature comes from `heartlens-core`.
+
+pub mod augment;
+pub mod blocks;
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
+pub mod cross_validate;
+pub mod dataset;
+pub mod network;
+pub mod onnx;
+pub mod optimizer;
+pub mod sampler;
+pub mod streams;
+pub mod train;

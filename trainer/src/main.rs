@@ -1,2 +1,8 @@
 //! The `heartlens-train` command.
-fn main() {}
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    heartlens_trainer::cli::Cli::parse().run()
+}

@@ -31,16 +31,16 @@ struct Report {
     instructions: Instructions,
     /// What the instructions go to.
     parts: BTreeMap<String, Cost>,
-    /// One object a beat: `r_sample`, and the checksum of each view as sixteen hexadecimal digits.
+    /// One object a beat: its position, whether it is readable, and each view's checksum in hexadecimal.
     checksums: Vec<BTreeMap<String, String>>,
 }
 
 /// Means, rounded up.
 #[derive(Debug, PartialEq, Serialize)]
 struct Instructions {
-    /// From a converter's count through filter and detector.
+    /// From a converter's count through filter, quality and detector.
     per_sample: u64,
-    /// From the completion of a beat's window to its four views.
+    /// From the sample that completes a beat to its four views.
     views_per_beat: u64,
 }
 
@@ -132,7 +132,6 @@ impl Report {
         let beats: Vec<_> = lines(device).filter(|line| line.kind == "beat").collect();
         ensure!(!beats.is_empty() && samples > 0, "the firmware saw no beat");
 
-        let mut totals = BTreeMap::new();
         let mut parts = BTreeMap::new();
         for line in lines(device).filter(|line| line.kind == "cost") {
             let name = line.field("part")?.to_owned();
@@ -143,17 +142,17 @@ impl Report {
                 "the firmware did not measure {name}"
             );
             let mean = total.div_ceil(count);
-            totals.insert(name.clone(), total);
             parts.insert(name, Cost { mean, largest });
         }
-        let total = |name: &str| {
-            totals
+        let mean = |name: &str| {
+            parts
                 .get(name)
+                .map(|cost: &Cost| cost.mean)
                 .with_context(|| format!("the firmware did not measure {name}"))
         };
         let instructions = Instructions {
-            per_sample: (total("filter")? + total("detector")?).div_ceil(samples),
-            views_per_beat: (total("extract")? + total("views")?).div_ceil(beats.len() as u64),
+            per_sample: mean("filter")? + mean("quality")? + mean("detector")?,
+            views_per_beat: mean("beat")? + mean("views")?,
         };
         let checksums = beats.iter().map(|beat| {
             let fields = beat.fields.iter();
@@ -234,7 +233,8 @@ signal samples=200 filtered=89
             "loop expected=2000 counted=2001\n{HOST}\
              cost part=filter count=200 total=8001 largest=50\n\
              cost part=detector count=200 total=20000 largest=5000\n\
-             cost part=extract count=2 total=1001 largest=600\n\
+             cost part=quality count=200 total=400 largest=2\n\
+             cost part=beat count=2 total=1001 largest=600\n\
              cost part=views count=2 total=3000 largest=1500\n"
         )
     }
@@ -247,12 +247,12 @@ signal samples=200 filtered=89
         assert_eq!(
             report.instructions,
             Instructions {
-                per_sample: 141,
+                per_sample: 143,
                 views_per_beat: 2001
             }
         );
         assert_eq!(
-            report.parts["extract"],
+            report.parts["beat"],
             Cost {
                 mean: 501,
                 largest: 600
@@ -291,7 +291,7 @@ signal samples=200 filtered=89
             ("counted=2001", "counted=1000"),
             ("counted=2001", "counted=many"),
             ("signal", "noise"),
-            ("cost part=extract count=2 total=1001 largest=600\n", ""),
+            ("cost part=beat count=2 total=1001 largest=600\n", ""),
             ("count=2 total=3000", "count=0 total=0"),
             ("beat", "bead"),
         ] {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! loop expected=N counted=N
-//! beat r_sample=N waveform=HEX spectrum=HEX spectrogram=HEX metadata=HEX
+//! beat r_sample=N readable=BOOL waveform=HEX spectrum=HEX spectrogram=HEX metadata=HEX
 //! signal samples=N filtered=HEX
 //! cost part=NAME count=N total=N largest=N
 //! ```
@@ -37,22 +37,20 @@ fn main() -> ! {
     };
     let filtered = replay(&stretch, &mut stopwatch, |beat| {
         defmt::info!(
-            "beat r_sample={=u32} waveform={=u64:016x} spectrum={=u64:016x} spectrogram={=u64:016x} metadata={=u64:016x}",
+            "beat r_sample={=u32} readable={=bool} waveform={=u64:016x} spectrum={=u64:016x} spectrogram={=u64:016x} metadata={=u64:016x}",
             beat.r_sample,
+            beat.readable,
             beat.waveform,
             beat.spectrum,
             beat.spectrogram,
             beat.metadata
         );
     });
-    match filtered {
-        Ok(sum) => defmt::info!(
-            "signal samples={=usize} filtered={=u64:016x}",
-            stretch.samples().len(),
-            sum
-        ),
-        Err(error) => defmt::panic!("{}", error),
-    }
+    defmt::info!(
+        "signal samples={=usize} filtered={=u64:016x}",
+        stretch.samples().len(),
+        filtered
+    );
     for part in Part::ALL {
         let cost = stopwatch.cost(part);
         defmt::info!(

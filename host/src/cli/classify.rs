@@ -252,6 +252,7 @@ fn classify(
                 None => record.patient().sex,
             },
         },
+        added_mv: &[],
     };
     let beats = pipeline::classify(&record, &request, runtime, progress)?;
     let section = match &args.report {
@@ -272,7 +273,7 @@ fn classify(
 }
 
 /// A bar over seconds of signal; silent where standard error is no terminal.
-fn progress_bar(duration_s: f64) -> ProgressBar {
+pub(crate) fn progress_bar(duration_s: f64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:>12} {bar:40} {percent:>3} % {eta:>4} left");
     let bar = ProgressBar::new(duration_s as u64);
     match style {

@@ -1,7 +1,9 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
 mod classify;
+mod evaluate;
 mod output;
+mod synth;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Classify(classify::Args),
+    Evaluate(evaluate::Args),
+    Synth(synth::Args),
 }
 
 impl Cli {
@@ -28,6 +32,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
+            Verb::Evaluate(args) => evaluate::run(args),
+            Verb::Synth(args) => synth::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

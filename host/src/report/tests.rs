@@ -4,7 +4,6 @@ use heartlens_core::class::Class;
 use heartlens_core::views::Views;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use scraper::{Html, Selector};
 use std::path::Path;
 use std::time::Instant;
 
@@ -165,52 +164,106 @@ fn section(name: &str, beats: Vec<Beat>) -> Section {
     Section::new(facts(name, duration_s), beats, &lead, Vec::new())
 }
 
-/// Parses strictly: no error, and nothing that would reach outside or run.
-fn parsed(text: &str) -> Html {
-    let html = Html::parse_document(text);
-    assert_eq!(html.errors, Vec::<std::borrow::Cow<'static, str>>::new());
-    let free_of_namespace = text.replace("http://www.w3.org", "");
-    for outside in [
-        "http://",
-        "https://",
-        "url(",
-        "@import",
-        "<script",
-        "javascript:",
-    ] {
-        assert!(!free_of_namespace.contains(outside), "{outside}");
+/// Makes a report XML, by closing the two kinds of element that HTML leaves open: what an XML parser then takes is well
+/// nested, quoted and escaped, more strictly than HTML asks.
+fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 100);
+    let mut rest = text
+        .replace("<!DOCTYPE html>", "")
+        .replace("<wbr>", "<wbr/>");
+    while let Some(start) = rest.find("<meta ") {
+        let end = start + rest[start..].find('>').expect("the tag ends");
+        out.push_str(&rest[..end]);
+        out.push_str("/>");
+        rest.replace_range(..=end, "");
     }
-    for element in html.select(&selector("*")) {
-        let fetching = [
-            "script", "link", "img", "iframe", "object", "embed", "form", "base",
-        ];
-        assert!(
-            !fetching.contains(&element.value().name()),
-            "{:?}",
-            element.value()
-        );
-        for (name, value) in element.value().attrs() {
-            assert!(!name.starts_with("on"), "{name}={value}");
-            assert!(
-                !["src", "srcset", "action"].contains(&name),
-                "{name}={value}"
-            );
-            if name == "href" {
-                let target = value.strip_prefix('#').expect("a place in this document");
-                assert_eq!(html.select(&selector(&format!("#{target}"))).count(), 1);
+    out + &rest
+}
+
+/// A parsed report.
+struct Page<'a>(roxmltree::Document<'a>);
+
+impl<'a> Page<'a> {
+    /// Parses strictly, and finds nothing that would reach outside or run.
+    fn of(xml: &'a str) -> Self {
+        let free_of_namespace = xml.replace("http://www.w3.org", "");
+        for outside in [
+            "http://", "https://", "url(", "@import", "<script", "//fonts",
+        ] {
+            assert!(!free_of_namespace.contains(outside), "{outside}");
+        }
+        let page = Self(roxmltree::Document::parse(xml).expect("well-formed"));
+        let elements = || page.0.descendants().filter(roxmltree::Node::is_element);
+        let ids: Vec<&str> = elements()
+            .filter_map(|element| element.attribute("id"))
+            .collect();
+        for element in elements() {
+            let name = element.tag_name().name();
+            let fetching = [
+                "script", "link", "img", "image", "use", "iframe", "object", "embed", "form",
+                "base",
+            ];
+            assert!(!fetching.contains(&name), "{element:?}");
+            for attribute in element.attributes() {
+                let (name, value) = (attribute.name(), attribute.value());
+                assert!(!name.starts_with("on"), "{name}={value}");
+                assert!(
+                    !["src", "srcset", "action"].contains(&name),
+                    "{name}={value}"
+                );
+                if name == "href" {
+                    let target = value.strip_prefix('#').expect("a place in this document");
+                    assert_eq!(ids.iter().filter(|id| **id == target).count(), 1);
+                }
             }
         }
+        page
     }
-    html
+
+    /// The texts of all elements of this name and this class (any, where it is empty), in order.
+    fn texts(&self, name: &str, class: &str) -> Vec<String> {
+        self.0
+            .descendants()
+            .filter(|node| node.has_tag_name(name))
+            .filter(|node| {
+                let classes = node.attribute("class").unwrap_or("");
+                class.is_empty() || classes.split(' ').any(|c| c == class)
+            })
+            .map(text)
+            .collect()
+    }
+
+    /// The big number of a class's card, or of `all`.
+    fn count(&self, of: &str) -> usize {
+        let found: Vec<String> = self
+            .0
+            .descendants()
+            .filter(|node| node.attribute("data-class") == Some(of))
+            .map(text)
+            .collect();
+        assert_eq!(found.len(), 1);
+        number(&found[0])
+    }
+
+    /// The cells of the body of the table of this class, row by row, headers left out.
+    fn cells(&self, class: &str) -> Vec<Vec<String>> {
+        let table = self.0.descendants().find(|node| {
+            node.has_tag_name("table") && node.attribute("class").unwrap_or("") == class
+        });
+        let body = table.and_then(|table| table.children().find(|node| node.has_tag_name("tbody")));
+        let rows = body.expect("the table has a body").children();
+        rows.map(|row| {
+            let cells = row.children().filter(|cell| cell.has_tag_name("td"));
+            cells.map(text).collect()
+        })
+        .collect()
+    }
 }
 
-fn selector(text: &str) -> Selector {
-    Selector::parse(text).expect("a selector")
-}
-
-fn texts(html: &Html, of: &str) -> Vec<String> {
-    html.select(&selector(of))
-        .map(|element| element.text().collect())
+fn text(node: roxmltree::Node<'_, '_>) -> String {
+    node.descendants()
+        .filter(|n| n.is_text())
+        .filter_map(|n| n.text())
         .collect()
 }
 
@@ -221,43 +274,41 @@ fn number(text: &str) -> usize {
 #[test]
 fn the_counts_are_the_summarys() {
     let section = section("a", rhythm(12_000, 5));
-    let html = parsed(&render(std::slice::from_ref(&section)));
+    let xml = xml(&render(std::slice::from_ref(&section)));
+    let page = Page::of(&xml);
     let summary = &section.summary;
-    for class in Class::ALL {
-        let shown = texts(&html, &format!("[data-class={class}]"));
-        assert_eq!(shown.len(), 1);
-        assert_eq!(number(&shown[0]), summary.counts[class.name()], "{class}");
-        assert!(number(&shown[0]) > 0);
-    }
-    assert_eq!(number(&texts(&html, "[data-class=all]")[0]), 12_000);
-    // The table: its columns add up to the same.
+    let rows = page.cells("trend");
+    assert!(rows.len() > 2);
     for (i, class) in Class::ALL.iter().enumerate() {
-        let column = texts(&html, &format!("table.trend tbody td:nth-child({})", i + 3));
-        assert!(column.len() > 2);
-        let sum: usize = column.iter().map(|text| number(text)).sum();
-        assert_eq!(sum, summary.counts[class.name()], "{class}");
+        let count = summary.counts[class.name()];
+        assert!(count > 0);
+        assert_eq!(page.count(class.name()), count, "{class}");
+        let column: usize = rows.iter().map(|row| number(&row[i + 1])).sum();
+        assert_eq!(column, count, "{class}");
     }
-    let whole: String = html.root_element().text().collect();
-    let burden = summary
-        .ventricular_burden
-        .expect("there are readable beats");
-    assert!(whole.contains(&format!("{:.1} %", 100.0 * burden)));
+    assert_eq!(page.count("all"), 12_000);
+    let facts = page.texts("dl", "key").concat();
+    for burden in [summary.supraventricular_burden, summary.ventricular_burden] {
+        let burden = burden.expect("there are readable beats");
+        assert!(
+            facts.contains(&format!("{:.1} %", 100.0 * burden)),
+            "{facts}"
+        );
+    }
 }
 
 #[test]
 fn the_first_words_are_the_notice_and_what_is_synthetic_says_so() {
     let mut section = section("a", rhythm(200, 1));
-    let html = parsed(&render(std::slice::from_ref(&section)));
-    let body: String = texts(&html, "body").concat();
-    assert!(
-        body.trim_start()
-            .starts_with("Research software, not a medical device.")
-    );
-    assert!(!body.contains("SYNTHETIC"));
-    section.facts.synthetic = true;
-    let html = parsed(&render(&[section]));
-    assert_eq!(texts(&html, ".synthetic").len(), 1);
-    assert!(texts(&html, ".synthetic")[0].starts_with("SYNTHETIC"));
+    for synthetic in [false, true] {
+        section.facts.synthetic = synthetic;
+        let xml = xml(&render(std::slice::from_ref(&section)));
+        let page = Page::of(&xml);
+        let body = page.texts("body", "").concat();
+        assert!(body.starts_with("Research software, not a medical device."));
+        assert_eq!(body.contains("SYNTHETIC"), synthetic);
+        assert_eq!(page.texts("p", "synthetic").len(), usize::from(synthetic));
+    }
 }
 
 #[test]
@@ -270,14 +321,15 @@ fn hostile_words_stay_words() {
     section.facts.warnings = vec![evil.to_owned()];
     let several = [section.clone(), section.clone()];
     for sections in [std::slice::from_ref(&section), &several] {
-        let text = render(sections);
-        let html = parsed(&text);
-        assert!(
-            texts(&html, "h1, h2")
-                .concat()
-                .contains("<script>alert(1)</script>")
-        );
-        assert!(texts(&html, ".comments")[0].contains(evil));
+        let xml = xml(&render(sections));
+        let page = Page::of(&xml);
+        let headings = [page.texts("h1", ""), page.texts("h2", "")]
+            .concat()
+            .concat();
+        assert!(headings.contains("<script>alert(1)</script>"), "{headings}");
+        assert!(page.texts("p", "comments")[0].contains(evil));
+        assert!(page.texts("p", "warning")[0].contains(evil));
+        assert!(page.texts("dl", "facts")[0].contains(evil));
     }
 }
 
@@ -285,19 +337,19 @@ fn hostile_words_stay_words() {
 fn nothing_and_little_render() {
     for classes in ["", "N", "Q", "V", "QQQQ", "NNNNNNNNNNNN", "VVVVVVVV"] {
         let section = section("few", beats_of(classes, |_| 0.8));
-        let text = render(&[section]);
-        let html = parsed(&text);
-        assert_eq!(number(&texts(&html, "[data-class=all]")[0]), classes.len());
-        assert!(!text.contains("NaN") && !text.contains("inf"), "{classes}");
-        let strips = texts(&html, "svg.paper").len();
+        let xml = xml(&render(&[section]));
+        let page = Page::of(&xml);
+        assert_eq!(page.count("all"), classes.len());
+        assert!(!xml.contains("NaN") && !xml.contains("inf"), "{classes}");
+        let strips = page.texts("svg", "paper").len();
         assert_eq!(
             strips > 0,
             !classes.is_empty(),
             "{classes}: {strips} strips"
         );
     }
-    let html = parsed(&render(&[]));
-    assert!(texts(&html, "h1")[0].contains("ECG beat report"));
+    let xml = xml(&render(&[]));
+    assert!(Page::of(&xml).texts("h1", "")[0].contains("ECG beat report"));
 }
 
 /// From files to a file: the strips' letters, the views of one beat of each class, and what the network says without
@@ -305,11 +357,8 @@ fn nothing_and_little_render() {
 #[test]
 fn a_record_becomes_a_report() -> Result<(), PipelineError> {
     let folder = tempfile::tempdir().expect("a folder for the record");
-    let record = synthetic_record(
-        folder.path(),
-        "made",
-        "# Age: 61 Sex: F\n# SYNTHETIC by a test\n",
-    );
+    let comments = "# Age: 61 Sex: F\n# SYNTHETIC by a test\n";
+    let record = synthetic_record(folder.path(), "made", comments);
     for leads in ["MLII", "both"] {
         let leads: Leads = leads.parse().unwrap_or_else(|e| match e {});
         let request = Request {
@@ -319,17 +368,19 @@ fn a_record_becomes_a_report() -> Result<(), PipelineError> {
         };
         let beats = crate::pipeline::classify(&record, &request, &mut Fake, |_| ())?;
         let section = Section::collect(&record, &request, &mut Fake, &beats)?;
-        let text = render(std::slice::from_ref(&section));
-        let html = parsed(&text);
-        assert!(section.summary.counts["V"] >= 8 && section.summary.counts["N"] > 70);
-        let classes_seen = Class::ALL[..4]
+        let html = render(std::slice::from_ref(&section));
+        let xml = xml(&html);
+        let page = Page::of(&xml);
+        let counts = &section.summary.counts;
+        assert!(counts["V"] >= 8 && counts["N"] > 70, "{counts:?}");
+        let seen = Class::ALL[..4]
             .iter()
-            .filter(|c| section.summary.counts[c.name()] > 0)
+            .filter(|class| counts[class.name()] > 0)
             .count();
-        assert_eq!(texts(&html, ".chosen").len(), classes_seen);
-        assert_eq!(texts(&html, ".chosen .view").len(), 4 * classes_seen);
-        assert_eq!(texts(&html, ".without").len(), 4 * classes_seen);
-        let facts = texts(&html, "dl.facts").concat();
+        assert_eq!(page.texts("figure", "chosen").len(), seen);
+        assert_eq!(page.texts("div", "view").len(), 4 * seen);
+        assert_eq!(page.texts("p", "without").len(), 4 * seen);
+        let facts = page.texts("dl", "facts").concat();
         for fact in [
             "made",
             "MLII",
@@ -343,12 +394,11 @@ fn a_record_becomes_a_report() -> Result<(), PipelineError> {
         ] {
             assert!(facts.contains(fact), "{fact}");
         }
-        assert_eq!(texts(&html, ".synthetic").len(), 1);
-        let letters = texts(&html, "svg.paper text.beat");
+        assert_eq!(page.texts("p", "synthetic").len(), 1);
         let shown: usize = section.strips.iter().map(|strip| strip.beats.len()).sum();
-        assert_eq!(letters.len(), shown);
+        assert_eq!(page.texts("text", "beat").len(), shown);
         assert!(shown > 80, "ninety seconds are nearly all shown");
-        assert_eq!(text, render(&[section]), "the same bytes");
+        assert_eq!(html, render(&[section]), "the same bytes");
     }
     Ok(())
 }
@@ -358,20 +408,22 @@ fn several_records_have_a_table_of_contents() {
     let sections: Vec<Section> = (0..60)
         .map(|i| section(&format!("r{i}"), rhythm(400, i)))
         .collect();
-    let text = render(&sections);
-    let html = parsed(&text);
-    assert_eq!(texts(&html, "nav tbody tr").len(), 60);
-    assert_eq!(texts(&html, "article").len(), 60);
-    assert_eq!(texts(&html, "svg.paper").len(), 60 * MIN_STRIPS);
-    assert_eq!(texts(&html, "nav tbody td:nth-child(3)"), vec!["400"; 60]);
+    let xml = xml(&render(&sections));
+    let page = Page::of(&xml);
+    let contents = page.cells("");
+    assert_eq!(contents.len(), 60);
+    assert!(contents.iter().all(|row| row[1] == "400"));
+    assert_eq!(page.texts("article", "").len(), 60);
+    assert_eq!(page.texts("svg", "paper").len(), 60 * MIN_STRIPS);
 }
 
 /// A day of a hundred thousand beats, one in five ectopic.
 #[test]
 fn a_day_is_small_and_quick() {
     let mut rng = ChaCha8Rng::seed_from_u64(24);
+    let letters = ["N", "N", "N", "N", "N", "N", "N", "N", "S", "V"];
     let classes: String = (0..100_000)
-        .map(|_| ["N", "N", "N", "N", "N", "N", "N", "N", "S", "V"][rng.random_range(0..10)])
+        .map(|_| letters[rng.random_range(0..10)])
         .collect();
     let rr: Vec<f64> = (0..100_000).map(|_| rng.random_range(0.4..1.328)).collect();
     let beats = beats_of(&classes, |i| rr[i]);
@@ -387,5 +439,5 @@ fn a_day_is_small_and_quick() {
     assert!(text.len() < 1_000_000, "{} bytes", text.len());
     // A loaded machine may be several times slower than a free one; a quadratic step would take minutes.
     assert!(seconds < 10.0, "{seconds} s");
-    parsed(&text);
+    Page::of(&xml(&text));
 }

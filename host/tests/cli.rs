@@ -1,0 +1,258 @@
+//! The `heartlens` command as people and scripts call it: verbs, JSON keys, exit codes, and no file half written.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// Runs the command in the repository's root.
+fn heartlens<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_heartlens"))
+        .args(args)
+        .current_dir(root())
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A copy of the demo record in a folder of its own, and the path of the copy.
+fn demo_copy() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    for extension in ["hea", "dat", "atr"] {
+        let name = format!("demo.{extension}");
+        fs::copy(
+            root().join("models/demo").join(&name),
+            folder.path().join(&name),
+        )
+        .unwrap();
+    }
+    let record = folder.path().join("demo");
+    (folder, record)
+}
+
+/// Expects exit code 1, one short message on stderr that has all of `parts`, and nothing on stdout.
+fn refused(output: &Output, parts: &[&str]) {
+    let message = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(output.stdout.is_empty());
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+}
+
+#[test]
+fn classify_keeps_the_promise_of_its_json() {
+    let output = heartlens(["classify", "models/demo/demo", "--json", "-"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["record"], "demo");
+    assert_eq!(json["model"], "beat");
+    assert_eq!(json["runtime"], "tract");
+    assert_eq!(json["synthetic"], true);
+    assert_eq!(json["sample_rate_hz"], 360.0);
+    assert_eq!(json["duration_s"], 300.0);
+    let beats = json["beats"].as_array().unwrap();
+    assert_eq!(json["summary"]["beats"], beats.len());
+    let mut last = -1;
+    for beat in beats {
+        let sample = beat["sample"].as_i64().unwrap();
+        assert!(sample > last);
+        last = sample;
+        assert!((beat["time_s"].as_f64().unwrap() - sample as f64 / 360.0).abs() < 1e-4);
+        let scores = beat["scores"].as_object().unwrap();
+        assert_eq!(scores.keys().collect::<Vec<_>>(), ["N", "S", "V", "F"]);
+        let sum: f64 = scores.values().map(|score| score.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+        let class = beat["class"].as_str().unwrap();
+        if class != "Q" {
+            let best = scores
+                .iter()
+                .max_by(|a, b| a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap()));
+            assert_eq!(best.unwrap().0, class);
+        }
+        assert!((0.0..=1.0).contains(&beat["quality"].as_f64().unwrap()));
+    }
+    let total: u64 = json["summary"]["counts"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!(total as usize, beats.len());
+}
+
+#[test]
+fn every_output_tells_the_same_beats() {
+    let (folder, record) = demo_copy();
+    let file = |name: &str| folder.path().join(name);
+    let output = heartlens([
+        "classify".as_ref(),
+        record.as_os_str(),
+        "--peaks".as_ref(),
+        "reference".as_ref(),
+        "--json".as_ref(),
+        file("out.json").as_os_str(),
+        "--csv".as_ref(),
+        file("out.csv").as_os_str(),
+        "--annotations".as_ref(),
+        "hlb".as_ref(),
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("SYNTHETIC") && shown.contains("not a medical device"));
+
+    let json: Value = serde_json::from_slice(&fs::read(file("out.json")).unwrap()).unwrap();
+    let from_json: Vec<(u64, String)> = json["beats"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|beat| {
+            let class = beat["class"].as_str().unwrap().to_owned();
+            (beat["sample"].as_u64().unwrap(), class)
+        })
+        .collect();
+    let csv = fs::read_to_string(file("out.csv")).unwrap();
+    let from_csv: Vec<(u64, String)> = csv
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            (cells[1].parse().unwrap(), cells[3].to_owned())
+        })
+        .collect();
+    let read = |extension: &str| {
+        heartlens::records::annotation::Annotations::read(record.with_extension(extension)).unwrap()
+    };
+    let from_annotations: Vec<(u64, String)> = read("hlb")
+        .beats()
+        .map(|(beat, class)| (beat.sample, class.name().to_owned()))
+        .collect();
+    assert_eq!(from_csv, from_json);
+    assert_eq!(from_annotations, from_json);
+    let reference: Vec<u64> = read("atr").beats().map(|(beat, _)| beat.sample).collect();
+    let found: Vec<u64> = from_json.iter().map(|(sample, _)| *sample).collect();
+    assert_eq!(found, reference);
+}
+
+#[test]
+fn the_demo_is_told_apart() {
+    let output = heartlens(["evaluate", "models/demo", "--from", "0", "--json", "-"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        json["qrs"]["f1"].as_f64().unwrap() >= 0.99,
+        "{}",
+        json["qrs"]
+    );
+    let macro_f1 = json["macro_f1_nsv"].as_f64().unwrap();
+    assert!(macro_f1 > 0.6, "macro F1 of N, S, V: {macro_f1}");
+}
+
+#[test]
+fn a_failed_classify_leaves_nothing_behind() {
+    let (folder, record) = demo_copy();
+    let before = || {
+        let mut names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let data = fs::read(record.with_extension("dat")).unwrap();
+    fs::write(record.with_extension("dat"), &data[..data.len() / 2]).unwrap();
+    let names = before();
+    let output = heartlens([
+        "classify".as_ref(),
+        root().join("models/demo/demo").as_os_str(),
+        record.as_os_str(),
+        "--json".as_ref(),
+        folder.path().join("o.json").as_os_str(),
+        "--csv".as_ref(),
+        folder.path().join("o.csv").as_os_str(),
+    ]);
+    refused(&output, &["demo.dat"]);
+    assert_eq!(before(), names);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let (folder, record) = demo_copy();
+    refused(
+        &heartlens(["classify", "no/such/record"]),
+        &["no/such/record"],
+    );
+    refused(
+        &heartlens(["classify", "models/demo/demo", "--lead", "V9"]),
+        &["V9", "demo"],
+    );
+    refused(
+        &heartlens(["classify", "models/demo/demo", "--model", "no/model"]),
+        &["no/model", "model.onnx"],
+    );
+    refused(
+        &heartlens(["classify", "models/demo/demo", "--annotations", "atr"]),
+        &["overwrite"],
+    );
+    let onnx = fs::read(root().join("models/beat/model.onnx")).unwrap();
+    fs::write(folder.path().join("model.onnx"), &onnx[..onnx.len() / 2]).unwrap();
+    refused(
+        &heartlens([
+            "classify".as_ref(),
+            record.as_os_str(),
+            "--model".as_ref(),
+            folder.path().as_os_str(),
+        ]),
+        &["model.onnx"],
+    );
+    fs::write(record.with_extension("atr"), "not annotations").unwrap();
+    refused(
+        &heartlens([
+            "classify".as_ref(),
+            record.as_os_str(),
+            "--peaks".as_ref(),
+            "reference".as_ref(),
+        ]),
+        &["demo.atr"],
+    );
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for args in [
+        &["classify"][..],
+        &["classify", "x", "--peaks", "guessed"],
+        &["classify", "x", "--age", "-3"],
+        &["no-such-verb"],
+    ] {
+        assert_eq!(heartlens(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    use std::process::Stdio;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_heartlens"))
+        .args(["classify", "models/demo/demo", "--json", "-"])
+        .current_dir(root())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}

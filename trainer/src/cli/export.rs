@@ -1,0 +1,44 @@
+//! `heartlens-train export`
+
+use crate::checkpoint::Checkpoint;
+use crate::onnx;
+use crate::train::Trainer;
+use std::path::PathBuf;
+use tch::Device;
+
+/// Write a trained model as ONNX
+///
+/// The averaged weights are exported, batch normalisation folded. Before the file is written, tract runs it on the beats
+/// that were kept out of the training, and must give the logits of libtorch to within 1e-4.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  heartlens-train export --checkpoint target/train/beat/last.safetensors --out models/beat/model.onnx")]
+pub(super) struct Arguments {
+    /// A checkpoint of `fit`
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// The model to write
+    #[arg(long, value_name = "FILE.onnx")]
+    out: PathBuf,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let checkpoint = Checkpoint::read(&self.checkpoint)?;
+        let mut trainer = Trainer::new(&checkpoint.config, Device::Cpu)?;
+        trainer.resume(&checkpoint)?;
+        let views = checkpoint.probe()?;
+        let network = trainer.result();
+        let logits = tch::no_grad(|| network.forward(&views, None));
+        let model = onnx::model(network, &checkpoint.config);
+        let difference = onnx::write(&model, &views, &logits, &self.out)?;
+        eprintln!(
+            "{}: {} parameters, after {} steps; tract and libtorch differ by at most {difference:.1e} on {} beats",
+            self.out.display(),
+            trainer.parameter_count(),
+            checkpoint.step,
+            logits.size()[0],
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,551 @@
+//! A model described once: `models/<name>/config.toml`.
+//!
+//! The input shapes are not in it: they follow from [`heartlens_core::spec`].
+
+use heartlens_core::spec;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The waveform may be shifted until its view would leave the beat window.
+const MAX_SHIFT_SAMPLES: usize = {
+    let before = spec::BEAT_BEFORE_SAMPLES - spec::WAVEFORM_BEFORE_SAMPLES;
+    let beat_after = spec::BEAT_LEN_SAMPLES - spec::BEAT_BEFORE_SAMPLES;
+    let view_after = spec::WAVEFORM_LEN_SAMPLES - spec::WAVEFORM_BEFORE_SAMPLES;
+    let after = beat_after - view_after;
+    if before < after { before } else { after }
+};
+
+/// A config that cannot be read or that asks for something impossible.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML of this layout.
+    #[error("{}: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is out of its range.
+    #[error("{key} is {found}, expected {expected}")]
+    Value {
+        /// Path of the key, as in the file.
+        key: &'static str,
+        /// What it holds.
+        found: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+}
+
+/// One way to look at a beat; the network has a branch for each that is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum View {
+    /// The samples around the R peak.
+    Waveform,
+    /// Log power of the beat's second.
+    Spectrum,
+    /// Log power over frequency and time.
+    Spectrogram,
+    /// RR intervals, comparison with the template, patient.
+    Metadata,
+}
+
+impl View {
+    /// All views, in the order of the network's inputs.
+    pub const ALL: [Self; 4] = [
+        Self::Waveform,
+        Self::Spectrum,
+        Self::Spectrogram,
+        Self::Metadata,
+    ];
+
+    /// Name of the network's input.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waveform => "waveform",
+            Self::Spectrum => "spectrum",
+            Self::Spectrogram => "spectrogram",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    /// Shape of the network's input without the batch.
+    pub const fn shape(self) -> &'static [i64] {
+        const CHANNELS: i64 = spec::CHANNELS as i64;
+        match self {
+            Self::Waveform => &[CHANNELS, spec::WAVEFORM_LEN_SAMPLES as i64],
+            Self::Spectrum => &[CHANNELS, spec::SPECTRUM_BINS as i64],
+            Self::Spectrogram => &[
+                CHANNELS,
+                spec::SPECTROGRAM_BINS as i64,
+                spec::SPECTROGRAM_FRAMES as i64,
+            ],
+            Self::Metadata => &[spec::METADATA_LEN as i64],
+        }
+    }
+}
+
+/// A model: its views, its branches, and how it is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the model: of its folder, and in the exported file.
+    pub name: String,
+    /// The views that the network has branches for.
+    pub views: Vec<View>,
+    /// The branch of the waveform.
+    pub waveform: WaveformConfig,
+    /// The branch of the spectrum.
+    pub spectrum: SpectrumConfig,
+    /// The branch of the spectrogram.
+    pub spectrogram: SpectrogramConfig,
+    /// The branch of the metadata.
+    pub metadata: MetadataConfig,
+    /// What joins the branches.
+    pub fusion: FusionConfig,
+    /// Loss, optimiser, schedule.
+    pub training: TrainingConfig,
+    /// How batches are drawn.
+    pub sampler: SamplerConfig,
+    /// How a drawn beat is varied.
+    pub augmentation: AugmentationConfig,
+}
+
+/// Convolutions, then a bidirectional LSTM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaveformConfig {
+    /// The convolutions, first to last.
+    pub conv: Vec<Conv1dConfig>,
+    /// LSTM cells in each direction.
+    pub bilstm: i64,
+}
+
+/// Convolutions along frequency, then dense layers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpectrumConfig {
+    /// The convolutions, first to last.
+    pub conv: Vec<Conv1dConfig>,
+    /// Outputs of the dense layers, first to last.
+    pub dense: Vec<i64>,
+}
+
+/// Convolutions over frequency and time, then dense layers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpectrogramConfig {
+    /// The convolutions, first to last.
+    pub conv: Vec<Conv2dConfig>,
+    /// Outputs of the dense layers, first to last.
+    pub dense: Vec<i64>,
+}
+
+/// Dense layers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetadataConfig {
+    /// Outputs of the dense layers, first to last.
+    pub dense: Vec<i64>,
+    /// Whether age and sex are read; if not, their weights are zero.
+    pub patient: bool,
+}
+
+/// A [`Conv1d`](crate::blocks::conv1d::Conv1d).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv1dConfig {
+    /// Channels of the output.
+    pub channels: i64,
+    /// Length of the kernel, odd.
+    pub kernel: i64,
+    /// Step of the kernel.
+    pub stride: i64,
+}
+
+/// A [`Conv2d`](crate::blocks::conv2d::Conv2d).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2dConfig {
+    /// Channels of the output.
+    pub channels: i64,
+    /// Side of the kernel, odd.
+    pub kernel: i64,
+    /// Side of the max pooling; 1 for none.
+    pub pool: i64,
+}
+
+/// The branches side by side, then dense layers, dropout before each and before the last one to the logits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FusionConfig {
+    /// Outputs of the dense layers before the logits, first to last.
+    pub dense: Vec<i64>,
+    /// Probability that a value is dropped in training, 0..1.
+    pub dropout: f64,
+}
+
+/// AdamW under a one-cycle schedule, averaged weights, cross entropy with smoothed labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Seed of everything random: initial weights, draws, augmentation, dropout.
+    pub seed: u64,
+    /// Optimiser steps.
+    pub steps: u32,
+    /// Beats a step.
+    pub batch: usize,
+    /// Highest learning rate of the cycle.
+    pub learning_rate: f64,
+    /// Share of the steps in which the learning rate rises, 0..1.
+    pub warm_up: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest L2 norm of the gradient.
+    pub clip_norm: f64,
+    /// Decay of the averaged weights, 0..1.
+    pub average: f64,
+    /// Probability mass that the loss moves from the true class to all classes alike, 0..1.
+    pub label_smoothing: f64,
+}
+
+/// Classes in fixed shares; within a class, records nearly alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SamplerConfig {
+    /// Share of each class in a batch.
+    pub classes: ClassShares,
+    /// A beat's weight within its class is n^-exponent, n being its record's beats of that class: 0 draws beats
+    /// alike, 1 draws records alike.
+    pub record_exponent: f64,
+    /// Share of the leads.
+    pub leads: LeadShares,
+}
+
+/// Share of each class in a batch; they add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(non_snake_case, reason = "the names of the classes")]
+pub struct ClassShares {
+    /// Normal and bundle branch block.
+    pub N: f64,
+    /// Supraventricular ectopic.
+    pub S: f64,
+    /// Ventricular ectopic.
+    pub V: f64,
+    /// Fusion of ventricular and normal.
+    pub F: f64,
+}
+
+impl ClassShares {
+    /// The shares in the order of [`spec::LABELS`].
+    pub fn in_order(&self) -> [f64; spec::LABELS.len()] {
+        [self.N, self.S, self.V, self.F]
+    }
+}
+
+/// Share of each lead among the draws; they add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeadShares {
+    /// The record's first lead.
+    pub first: f64,
+    /// The record's second lead.
+    pub second: f64,
+    /// The sum of both leads, each relative to its own scale.
+    pub sum: f64,
+    /// The difference of both leads, each relative to its own scale.
+    pub difference: f64,
+}
+
+impl LeadShares {
+    /// The shares in the order of [`crate::dataset::Lead::ALL`].
+    pub fn in_order(&self) -> [f64; 4] {
+        [self.first, self.second, self.sum, self.difference]
+    }
+}
+
+/// How a drawn beat is varied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AugmentationConfig {
+    /// Largest shift of the beat in the waveform view, either way; the template stays.
+    pub shift_samples: usize,
+    /// Standard deviation of the logarithm of the gain of beat and template.
+    pub gain: f64,
+    /// Probability that recorded noise is added to the beat, 0..1.
+    pub noise_probability: f64,
+    /// Largest standard deviation of that noise, in units of the template's scale.
+    pub noise: f64,
+    /// Standard deviation of the noise on each metadata feature except the patient's.
+    pub metadata_noise: f64,
+    /// Probability that the patient's age and sex are made unknown, 0..1.
+    pub patient_dropout: f64,
+}
+
+impl Config {
+    /// Reads and checks a config file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not TOML of this layout (unknown keys included), or a value is out of range.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Parses and checks a config; `origin` is named in errors.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|source| ConfigError::Parse {
+            path: origin.to_owned(),
+            source: Box::new(source),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the network has a branch for `view`.
+    pub fn has(&self, view: View) -> bool {
+        self.views.contains(&view)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let conv1d = || self.waveform.conv.iter().chain(&self.spectrum.conv);
+        let conv2d = || self.spectrogram.conv.iter();
+        let sizes = conv1d()
+            .flat_map(|c| [c.channels, c.stride])
+            .chain(conv2d().flat_map(|c| [c.channels, c.pool]))
+            .chain([self.waveform.bilstm])
+            .chain(self.spectrum.dense.iter().copied())
+            .chain(self.spectrogram.dense.iter().copied())
+            .chain(self.metadata.dense.iter().copied())
+            .chain(self.fusion.dense.iter().copied());
+        if let Some(size) = sizes.into_iter().find(|&size| !(1..=4096).contains(&size)) {
+            return Err(ConfigError::Value {
+                key: "a size, stride or pool of a branch",
+                found: size.to_string(),
+                expected: "1..=4096",
+            });
+        }
+        let mut kernels = conv1d().map(|c| c.kernel).chain(conv2d().map(|c| c.kernel));
+        if let Some(kernel) = kernels.find(|k| !(1..=63).contains(k) || k % 2 == 0) {
+            return Err(ConfigError::Value {
+                key: "conv.kernel",
+                found: kernel.to_string(),
+                expected: "an odd length of 1..=63, so that half of it pads each side",
+            });
+        }
+        if self.views.is_empty()
+            || View::ALL
+                .iter()
+                .any(|view| self.views.iter().filter(|v| *v == view).count() > 1)
+        {
+            return Err(ConfigError::Value {
+                key: "views",
+                found: format!("{:?}", self.views),
+                expected: "one or more of waveform, spectrum, spectrogram, metadata, each once",
+            });
+        }
+        for (key, value) in [
+            ("fusion.dropout", self.fusion.dropout),
+            ("training.average", self.training.average),
+            ("training.warm_up", self.training.warm_up),
+            ("training.label_smoothing", self.training.label_smoothing),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(ConfigError::Value {
+                    key,
+                    found: value.to_string(),
+                    expected: "0 or more and less than 1",
+                });
+            }
+        }
+        for (key, value) in [
+            (
+                "augmentation.noise_probability",
+                self.augmentation.noise_probability,
+            ),
+            (
+                "augmentation.patient_dropout",
+                self.augmentation.patient_dropout,
+            ),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(ConfigError::Value {
+                    key,
+                    found: value.to_string(),
+                    expected: "a probability, 0 to 1",
+                });
+            }
+        }
+        for (key, value) in [
+            ("training.learning_rate", self.training.learning_rate),
+            ("training.clip_norm", self.training.clip_norm),
+        ] {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(ConfigError::Value {
+                    key,
+                    found: value.to_string(),
+                    expected: "more than 0",
+                });
+            }
+        }
+        for (key, value) in [
+            ("training.weight_decay", self.training.weight_decay),
+            ("augmentation.gain", self.augmentation.gain),
+            ("augmentation.noise", self.augmentation.noise),
+            (
+                "augmentation.metadata_noise",
+                self.augmentation.metadata_noise,
+            ),
+            ("sampler.record_exponent", self.sampler.record_exponent),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(ConfigError::Value {
+                    key,
+                    found: value.to_string(),
+                    expected: "0 or more",
+                });
+            }
+        }
+        for (key, shares) in [
+            ("sampler.classes", self.sampler.classes.in_order()),
+            ("sampler.leads", self.sampler.leads.in_order()),
+        ] {
+            let sum: f64 = shares.iter().sum();
+            if shares.iter().any(|&share| share.is_nan() || share < 0.0) || (sum - 1.0).abs() > 1e-6
+            {
+                return Err(ConfigError::Value {
+                    key,
+                    found: format!("{shares:?}"),
+                    expected: "shares of 0 or more that add up to 1",
+                });
+            }
+        }
+        if self.training.steps == 0 || self.training.batch < 2 {
+            return Err(ConfigError::Value {
+                key: "training.steps, training.batch",
+                found: format!("{}, {}", self.training.steps, self.training.batch),
+                expected: "at least one step of at least two beats",
+            });
+        }
+        if self.metadata.dense.is_empty() {
+            return Err(ConfigError::Value {
+                key: "metadata.dense",
+                found: "[]".to_owned(),
+                expected: "at least one layer",
+            });
+        }
+        if self.augmentation.shift_samples > MAX_SHIFT_SAMPLES {
+            return Err(ConfigError::Value {
+                key: "augmentation.shift_samples",
+                found: self.augmentation.shift_samples.to_string(),
+                expected: "at most 8, what the beat window has beyond the waveform view",
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../models/beat/config.toml");
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("config.toml"))
+    }
+
+    #[test]
+    fn the_shipped_config_survives_a_round_trip() {
+        let config = parse(SHIPPED).unwrap();
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(parse(&text).unwrap(), config);
+    }
+
+    /// Each change makes the config wrong, and the error names the key.
+    #[test]
+    fn errors_name_key_found_and_expected() {
+        for (from, to, message) in [
+            (
+                "steps = 700",
+                "steps = 700\nstepz = 1",
+                "unknown field `stepz`",
+            ),
+            ("bilstm = 10", "", "missing field `bilstm`"),
+            (
+                "bilstm = 10",
+                "bilstm = 0",
+                "branch is 0, expected 1..=4096",
+            ),
+            (
+                "kernel = 7",
+                "kernel = 6",
+                "conv.kernel is 6, expected an odd",
+            ),
+            ("pool = 2", "pool = 0", "branch is 0"),
+            (
+                "dropout = 0.2",
+                "dropout = 1.0",
+                "fusion.dropout is 1, expected",
+            ),
+            (
+                "N = 0.55",
+                "N = 0.65",
+                "sampler.classes is [0.65, 0.2, 0.23, 0.02], expected",
+            ),
+            ("first = 0.36", "first = nan", "sampler.leads is [NaN"),
+            ("gain = 0.1", "gain = -0.1", "augmentation.gain is -0.1"),
+            (
+                "noise_probability = 0.5",
+                "noise_probability = 1.5",
+                "expected a probability",
+            ),
+            (
+                "shift_samples = 2",
+                "shift_samples = 9",
+                "shift_samples is 9, expected at most 8",
+            ),
+            (
+                "learning_rate = 3e-3",
+                "learning_rate = 0.0",
+                "training.learning_rate is 0",
+            ),
+            ("batch = 128", "batch = 1", "at least two beats"),
+            ("\"metadata\"]", "\"metadata\", \"metadata\"]", "each once"),
+            ("dense = [24, 12]", "dense = []", "metadata.dense is []"),
+        ] {
+            assert!(SHIPPED.contains(from), "{from}");
+            let error = parse(&SHIPPED.replacen(from, to, 1))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(message), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn view_shapes_are_the_specification_s() {
+        assert_eq!(View::Spectrogram.shape(), [2, 16, 11]);
+        assert_eq!(View::Waveform.shape(), [2, 96]);
+        assert_eq!(View::Spectrum.shape(), [2, 64]);
+        assert_eq!(View::Metadata.shape(), [46]);
+    }
+}

@@ -1,0 +1,419 @@
+//! How good is a config on records that it has not seen: K folds split by patient, every beat scored once a seed.
+
+use crate::augment::Augmenter;
+use crate::blocks::ShapeError;
+use crate::config::Config;
+use crate::dataset::Dataset;
+use crate::sampler::{Sampler, SamplerError};
+use crate::streams::{Purpose, stream};
+use crate::train::{StepReport, Trainer, TrainingData};
+use heartlens::evaluate::bootstrap::Bootstrap;
+use heartlens::evaluate::mapping::Mapping;
+use heartlens::evaluate::report::{Peaks, Report, Setting};
+use heartlens::evaluate::tally::Tally;
+use heartlens_core::class::Class;
+use heartlens_core::spec;
+use rand::seq::SliceRandom;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
+use tch::Device;
+use thiserror::Error;
+
+/// A cross-validation that cannot be run.
+#[derive(Debug, Error)]
+pub enum CrossValidationError {
+    /// There are fewer patients than folds.
+    #[error(
+        "found {patients} patients for {folds} folds, expected 2 folds or more and a patient for each"
+    )]
+    Folds {
+        /// Folds asked for.
+        folds: usize,
+        /// Patients in the data set.
+        patients: usize,
+    },
+    /// A fold could not be judged.
+    #[error(
+        "fold {fold} ({}) has no beat of class {class} to be judged by; use fewer folds or more records",
+        records.join(", ")
+    )]
+    NoBeats {
+        /// The fold.
+        fold: usize,
+        /// The class.
+        class: Class,
+        /// The fold's records.
+        records: Vec<String>,
+    },
+    /// The training records of a fold lack a class.
+    #[error("fold {fold}: {source}")]
+    Sampler {
+        /// The fold.
+        fold: usize,
+        /// Why.
+        source: SamplerError,
+    },
+    /// The config's layers do not fit together.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
+
+/// Splits the records of `dataset` into `folds` folds, each record into one: by patient, so that no patient is in two
+/// folds, and within each database in blocks of like numbers of S and V beats, so that every fold gets its share of
+/// each database and of ectopic beats. Returns indices into the data set's records, in order.
+///
+/// # Errors
+/// If there are fewer patients than folds, or a fold has no S or V beat.
+pub fn split(
+    dataset: &Dataset,
+    folds: usize,
+    seed: u64,
+) -> Result<Vec<Vec<usize>>, CrossValidationError> {
+    let mut patients: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (index, record) in dataset.records.iter().enumerate() {
+        let patient = (record.database.as_str(), record.patient.as_str());
+        patients.entry(patient).or_default().push(index);
+    }
+    if folds < 2 || patients.len() < folds {
+        return Err(CrossValidationError::Folds {
+            folds,
+            patients: patients.len(),
+        });
+    }
+    let ectopic = |records: &[usize]| -> usize {
+        let records = records.iter().map(|&record| &dataset.records[record]);
+        records.map(|r| r.count(Class::S) + r.count(Class::V)).sum()
+    };
+    let mut rng = stream(seed, Purpose::Folds, 0);
+    let mut split = vec![Vec::new(); folds];
+    for database in dataset.databases() {
+        let mut members: Vec<&Vec<usize>> = patients
+            .iter()
+            .filter(|((name, _), _)| *name == database)
+            .map(|(_, records)| records)
+            .collect();
+        members.sort_by_key(|records| std::cmp::Reverse(ectopic(records)));
+        for block in members.chunks(folds) {
+            // An incomplete block goes to the folds that have the fewest records so far.
+            let mut order: Vec<usize> = (0..folds).collect();
+            order.shuffle(&mut rng);
+            if block.len() < folds {
+                order.sort_by_key(|&fold| split[fold].len());
+            }
+            for (records, fold) in block.iter().zip(order) {
+                split[fold].extend(records.iter().copied());
+            }
+        }
+    }
+    for (fold, records) in split.iter_mut().enumerate() {
+        records.sort_unstable();
+        for class in [Class::S, Class::V] {
+            let has = |&record: &usize| dataset.records[record].classes.contains(&class);
+            if !records.iter().any(has) {
+                return Err(CrossValidationError::NoBeats {
+                    fold,
+                    class,
+                    records: names(dataset, records),
+                });
+            }
+        }
+    }
+    assert_disjoint(dataset, &split);
+    Ok(split)
+}
+
+/// Stops the program where a record or a patient is in two folds: every figure after that would be a lie.
+fn assert_disjoint(dataset: &Dataset, split: &[Vec<usize>]) {
+    let mut fold_of = BTreeMap::new();
+    for (fold, records) in split.iter().enumerate() {
+        for &record in records {
+            let patient = &dataset.records[record].patient;
+            let first = *fold_of.entry(patient.as_str()).or_insert(fold);
+            assert_eq!(
+                first, fold,
+                "patient {patient} is in folds {first} and {fold}"
+            );
+        }
+    }
+    let all: HashSet<usize> = split.iter().flatten().copied().collect();
+    let count: usize = split.iter().map(Vec::len).sum();
+    assert_eq!(all.len(), count, "a record is twice in the split");
+    assert_eq!(count, dataset.records.len(), "a record is in no fold");
+}
+
+/// Names of records, in the order given.
+pub fn names(dataset: &Dataset, records: &[usize]) -> Vec<String> {
+    let name = |&record: &usize| dataset.records[record].name.clone();
+    records.iter().map(name).collect()
+}
+
+/// What a cross-validation found, the JSON of `heartlens-train cross-validate`: the keys of
+/// [`Report`] pooled over folds and seeds (a beat counts once a seed), and how it came about.
+#[derive(Debug, Clone, Serialize)]
+pub struct Findings {
+    /// The model's name.
+    pub model: String,
+    /// Trainable parameters.
+    pub parameters: usize,
+    /// Hash of the features, 16 hex digits.
+    pub spec_hash: String,
+    /// What was trained.
+    pub config: Config,
+    /// All databases, all folds, all seeds.
+    #[serde(flatten)]
+    pub pooled: Report,
+    /// The same by database.
+    pub databases: BTreeMap<String, Report>,
+    /// Every training alone.
+    pub folds: Vec<FoldFindings>,
+    /// Every seed alone.
+    pub seeds: Vec<SeedFindings>,
+    /// The held-out records of each fold.
+    pub splits: Vec<Vec<String>>,
+}
+
+/// One training.
+#[derive(Debug, Clone, Serialize)]
+pub struct FoldFindings {
+    /// Seed of the training.
+    pub seed: u64,
+    /// Index into `splits`.
+    pub fold: usize,
+    /// Beats scored.
+    pub beats: u64,
+    /// Figures of the held-out records together.
+    #[serde(flatten)]
+    pub headline: Headline,
+    /// Duration of the training, in seconds.
+    pub training_s: f64,
+    /// Duration of the scoring, in seconds.
+    pub scoring_s: f64,
+}
+
+/// One seed over all folds.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeedFindings {
+    /// The seed.
+    pub seed: u64,
+    /// Figures by database.
+    pub databases: BTreeMap<String, Headline>,
+}
+
+/// The figures that are compared most.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Headline {
+    /// kappa/2 + (Se_S + Se_V + PPV_S + PPV_V)/8.
+    pub jk: Option<f64>,
+    /// Cohen's kappa.
+    pub kappa: Option<f64>,
+    /// Mean F1 of N, S, V.
+    pub macro_f1_nsv: Option<f64>,
+    /// F1 of S.
+    pub f1_s: Option<f64>,
+    /// F1 of V.
+    pub f1_v: Option<f64>,
+}
+
+impl Headline {
+    /// Of all beats in `tally`.
+    pub fn of(tally: &Tally) -> Self {
+        let confusion = tally.gross().table.confusion();
+        Self {
+            jk: confusion.jk(),
+            kappa: confusion.kappa(),
+            macro_f1_nsv: confusion.macro_f1_nsv(),
+            f1_s: confusion.class(Class::S as usize).f1,
+            f1_v: confusion.class(Class::V as usize).f1,
+        }
+    }
+}
+
+/// How a cross-validation is run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The folds, from [`split`].
+    pub splits: Vec<Vec<usize>>,
+    /// Seeds of the trainings.
+    pub seeds: Vec<u64>,
+    /// Trainings that run at the same time.
+    pub parallel: usize,
+    /// Where they run.
+    pub device: Device,
+}
+
+/// One training that is done.
+#[derive(Debug)]
+struct Done {
+    seed: u64,
+    fold: usize,
+    /// By database.
+    tallies: BTreeMap<String, Tally>,
+    parameters: usize,
+    training_s: f64,
+    scoring_s: f64,
+}
+
+/// Trains and scores every fold with every seed. `observe` hears of every step, with seed and fold; it is called by
+/// one thread at a time.
+///
+/// # Errors
+/// If a fold's training records lack a class, or the config's layers do not fit together.
+pub fn cross_validate(
+    config: &Config,
+    dataset: &Dataset,
+    augmenter: &Augmenter,
+    plan: &Plan,
+    mut observe: impl FnMut(u64, usize, StepReport),
+) -> Result<Findings, CrossValidationError> {
+    let jobs: Vec<(u64, usize)> = plan
+        .seeds
+        .iter()
+        .flat_map(|&seed| (0..plan.splits.len()).map(move |fold| (seed, fold)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let (send, receive) = mpsc::channel();
+    let mut results = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..plan.parallel.max(1))
+            .map(|_| {
+                let (send, jobs, next) = (send.clone(), &jobs, &next);
+                scope.spawn(move || {
+                    let mut done = Vec::new();
+                    while let Some(&(seed, fold)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let observe = |report| {
+                            // Nobody listens any more only if the program is ending.
+                            let _ = send.send((seed, fold, report));
+                        };
+                        done.push(train_fold(
+                            config, dataset, augmenter, plan, seed, fold, observe,
+                        ));
+                    }
+                    done
+                })
+            })
+            .collect();
+        drop(send);
+        for (seed, fold, report) in receive {
+            observe(seed, fold, report);
+        }
+        workers
+            .into_iter()
+            .flat_map(|worker| match worker.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect::<Result<Vec<Done>, _>>()
+    })?;
+    results.sort_by_key(|done| (done.seed, done.fold));
+    Ok(findings(config, dataset, plan, &results))
+}
+
+fn train_fold(
+    config: &Config,
+    dataset: &Dataset,
+    augmenter: &Augmenter,
+    plan: &Plan,
+    seed: u64,
+    fold: usize,
+    observe: impl FnMut(StepReport),
+) -> Result<Done, CrossValidationError> {
+    let mut config = config.clone();
+    config.training.seed = seed;
+    let held_out = &plan.splits[fold];
+    let training: Vec<usize> = (0..dataset.records.len())
+        .filter(|record| !held_out.contains(record))
+        .collect();
+    let sampler = Sampler::new(dataset, &training, &HashSet::new(), &config.sampler)
+        .map_err(|source| CrossValidationError::Sampler { fold, source })?;
+    let data = TrainingData {
+        dataset,
+        sampler,
+        augmenter,
+    };
+    let start = Instant::now();
+    let mut trainer = Trainer::new(&config, plan.device)?;
+    trainer.run(&data, config.training.steps, 1, observe);
+    let training_s = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let tallies = trainer.score(dataset, held_out);
+    Ok(Done {
+        seed,
+        fold,
+        tallies,
+        parameters: trainer.parameter_count(),
+        training_s,
+        scoring_s: start.elapsed().as_secs_f64(),
+    })
+}
+
+fn findings(config: &Config, dataset: &Dataset, plan: &Plan, results: &[Done]) -> Findings {
+    let setting = Setting {
+        peaks: Peaks::Reference,
+        runtime: "libtorch".to_owned(),
+        mapping: Mapping::default(),
+        from_s: 0.0,
+        bootstrap: Bootstrap::default(),
+    };
+    let by_seed = |seed: u64| results.iter().filter(move |done| done.seed == seed);
+    Findings {
+        model: config.name.clone(),
+        parameters: results.first().map_or(0, |done| done.parameters),
+        spec_hash: format!("{:016x}", spec::HASH),
+        config: config.clone(),
+        pooled: all(&by_database(results.iter())).report(&setting),
+        databases: by_database(results.iter())
+            .into_iter()
+            .map(|(database, tally)| (database, tally.report(&setting)))
+            .collect(),
+        folds: results
+            .iter()
+            .map(|done| {
+                let tally = all(&done.tallies);
+                FoldFindings {
+                    seed: done.seed,
+                    fold: done.fold,
+                    beats: tally.gross().table.reference_beats(),
+                    headline: Headline::of(&tally),
+                    training_s: done.training_s,
+                    scoring_s: done.scoring_s,
+                }
+            })
+            .collect(),
+        seeds: plan
+            .seeds
+            .iter()
+            .map(|&seed| SeedFindings {
+                seed,
+                databases: by_database(by_seed(seed))
+                    .into_iter()
+                    .map(|(database, tally)| (database, Headline::of(&tally)))
+                    .collect(),
+            })
+            .collect(),
+        splits: plan
+            .splits
+            .iter()
+            .map(|records| names(dataset, records))
+            .collect(),
+    }
+}
+
+/// The trainings' tallies, added up by database.
+fn by_database<'a>(results: impl Iterator<Item = &'a Done>) -> BTreeMap<String, Tally> {
+    let mut pooled: BTreeMap<String, Tally> = BTreeMap::new();
+    for (database, tally) in results.flat_map(|done| &done.tallies) {
+        pooled.entry(database.clone()).or_default().merge(tally);
+    }
+    pooled
+}
+
+/// All databases together.
+fn all(tallies: &BTreeMap<String, Tally>) -> Tally {
+    let mut pooled = Tally::new();
+    for tally in tallies.values() {
+        pooled.merge(tally);
+    }
+    pooled
+}

@@ -1,0 +1,471 @@
+//! Annotated beats of a folder of records, each lead through `heartlens-core`.
+//!
+//! A record with two leads gives four: its own, and their sum and difference ([`Lead`]). Views are not stored: they are
+//! computed from a beat when it is drawn ([`crate::augment`]), after it has been varied.
+
+use heartlens::evaluate::tally::patient_of;
+use heartlens::records::annotation::AnnotationError;
+use heartlens::records::resample::{ResampleError, to_canonical, to_canonical_index};
+use heartlens::records::{Record, RecordError};
+use heartlens_core::beat::Extractor;
+use heartlens_core::class::Class;
+use heartlens_core::filter::BandPass;
+use heartlens_core::patient::Patient;
+use heartlens_core::spec::{METADATA_LEN, SAMPLE_RATE_HZ};
+use heartlens_core::template::BeatWindow;
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Annotator of the reference beats.
+const REFERENCE: &str = "atr";
+/// Modified limb lead II, the one that every reader of these records expects first.
+const FIRST_LEAD: &str = "MLII";
+/// Records of the MIT-BIH Noise Stress Test Database: baseline wander, electrode motion, muscle artefact.
+const NOISE_RECORDS: [&str; 3] = ["bw", "em", "ma"];
+/// The folder of those records.
+pub const NOISE_FOLDER: &str = "nstdb";
+/// Noise that is left out at the start of a record while the filter settles, in samples (10 s).
+const NOISE_SETTLING_SAMPLES: usize = 10 * SAMPLE_RATE_HZ as usize;
+
+/// A folder that cannot be trained on.
+#[derive(Debug, Error)]
+pub enum DatasetError {
+    /// The folder cannot be listed.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is nothing to learn from.
+    #[error(
+        "{}: found no record with reference annotations; expected WFDB records (.hea with .{REFERENCE}) in it or in its \
+         subfolders, such as mitdb/ and svdb/",
+        path.display()
+    )]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A record among annotated ones has no annotations.
+    #[error(
+        "{}: record without annotations: found no {name}.{REFERENCE} beside its header, though other records of the \
+         folder have theirs; add the file or move the record elsewhere",
+        path.display()
+    )]
+    NoAnnotations {
+        /// The header.
+        path: PathBuf,
+        /// The record's name.
+        name: String,
+    },
+    /// The annotations name no beat.
+    #[error("{}: its annotations hold no beat of the classes N, S, V, F", path.display())]
+    NoBeats {
+        /// The record.
+        path: PathBuf,
+    },
+    /// A record named by the user is not among those read.
+    #[error("no record {wanted} among the {count} that were read, such as {example}")]
+    NoSuchRecord {
+        /// The name.
+        wanted: String,
+        /// How many were read.
+        count: usize,
+        /// One of them.
+        example: String,
+    },
+    /// The noise is not where it is expected.
+    #[error(
+        "{}: {source}; the noise records bw, em and ma of nstdb are needed unless augmentation.noise_probability is 0",
+        path.display()
+    )]
+    Noise {
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        source: RecordError,
+    },
+    /// A record's rate cannot be converted.
+    #[error("{}: {source}", path.display())]
+    Rate {
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        source: ResampleError,
+    },
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// Annotations cannot be read.
+    #[error(transparent)]
+    Annotations(#[from] AnnotationError),
+}
+
+/// A lead of a record, or a virtual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    /// MLII where the record has it, else the lead that comes first.
+    First,
+    /// The other one.
+    Second,
+    /// sqrt(m0 m1 / 2) (x0 / m0 + x1 / m1), m being the median of the template's scale in that lead: as if an
+    /// electrode stood between the two.
+    Sum,
+    /// The same with a minus.
+    Difference,
+}
+
+impl Lead {
+    /// All leads, in the order of [`crate::config::LeadShares::in_order`].
+    pub const ALL: [Self; 4] = [Self::First, Self::Second, Self::Sum, Self::Difference];
+}
+
+/// What is kept of one beat in one lead.
+#[derive(Debug, Clone)]
+pub struct Beat {
+    /// The filtered beat, in mV.
+    pub beat: BeatWindow,
+    /// The patient's template before this beat, in mV.
+    pub template: BeatWindow,
+    /// What both are divided by, in mV.
+    pub scale_mv: f32,
+    /// The metadata view.
+    pub metadata: [f32; METADATA_LEN],
+}
+
+/// The beats of one record. Those of class Q count for the RR intervals and the template of the others, and are neither
+/// trained on nor judged.
+#[derive(Debug, Clone)]
+pub struct RecordBeats {
+    /// Database and name: `mitdb/201`.
+    pub name: String,
+    /// Name of the record's folder.
+    pub database: String,
+    /// Whose record it is, as the name of the patient's first record.
+    pub patient: String,
+    /// The reference class of each beat.
+    pub classes: Vec<Class>,
+    /// `classes.len()` beats for each lead of [`Lead::ALL`]; of the first lead alone where the record has one.
+    leads: Vec<Vec<Beat>>,
+}
+
+impl RecordBeats {
+    /// Beat `index` in `lead`; in the first lead where the record has no other.
+    pub fn beat(&self, lead: Lead, index: usize) -> &Beat {
+        let lead = self.leads.get(lead as usize).unwrap_or(&self.leads[0]);
+        &lead[index]
+    }
+
+    /// Beats of class `class`.
+    pub fn count(&self, class: Class) -> usize {
+        self.classes.iter().filter(|c| **c == class).count()
+    }
+
+    /// Builds a record from signals in mV at the canonical rate (first lead first, one or two of equal length) and
+    /// beats as (R sample, class) in order of time. Beats that core's extractor refuses - beyond the signal's end, or
+    /// at the sample of the beat before - are left out, as they are in use.
+    pub fn from_signals(
+        database: &str,
+        name: &str,
+        signals_mv: &[Vec<f32>],
+        beats: &[(u32, Class)],
+        patient: Patient,
+    ) -> Self {
+        let filtered: Vec<Vec<f32>> = signals_mv
+            .iter()
+            .map(|signal| {
+                let mut filter = BandPass::new();
+                signal.iter().map(|&mv| filter.push(mv)).collect()
+            })
+            .collect();
+        let mut classes = Vec::new();
+        let mut leads = Vec::new();
+        for signal in &filtered {
+            let lead;
+            (classes, lead) = lead_beats(signal, beats, patient);
+            leads.push(lead);
+        }
+        if let [first, second] = filtered.as_slice() {
+            let median = |beats: &[Beat]| {
+                let mut scales: Vec<f32> = beats.iter().map(|beat| beat.scale_mv).collect();
+                scales.sort_by(f32::total_cmp);
+                scales.get(scales.len() / 2).copied().unwrap_or(1.0)
+            };
+            let (m0, m1) = (median(&leads[0]), median(&leads[1]));
+            let gain = (m0 * m1 / 2.0).sqrt();
+            for sign in [1.0, -1.0] {
+                let signal: Vec<f32> = first
+                    .iter()
+                    .zip(second)
+                    .map(|(x0, x1)| gain * (x0 / m0 + sign * x1 / m1))
+                    .collect();
+                leads.push(lead_beats(&signal, beats, patient).1);
+            }
+        }
+        let name = format!("{database}/{name}");
+        Self {
+            patient: patient_of(&name),
+            name,
+            database: database.to_owned(),
+            classes,
+            leads,
+        }
+    }
+
+    /// Reads one record with its reference annotations.
+    ///
+    /// # Errors
+    /// If it cannot be read or has no beat of the classes N, S, V, F.
+    pub fn read(database: &str, path: &Path) -> Result<Self, DatasetError> {
+        let record = Record::open(path)?;
+        let annotations = record.annotations(REFERENCE)?;
+        let mut order: Vec<usize> = (0..record.leads().len().min(2)).collect();
+        if record
+            .leads()
+            .get(1)
+            .is_some_and(|lead| lead.name == FIRST_LEAD)
+        {
+            order.reverse();
+        }
+        let rate_hz = record.sample_rate_hz();
+        let mut signals = Vec::new();
+        for lead in order {
+            let samples_mv = record.read_lead(lead)?;
+            signals.push(to_canonical(&samples_mv, rate_hz).map_err(|source| {
+                DatasetError::Rate {
+                    path: path.to_owned(),
+                    source,
+                }
+            })?);
+        }
+        let beats: Vec<(u32, Class)> = annotations
+            .beats()
+            .map(|(annotation, class)| (to_canonical_index(annotation.sample, rate_hz), class))
+            .collect();
+        let name = record.name();
+        let beats = Self::from_signals(database, name, &signals, &beats, record.patient());
+        if beats.classes.iter().all(|class| *class == Class::Q) {
+            return Err(DatasetError::NoBeats {
+                path: path.to_owned(),
+            });
+        }
+        Ok(beats)
+    }
+}
+
+/// Sends one filtered lead through core's extractor. Returns the beats and their classes.
+fn lead_beats(
+    filtered_mv: &[f32],
+    beats: &[(u32, Class)],
+    patient: Patient,
+) -> (Vec<Class>, Vec<Beat>) {
+    let mut extractor = Extractor::new(patient);
+    let mut upcoming = beats.iter().peekable();
+    let mut triggered = Vec::new();
+    let mut frames = Vec::new();
+    for (sample, &mv) in filtered_mv.iter().enumerate() {
+        extractor.push(mv);
+        while let Some(&(r_sample, class)) = upcoming.next_if(|(r, _)| *r as usize <= sample) {
+            if extractor.trigger(r_sample).is_ok() {
+                triggered.push(class);
+            }
+        }
+        frames.extend(extractor.poll());
+    }
+    extractor.finish();
+    frames.extend(std::iter::from_fn(|| extractor.poll()));
+
+    let beats = frames.into_iter().map(|frame| Beat {
+        beat: frame.beat,
+        template: frame.template,
+        scale_mv: frame.scale_mv,
+        metadata: frame.metadata,
+    });
+    (triggered, beats.collect())
+}
+
+/// The annotated records of a folder.
+#[derive(Debug, Clone, Default)]
+pub struct Dataset {
+    /// In order of database and name.
+    pub records: Vec<RecordBeats>,
+}
+
+impl Dataset {
+    /// Reads all annotated records of `folder` and of its subfolders. A subfolder in which no record is annotated
+    /// (noise, or other kinds of labels) is passed over.
+    ///
+    /// # Errors
+    /// If there is none, one lacks its annotations, or one cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+        let found = find_records(folder)?;
+        let progress = bar(found.len() as u64, "records");
+        let records: Result<Vec<RecordBeats>, DatasetError> = found
+            .par_iter()
+            .map(|(database, path)| {
+                let record = RecordBeats::read(database, path);
+                progress.inc(1);
+                record
+            })
+            .collect();
+        progress.finish_and_clear();
+        Ok(Self { records: records? })
+    }
+
+    /// Indices of the records called by `names`, which may leave out the database.
+    ///
+    /// # Errors
+    /// If there is no such record.
+    pub fn indices_of(&self, names: &[String]) -> Result<Vec<usize>, DatasetError> {
+        names
+            .iter()
+            .map(|wanted| {
+                let is_called = |record: &RecordBeats| {
+                    record.name == *wanted || record.name.ends_with(&format!("/{wanted}"))
+                };
+                self.records.iter().position(is_called).ok_or_else(|| {
+                    let example = self.records.first().map(|record| record.name.clone());
+                    DatasetError::NoSuchRecord {
+                        wanted: wanted.clone(),
+                        count: self.records.len(),
+                        example: example.unwrap_or_default(),
+                    }
+                })
+            })
+            .collect()
+    }
+
+    /// Names of the databases, in alphabetical order.
+    pub fn databases(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.records.iter().map(|r| r.database.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// Database and path (without extension) of every annotated record in `folder` or its subfolders, in order.
+fn find_records(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
+    let mut folders = vec![folder.to_owned()];
+    folders.extend(list(folder)?.into_iter().filter(|path| path.is_dir()));
+    let mut found = Vec::new();
+    for folder in folders {
+        let headers: Vec<PathBuf> = list(&folder)?
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "hea"))
+            .collect();
+        let annotated = |header: &&PathBuf| header.with_extension(REFERENCE).exists();
+        if !headers.iter().any(|header| annotated(&header)) {
+            continue;
+        }
+        let canonical = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+        let database = canonical
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        for header in headers {
+            if !annotated(&&header) {
+                let name = header.file_stem().unwrap_or_default();
+                return Err(DatasetError::NoAnnotations {
+                    name: name.to_string_lossy().into_owned(),
+                    path: header,
+                });
+            }
+            found.push((database.clone(), header.with_extension("")));
+        }
+    }
+    if found.is_empty() {
+        return Err(DatasetError::Empty {
+            path: folder.to_owned(),
+        });
+    }
+    Ok(found)
+}
+
+/// The paths in `folder`, in alphabetical order.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let read = || {
+        let entries = std::fs::read_dir(folder)?;
+        let mut paths = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<std::io::Result<Vec<_>>>()?;
+        paths.sort();
+        Ok(paths)
+    };
+    read().map_err(|source| DatasetError::Read {
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+/// Recorded noise, filtered by core and scaled to a standard deviation of 1, one vector a channel.
+#[derive(Debug, Clone, Default)]
+pub struct Noise {
+    /// At the canonical rate.
+    pub channels: Vec<Vec<f32>>,
+}
+
+impl Noise {
+    /// Reads bw, em and ma of the folder `nstdb` in `folder` or beside it.
+    ///
+    /// # Errors
+    /// If one of them cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+        let inside = folder.join(NOISE_FOLDER);
+        let beside = folder.join("..").join(NOISE_FOLDER);
+        let folder = if !inside.is_dir() && beside.is_dir() {
+            beside
+        } else {
+            inside
+        };
+        let mut channels = Vec::new();
+        for name in NOISE_RECORDS {
+            let path = folder.join(name);
+            let fail = |source| DatasetError::Noise {
+                path: path.clone(),
+                source,
+            };
+            let record = Record::open(&path).map_err(fail)?;
+            for lead in 0..record.leads().len() {
+                let samples_mv = record.read_lead(lead).map_err(fail)?;
+                let samples_mv =
+                    to_canonical(&samples_mv, record.sample_rate_hz()).map_err(|source| {
+                        DatasetError::Rate {
+                            path: path.clone(),
+                            source,
+                        }
+                    })?;
+                let mut filter = BandPass::new();
+                let filtered: Vec<f32> = samples_mv.iter().map(|&mv| filter.push(mv)).collect();
+                let settled = filtered.get(NOISE_SETTLING_SAMPLES..).unwrap_or(&[]);
+                channels.push(unit_deviation(settled));
+            }
+        }
+        Ok(Self { channels })
+    }
+}
+
+/// The samples without their mean, divided by their standard deviation.
+fn unit_deviation(samples: &[f32]) -> Vec<f32> {
+    let count = samples.len() as f64;
+    let mean = samples.iter().copied().map(f64::from).sum::<f64>() / count;
+    let deviation = |x: f32| f64::from(x) - mean;
+    let variance = samples.iter().map(|&x| deviation(x).powi(2)).sum::<f64>() / count;
+    let root = variance.sqrt().max(f64::MIN_POSITIVE);
+    samples
+        .iter()
+        .map(|&x| (deviation(x) / root) as f32)
+        .collect()
+}
+
+/// A progress bar over `len` of `what`, on stderr, silent where that is no terminal.
+pub(crate) fn bar(len: u64, what: &'static str) -> ProgressBar {
+    let style = indicatif::ProgressStyle::with_template(
+        "{elapsed_precise} {wide_bar} {pos}/{len} {msg} {per_sec} eta {eta}",
+    )
+    .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+    ProgressBar::new(len).with_style(style).with_message(what)
+}

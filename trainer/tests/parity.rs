@@ -1,0 +1,317 @@
+//! libtorch and the exported ONNX graph (in tract) must compute the same, block by block and as a whole.
+#![allow(clippy::unwrap_used)]
+
+use heartlens_core::spec;
+use heartlens_trainer::blocks::bilstm::BiLstm;
+use heartlens_trainer::blocks::conv1d::Conv1d;
+use heartlens_trainer::blocks::conv2d::Conv2d;
+use heartlens_trainer::blocks::dense::{Activation, Dense};
+use heartlens_trainer::blocks::{Block, Parameters, ShapeError};
+use heartlens_trainer::config::{Config, Conv1dConfig, Conv2dConfig, View};
+use heartlens_trainer::network::{Network, ViewBatch};
+use heartlens_trainer::onnx::{self, ExportError, Graph};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+use tch::{Device, Tensor, nn};
+
+/// The tensor of `shape` drawn from the uniform distribution over -2..2.
+fn random(rng: &mut ChaCha8Rng, shape: &[i64]) -> Tensor {
+    let count = shape.iter().product::<i64>();
+    let values: Vec<f32> = (0..count).map(|_| rng.random_range(-2.0..2.0)).collect();
+    Tensor::from_slice(&values).reshape(shape)
+}
+
+/// Gives every batch normalisation statistics and gains as after a training; the fresh ones are the identity.
+fn settle_norms(store: &nn::VarStore, rng: &mut ChaCha8Rng) {
+    let mut variables: Vec<_> = store.variables().into_iter().collect();
+    variables.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let _no_grad = tch::no_grad_guard();
+    for (name, mut variable) in variables {
+        let range = match name.rsplit('.').next() {
+            Some("mean" | "beta") => -0.7..0.7,
+            Some("variance" | "gamma") => 0.3..2.5,
+            _ => continue,
+        };
+        let values: Vec<f32> = (0..variable.numel())
+            .map(|_| rng.random_range(range.clone()))
+            .collect();
+        variable.copy_(&Tensor::from_slice(&values));
+    }
+}
+
+/// Largest difference between libtorch and tract over a batch of five, and the largest output.
+fn compare<B: Block>(
+    input: &[i64],
+    build: impl FnOnce(Parameters<'_>, &[i64]) -> Result<B, ShapeError>,
+) -> (f32, f32) {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let store = nn::VarStore::new(Device::Cpu);
+    let block = build(Parameters::new(&store, &mut rng).sub("block"), input).unwrap();
+    settle_norms(&store, &mut rng);
+
+    let mut graph = Graph::default();
+    graph.input("x", input);
+    let output = block.onnx(&mut graph, "x");
+    graph.output("y", &output, block.output_shape());
+    let model = graph.into_model("block", &[]);
+
+    let x = random(&mut rng, &[&[5], input].concat());
+    let ours = tch::no_grad(|| block.forward(&x, false));
+    let (shape, theirs) = onnx::run_tract(&model, &[&x]).unwrap();
+    let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+    assert_eq!(shape, [&[5], block.output_shape()].concat());
+    assert_eq!(ours.size(), shape);
+
+    let ours = Vec::<f32>::try_from(ours.flatten(0, -1)).unwrap();
+    let pairs = ours.iter().zip(&theirs);
+    (
+        pairs.fold(0.0, |most, (a, b)| most.max((a - b).abs())),
+        ours.iter().fold(0.0, |most, a| most.max(a.abs())),
+    )
+}
+
+fn assert_equal((difference, largest): (f32, f32)) {
+    assert!(difference <= 1e-5, "differs by {difference}");
+    assert!(largest > 0.1, "an output of zeros proves nothing");
+}
+
+#[test]
+fn conv1d() {
+    for (kernel, stride, length) in [(7, 2, 96), (5, 2, 33), (3, 1, 10)] {
+        let config = Conv1dConfig {
+            channels: 6,
+            kernel,
+            stride,
+        };
+        assert_equal(compare(&[2, length], |p, s| Conv1d::new(p, s, &config)));
+    }
+}
+
+#[test]
+fn conv2d() {
+    for pool in [1, 2, 3] {
+        let config = Conv2dConfig {
+            channels: 5,
+            kernel: 3,
+            pool,
+        };
+        assert_equal(compare(&[2, 16, 11], |p, s| Conv2d::new(p, s, &config)));
+    }
+}
+
+#[test]
+fn dense() {
+    for activation in [Activation::Linear, Activation::Relu] {
+        assert_equal(compare(&[46], |p, s| Dense::new(p, s, 9, activation)));
+    }
+}
+
+#[test]
+fn bilstm() {
+    assert_equal(compare(&[4, 12], |p, s| BiLstm::new(p, s, 10)));
+}
+
+/// The output is the forward state after the last position and the backward state after the first: it must react to
+/// both ends of the sequence in the half that ends there.
+#[test]
+fn bilstm_reads_both_ways() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let store = nn::VarStore::new(Device::Cpu);
+    let lstm = BiLstm::new(Parameters::new(&store, &mut rng), &[1, 2], 3).unwrap();
+    let _no_grad = tch::no_grad_guard();
+    let halves = |first: f32, second: f32| {
+        let x = Tensor::from_slice(&[first, second]).reshape([1, 1, 2]);
+        let y = lstm.forward(&x, false);
+        assert_eq!(y.size(), [1, 6]);
+        (y.narrow(1, 0, 3), y.narrow(1, 3, 3))
+    };
+    let (forward, backward) = halves(1.0, -1.0);
+    // Read backwards by the mirrored sequence, a direction that ignored the order would not change.
+    let (forward_mirrored, backward_mirrored) = halves(-1.0, 1.0);
+    assert_ne!(forward, forward_mirrored);
+    assert_ne!(backward, backward_mirrored);
+    // One position: both directions have read it once and no more.
+    let x = Tensor::from_slice(&[1.0_f32]).reshape([1, 1, 1]);
+    let once = lstm.forward(&x, false);
+    assert_ne!(once.narrow(1, 0, 3), forward);
+    assert_ne!(once.narrow(1, 3, 3), backward);
+}
+
+/// Convolution and running normalisation against the folded convolution, in libtorch alone.
+#[test]
+fn folding_keeps_the_function() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let store = nn::VarStore::new(Device::Cpu);
+    let mut parameters = Parameters::new(&store, &mut rng);
+    let norm = heartlens_trainer::blocks::batch_norm::BatchNorm::new(parameters.sub("norm"), 4);
+    settle_norms(&store, &mut rng);
+    let weight = random(&mut rng, &[4, 3, 5]);
+    let x = random(&mut rng, &[6, 3, 20]);
+    let _no_grad = tch::no_grad_guard();
+    let separate = norm.forward(&x.conv1d(&weight, None::<&Tensor>, 1, 2, 1, 1), false);
+    let (folded, bias) = norm.fold(&weight);
+    let together = x.conv1d(&folded, Some(&bias), 1, 2, 1, 1);
+    assert!((&separate - together).abs().max().double_value(&[]) < 2e-5);
+    assert!(
+        (separate - x.conv1d(&weight, None::<&Tensor>, 1, 2, 1, 1))
+            .abs()
+            .max()
+            .double_value(&[])
+            > 0.1
+    );
+}
+
+#[test]
+fn shape_errors_name_layer_and_shape() {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let store = nn::VarStore::new(Device::Cpu);
+    let mut parameters = Parameters::new(&store, &mut rng);
+    let config = Conv2dConfig {
+        channels: 2,
+        kernel: 3,
+        pool: 4,
+    };
+    let error = Conv2d::new(parameters.sub("deep"), &[2, 3, 9], &config).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "layer deep cannot read the shape [2, 3, 9] (without the batch): it needs 4 rows and 4 columns or more, its \
+         pooling"
+    );
+    let error = BiLstm::new(parameters.sub("lstm"), &[7], 3).unwrap_err();
+    assert_eq!(error.found, [7]);
+}
+
+fn shipped() -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat/config.toml");
+    Config::read(&path).unwrap()
+}
+
+fn network(config: &Config) -> (nn::VarStore, Network, ViewBatch) {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let store = nn::VarStore::new(Device::Cpu);
+    let network = Network::new(config, Parameters::new(&store, &mut rng)).unwrap();
+    settle_norms(&store, &mut rng);
+    let mut view = |view: View| random(&mut rng, &[&[9], view.shape()].concat());
+    let views = ViewBatch {
+        waveform: view(View::Waveform),
+        spectrum: view(View::Spectrum),
+        spectrogram: view(View::Spectrogram),
+        metadata: view(View::Metadata),
+    };
+    (store, network, views)
+}
+
+#[test]
+fn whole_network_and_its_metadata() {
+    let config = shipped();
+    let (store, network, views) = network(&config);
+    let parameters: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
+    // recipe.md's 8,920 for 42 metadata features, and 24 weights for each of the patient's four.
+    assert_eq!(parameters, 8_920 + 24 * spec::PATIENT_FEATURES);
+
+    let logits = tch::no_grad(|| network.forward(&views, None));
+    let model = onnx::model(&network, &config);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let difference = onnx::write(&model, &views, &logits, &path).unwrap();
+    assert!(difference <= 1e-5, "{difference}");
+
+    let read: tract_onnx::pb::ModelProto =
+        prost::Message::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
+    assert_eq!(read.opset_import[0].version, onnx::OPSET);
+    let property = |key: &str| {
+        let mut entries = read.metadata_props.iter();
+        entries
+            .find(|entry| entry.key == key)
+            .map(|entry| entry.value.as_str())
+    };
+    assert_eq!(property("labels"), Some("N,S,V,F"));
+    assert_eq!(property("sample_rate_hz"), Some("128"));
+    assert_eq!(property("window"), Some("R-64..=R+63"));
+    assert_eq!(
+        property("spec_hash"),
+        Some(format!("{:016x}", spec::HASH).as_str())
+    );
+    assert_eq!(property("name"), Some("beat"));
+    assert!(property("producer").is_some_and(|p| p.starts_with("heartlens-trainer ")));
+    assert!(property("notice").is_some_and(|n| n.contains("not for clinical use")));
+    let graph = read.graph.unwrap();
+    let names: Vec<_> = graph
+        .input
+        .iter()
+        .map(|input| input.name.as_str())
+        .collect();
+    assert_eq!(names, ["waveform", "spectrum", "spectrogram", "metadata"]);
+    assert_eq!(graph.output[0].name, "logits");
+    let lstm = graph
+        .node
+        .iter()
+        .find(|node| node.op_type == "LSTM")
+        .unwrap();
+    let attributes: Vec<_> = lstm.attribute.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(attributes, ["hidden_size", "direction"]);
+}
+
+#[test]
+fn a_network_of_one_view_has_one_input() {
+    for view in View::ALL {
+        let mut config = shipped();
+        config.views = vec![view];
+        let (_store, network, views) = network(&config);
+        let logits = tch::no_grad(|| network.forward(&views, None));
+        let model = onnx::model(&network, &config);
+        assert!(onnx::check(&model, &views, &logits).unwrap() <= 1e-5);
+        assert_eq!(model.graph.unwrap().input.len(), 1);
+    }
+}
+
+#[test]
+fn a_model_that_differs_is_not_written() {
+    let config = shipped();
+    let (_store, network, views) = network(&config);
+    let model = onnx::model(&network, &config);
+    let logits = tch::no_grad(|| network.forward(&views, None)).copy();
+    let _ = logits.get(4).get(2).g_add_scalar_(3e-4);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let error = onnx::write(&model, &views, &logits, &path).unwrap_err();
+    match error {
+        ExportError::Parity {
+            beat,
+            class,
+            exported,
+            trained,
+        } => {
+            assert_eq!((beat, class), (4, "V"));
+            assert!((trained - exported - 3e-4).abs() < 2e-5);
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let none = logits.narrow(0, 0, 0);
+    assert!(matches!(
+        onnx::write(&model, &views, &none, &path),
+        Err(ExportError::NoBeats)
+    ));
+}
+
+#[test]
+fn patient_features_have_no_weight_when_off() {
+    let mut config = shipped();
+    let (_store, network, mut views) = network(&config);
+    let logits =
+        |network: &Network, views: &ViewBatch| tch::no_grad(|| network.forward(views, None));
+    let patient = spec::PATIENT_FEATURES as i64;
+    let first = spec::METADATA_LEN as i64 - patient;
+    let before = logits(&network, &views);
+    views.metadata = views.metadata.copy();
+    let _ = views.metadata.narrow(1, first, patient).fill_(3.0);
+    assert_eq!(before, logits(&network, &views));
+
+    config.metadata.patient = true;
+    let (_store, network, views_on) = self::network(&config);
+    let before = logits(&network, &views_on);
+    assert_ne!(before, logits(&network, &views));
+}

@@ -1,0 +1,581 @@
+//! Sampling, splitting, training, checkpoints and cross-validation on beats that are made here.
+#![allow(clippy::unwrap_used)]
+
+use heartlens_core::class::Class;
+use heartlens_core::patient::{Patient, Sex};
+use heartlens_core::spec::{METADATA_LEN, SAMPLE_RATE_HZ, WAVEFORM_LEN_SAMPLES};
+use heartlens_core::views::Views;
+use heartlens_core::views::metadata::PATIENT_START;
+use heartlens_trainer::augment::{Augmenter, HostBatch};
+use heartlens_trainer::checkpoint::{Checkpoint, CheckpointError};
+use heartlens_trainer::config::{Config, View};
+use heartlens_trainer::cross_validate::{
+    CrossValidationError, Headline, Plan, cross_validate, split,
+};
+use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
+use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
+use heartlens_trainer::streams::{Purpose, stream};
+use heartlens_trainer::train::{Trainer, TrainingData, probe};
+use rand::RngExt;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use tch::{Device, Tensor};
+
+fn config() -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat/config.toml");
+    let mut config = Config::read(&path).unwrap();
+    config.training.steps = 40;
+    config.training.batch = 32;
+    config
+}
+
+/// A record of two leads: normal beats at 75 a minute; every 7th comes early (S), every 9th is wide, tall and early
+/// (V), every 31st is in between (F). Bumps of Gaussian shape over a little noise.
+fn record(database: &str, name: &str, seed: u64, beats: usize) -> RecordBeats {
+    let mut rng = stream(seed, Purpose::Batch, 0);
+    let rate = SAMPLE_RATE_HZ as f32;
+    let mut annotations = Vec::new();
+    let mut time = 1.0_f32;
+    for beat in 0..beats {
+        let (class, rr) = match beat {
+            b if b % 31 == 30 => (Class::F, 0.7),
+            b if b % 9 == 8 => (Class::V, 0.5),
+            b if b % 7 == 6 => (Class::S, 0.55),
+            _ => (Class::N, 0.8),
+        };
+        time += rr + rng.random_range(-0.02..0.02);
+        annotations.push(((time * rate) as u32, class));
+    }
+    let len = ((time + 2.0) * rate) as usize;
+    let mut signals = vec![vec![0.0_f32; len]; 2];
+    for (lead, signal) in signals.iter_mut().enumerate() {
+        for sample in signal.iter_mut() {
+            *sample = rng.random_range(-0.02..0.02);
+        }
+        for &(r, class) in &annotations {
+            let (width, height) = match class {
+                Class::V => (7.0, -1.5),
+                Class::F => (4.5, 0.5),
+                _ => (2.0, 1.0),
+            };
+            let span = r as usize - 40..(r as usize + 60).min(len);
+            let gain = 1.0 - 0.4 * lead as f32;
+            for (i, sample) in span.clone().zip(&mut signal[span]) {
+                let t = i as f32 - r as f32;
+                let qrs = height * (-(t / width).powi(2)).exp();
+                let p = 0.15 * (-((t + 20.0) / 5.0).powi(2)).exp();
+                *sample += gain * if class == Class::N { qrs + p } else { qrs };
+            }
+        }
+    }
+    RecordBeats::from_signals(database, name, &signals, &annotations, Patient::default())
+}
+
+fn dataset(records: &[(&str, &str)], beats: usize) -> Dataset {
+    let records = records.iter().zip(0..);
+    Dataset {
+        records: records
+            .map(|(&(database, name), seed)| record(database, name, seed, beats))
+            .collect(),
+    }
+}
+
+fn six_records() -> Dataset {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    dataset(&names.map(|name| ("made", name)), 200)
+}
+
+fn all(dataset: &Dataset) -> Vec<usize> {
+    (0..dataset.records.len()).collect()
+}
+
+fn quiet(config: &Config) -> Augmenter {
+    Augmenter::new(config, Noise::default())
+}
+
+#[test]
+fn a_record_has_its_beats_in_four_leads() {
+    let record = record("mitdb", "202", 0, 62);
+    assert_eq!(record.name, "mitdb/202");
+    assert_eq!(record.patient, "mitdb/201");
+    assert_eq!(record.classes.len(), 62);
+    assert_eq!(record.count(Class::F), 2);
+    // The second lead has 0.6 of the first's amplitude, so in units of their scales they are nearly alike: the sum is
+    // sqrt(m0 m1 / 2) (1 / m0 + 1 / m1) m0 of the first, and the difference nearly nothing.
+    let peak = |lead| record.beat(lead, 20).beat[64];
+    assert!((peak(Lead::Second) / peak(Lead::First) - 0.6).abs() < 0.05);
+    let expected = (0.6_f32 / 2.0).sqrt() * (1.0 + 1.0 / 0.6) * 0.6;
+    let ratio = peak(Lead::Sum) / peak(Lead::First) / expected;
+    assert!((ratio - 1.0).abs() < 0.3, "{ratio}");
+    assert!(peak(Lead::Difference).abs() < 0.15 * peak(Lead::Sum));
+
+    let one = RecordBeats::from_signals(
+        "x",
+        "y",
+        &[vec![0.0; 512]],
+        &[(200, Class::N)],
+        Patient::default(),
+    );
+    assert_eq!(
+        one.beat(Lead::Difference, 0).beat,
+        one.beat(Lead::First, 0).beat
+    );
+}
+
+#[test]
+fn beats_that_core_refuses_are_left_out_of_classes_and_leads_alike() {
+    let beats = [
+        (100, Class::N),
+        (100, Class::V),
+        (300, Class::S),
+        (900, Class::F),
+    ];
+    let record = RecordBeats::from_signals("x", "y", &[vec![0.0; 512]], &beats, Patient::default());
+    assert_eq!(record.classes, [Class::N, Class::S]);
+    assert_eq!(record.beat(Lead::First, 1).metadata.len(), METADATA_LEN);
+}
+
+#[test]
+fn draws_follow_the_shares() {
+    // Record b has four times the beats of record a.
+    let mut dataset = dataset(&[("made", "a")], 100);
+    dataset.records.push(record("made", "b", 9, 400));
+    let config = config();
+    let kept_out = HashSet::from([BeatIndex { record: 0, beat: 0 }]);
+    let sampler = Sampler::new(&dataset, &[0, 1], &kept_out, &config.sampler).unwrap();
+    let mut rng = stream(1, Purpose::Batch, 0);
+    let count = 40_000;
+    let draws: Vec<_> = (0..count).map(|_| sampler.draw(&mut rng)).collect();
+    let share = |n: usize, of: usize| n as f64 / of as f64;
+    for (label, expected) in config.sampler.classes.in_order().into_iter().enumerate() {
+        let drawn = draws.iter().filter(|d| d.class as usize == label).count();
+        assert!(
+            (share(drawn, count) - expected).abs() < 0.01,
+            "class {label}"
+        );
+    }
+    for (lead, expected) in Lead::ALL.into_iter().zip(config.sampler.leads.in_order()) {
+        let drawn = draws.iter().filter(|d| d.lead == lead).count();
+        assert!((share(drawn, count) - expected).abs() < 0.01, "{lead:?}");
+    }
+    for draw in &draws {
+        assert_eq!(
+            dataset.records[draw.beat.record].classes[draw.beat.beat],
+            draw.class
+        );
+        assert!(!kept_out.contains(&draw.beat));
+    }
+    // Beats weigh n^-0.9, so records weigh n^0.1: 4^0.1 is 1.15, not 4.
+    let normal: Vec<_> = draws.iter().filter(|d| d.class == Class::N).collect();
+    let second = normal.iter().filter(|d| d.beat.record == 1).count();
+    let odds = second as f64 / (normal.len() - second) as f64;
+    assert!((odds - 4.0_f64.powf(0.1)).abs() < 0.05, "{odds}");
+}
+
+#[test]
+fn a_class_without_beats_is_named() {
+    let beats: Vec<_> = (1..50).map(|i| (i * 100, Class::N)).collect();
+    let record =
+        RecordBeats::from_signals("x", "y", &[vec![0.1; 5000]], &beats, Patient::default());
+    let dataset = Dataset {
+        records: vec![record],
+    };
+    let error = Sampler::new(&dataset, &[0], &HashSet::new(), &config().sampler).unwrap_err();
+    assert!(matches!(
+        error,
+        SamplerError::NoBeats {
+            class: Class::S,
+            ..
+        }
+    ));
+    assert!(
+        error
+            .to_string()
+            .contains("no beat of class S, but sampler.classes.S is 0.2")
+    );
+}
+
+#[test]
+fn augmentation_varies_what_it_should_and_nothing_else() {
+    let dataset = six_records();
+    let mut config = config();
+    let beat = dataset.records[0].beat(Lead::First, 20);
+    let plain = {
+        let mut views = Views::ZERO;
+        config.augmentation.shift_samples = 0;
+        config.augmentation.gain = 0.0;
+        config.augmentation.noise_probability = 0.0;
+        config.augmentation.metadata_noise = 0.0;
+        let mut rng = stream(0, Purpose::Batch, 0);
+        quiet(&config).views(beat, &mut rng, &mut views);
+        views
+    };
+    // Nothing varied: the same numbers as in use.
+    let mut batch = HostBatch::default();
+    batch.push(&plain, dataset.records[0].classes[20] as i64);
+    let in_use = HostBatch::plain(
+        &dataset,
+        &[BeatIndex {
+            record: 0,
+            beat: 20,
+        }],
+    );
+    assert_eq!(batch, in_use);
+
+    let vary = |change: &dyn Fn(&mut Config), noise: Noise| {
+        let mut config = config.clone();
+        change(&mut config);
+        let mut views = Views::ZERO;
+        let mut rng = stream(3, Purpose::Batch, 1);
+        Augmenter::new(&config, noise).views(beat, &mut rng, &mut views);
+        views
+    };
+    let template = WAVEFORM_LEN_SAMPLES..;
+    let noise = Noise {
+        channels: vec![(0..1000).map(|i| (i as f32 * 0.9).sin() * 1.4).collect()],
+    };
+    let noisy = vary(&|c| c.augmentation.noise_probability = 1.0, noise);
+    assert_ne!(
+        noisy.waveform[..WAVEFORM_LEN_SAMPLES],
+        plain.waveform[..WAVEFORM_LEN_SAMPLES]
+    );
+    assert_ne!(noisy.spectrum[..64], plain.spectrum[..64]);
+    assert_eq!(
+        noisy.waveform[template.clone()],
+        plain.waveform[template.clone()]
+    );
+    assert_eq!(noisy.metadata, plain.metadata);
+
+    let louder = vary(&|c| c.augmentation.gain = 0.1, Noise::default());
+    let gains = [40, WAVEFORM_LEN_SAMPLES + 40].map(|i| louder.waveform[i] / plain.waveform[i]);
+    assert!(
+        (gains[0] - gains[1]).abs() < 1e-4 && (gains[0] - 1.0).abs() > 1e-3,
+        "{gains:?}"
+    );
+
+    let jittered = vary(&|c| c.augmentation.metadata_noise = 0.05, Noise::default());
+    assert_eq!(jittered.waveform, plain.waveform);
+    assert!((0..PATIENT_START).all(|i| jittered.metadata[i] != plain.metadata[i]));
+    assert_eq!(
+        jittered.metadata[PATIENT_START..],
+        plain.metadata[PATIENT_START..]
+    );
+
+    let shifts: HashSet<String> = (0..60)
+        .map(|step| {
+            let mut config = config.clone();
+            config.augmentation.shift_samples = 2;
+            let mut views = Views::ZERO;
+            let mut rng = stream(3, Purpose::Batch, step);
+            quiet(&config).views(beat, &mut rng, &mut views);
+            assert_eq!(views.spectrum, plain.spectrum);
+            assert_eq!(
+                views.waveform[template.clone()],
+                plain.waveform[template.clone()]
+            );
+            format!("{:?}", &views.waveform[..WAVEFORM_LEN_SAMPLES])
+        })
+        .collect();
+    assert_eq!(shifts.len(), 5, "-2, -1, 0, 1 and 2 samples");
+}
+
+#[test]
+fn patient_features_are_dropped_as_often_as_asked() {
+    let mut record = record("made", "a", 0, 3);
+    record = {
+        let beats = [(200, record.classes[0])];
+        let patient = Patient {
+            age_years: Some(71.0),
+            sex: Some(Sex::Female),
+        };
+        RecordBeats::from_signals("made", "a", &[vec![0.1; 512]], &beats, patient)
+    };
+    let beat = record.beat(Lead::First, 0);
+    assert!(beat.metadata[PATIENT_START..].iter().any(|x| *x != 0.0));
+    let dropped = |patient: bool| {
+        let mut config = config();
+        config.metadata.patient = patient;
+        config.augmentation.patient_dropout = 0.25;
+        let augmenter = quiet(&config);
+        let mut views = Views::ZERO;
+        (0..2000)
+            .filter(|&step| {
+                let mut rng = stream(5, Purpose::Batch, step);
+                augmenter.views(beat, &mut rng, &mut views);
+                let patient = &views.metadata[PATIENT_START..];
+                let unknown = patient.iter().all(|x| *x == 0.0);
+                assert!(unknown || patient == &beat.metadata[PATIENT_START..]);
+                unknown
+            })
+            .count()
+    };
+    assert!((dropped(true) as f64 / 2000.0 - 0.25).abs() < 0.04);
+    assert_eq!(dropped(false), 2000);
+}
+
+#[test]
+fn splits_are_by_patient_seeded_and_stratified() {
+    let mut names: Vec<(String, String)> =
+        (0..9).map(|i| ("one".to_owned(), i.to_string())).collect();
+    names.extend(["201", "202", "203"].map(|name| ("mitdb".to_owned(), name.to_owned())));
+    let names: Vec<(&str, &str)> = names
+        .iter()
+        .map(|(d, n)| (d.as_str(), n.as_str()))
+        .collect();
+    let dataset = dataset(&names, 40);
+    let splits = split(&dataset, 3, 4).unwrap();
+    assert_eq!(splits, split(&dataset, 3, 4).unwrap());
+    assert_ne!(splits, split(&dataset, 3, 5).unwrap());
+    let mut seen = HashMap::new();
+    for (fold, records) in splits.iter().enumerate() {
+        let of_one = records
+            .iter()
+            .filter(|&&r| dataset.records[r].database == "one");
+        assert_eq!(of_one.count(), 3);
+        for &record in records {
+            assert_eq!(seen.insert(record, fold), None);
+        }
+    }
+    assert_eq!(seen.len(), 12);
+    let fold_of = |name: &str| {
+        let index = dataset.records.iter().position(|r| r.name == name).unwrap();
+        seen[&index]
+    };
+    assert_eq!(fold_of("mitdb/201"), fold_of("mitdb/202"));
+
+    let error = split(&dataset, 12, 0).unwrap_err();
+    assert!(matches!(
+        error,
+        CrossValidationError::Folds {
+            folds: 12,
+            patients: 11
+        }
+    ));
+}
+
+#[test]
+fn a_fold_without_ectopic_beats_is_named() {
+    let mut dataset = dataset(&[("made", "a"), ("made", "b")], 60);
+    let beats: Vec<_> = (1..9).map(|i| (i * 100, Class::N)).collect();
+    let normal =
+        RecordBeats::from_signals("made", "n", &[vec![0.1; 1000]], &beats, Patient::default());
+    dataset.records.push(normal);
+    let error = split(&dataset, 3, 0).unwrap_err().to_string();
+    assert!(error.contains("(made/n) has no beat of class S"), "{error}");
+}
+
+fn trained(config: &Config, dataset: &Dataset, until: u32, workers: usize) -> (Trainer, Vec<f64>) {
+    let sampler = Sampler::new(dataset, &all(dataset), &HashSet::new(), &config.sampler).unwrap();
+    let augmenter = quiet(config);
+    let data = TrainingData {
+        dataset,
+        sampler,
+        augmenter: &augmenter,
+    };
+    let mut trainer = Trainer::new(config, Device::Cpu).unwrap();
+    let mut losses = Vec::new();
+    trainer.run(&data, until, workers, |report| losses.push(report.loss));
+    (trainer, losses)
+}
+
+fn logits(trainer: &Trainer, dataset: &Dataset) -> Tensor {
+    let beats: Vec<_> = (0..50).map(|beat| BeatIndex { record: 0, beat }).collect();
+    let views = HostBatch::plain(dataset, &beats).views();
+    tch::no_grad(|| trainer.result().forward(&views, None))
+}
+
+#[test]
+fn training_is_deterministic_and_learns() {
+    let mut config = config();
+    let dataset = six_records();
+    let (one, losses) = trained(&config, &dataset, 40, 1);
+    let (other, other_losses) = trained(&config, &dataset, 40, 3);
+    assert_eq!(losses, other_losses);
+    assert_eq!(logits(&one, &dataset), logits(&other, &dataset));
+    assert_eq!(losses.len(), 40);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    assert!(mean(&losses[30..]) < 0.7 * mean(&losses[..5]), "{losses:?}");
+
+    let tallies = one.score(&dataset, &all(&dataset));
+    let headline = Headline::of(&tallies["made"]);
+    assert!(headline.kappa.unwrap() > 0.5, "{headline:?}");
+
+    config.training.seed = 1;
+    let (reseeded, _) = trained(&config, &dataset, 40, 1);
+    assert_ne!(logits(&one, &dataset), logits(&reseeded, &dataset));
+}
+
+#[test]
+fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
+    let config = config();
+    let dataset = six_records();
+    let (straight, straight_losses) = trained(&config, &dataset, 40, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/last.safetensors");
+
+    let (first, _) = trained(&config, &dataset, 25, 1);
+    let probed = probe(&dataset, &all(&dataset), 0);
+    let probed = HostBatch::plain(&dataset, &probed);
+    assert!(!probed.is_empty());
+    first.checkpoint(&probed, &path).write().unwrap();
+    let read = Checkpoint::read(&path).unwrap();
+    assert_eq!(read.step, 25);
+    assert_eq!(
+        read.probe().unwrap().spectrogram.size()[1..],
+        *View::Spectrogram.shape()
+    );
+
+    let mut second = Trainer::new(&config, Device::Cpu).unwrap();
+    second.resume(&read).unwrap();
+    let augmenter = quiet(&config);
+    let data = TrainingData {
+        dataset: &dataset,
+        sampler: Sampler::new(&dataset, &all(&dataset), &HashSet::new(), &config.sampler).unwrap(),
+        augmenter: &augmenter,
+    };
+    let mut losses = Vec::new();
+    second.run(&data, 40, 1, |report| losses.push(report.loss));
+    assert_eq!(losses, straight_losses[25..]);
+    assert_eq!(logits(&second, &dataset), logits(&straight, &dataset));
+}
+
+#[test]
+fn checkpoints_that_do_not_fit_are_refused() {
+    let config = config();
+    let dataset = six_records();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("last.safetensors");
+    let trainer = Trainer::new(&config, Device::Cpu).unwrap();
+    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }]);
+    trainer.checkpoint(&probed, &path).write().unwrap();
+    let checkpoint = Checkpoint::read(&path).unwrap();
+
+    let mut other = config.clone();
+    other.training.learning_rate = 1e-2;
+    let error = Trainer::new(&other, Device::Cpu)
+        .unwrap()
+        .resume(&checkpoint)
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, CheckpointError::OtherConfig { .. }));
+    assert!(
+        text.contains(
+            "`learning_rate`: found learning_rate = 0.003, expected learning_rate = 0.01"
+        ),
+        "{text}"
+    );
+
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(matches!(
+        Checkpoint::read(&path),
+        Err(CheckpointError::Format { .. })
+    ));
+
+    // Another hash of the same length in the header.
+    let hash = format!("{:016x}", heartlens_core::spec::HASH);
+    let place = bytes
+        .windows(16)
+        .position(|window| window == hash.as_bytes())
+        .unwrap();
+    let mut other = bytes.clone();
+    other[place..place + 16].copy_from_slice(b"0123456789abcdef");
+    std::fs::write(&path, &other).unwrap();
+    let error = Checkpoint::read(&path).unwrap_err().to_string();
+    assert!(
+        error.contains(&format!(
+            "features 0123456789abcdef, but this build computes {hash}"
+        )),
+        "{error}"
+    );
+}
+
+#[test]
+fn cross_validation_scores_every_beat_once_a_seed() {
+    let mut config = config();
+    config.training.steps = 12;
+    let dataset = six_records();
+    let plan = Plan {
+        splits: split(&dataset, 3, 0).unwrap(),
+        seeds: vec![0, 1],
+        parallel: 2,
+        device: Device::Cpu,
+    };
+    let mut steps = 0;
+    let findings = cross_validate(&config, &dataset, &quiet(&config), &plan, |_, _, _| {
+        steps += 1
+    })
+    .unwrap();
+    assert_eq!(steps, 2 * 3 * 12);
+    assert_eq!(findings.pooled.beats, 2 * 6 * 200);
+    assert_eq!(findings.folds.len(), 6);
+    let json = serde_json::to_value(&findings).unwrap();
+    for key in [
+        "records",
+        "beats",
+        "peaks",
+        "runtime",
+        "mapping",
+        "qrs",
+        "labels",
+        "confusion",
+        "classes",
+        "accuracy",
+        "macro_f1",
+        "macro_f1_nsv",
+        "kappa",
+        "jk",
+        "per_record",
+        "folds",
+        "splits",
+        "seeds",
+        "databases",
+    ] {
+        assert!(json.get(key).is_some(), "{key}");
+    }
+    // The same fold and seed alone, in one thread.
+    let alone = Plan {
+        seeds: vec![1],
+        parallel: 1,
+        ..plan
+    };
+    let again = cross_validate(&config, &dataset, &quiet(&config), &alone, |_, _, _| ()).unwrap();
+    assert_eq!(again.folds[2].headline, findings.folds[5].headline);
+}
+
+/// Real records: trained on all but a few for a short time, the network must already be far better than the majority
+/// class on those few (kappa 0, no S and no V).
+#[test]
+fn a_short_training_generalises_to_held_out_records() {
+    let Some(data) = std::env::var_os("HEARTLENS_DATA") else {
+        println!("skipped: HEARTLENS_DATA is not set");
+        return;
+    };
+    let data = Path::new(&data);
+    let mut config = config();
+    config.training.steps = 120;
+    config.training.batch = 128;
+    let dataset = Dataset::read(&data.join("mitdb")).unwrap();
+    let noise = Noise::read(data).unwrap();
+    for channel in &noise.channels {
+        let power = channel.iter().map(|x| f64::from(x * x)).sum::<f64>() / channel.len() as f64;
+        assert!((power - 1.0).abs() < 1e-3);
+    }
+    let held_out = split(&dataset, 4, 0).unwrap().swap_remove(0);
+    let training: Vec<usize> = all(&dataset)
+        .into_iter()
+        .filter(|r| !held_out.contains(r))
+        .collect();
+    let augmenter = Augmenter::new(&config, noise);
+    let data = TrainingData {
+        dataset: &dataset,
+        sampler: Sampler::new(&dataset, &training, &HashSet::new(), &config.sampler).unwrap(),
+        augmenter: &augmenter,
+    };
+    let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();
+    trainer.run(&data, 120, 1, |_| ());
+    let headline = Headline::of(&trainer.score(&dataset, &held_out)["mitdb"]);
+    println!("{headline:?}");
+    assert!(headline.kappa.unwrap() > 0.4, "{headline:?}");
+    assert!(headline.f1_v.unwrap() > 0.6, "{headline:?}");
+}
