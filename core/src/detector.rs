@@ -2,12 +2,12 @@
 //!
 //! The road of a sample, in integers so that every machine finds the same peaks:
 //!
-//! 1. *Envelope.* A smoothed second difference (three boxes of three samples, weights +1 -2 +1) keeps some 10 to 26 Hz,
+//! 1. *Envelope.* A smoothed second difference (three boxes of three samples, weights +1 -2 +1) keeps some 11 to 25 Hz,
 //!    where the QRS lies and P and T waves do not; its magnitude is averaged twice over 62.5 ms. Rectified and averaged
 //!    band-passed slope is the feature of Pan and Tompkins (IEEE Trans Biomed Eng 32:230, 1985) and of Hamilton and
 //!    Tompkins (IEEE Trans Biomed Eng 33:1157, 1986); the second difference stands in for their band-pass.
 //! 2. *Candidates.* A peak of the envelope that none exceeds within [`REFRACTORY_SAMPLES`] either side.
-//! 3. *Decision*, [`DECISION_SAMPLES`] later, when what follows the candidate is known too. The threshold lies between the
+//! 3. *Decision*, 1.25 s later, when what follows the candidate is known too. The threshold lies between the
 //!    height of the last beats and that of the last rejected candidates (Hamilton and Tompkins' rule; the beats' lower
 //!    quartile, so that small beats between large ectopic ones are found, and the rejected candidates' median). How far up
 //!    depends on the gap that the candidate would fill, from the last beat to the next strong candidate: a gap of a
@@ -28,7 +28,7 @@ pub struct RPeak {
     pub sample: u32,
 }
 
-/// No two peaks are closer than this, in samples (172 ms: one fewer than an RR interval at 300 beats a minute has).
+/// No two QRS complexes are closer than this, in samples (172 ms; at 300 beats a minute they are 200 ms apart).
 pub const REFRACTORY_SAMPLES: u32 = 22;
 
 /// A candidate is decided this long after the middle of its QRS, in samples.
@@ -41,7 +41,7 @@ pub const MAX_DELAY_SAMPLES: usize =
 /// Group delay of [`crate::spec`]'s causal band-pass at 5 to 30 Hz (0.64 to 1.07), in whole samples.
 const FILTER_DELAY_SAMPLES: u32 = 1;
 
-/// Samples kept of the filtered signal and of the envelope's stages.
+/// Samples kept of the filtered signal.
 const RING: usize = 64;
 
 /// Counts a millivolt of the integer arithmetic.
@@ -94,7 +94,7 @@ const SHARE_FAST: f32 = 0.88;
 
 /// Without a beat for this long, in samples (2.3 s), the beats' level is learned again from what is there.
 const RELEARN_SAMPLES: u32 = 300;
-/// Smallest height of a beat, in counts times [`ENVELOPE_GAIN`].
+/// Smallest height of a beat's envelope: that of a narrow QRS of some 0.03 mV.
 const MIN_HEIGHT: i32 = 18_000;
 /// The noise level counts up to this part of the beats' level.
 const NOISE_SHARE: f32 = 0.7;
@@ -312,8 +312,12 @@ impl Detector {
 
     /// The tallest deflection near the middle of a QRS.
     fn place(&self, middle: u32) -> u32 {
-        let at =
-            |offset: u32| self.signal(middle.wrapping_add(offset).wrapping_sub(BASELINE_SAMPLES));
+        // At the end of the signal the last sample stands for those that are missing.
+        let after = self.samples.wrapping_sub(1).wrapping_sub(middle);
+        let at = |offset: u32| {
+            let offset = offset.min(BASELINE_SAMPLES.saturating_add(after));
+            self.signal(middle.wrapping_add(offset).wrapping_sub(BASELINE_SAMPLES))
+        };
         let sum: i32 = (0..=2 * BASELINE_SAMPLES).map(at).sum();
         let baseline = sum / (2 * BASELINE_SAMPLES + 1) as i32;
         let from = BASELINE_SAMPLES - PLACE_SAMPLES;
@@ -337,7 +341,9 @@ impl Detector {
         } else {
             later.0
         };
-        (middle + offset).saturating_sub(BASELINE_SAMPLES)
+        middle
+            .saturating_add(offset)
+            .saturating_sub(BASELINE_SAMPLES)
     }
 
     fn decide_oldest(&mut self) -> Option<RPeak> {

@@ -87,6 +87,10 @@ impl Runtime for Fake {
         "two-thoughts <b>&"
     }
 
+    fn reads_patient(&self) -> bool {
+        false
+    }
+
     fn logits(&mut self, beats: &[Views]) -> Result<Vec<Logits>, ModelError> {
         let one = |views: &Views| {
             let (beat, template) = views.waveform.split_at(views.waveform.len() / 2);

@@ -96,7 +96,19 @@ impl Arguments {
         progress.set_position(u64::from(trainer.steps_done()));
         let start = Instant::now();
         let first = trainer.steps_done();
+        let judge = |trainer: &Trainer| {
+            let mut tally = Tally::new();
+            for part in trainer.score(&dataset, &held_out).values() {
+                tally.merge(part);
+            }
+            Headline::of(&tally)
+        };
         let mut best_jk = None;
+        if self.resume && !held_out.is_empty() && best.exists() {
+            let mut so_far = Trainer::new(&config, device)?;
+            so_far.resume(&Checkpoint::read(&best)?)?;
+            best_jk = judge(&so_far).jk;
+        }
         while trainer.steps_done() < steps {
             let until = trainer.steps_done() + STEPS_A_CHECKPOINT;
             let mut lines = String::new();
@@ -113,11 +125,7 @@ impl Arguments {
                 lines.push('\n');
             });
             if !held_out.is_empty() {
-                let mut tally = Tally::new();
-                for part in trainer.score(&dataset, &held_out).values() {
-                    tally.merge(part);
-                }
-                let headline = Headline::of(&tally);
+                let headline = judge(&trainer);
                 let line = json!({ "steps": trainer.steps_done(), "held_out": headline });
                 lines.push_str(&line.to_string());
                 lines.push('\n');
