@@ -96,7 +96,11 @@ impl Case {
             "convolution" => {
                 let window = Window::new(self.shape()).unwrap();
                 let rows = self.number("rows");
-                let blocks = packed(rows, window.len(), &self.array("weights"));
+                let blocks = packed(
+                    rows,
+                    window.len(),
+                    &by_column(&self.shape(), &self.array("weights")),
+                );
                 let channels = even(self.channels());
                 let (zero_in, zero_out) = (self.number("zero_in"), self.number("zero_out"));
                 let layer =
@@ -256,6 +260,21 @@ fn packed(rows: usize, columns: usize, weights: &[i8]) -> Vec<WeightBlock> {
     let mut blocks = vec![WeightBlock::default(); blocks_len(rows, columns)];
     pack(rows, columns, weights, &mut blocks).unwrap();
     blocks
+}
+
+/// Weights `[rows, kernel height, kernel width, channels]` as convolutions want them: columns before rows.
+fn by_column(shape: &WindowShape, weights: &[i8]) -> Vec<i8> {
+    let [height, width] = shape.kernel;
+    let mut sorted = Vec::with_capacity(weights.len());
+    for row in weights.chunks_exact(height * width * shape.channels) {
+        let pixels: Vec<_> = row.chunks_exact(shape.channels).collect();
+        for x in 0..width {
+            for y in 0..height {
+                sorted.extend(pixels[y * width + x]);
+            }
+        }
+    }
+    sorted
 }
 
 /// Channels as matrices want them: one more after an odd number.

@@ -9,7 +9,7 @@ use super::window::Window;
 ///
 /// # Shapes
 /// Input `[height, width, channels]`, output `[output height, output width, rows]`. Each row of weights is
-/// `[kernel height, kernel width, channels]`. Padding has the value of the input's zero point, which is real zero.
+/// `[kernel width, kernel height, channels]`: column by column, so that windows of neighbours overlap in memory. Padding has the value of the input's zero point, which is real zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Convolution<'w> {
     pub(crate) window: Window,
@@ -48,9 +48,21 @@ impl<'w> Convolution<'w> {
         self.window.positions() * self.affine.rows
     }
 
-    /// Words of scratch memory.
+    /// Words of scratch memory: two unpacked windows, and a copy of one window or, of a kernel of several rows, of all
+    /// windows of one row of the output.
     pub const fn scratch_len(&self) -> usize {
-        6 * self.affine.groups
+        let groups = self.affine.groups;
+        let shape = &self.window.shape;
+        let copied = match shape.kernel[0] {
+            1 => groups,
+            height => {
+                let [_, left, _, right] = shape.padding;
+                let band = (left + shape.width + right) * height * shape.channels;
+                // The last window is read in whole blocks.
+                (band + 3).div_ceil(4)
+            }
+        };
+        4 * groups + copied
     }
 
     /// Multiply-accumulates of one run.
@@ -82,11 +94,14 @@ impl<'w> Convolution<'w> {
                 values.fill(i32::from(self.padding));
                 let (rows, columns, stretches) = self.window.stretches(y, x, input);
                 let channels = self.window.shape.channels;
-                let pitch = self.window.shape.kernel[1] * channels;
-                let lines = values.chunks_exact_mut(pitch).skip(rows.before);
-                for (line, stretch) in lines.zip(stretches) {
-                    for (value, x) in line[columns.before * channels..].iter_mut().zip(stretch) {
-                        *value = i32::from(*x);
+                let column = self.window.shape.kernel[0] * channels;
+                for (row, stretch) in (rows.before..).zip(stretches) {
+                    let places = &mut values[columns.before * column + row * channels..];
+                    let pixels = stretch.chunks_exact(channels);
+                    for (pixel, place) in pixels.zip(places.chunks_mut(column)) {
+                        for (value, x) in place.iter_mut().zip(pixel) {
+                            *value = i32::from(*x);
+                        }
                     }
                 }
                 self.affine.apply(values, output);

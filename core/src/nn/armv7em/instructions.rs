@@ -154,67 +154,55 @@ pub(super) fn bytes_of(words: &mut [i32]) -> &mut [i8] {
     unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), len) }
 }
 
-/// Takes each block of four bytes apart into two words: bytes 0 and 2, bytes 1 and 3. As many blocks as both have.
+/// Takes each block of four bytes apart into two words: bytes 0 and 2, bytes 1 and 3. The next block's words follow
+/// `STEP` bytes on: 8 for one position, 16 for the first or second of two. As many blocks as both slices have.
 #[inline(always)]
-pub(super) fn unpack_one(input: &[i8], unpacked: &mut [i32]) {
-    let blocks = (input.len() / 4).min(unpacked.len() / 2);
+fn unpack<const STEP: usize>(input: &[i8], unpacked: &mut [i32]) {
+    const { assert!(STEP == 8 || STEP == 16) };
+    let room = (unpacked.len() + STEP / 4 - 2) / (STEP / 4);
+    let blocks = (input.len() / 4).min(room);
     if blocks == 0 {
         return;
     }
-    // SAFETY: reads 4 and writes 8 bytes a block, which the slices have; `unpacked` is aligned to words for STRD, and LDR
-    // takes any address.
+    // SAFETY: reads 4 bytes of `input` and writes 8 bytes a block, which the slices have - of the last step only the words
+    // written are counted; `unpacked` is aligned to words for STRD, and LDR takes any address.
     unsafe {
         asm!(
             "2:",
             "ldr {high}, [{input}], #4",
+            "subs {blocks}, {blocks}, #1",
             "sxtb16 {low}, {high}",
             "sxtb16 {high}, {high}, ror #8",
-            "strd {low}, {high}, [{unpacked}], #8",
-            "subs {blocks}, {blocks}, #1",
+            "strd {low}, {high}, [{unpacked}], #{step}",
             "bne 2b",
             input = inout(reg) input.as_ptr() => _,
             unpacked = inout(reg) unpacked.as_mut_ptr() => _,
             blocks = inout(reg) blocks => _,
             low = out(reg) _,
             high = out(reg) _,
+            step = const STEP,
             options(nostack),
         );
     }
 }
 
-/// [`unpack_one`] for two positions at once: four words a block, of the first position, then of the second.
+/// Unpacks one position: two words a block.
 #[inline(always)]
-pub(super) fn unpack_two(first: &[i8], second: &[i8], unpacked: &mut [i32]) {
-    let blocks = (first.len() / 4)
-        .min(second.len() / 4)
-        .min(unpacked.len() / 4);
-    if blocks == 0 {
-        return;
-    }
-    // SAFETY: reads 4 bytes of both inputs and writes 16 a block, which the slices have; `unpacked` is aligned to words
-    // for STM, and LDR takes any address.
-    unsafe {
-        asm!(
-            "2:",
-            "ldr r3, [{first}], #4",
-            "ldr r5, [{second}], #4",
-            "sxtb16 r2, r3",
-            "sxtb16 r3, r3, ror #8",
-            "sxtb16 r4, r5",
-            "sxtb16 r5, r5, ror #8",
-            "stmia {unpacked}!, {{r2, r3, r4, r5}}",
-            "subs {blocks}, {blocks}, #1",
-            "bne 2b",
-            first = inout(reg) first.as_ptr() => _,
-            second = inout(reg) second.as_ptr() => _,
-            unpacked = inout(reg) unpacked.as_mut_ptr() => _,
-            blocks = inout(reg) blocks => _,
-            out("r2") _,
-            out("r3") _,
-            out("r4") _,
-            out("r5") _,
-            options(nostack),
-        );
+pub(super) fn unpack_one(input: &[i8], unpacked: &mut [i32]) {
+    unpack::<8>(input, unpacked);
+}
+
+/// Unpacks the first of two positions: words 0 and 1 of four a block.
+#[inline(always)]
+pub(super) fn unpack_first(input: &[i8], unpacked: &mut [i32]) {
+    unpack::<16>(input, unpacked);
+}
+
+/// Unpacks the second of two positions: words 2 and 3 of four a block.
+#[inline(always)]
+pub(super) fn unpack_second(input: &[i8], unpacked: &mut [i32]) {
+    if let [_, _, unpacked @ ..] = unpacked {
+        unpack::<16>(input, unpacked);
     }
 }
 
@@ -251,7 +239,7 @@ pub(super) fn copy(from: &[i8], to: &mut [i8]) {
     }
 }
 
-/// Two positions of [`unpack_two`] through pairs of rows, as many as all slices have, to int8.
+/// Two positions of [`unpack_first`] through pairs of rows, as many as all slices have, to int8.
 #[inline(always)]
 pub(super) fn quantise_two(
     groups: usize,
@@ -351,7 +339,7 @@ pub(super) fn quantise_one(
     }
 }
 
-/// The sums of two positions of [`unpack_two`], from the rows' biases on, through pairs of rows, as many as all slices have.
+/// The sums of two positions of [`unpack_first`], from the rows' biases on, through pairs of rows, as many as all slices have.
 #[inline(always)]
 pub(super) fn sum_two(
     groups: usize,

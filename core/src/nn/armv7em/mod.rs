@@ -9,9 +9,10 @@ use super::affine::{Affine, Channel, WeightBlock};
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::lstm::{Direction, Lstm, Order, States, advance};
-use super::window::{Span, Window};
+use super::window::{Window, WindowShape};
 use instructions::{
-    add_hidden, bytes_of, copy, quantise_one, quantise_two, sum_two, unpack_one, unpack_two,
+    add_hidden, bytes_of, copy, quantise_one, quantise_two, sum_two, unpack_first, unpack_one,
+    unpack_second,
 };
 
 /// The twin of [`Convolution::run_portable`], for buffers that fit.
@@ -22,26 +23,27 @@ pub(crate) fn convolution(
     output: &mut [i8],
 ) {
     let groups = layer.affine.groups;
-    let (unpacked, staged) = scratch.split_at_mut(4 * groups);
-    let (first, second) = bytes_of(&mut staged[..2 * groups]).split_at_mut(4 * groups);
+    let (unpacked, staged) = scratch[..layer.scratch_len()].split_at_mut(4 * groups);
     let mut windows = Windows {
         window: &layer.window,
         input: &input[..layer.input_len()],
         padding: layer.padding,
+        len: 4 * groups,
+        staged: bytes_of(staged),
         y: 0,
         x: 0,
-        rows: layer.window.rows(0),
     };
     let rows = layer.affine.rows;
     let mut pairs = output[..layer.output_len()].chunks_exact_mut(2 * rows);
     for outputs in &mut pairs {
         let (a, b) = outputs.split_at_mut(rows);
-        unpack_two(windows.next(first), windows.next(second), unpacked);
+        unpack_first(windows.next(), unpacked);
+        unpack_second(windows.next(), unpacked);
         apply_two(&layer.affine, unpacked, a, b);
     }
     let last = pairs.into_remainder();
     if !last.is_empty() {
-        unpack_one(windows.next(first), unpacked);
+        unpack_one(windows.next(), unpacked);
         apply_one(&layer.affine, unpacked, last);
     }
 }
@@ -64,46 +66,83 @@ struct Windows<'a> {
     window: &'a Window,
     input: &'a [i8],
     padding: i8,
+    /// Bytes of a window in whole blocks. Those beyond the window are arbitrary.
+    len: usize,
+    /// Room for the band or for a window at the edge.
+    staged: &'a mut [i8],
     y: usize,
     x: usize,
-    /// The rows of the input under the output's row `y`.
-    rows: Span,
 }
 
-impl<'w> Windows<'w> {
-    /// The next window's bytes, whole blocks of them: in the input where they lie together, else copied to `staged`, which
-    /// has that length. Bytes beyond the window are arbitrary.
+impl Windows<'_> {
+    /// The next window's bytes.
     #[inline]
-    fn next<'a>(&mut self, staged: &'a mut [i8]) -> &'a [i8]
-    where
-        'w: 'a,
-    {
-        let shape = &self.window.shape;
-        let [height, width] = shape.kernel;
-        let (rows, columns) = (self.rows, self.window.columns(self.x));
+    fn next(&mut self) -> &[i8] {
+        let (x, y) = (self.x, self.y);
         self.x += 1;
         if self.x == self.window.output[1] {
             self.x = 0;
             self.y += 1;
-            self.rows = self.window.rows(self.y);
         }
-        let mut from = (rows.start * shape.width + columns.start) * shape.channels;
-        if height == 1 && columns.len == width {
-            if let Some(bytes) = self.input.get(from..from + staged.len()) {
-                return bytes;
+        if self.window.shape.kernel[0] == 1 {
+            self.on_a_line(y, x)
+        } else {
+            self.in_the_band(y, x)
+        }
+    }
+
+    /// A window of one row lies together in the input, and is copied only at the edges.
+    #[inline]
+    fn on_a_line(&mut self, y: usize, x: usize) -> &[i8] {
+        let WindowShape {
+            width,
+            channels,
+            kernel,
+            stride,
+            ..
+        } = self.window.shape;
+        let columns = self.window.columns(x);
+        let start = (y * stride[0] * width + columns.start) * channels;
+        if columns.len == kernel[1]
+            && let Some(bytes) = self.input.get(start..start + self.len)
+        {
+            return bytes;
+        }
+        let staged = &mut self.staged[..self.len];
+        staged.fill(self.padding);
+        let inside = &self.input[start..start + columns.len * channels];
+        copy(inside, &mut staged[columns.before * channels..]);
+        staged
+    }
+
+    /// The rows under the output's row `y` are interleaved column by column, so that each window lies together and
+    /// neighbours overlap.
+    #[inline]
+    fn in_the_band(&mut self, y: usize, x: usize) -> &[i8] {
+        let WindowShape {
+            width,
+            channels,
+            kernel: [height, _],
+            stride: [_, stride],
+            padding: [_, left, _, right],
+            ..
+        } = self.window.shape;
+        let column = height * channels;
+        if x == 0 {
+            let rows = self.window.rows(y);
+            if rows.len < height || left + right > 0 {
+                self.staged.fill(self.padding);
+            }
+            let pitch = width * channels;
+            let lines = self.input.chunks_exact(pitch).skip(rows.start);
+            for (row, line) in (rows.before..).zip(lines.take(rows.len)) {
+                let band = &mut self.staged[left * column + row * channels..];
+                for (pixel, place) in line.chunks_exact(channels).zip(band.chunks_mut(column)) {
+                    copy(pixel, place);
+                }
             }
         }
-        if rows.len < height || columns.len < width {
-            staged.fill(self.padding);
-        }
-        let len = columns.len * shape.channels;
-        let mut to = (rows.before * width + columns.before) * shape.channels;
-        for _ in 0..rows.len {
-            copy(&self.input[from..from + len], &mut staged[to..to + len]);
-            from += shape.width * shape.channels;
-            to += width * shape.channels;
-        }
-        staged
+        &self.staged[x * stride * column..][..self.len]
     }
 }
 
@@ -204,7 +243,8 @@ pub(crate) fn lstm(
         if step + 1 < shape.steps {
             copy(at(step + 1), two);
         }
-        unpack_two(one, two, values);
+        unpack_first(one, values);
+        unpack_second(two, values);
         let rows = direction.rows;
         sum_two(
             input_groups,
