@@ -9,6 +9,8 @@ fn main() {
     let folder = std::path::PathBuf::from(folder);
     println!("cargo:rerun-if-changed={}", folder.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.display());
+    // For the build scripts of crates that use this one: a link argument does not reach their programs.
+    println!("cargo:libtorch_lib={}", folder.display());
     // Nothing calls into libtorch_cuda by name: it registers its kernels when it is loaded. A linker that drops
     // libraries without a referenced symbol would leave a program that sees no GPU.
     if folder.join("libtorch_cuda.so").exists() {

@@ -4,7 +4,7 @@ use crate::beat::{BeatFrame, Extractor};
 use crate::detector::Detector;
 use crate::filter::BandPass;
 use crate::patient::Patient;
-use crate::quality::{Quality, SignalQuality};
+use crate::quality::{BeatQuality, Quality};
 use crate::spec::DETECTOR_MAX_DELAY_SAMPLES;
 
 /// Where the R peaks come from: the detector, or peaks that are known already.
@@ -27,7 +27,7 @@ pub struct MonitoredBeat {
     /// The beat.
     pub frame: BeatFrame,
     /// The quality of the signal around it.
-    pub quality: SignalQuality,
+    pub quality: BeatQuality,
 }
 
 /// Filter, R peaks, quality and beats of one lead, sample by sample, in fixed memory.
@@ -223,7 +223,7 @@ mod tests {
         impl PeakSource for Liar {
             fn push(&mut self, _: f32) -> Option<u32> {
                 self.0 += 1;
-                (self.0 % 100 == 0).then_some(self.0 + 5)
+                self.0.is_multiple_of(100).then_some(self.0 + 5)
             }
         }
         let mut monitor = Monitor::with_peaks(Liar(0), Patient::default());

@@ -41,8 +41,8 @@ const CLIPPED_RUN: u32 = 4;
 const CLIPPED_MV: f32 = 1.0;
 /// Offset beyond which an electrode cannot be on the skin, in mV (IEC 60601-2-47 asks for 300 mV of tolerance).
 const LEAD_OFF_MV: f32 = 300.0;
-/// Beyond this share of clipped or missing samples a stretch is unreadable: a quarter.
-const FAULT_QUARTERS: u32 = 1;
+/// One clipped or missing sample in so many makes a stretch unreadable.
+const FAULT_PART: u32 = 4;
 
 /// Seconds of unreadable signal after which the beats' level is learned from it nevertheless.
 const STUBBORN_SECONDS: u32 = 60;
@@ -58,10 +58,10 @@ const _: () = {
     assert!(FAULT_REACH <= NOISE_REACH);
 };
 
-/// What is known of a stretch of signal.
+/// The quality of the signal around a beat, or of a second of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct SignalQuality {
+pub struct BeatQuality {
     /// From 0 (nothing can be read) to 1 (clean).
     pub score: f32,
     /// Mean magnitude of the filtered signal between the beats, in mV.
@@ -76,7 +76,7 @@ pub struct SignalQuality {
     pub noisy: bool,
 }
 
-impl SignalQuality {
+impl BeatQuality {
     /// Of a signal that nothing is known against.
     pub const CLEAN: Self = Self {
         score: 1.0,
@@ -116,6 +116,24 @@ impl Block {
     };
 }
 
+/// What is wrong with a range of blocks, noise aside.
+#[derive(Debug, Clone, Copy)]
+struct Faults {
+    flat: bool,
+    clipped: bool,
+    much_clipped: bool,
+    lead_off: bool,
+}
+
+/// What there is in a range of blocks besides the beats.
+#[derive(Debug, Clone, Copy)]
+struct BetweenBeats {
+    /// Median activity, in counts.
+    activity: f32,
+    /// Lower third of the filtered signal's mean magnitude, in mV.
+    magnitude_mv: f32,
+}
+
 /// What the samples of the running block add up to.
 #[derive(Debug, Clone)]
 struct Running {
@@ -151,7 +169,7 @@ impl Running {
     }
 }
 
-/// Measures the quality of a signal as it streams by. Some 500 bytes.
+/// Measures the quality of a signal as it streams by. Some 600 bytes.
 ///
 /// # Example
 /// ```
@@ -178,7 +196,7 @@ pub struct Quality {
     beat_activity: f32,
     seconds_learned: u32,
     seconds_unreadable: u32,
-    second: SignalQuality,
+    second: BeatQuality,
 }
 
 impl Default for Quality {
@@ -201,7 +219,7 @@ impl Quality {
             beat_activity: 0.0,
             seconds_learned: 0,
             seconds_unreadable: 0,
-            second: SignalQuality::CLEAN,
+            second: BeatQuality::CLEAN,
         }
     }
 
@@ -225,14 +243,19 @@ impl Quality {
         running.activity += second_difference.abs();
         running.magnitude += filtered_mv.abs();
         if raw_mv.abs() <= LEAD_OFF_MV {
-            running.raw_low = running.raw_low.min(raw_mv);
-            running.raw_high = running.raw_high.max(raw_mv);
+            // `f32::min` is a function call on a Cortex-M4F.
+            if raw_mv < running.raw_low {
+                running.raw_low = raw_mv;
+            }
+            if raw_mv > running.raw_high {
+                running.raw_high = raw_mv;
+            }
         } else {
             // Not finite, too.
             running.missing += 1;
         }
         if (raw_mv - self.raw_before).abs() < HELD_MV {
-            self.held += 1;
+            self.held = self.held.saturating_add(1);
         } else {
             self.held = 1;
         }
@@ -259,16 +282,17 @@ impl Quality {
     /// The quality around the R peak at `r_sample` (0 = the first sample pushed): faults within 250 ms of the peak's own
     /// block of 125 ms, noise within 1 s of it, as far as pushed by now and among the last
     /// [`spec::HISTORY_SAMPLES`]. Ask when the detector reports the peak: by then the second after it is known.
-    pub fn at(&self, r_sample: u32) -> SignalQuality {
+    pub fn at(&self, r_sample: u32) -> BeatQuality {
         let block = r_sample / BLOCK_SAMPLES as u32;
+        let around = |reach: u32| (block.saturating_sub(reach), block + reach);
         self.judge(
-            (block.saturating_sub(FAULT_REACH), block + FAULT_REACH),
-            (block.saturating_sub(NOISE_REACH), block + NOISE_REACH),
+            self.faults(around(FAULT_REACH)),
+            self.between_beats(around(NOISE_REACH)),
         )
     }
 
-    /// The quality of the last full second; [`SignalQuality::CLEAN`] before the first.
-    pub fn second(&self) -> SignalQuality {
+    /// The quality of the last full second; [`BeatQuality::CLEAN`] before the first.
+    pub fn second(&self) -> BeatQuality {
         self.second
     }
 
@@ -280,41 +304,25 @@ impl Quality {
         (first..last).map(|index| &self.blocks[index as usize % BLOCKS])
     }
 
-    /// Judges faults and noise over two ranges of blocks, both ends included.
-    fn judge(&self, faults: (u32, u32), noise: (u32, u32)) -> SignalQuality {
+    fn faults(&self, range: (u32, u32)) -> Faults {
         let (mut samples, mut clipped, mut missing) = (0, 0, 0);
         let mut flat = true;
-        for block in self.kept(faults) {
+        for block in self.kept(range) {
             samples += BLOCK_SAMPLES as u32;
             clipped += u32::from(block.clipped);
             missing += u32::from(block.missing);
             flat &= block.flat;
         }
-        if samples == 0 {
-            return SignalQuality::CLEAN;
-        }
-        let many = |count: u32| 4 * count >= FAULT_QUARTERS * samples;
-        let lead_off = many(missing);
-        let (noise, noise_mv) = self.noise(noise);
-        let noisy = noise > 1.0;
-        let score = if flat || lead_off || many(clipped) {
-            0.0
-        } else {
-            let fall = (1.0 - READABLE) / (1.0 - NOISE_UNNOTICED);
-            (1.0 - (noise - NOISE_UNNOTICED) * fall).clamp(0.0, 1.0)
-        };
-        SignalQuality {
-            score,
-            noise_mv,
-            flat,
+        let many = |count: u32| samples > 0 && FAULT_PART * count >= samples;
+        Faults {
+            flat: flat && samples > 0,
             clipped: clipped > 0,
-            lead_off,
-            noisy,
+            much_clipped: many(clipped),
+            lead_off: many(missing),
         }
     }
 
-    /// The noise in a range of blocks, in parts of the limit, and its magnitude in mV.
-    fn noise(&self, range: (u32, u32)) -> (f32, f32) {
+    fn between_beats(&self, range: (u32, u32)) -> BetweenBeats {
         const MOST: usize = 2 * NOISE_REACH as usize + 1;
         let (mut activities, mut magnitudes) = ([0; MOST], [0; MOST]);
         let mut len = 0;
@@ -323,16 +331,42 @@ impl Quality {
             magnitudes[len] = block.magnitude;
             len += 1;
         }
-        if len == 0 {
-            return (0.0, 0.0);
-        }
         activities[..len].sort_unstable();
         magnitudes[..len].sort_unstable();
-        let activity = f32::from(activities[len / 2]);
+        // Nothing was kept: all zero.
+        BetweenBeats {
+            activity: f32::from(activities[len / 2]),
+            magnitude_mv: f32::from(magnitudes[len / 3]) / COUNTS_PER_MV,
+        }
+    }
+
+    /// An activity in parts of the limit.
+    fn noise(&self, activity: f32) -> f32 {
         // Beats of no height at all would make any noise unreadable: assume one count.
-        let limit = NOISE_LIMIT * self.beat_activity.max(1.0);
-        let noise_mv = f32::from(magnitudes[len / 3]) / COUNTS_PER_MV;
-        (activity / limit, noise_mv)
+        let level = if self.beat_activity > 1.0 {
+            self.beat_activity
+        } else {
+            1.0
+        };
+        activity / (NOISE_LIMIT * level)
+    }
+
+    fn judge(&self, faults: Faults, between: BetweenBeats) -> BeatQuality {
+        let noise = self.noise(between.activity);
+        let score = if faults.flat || faults.lead_off || faults.much_clipped {
+            0.0
+        } else {
+            let fall = (1.0 - READABLE) / (1.0 - NOISE_UNNOTICED);
+            (1.0 - (noise - NOISE_UNNOTICED) * fall).clamp(0.0, 1.0)
+        };
+        BeatQuality {
+            score,
+            noise_mv: between.magnitude_mv,
+            flat: faults.flat,
+            clipped: faults.clipped,
+            lead_off: faults.lead_off,
+            noisy: noise > 1.0,
+        }
     }
 
     fn end_second(&mut self) {
@@ -341,28 +375,26 @@ impl Quality {
             let first = end.saturating_sub((seconds * SECOND_BLOCKS) as u32);
             (first, end.saturating_sub(1))
         };
-        let two_seconds = since(2);
-        let readable = self.judge(since(1), two_seconds);
-        if !readable.flat && !readable.lead_off {
-            self.learn(two_seconds);
+        let faults = self.faults(since(1));
+        let between = self.between_beats(since(2));
+        if !faults.flat && !faults.lead_off {
+            let most = self.kept(since(2)).map(|block| block.activity).max();
+            self.learn(f32::from(most.unwrap_or(0)), between.activity);
         }
-        self.second = self.judge(since(1), two_seconds);
+        self.second = self.judge(faults, between);
     }
 
     /// Follows the beats' activity, measured as that of the most active block of two seconds, by a tracker whose step
     /// down is twice its step up: it settles at the lower third. Only readable signal is learned from, unless no other
     /// comes for long.
-    fn learn(&mut self, two_seconds: (u32, u32)) {
-        let most = self.kept(two_seconds).map(|block| block.activity).max();
-        let most = f32::from(most.unwrap_or(0));
+    fn learn(&mut self, most: f32, between_beats: f32) {
         if self.seconds_learned < 3 {
             let weight = [1.0, 0.5, 1.0 / 3.0][self.seconds_learned as usize];
             self.beat_activity += weight * (most - self.beat_activity);
             self.seconds_learned += 1;
             return;
         }
-        let (noise, _) = self.noise(two_seconds);
-        if noise < LEARNABLE {
+        if self.noise(between_beats) < LEARNABLE {
             self.seconds_unreadable = 0;
         } else if self.seconds_unreadable < STUBBORN_SECONDS {
             self.seconds_unreadable += 1;
@@ -387,7 +419,7 @@ mod tests {
     const RATE: usize = spec::SAMPLE_RATE_HZ as usize;
 
     /// Every beat found in a raw signal, with its quality when it was reported, and the quality of every second.
-    fn measure(raw: &[f32]) -> (Vec<(RPeak, SignalQuality)>, Vec<SignalQuality>) {
+    fn measure(raw: &[f32]) -> (Vec<(RPeak, BeatQuality)>, Vec<BeatQuality>) {
         let (mut filter, mut detector, mut quality) =
             (BandPass::new(), Detector::new(), Quality::new());
         let (mut beats, mut seconds) = (Vec::new(), Vec::new());
@@ -427,7 +459,7 @@ mod tests {
                     "{bpm} bpm: {quality:?}"
                 );
             }
-            assert!(seconds.iter().all(SignalQuality::is_readable));
+            assert!(seconds.iter().all(BeatQuality::is_readable));
         }
     }
 
@@ -448,7 +480,7 @@ mod tests {
                 *sample += noise_mv * noise;
             }
             let (beats, seconds) = measure(&raw);
-            let inside: Vec<SignalQuality> = beats
+            let inside: Vec<BeatQuality> = beats
                 .iter()
                 .filter(|(peak, _)| (32 * RATE..38 * RATE).contains(&(peak.sample as usize)))
                 .map(|&(_, quality)| quality)
@@ -476,7 +508,7 @@ mod tests {
                 .iter()
                 .filter(|(peak, _)| peak.sample as usize > 42 * RATE);
             assert!(after.clone().count() >= 18 && after.clone().all(|(_, q)| q.is_readable()));
-            assert!(seconds[43..].iter().all(SignalQuality::is_readable));
+            assert!(seconds[43..].iter().all(BeatQuality::is_readable));
             assert_eq!(seconds[34].is_readable(), share > 0.5);
         }
     }
@@ -495,7 +527,7 @@ mod tests {
             .filter(|(peak, _)| (31 * RATE..39 * RATE).contains(&(peak.sample as usize)));
         assert!(inside.clone().count() >= 20, "{}", inside.count());
         assert!(inside.clone().all(|(_, quality)| quality.is_readable()));
-        assert!(seconds.iter().all(SignalQuality::is_readable));
+        assert!(seconds.iter().all(BeatQuality::is_readable));
     }
 
     #[test]
@@ -517,7 +549,7 @@ mod tests {
                 seconds[..10]
                     .iter()
                     .chain(&seconds[20..])
-                    .all(SignalQuality::is_readable)
+                    .all(BeatQuality::is_readable)
             );
             let readable = |from: usize, to: usize| {
                 let inside = beats.iter().filter(move |(peak, _)| {
@@ -572,12 +604,12 @@ mod tests {
             .map(|(i, (x, noise))| (x + 0.03 * noise) * if i < 60 * RATE { 0.3 } else { 3.0 })
             .collect();
         let (_, seconds) = measure(&raw);
-        assert!(seconds[..58].iter().all(SignalQuality::is_readable));
+        assert!(seconds[..58].iter().all(BeatQuality::is_readable));
         assert!(
             seconds[65..].iter().filter(|q| !q.is_readable()).count()
                 <= STUBBORN_SECONDS as usize + 60
         );
-        assert!(seconds[200..].iter().all(SignalQuality::is_readable));
+        assert!(seconds[200..].iter().all(BeatQuality::is_readable));
     }
 
     #[test]

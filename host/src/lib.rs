@@ -6,6 +6,8 @@ pub mod evaluate;
 pub mod model;
 pub mod pipeline;
 pub mod records;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod runtime;
-pub mod synth;
 pub mod summary;
+pub mod synth;

@@ -53,6 +53,9 @@ pub struct Request<'a> {
     pub peaks: Peaks<'a>,
     /// Age and sex.
     pub patient: Patient,
+    /// What is added to each lead that is read, in order, in mV at the canonical rate: noise, in a stress test. What
+    /// is longer than the lead is cut; what is missing adds nothing.
+    pub added_mv: &'a [Vec<f32>],
 }
 
 /// One beat and what the network makes of it.
@@ -135,7 +138,7 @@ pub fn classify(
     let rate = record.sample_rate_hz();
     let passes = if second.is_some() { 2.0 } else { 1.0 };
 
-    let signal = canonical_lead(record, first)?;
+    let signal = with_added(canonical_lead(record, first)?, request.added_mv.first());
     let mut found = match request.peaks {
         Peaks::Detected => run_lead(&signal, Detector::new(), request.patient, runtime, |done| {
             progress(done / passes);
@@ -148,7 +151,7 @@ pub fn classify(
         }
     };
     if let Some(second) = second {
-        let signal = canonical_lead(record, second)?;
+        let signal = with_added(canonical_lead(record, second)?, request.added_mv.get(1));
         let peaks = KnownPeaks::new(found.iter().map(|beat| beat.r_sample).collect());
         let other = run_lead(&signal, peaks, request.patient, runtime, |done| {
             progress((1.0 + done) / passes);
@@ -179,6 +182,13 @@ pub fn classify(
         }
     });
     Ok(beats.collect())
+}
+
+fn with_added(mut signal: Vec<f32>, added_mv: Option<&Vec<f32>>) -> Vec<f32> {
+    for (sample, added) in signal.iter_mut().zip(added_mv.into_iter().flatten()) {
+        *sample += added;
+    }
+    signal
 }
 
 /// A lead at the canonical rate, in mV.
@@ -249,6 +259,26 @@ impl PeakSource for KnownPeaks {
         let now = self.samples;
         self.samples += 1;
         self.peaks.next_if_eq(&now)
+    }
+}
+
+/// Sends a lead at the canonical rate through core's monitor and gives each beat to `visit`: with the peaks that
+/// [`classify`] had, the same beats in the same order.
+pub fn for_each_beat<P: PeakSource>(
+    signal_mv: &[f32],
+    peaks: P,
+    patient: Patient,
+    mut visit: impl FnMut(MonitoredBeat),
+) {
+    let mut monitor = Monitor::with_peaks(peaks, patient);
+    for sample in signal_mv {
+        if let Some(beat) = monitor.push(*sample) {
+            visit(beat);
+        }
+    }
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        visit(beat);
     }
 }
 

@@ -156,13 +156,14 @@ fn instructions_stay_within_their_budget() {
         return;
     }
     for (pointer, budget) in [
-        ("/instructions/per_sample", 120..=400),
-        ("/instructions/views_per_beat", 110_000..=170_000),
-        ("/parts/filter/mean", 30..=60),
-        ("/parts/detector/mean", 90..=220),
-        ("/parts/beat/mean", 35_000..=60_000),
-        ("/parts/spectrum/mean", 24_000..=36_000),
-        ("/parts/spectrogram/mean", 53_000..=80_000),
+        ("/instructions/per_sample", 290..=400),
+        ("/instructions/views_per_beat", 125_000..=165_000),
+        ("/parts/filter/mean", 40..=50),
+        ("/parts/quality/mean", 120..=175),
+        ("/parts/detector/mean", 120..=175),
+        ("/parts/beat/mean", 44_000..=60_000),
+        ("/parts/spectrum/mean", 26_000..=34_000),
+        ("/parts/spectrogram/mean", 57_000..=74_000),
     ] {
         let found = report().pointer(pointer).and_then(Value::as_u64);
         assert!(

@@ -1,9 +1,10 @@
 //! A training on disk: one safetensors file with weights, averaged weights, optimiser state, the beats that the export
 //! is checked on, and in its header the config, the hash of the features and the step.
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::file::write_atomically;
 use crate::network::ViewBatch;
-use crate::onnx::{to_vec, write_atomically};
+use crate::onnx::to_vec;
 use heartlens_core::spec;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, SafeTensorError, TensorView};
@@ -49,6 +50,9 @@ pub enum CheckpointError {
         /// What.
         what: String,
     },
+    /// The config in the file cannot be used.
+    #[error("its config cannot be used: {0}")]
+    Config(#[from] ConfigError),
     /// A tensor has another shape than the network's.
     #[error("{}: {name} has the shape {found:?}, the network of this config needs {expected:?}", path.display())]
     Shape {
@@ -166,7 +170,9 @@ impl Checkpoint {
     /// # Errors
     /// If there are none.
     pub fn probe(&self) -> Result<ViewBatch, CheckpointError> {
-        let view = |name: &str| Ok(self.get(&format!("probe.{name}"))?.shallow_clone());
+        let view = |name: &str| -> Result<Tensor, CheckpointError> {
+            Ok(self.get(&format!("probe.{name}"))?.shallow_clone())
+        };
         Ok(ViewBatch {
             waveform: view("waveform")?,
             spectrum: view("spectrum")?,
@@ -263,7 +269,7 @@ impl Checkpoint {
                 expected: spec_hash(),
             });
         }
-        let config = Config::parse(value("config")?, path).map_err(|_| missing("valid config"))?;
+        let config = Config::parse(value("config")?, path)?;
         let step = value("step")?.parse().map_err(|_| missing("step"))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in SafeTensors::deserialize(&bytes).map_err(format)?.tensors() {

@@ -94,7 +94,6 @@ impl View {
             Self::Metadata => &[spec::METADATA_LEN as i64],
         }
     }
-
 }
 
 /// A model: its views, its branches, and how it is trained.
@@ -345,7 +344,7 @@ impl Config {
             });
         }
         let mut kernels = conv1d().map(|c| c.kernel).chain(conv2d().map(|c| c.kernel));
-        if let Some(kernel) = kernels.find(|&k| k < 1 || k > 63 || k % 2 == 0) {
+        if let Some(kernel) = kernels.find(|k| !(1..=63).contains(k) || k % 2 == 0) {
             return Err(ConfigError::Value {
                 key: "conv.kernel",
                 found: kernel.to_string(),
@@ -486,24 +485,58 @@ mod tests {
     #[test]
     fn errors_name_key_found_and_expected() {
         for (from, to, message) in [
-            ("steps = 700", "steps = 700\nstepz = 1", "unknown field `stepz`"),
+            (
+                "steps = 700",
+                "steps = 700\nstepz = 1",
+                "unknown field `stepz`",
+            ),
             ("bilstm = 10", "", "missing field `bilstm`"),
-            ("bilstm = 10", "bilstm = 0", "branch is 0, expected 1..=4096"),
-            ("kernel = 7", "kernel = 6", "conv.kernel is 6, expected an odd"),
+            (
+                "bilstm = 10",
+                "bilstm = 0",
+                "branch is 0, expected 1..=4096",
+            ),
+            (
+                "kernel = 7",
+                "kernel = 6",
+                "conv.kernel is 6, expected an odd",
+            ),
             ("pool = 2", "pool = 0", "branch is 0"),
-            ("dropout = 0.2", "dropout = 1.0", "fusion.dropout is 1, expected"),
-            ("N = 0.55", "N = 0.65", "sampler.classes is [0.65, 0.2, 0.23, 0.02], expected"),
+            (
+                "dropout = 0.2",
+                "dropout = 1.0",
+                "fusion.dropout is 1, expected",
+            ),
+            (
+                "N = 0.55",
+                "N = 0.65",
+                "sampler.classes is [0.65, 0.2, 0.23, 0.02], expected",
+            ),
             ("first = 0.36", "first = nan", "sampler.leads is [NaN"),
             ("gain = 0.1", "gain = -0.1", "augmentation.gain is -0.1"),
-            ("noise_probability = 0.5", "noise_probability = 1.5", "expected a probability"),
-            ("shift_samples = 2", "shift_samples = 9", "shift_samples is 9, expected at most 8"),
-            ("learning_rate = 3e-3", "learning_rate = 0.0", "training.learning_rate is 0"),
+            (
+                "noise_probability = 0.5",
+                "noise_probability = 1.5",
+                "expected a probability",
+            ),
+            (
+                "shift_samples = 2",
+                "shift_samples = 9",
+                "shift_samples is 9, expected at most 8",
+            ),
+            (
+                "learning_rate = 3e-3",
+                "learning_rate = 0.0",
+                "training.learning_rate is 0",
+            ),
             ("batch = 128", "batch = 1", "at least two beats"),
             ("\"metadata\"]", "\"metadata\", \"metadata\"]", "each once"),
             ("dense = [24, 12]", "dense = []", "metadata.dense is []"),
         ] {
             assert!(SHIPPED.contains(from), "{from}");
-            let error = parse(&SHIPPED.replacen(from, to, 1)).unwrap_err().to_string();
+            let error = parse(&SHIPPED.replacen(from, to, 1))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(message), "{to}: {error}");
         }
     }

@@ -281,8 +281,6 @@ pub fn cross_validate(
                 let (send, jobs, next) = (send.clone(), &jobs, &next);
                 scope.spawn(move || {
                     let mut done = Vec::new();
-                    // A network this small gains nothing from threads inside an operator; folds run side by side.
-                    tch::set_num_threads(1);
                     while let Some(&(seed, fold)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let observe = |report| {
                             // Nobody listens any more only if the program is ending.

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod cross_validate;
 pub mod dataset;
+mod file;
 pub mod network;
 pub mod onnx;
 pub mod optimizer;

@@ -7,8 +7,8 @@
 //! metadata    [N, 46]        Dense x 2              /
 //! ```
 //!
-//! The sizes of `models/beat/config.toml` make 9,016 parameters: the 8,920 of recipe.md and four columns of patient
-//! features. `models/beat/metrics.json` holds what it reaches in cross-validation.
+//! The sizes of `models/beat/config.toml` make 9,016 parameters; `models/beat/metrics.json`
+//! holds what they reach in cross-validation.
 
 use crate::blocks::bilstm::BiLstm;
 use crate::blocks::conv1d::Conv1d;
@@ -17,7 +17,7 @@ use crate::blocks::dense::Activation::{Linear, Relu};
 use crate::blocks::dense::Dense;
 use crate::blocks::dropout::dropout;
 use crate::blocks::flatten::Flatten;
-use crate::blocks::{Block, Parameters, ShapeError, Stack};
+use crate::blocks::{Block, Blocks, Parameters, ShapeError, Stack};
 use crate::config::{Config, View};
 use crate::onnx::{Attribute, Graph};
 use heartlens_core::spec;
@@ -65,9 +65,9 @@ impl ViewBatch {
 /// The fused network.
 #[derive(Debug)]
 pub struct Network {
-    branches: Vec<(View, Vec<Box<dyn Block>>)>,
+    branches: Vec<(View, Blocks)>,
     /// The dense layers behind the concatenation; the last one writes the logits.
-    fusion: Vec<Box<dyn Block>>,
+    fusion: Blocks,
     dropout: f64,
 }
 
@@ -143,7 +143,7 @@ fn branch(
     view: View,
     config: &Config,
     parameters: Parameters<'_>,
-) -> Result<(Vec<Box<dyn Block>>, Vec<i64>), ShapeError> {
+) -> Result<(Blocks, Vec<i64>), ShapeError> {
     let mut stack = Stack::new(parameters, view.shape());
     let (conv1d, conv2d, dense): (&[_], &[_], &[_]) = match view {
         View::Waveform => (&config.waveform.conv, &[], &[]),

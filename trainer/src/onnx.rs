@@ -11,10 +11,10 @@
 //! `window` (of the beat, relative to the R peak), `spec_hash` (16 hex digits), `producer`, `notice`.
 
 use crate::config::{Config, View};
+use crate::file::write_atomically;
 use crate::network::{Network, ViewBatch};
 use heartlens_core::spec;
 use prost::Message;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use thiserror::Error;
@@ -220,6 +220,15 @@ pub fn model(network: &Network, config: &Config) -> ModelProto {
             format!("R-{}..=R+{window_end}", spec::BEAT_BEFORE_SAMPLES),
         ),
         ("spec_hash", format!("{:016x}", spec::HASH)),
+        (
+            "patient",
+            if config.metadata.patient {
+                "read"
+            } else {
+                "ignored"
+            }
+            .to_owned(),
+        ),
         ("producer", producer.to_owned()),
         (
             "notice",
@@ -318,29 +327,6 @@ pub fn write(
         source,
     })?;
     Ok(difference)
-}
-
-/// Writes `bytes` to a new file beside `path` and renames it: a reader sees the old file or the new one.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".write")
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    #[cfg(unix)]
-    {
-        // A temporary file is private to its owner; a result is not.
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path)?;
-    Ok(())
 }
 
 /// The values of a tensor on any device as f32, in row-major order.

@@ -61,8 +61,8 @@ impl FromStr for DeviceChoice {
 /// There is no GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "no CUDA device: libtorch {}, and it finds {devices} usable; give --device cpu, or install a driver and a CUDA build of \
-     libtorch",
+    "no CUDA device: libtorch {} and finds {devices} devices; give --device cpu, or see to the driver and a libtorch with \
+     CUDA",
     if *has_cuda { "was built with CUDA" } else { "was built without CUDA" }
 )]
 pub struct NoCuda {
@@ -83,7 +83,7 @@ impl DeviceChoice {
             Self::Cpu => Ok(Device::Cpu),
             Self::Auto if !found => Ok(Device::Cpu),
             Self::Cuda if !found => Err(NoCuda {
-                has_cuda: tch::utils::has_cuda(),
+                has_cuda: tch::utils::has_cudart(),
                 devices: tch::Cuda::device_count(),
             }),
             Self::Auto | Self::Cuda => Ok(Device::Cuda(0)),
@@ -129,11 +129,14 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// The network of `config` at its start.
+    /// The network of `config` at its start. Libtorch is told to compute on one thread: the operators of a network
+    /// this small lose more by waiting for each other than they gain, and other trainings and the preparation of batches
+    /// use the cores that are left.
     ///
     /// # Errors
     /// If the layers of `config` do not fit together.
     pub fn new(config: &Config, device: Device) -> Result<Self, ShapeError> {
+        tch::set_num_threads(1);
         let build = || {
             let mut rng = stream(config.training.seed, Purpose::Weights, 0);
             let store = nn::VarStore::new(device);
@@ -335,8 +338,8 @@ pub fn score(
     tallies
 }
 
-/// Beats of `records` to check the export on, to be kept out of training: of every class as many as its share allows,
-/// at most a hundredth of the class, [`PROBE_BEATS`] in all.
+/// Beats of `records` to check the export on, to be kept out of training: a hundredth of each class at most, at most
+/// [`PROBE_BEATS`] in all.
 pub fn probe(dataset: &Dataset, records: &[usize], seed: u64) -> Vec<BeatIndex> {
     let mut rng = stream(seed, Purpose::Probe, 0);
     let mut chosen = HashSet::new();

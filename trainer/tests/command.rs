@@ -15,7 +15,10 @@ fn refusal(arguments: &[&str]) -> String {
     let output = train(arguments);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error: ")).collect();
+    let errors: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
     assert_eq!(errors.len(), 1, "{text}");
     errors[0].to_owned()
 }
@@ -36,8 +39,13 @@ fn an_empty_data_folder_is_named() {
     std::fs::create_dir_all(data.join("mitdb")).unwrap();
     let config = config(folder.path());
     let data = data.to_str().unwrap();
-    let error = refusal(&["fit", "--config", &config, "--data", data, "--device", "cpu"]);
-    assert!(error.contains(data) && error.contains("found no record with reference annotations"), "{error}");
+    let error = refusal(&[
+        "fit", "--config", &config, "--data", data, "--device", "cpu",
+    ]);
+    assert!(
+        error.contains(data) && error.contains("found no record with reference annotations"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -50,8 +58,19 @@ fn a_record_without_annotations_is_named() {
     }
     let config = config(folder.path());
     let data = data.to_str().unwrap();
-    let error = refusal(&["cross-validate", "--config", &config, "--data", data, "--device", "cpu"]);
-    assert!(error.contains("b.hea: record without annotations: found no b.atr"), "{error}");
+    let error = refusal(&[
+        "cross-validate",
+        "--config",
+        &config,
+        "--data",
+        data,
+        "--device",
+        "cpu",
+    ]);
+    assert!(
+        error.contains("b.hea: record without annotations: found no b.atr"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -60,7 +79,10 @@ fn missing_noise_is_named() {
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/beat/config.toml");
     let data = folder.path().to_str().unwrap();
     let error = refusal(&["fit", "--config", config, "--data", data, "--device", "cpu"]);
-    assert!(error.contains("nstdb/bw") && error.contains("noise_probability is 0"), "{error}");
+    assert!(
+        error.contains("nstdb/bw") && error.contains("noise_probability is 0"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -69,8 +91,13 @@ fn a_missing_gpu_is_named() {
         println!("skipped: there is a GPU");
         return;
     }
-    let error = refusal(&["fit", "--config", "none", "--data", "none", "--device", "cuda"]);
-    assert!(error.contains("no CUDA device") && error.contains("--device cpu"), "{error}");
+    let error = refusal(&[
+        "fit", "--config", "none", "--data", "none", "--device", "cuda",
+    ]);
+    assert!(
+        error.contains("no CUDA device") && error.contains("--device cpu"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -81,7 +108,10 @@ fn a_file_that_is_no_checkpoint_is_named_and_nothing_is_written() {
     let out = folder.path().join("model.onnx");
     let (checkpoint, out_name) = (checkpoint.to_str().unwrap(), out.to_str().unwrap());
     let error = refusal(&["export", "--checkpoint", checkpoint, "--out", out_name]);
-    assert!(error.contains("weights.bin: not a readable checkpoint"), "{error}");
+    assert!(
+        error.contains("weights.bin: not a readable checkpoint"),
+        "{error}"
+    );
     assert!(!out.exists());
 }
 
@@ -106,12 +136,18 @@ fn from_records_to_a_model() {
     for name in ["208", "209", "223"] {
         for extension in ["hea", "dat", "atr"] {
             let file = format!("{name}.{extension}");
-            let source = Path::new(&data).join("mitdb").join(&file).canonicalize().unwrap();
+            let source = Path::new(&data)
+                .join("mitdb")
+                .join(&file)
+                .canonicalize()
+                .unwrap();
             std::os::unix::fs::symlink(source, records.join(file)).unwrap();
         }
     }
     let config = config(folder.path());
-    let short = std::fs::read_to_string(&config).unwrap().replace("steps = 700", "steps = 20");
+    let short = std::fs::read_to_string(&config)
+        .unwrap()
+        .replace("steps = 700", "steps = 20");
     std::fs::write(&config, short).unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (data, out) = (path("mitdb"), path("out"));
@@ -131,12 +167,21 @@ fn from_records_to_a_model() {
     let model = path("model.onnx");
     let best = format!("{out}/best.safetensors");
     let (_, text) = run("export", &["--checkpoint", &best, "--out", &model]);
-    assert!(text.contains("tract and libtorch differ by at most"), "{text}");
+    assert!(
+        text.contains("tract and libtorch differ by at most"),
+        "{text}"
+    );
     assert!(std::fs::metadata(&model).unwrap().len() > 36_000);
 
     let metrics = path("metrics.json");
-    run("cross-validate", &[&source[..], &["--folds", "3", "--json", &metrics]].concat());
+    run(
+        "cross-validate",
+        &[&source[..], &["--folds", "3", "--json", &metrics]].concat(),
+    );
     let (card, _) = run("card", &["--metrics", &metrics]);
     assert!(card.contains("| mitdb | 3 |"), "{card}");
-    assert!(card.contains("| mitdb, reference by prediction | N | S | V | F |"), "{card}");
+    assert!(
+        card.contains("| mitdb, reference by prediction | N | S | V | F |"),
+        "{card}"
+    );
 }

@@ -9,7 +9,9 @@ use heartlens_core::views::metadata::PATIENT_START;
 use heartlens_trainer::augment::{Augmenter, HostBatch};
 use heartlens_trainer::checkpoint::{Checkpoint, CheckpointError};
 use heartlens_trainer::config::{Config, View};
-use heartlens_trainer::cross_validate::{CrossValidationError, Headline, Plan, cross_validate, split};
+use heartlens_trainer::cross_validate::{
+    CrossValidationError, Headline, Plan, cross_validate, split,
+};
 use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
 use heartlens_trainer::streams::{Purpose, stream};
@@ -56,11 +58,13 @@ fn record(database: &str, name: &str, seed: u64, beats: usize) -> RecordBeats {
                 Class::F => (4.5, 0.5),
                 _ => (2.0, 1.0),
             };
-            for i in r as usize - 40..(r as usize + 60).min(len) {
+            let span = r as usize - 40..(r as usize + 60).min(len);
+            let gain = 1.0 - 0.4 * lead as f32;
+            for (i, sample) in span.clone().zip(&mut signal[span]) {
                 let t = i as f32 - r as f32;
                 let qrs = height * (-(t / width).powi(2)).exp();
                 let p = 0.15 * (-((t + 20.0) / 5.0).powi(2)).exp();
-                signal[i] += (qrs + if class == Class::N { p } else { 0.0 }) * (1.0 - 0.4 * lead as f32);
+                *sample += gain * if class == Class::N { qrs + p } else { qrs };
             }
         }
     }
@@ -105,13 +109,27 @@ fn a_record_has_its_beats_in_four_leads() {
     assert!((ratio - 1.0).abs() < 0.3, "{ratio}");
     assert!(peak(Lead::Difference).abs() < 0.15 * peak(Lead::Sum));
 
-    let one = RecordBeats::from_signals("x", "y", &[vec![0.0; 512]], &[(200, Class::N)], Patient::default());
-    assert_eq!(one.beat(Lead::Difference, 0).beat, one.beat(Lead::First, 0).beat);
+    let one = RecordBeats::from_signals(
+        "x",
+        "y",
+        &[vec![0.0; 512]],
+        &[(200, Class::N)],
+        Patient::default(),
+    );
+    assert_eq!(
+        one.beat(Lead::Difference, 0).beat,
+        one.beat(Lead::First, 0).beat
+    );
 }
 
 #[test]
 fn beats_that_core_refuses_are_left_out_of_classes_and_leads_alike() {
-    let beats = [(100, Class::N), (100, Class::V), (300, Class::S), (900, Class::F)];
+    let beats = [
+        (100, Class::N),
+        (100, Class::V),
+        (300, Class::S),
+        (900, Class::F),
+    ];
     let record = RecordBeats::from_signals("x", "y", &[vec![0.0; 512]], &beats, Patient::default());
     assert_eq!(record.classes, [Class::N, Class::S]);
     assert_eq!(record.beat(Lead::First, 1).metadata.len(), METADATA_LEN);
@@ -131,14 +149,20 @@ fn draws_follow_the_shares() {
     let share = |n: usize, of: usize| n as f64 / of as f64;
     for (label, expected) in config.sampler.classes.in_order().into_iter().enumerate() {
         let drawn = draws.iter().filter(|d| d.class as usize == label).count();
-        assert!((share(drawn, count) - expected).abs() < 0.01, "class {label}");
+        assert!(
+            (share(drawn, count) - expected).abs() < 0.01,
+            "class {label}"
+        );
     }
     for (lead, expected) in Lead::ALL.into_iter().zip(config.sampler.leads.in_order()) {
         let drawn = draws.iter().filter(|d| d.lead == lead).count();
         assert!((share(drawn, count) - expected).abs() < 0.01, "{lead:?}");
     }
     for draw in &draws {
-        assert_eq!(dataset.records[draw.beat.record].classes[draw.beat.beat], draw.class);
+        assert_eq!(
+            dataset.records[draw.beat.record].classes[draw.beat.beat],
+            draw.class
+        );
         assert!(!kept_out.contains(&draw.beat));
     }
     // Beats weigh n^-0.9, so records weigh n^0.1: 4^0.1 is 1.15, not 4.
@@ -151,13 +175,24 @@ fn draws_follow_the_shares() {
 #[test]
 fn a_class_without_beats_is_named() {
     let beats: Vec<_> = (1..50).map(|i| (i * 100, Class::N)).collect();
-    let record = RecordBeats::from_signals("x", "y", &[vec![0.1; 5000]], &beats, Patient::default());
+    let record =
+        RecordBeats::from_signals("x", "y", &[vec![0.1; 5000]], &beats, Patient::default());
     let dataset = Dataset {
         records: vec![record],
     };
     let error = Sampler::new(&dataset, &[0], &HashSet::new(), &config().sampler).unwrap_err();
-    assert!(matches!(error, SamplerError::NoBeats { class: Class::S, .. }));
-    assert!(error.to_string().contains("no beat of class S, but sampler.classes.S is 0.2"));
+    assert!(matches!(
+        error,
+        SamplerError::NoBeats {
+            class: Class::S,
+            ..
+        }
+    ));
+    assert!(
+        error
+            .to_string()
+            .contains("no beat of class S, but sampler.classes.S is 0.2")
+    );
 }
 
 #[test]
@@ -177,8 +212,14 @@ fn augmentation_varies_what_it_should_and_nothing_else() {
     };
     // Nothing varied: the same numbers as in use.
     let mut batch = HostBatch::default();
-    batch.push(&plain, 0);
-    let in_use = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 20 }]);
+    batch.push(&plain, dataset.records[0].classes[20] as i64);
+    let in_use = HostBatch::plain(
+        &dataset,
+        &[BeatIndex {
+            record: 0,
+            beat: 20,
+        }],
+    );
     assert_eq!(batch, in_use);
 
     let vary = |change: &dyn Fn(&mut Config), noise: Noise| {
@@ -194,19 +235,31 @@ fn augmentation_varies_what_it_should_and_nothing_else() {
         channels: vec![(0..1000).map(|i| (i as f32 * 0.9).sin() * 1.4).collect()],
     };
     let noisy = vary(&|c| c.augmentation.noise_probability = 1.0, noise);
-    assert_ne!(noisy.waveform[..WAVEFORM_LEN_SAMPLES], plain.waveform[..WAVEFORM_LEN_SAMPLES]);
+    assert_ne!(
+        noisy.waveform[..WAVEFORM_LEN_SAMPLES],
+        plain.waveform[..WAVEFORM_LEN_SAMPLES]
+    );
     assert_ne!(noisy.spectrum[..64], plain.spectrum[..64]);
-    assert_eq!(noisy.waveform[template.clone()], plain.waveform[template.clone()]);
+    assert_eq!(
+        noisy.waveform[template.clone()],
+        plain.waveform[template.clone()]
+    );
     assert_eq!(noisy.metadata, plain.metadata);
 
     let louder = vary(&|c| c.augmentation.gain = 0.1, Noise::default());
     let gains = [40, WAVEFORM_LEN_SAMPLES + 40].map(|i| louder.waveform[i] / plain.waveform[i]);
-    assert!((gains[0] - gains[1]).abs() < 1e-4 && (gains[0] - 1.0).abs() > 1e-3, "{gains:?}");
+    assert!(
+        (gains[0] - gains[1]).abs() < 1e-4 && (gains[0] - 1.0).abs() > 1e-3,
+        "{gains:?}"
+    );
 
     let jittered = vary(&|c| c.augmentation.metadata_noise = 0.05, Noise::default());
     assert_eq!(jittered.waveform, plain.waveform);
     assert!((0..PATIENT_START).all(|i| jittered.metadata[i] != plain.metadata[i]));
-    assert_eq!(jittered.metadata[PATIENT_START..], plain.metadata[PATIENT_START..]);
+    assert_eq!(
+        jittered.metadata[PATIENT_START..],
+        plain.metadata[PATIENT_START..]
+    );
 
     let shifts: HashSet<String> = (0..60)
         .map(|step| {
@@ -216,7 +269,10 @@ fn augmentation_varies_what_it_should_and_nothing_else() {
             let mut rng = stream(3, Purpose::Batch, step);
             quiet(&config).views(beat, &mut rng, &mut views);
             assert_eq!(views.spectrum, plain.spectrum);
-            assert_eq!(views.waveform[template.clone()], plain.waveform[template.clone()]);
+            assert_eq!(
+                views.waveform[template.clone()],
+                plain.waveform[template.clone()]
+            );
             format!("{:?}", &views.waveform[..WAVEFORM_LEN_SAMPLES])
         })
         .collect();
@@ -259,16 +315,22 @@ fn patient_features_are_dropped_as_often_as_asked() {
 
 #[test]
 fn splits_are_by_patient_seeded_and_stratified() {
-    let mut names: Vec<(String, String)> = (0..9).map(|i| ("one".to_owned(), i.to_string())).collect();
+    let mut names: Vec<(String, String)> =
+        (0..9).map(|i| ("one".to_owned(), i.to_string())).collect();
     names.extend(["201", "202", "203"].map(|name| ("mitdb".to_owned(), name.to_owned())));
-    let names: Vec<(&str, &str)> = names.iter().map(|(d, n)| (d.as_str(), n.as_str())).collect();
+    let names: Vec<(&str, &str)> = names
+        .iter()
+        .map(|(d, n)| (d.as_str(), n.as_str()))
+        .collect();
     let dataset = dataset(&names, 40);
     let splits = split(&dataset, 3, 4).unwrap();
     assert_eq!(splits, split(&dataset, 3, 4).unwrap());
     assert_ne!(splits, split(&dataset, 3, 5).unwrap());
     let mut seen = HashMap::new();
     for (fold, records) in splits.iter().enumerate() {
-        let of_one = records.iter().filter(|&&r| dataset.records[r].database == "one");
+        let of_one = records
+            .iter()
+            .filter(|&&r| dataset.records[r].database == "one");
         assert_eq!(of_one.count(), 3);
         for &record in records {
             assert_eq!(seen.insert(record, fold), None);
@@ -282,14 +344,21 @@ fn splits_are_by_patient_seeded_and_stratified() {
     assert_eq!(fold_of("mitdb/201"), fold_of("mitdb/202"));
 
     let error = split(&dataset, 12, 0).unwrap_err();
-    assert!(matches!(error, CrossValidationError::Folds { folds: 12, patients: 11 }));
+    assert!(matches!(
+        error,
+        CrossValidationError::Folds {
+            folds: 12,
+            patients: 11
+        }
+    ));
 }
 
 #[test]
 fn a_fold_without_ectopic_beats_is_named() {
     let mut dataset = dataset(&[("made", "a"), ("made", "b")], 60);
     let beats: Vec<_> = (1..9).map(|i| (i * 100, Class::N)).collect();
-    let normal = RecordBeats::from_signals("made", "n", &[vec![0.1; 1000]], &beats, Patient::default());
+    let normal =
+        RecordBeats::from_signals("made", "n", &[vec![0.1; 1000]], &beats, Patient::default());
     dataset.records.push(normal);
     let error = split(&dataset, 3, 0).unwrap_err().to_string();
     assert!(error.contains("(made/n) has no beat of class S"), "{error}");
@@ -351,7 +420,10 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     first.checkpoint(&probed, &path).write().unwrap();
     let read = Checkpoint::read(&path).unwrap();
     assert_eq!(read.step, 25);
-    assert_eq!(read.probe().unwrap().spectrogram.size()[1..], *View::Spectrogram.shape());
+    assert_eq!(
+        read.probe().unwrap().spectrogram.size()[1..],
+        *View::Spectrogram.shape()
+    );
 
     let mut second = Trainer::new(&config, Device::Cpu).unwrap();
     second.resume(&read).unwrap();
@@ -380,23 +452,42 @@ fn checkpoints_that_do_not_fit_are_refused() {
 
     let mut other = config.clone();
     other.training.learning_rate = 1e-2;
-    let error = Trainer::new(&other, Device::Cpu).unwrap().resume(&checkpoint).unwrap_err();
+    let error = Trainer::new(&other, Device::Cpu)
+        .unwrap()
+        .resume(&checkpoint)
+        .unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, CheckpointError::OtherConfig { .. }));
-    assert!(text.contains("`learning_rate`: found learning_rate = 0.003, expected learning_rate = 0.01"), "{text}");
+    assert!(
+        text.contains(
+            "`learning_rate`: found learning_rate = 0.003, expected learning_rate = 0.01"
+        ),
+        "{text}"
+    );
 
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-    assert!(matches!(Checkpoint::read(&path), Err(CheckpointError::Format { .. })));
+    assert!(matches!(
+        Checkpoint::read(&path),
+        Err(CheckpointError::Format { .. })
+    ));
 
     // Another hash of the same length in the header.
     let hash = format!("{:016x}", heartlens_core::spec::HASH);
-    let place = bytes.windows(16).position(|window| window == hash.as_bytes()).unwrap();
+    let place = bytes
+        .windows(16)
+        .position(|window| window == hash.as_bytes())
+        .unwrap();
     let mut other = bytes.clone();
     other[place..place + 16].copy_from_slice(b"0123456789abcdef");
     std::fs::write(&path, &other).unwrap();
     let error = Checkpoint::read(&path).unwrap_err().to_string();
-    assert!(error.contains(&format!("features 0123456789abcdef, but this build computes {hash}")), "{error}");
+    assert!(
+        error.contains(&format!(
+            "features 0123456789abcdef, but this build computes {hash}"
+        )),
+        "{error}"
+    );
 }
 
 #[test]
@@ -411,15 +502,34 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         device: Device::Cpu,
     };
     let mut steps = 0;
-    let findings =
-        cross_validate(&config, &dataset, &quiet(&config), &plan, |_, _, _| steps += 1).unwrap();
+    let findings = cross_validate(&config, &dataset, &quiet(&config), &plan, |_, _, _| {
+        steps += 1
+    })
+    .unwrap();
     assert_eq!(steps, 2 * 3 * 12);
     assert_eq!(findings.pooled.beats, 2 * 6 * 200);
     assert_eq!(findings.folds.len(), 6);
     let json = serde_json::to_value(&findings).unwrap();
     for key in [
-        "records", "beats", "peaks", "runtime", "mapping", "qrs", "labels", "confusion", "classes", "accuracy",
-        "macro_f1", "macro_f1_nsv", "kappa", "jk", "per_record", "folds", "splits", "seeds", "databases",
+        "records",
+        "beats",
+        "peaks",
+        "runtime",
+        "mapping",
+        "qrs",
+        "labels",
+        "confusion",
+        "classes",
+        "accuracy",
+        "macro_f1",
+        "macro_f1_nsv",
+        "kappa",
+        "jk",
+        "per_record",
+        "folds",
+        "splits",
+        "seeds",
+        "databases",
     ] {
         assert!(json.get(key).is_some(), "{key}");
     }
@@ -452,7 +562,10 @@ fn a_short_training_generalises_to_held_out_records() {
         assert!((power - 1.0).abs() < 1e-3);
     }
     let held_out = split(&dataset, 4, 0).unwrap().swap_remove(0);
-    let training: Vec<usize> = all(&dataset).into_iter().filter(|r| !held_out.contains(r)).collect();
+    let training: Vec<usize> = all(&dataset)
+        .into_iter()
+        .filter(|r| !held_out.contains(r))
+        .collect();
     let augmenter = Augmenter::new(&config, noise);
     let data = TrainingData {
         dataset: &dataset,

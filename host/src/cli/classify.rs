@@ -5,6 +5,7 @@ use crate::model;
 use crate::pipeline::{self, Beat, Leads, Peaks, Request};
 use crate::records::Record;
 use crate::records::annotation::{Annotation, Annotations, Code};
+use crate::report::{self, Section};
 use crate::runtime::Runtime;
 use crate::runtime::tract::Tract;
 use crate::summary::{HEART_RATE_BEATS, Summary};
@@ -24,7 +25,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens classify models/demo/demo
-  heartlens classify 208 --lead MLII --json beats.json --annotations hlb")]
+  heartlens classify 208 --lead MLII --json beats.json --annotations hlb
+  heartlens classify 208 --report 208.html")]
 pub(crate) struct Args {
     /// WFDB records, with or without `.hea`.
     #[arg(required = true, value_name = "RECORD")]
@@ -59,6 +61,9 @@ pub(crate) struct Args {
     /// Write beats and summary, one object a record (in an array where there are several); `-` is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<Sink>,
+    /// Write a report that stands alone, one HTML file for all records; `-` is standard output.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<Sink>,
 }
 
 /// The runtimes of this build.
@@ -117,6 +122,7 @@ struct Classified {
     lead: String,
     beats: Vec<Beat>,
     summary: Summary,
+    section: Option<Section>,
 }
 
 /// Runs the verb. Nothing is written before every record has been classified.
@@ -125,6 +131,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         check_extension(extension, &args.annotator)?;
     }
     let mut runtime = args.runtime.load(&args.model)?;
+    if (args.age.is_some() || args.sex.is_some()) && !runtime.reads_patient() {
+        eprintln!(
+            "warning: model {} does not read age and sex: they change nothing",
+            runtime.model_name()
+        );
+    }
     let records = args
         .records
         .iter()
@@ -168,6 +180,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         text.push(b'\n');
         sink.write(&text)?;
     }
+    if let Some(sink) = &args.report {
+        let sections: Vec<Section> = results
+            .iter_mut()
+            .filter_map(|result| result.section.take())
+            .collect();
+        sink.write(report::render(&sections).as_bytes())?;
+    }
 
     let mut text = String::new();
     for result in &results {
@@ -177,7 +196,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         describe(&mut text, result, &model_name, runtime.name(), args.peaks)?;
     }
     text.push_str("\nResearch software, not a medical device.\n");
-    if [&args.csv, &args.json]
+    if [&args.csv, &args.json, &args.report]
         .into_iter()
         .flatten()
         .any(|sink| *sink == Sink::Stdout)
@@ -239,8 +258,13 @@ fn classify(
                 None => record.patient().sex,
             },
         },
+        added_mv: &[],
     };
     let beats = pipeline::classify(&record, &request, runtime, progress)?;
+    let section = match &args.report {
+        Some(_) => Some(Section::collect(&record, &request, runtime, &beats)?),
+        None => None,
+    };
     let lead = match &args.lead {
         Leads::Both => "both".to_owned(),
         Leads::One(choice) => record.leads()[record.lead_index(choice)?].name.clone(),
@@ -250,11 +274,12 @@ fn classify(
         record,
         lead,
         beats,
+        section,
     })
 }
 
 /// A bar over seconds of signal; silent where standard error is no terminal.
-fn progress_bar(duration_s: f64) -> ProgressBar {
+pub(crate) fn progress_bar(duration_s: f64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:>12} {bar:40} {percent:>3} % {eta:>4} left");
     let bar = ProgressBar::new(duration_s as u64);
     match style {

@@ -1,6 +1,7 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
 mod classify;
+mod evaluate;
 mod output;
 mod synth;
 
@@ -21,6 +22,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Classify(classify::Args),
+    Evaluate(evaluate::Args),
     Synth(synth::Args),
 }
 
@@ -30,6 +32,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
+            Verb::Evaluate(args) => evaluate::run(args),
             Verb::Synth(args) => synth::run(args),
         };
         match result {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[command(after_help = "Example:
   heartlens synth --out models/demo/demo --noise 24
   heartlens classify models/demo/demo")]
-pub struct Args {
+pub(crate) struct Args {
     /// The record to write: a folder, which is made where it is missing, and a name.
     #[arg(long, value_name = "DIR/NAME")]
     out: PathBuf,
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 /// Runs the verb.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let recording = Recording::generate(&Options {
         minutes: args.minutes,
         seed: args.seed,

@@ -42,12 +42,15 @@ pub trait Block: std::fmt::Debug + Send {
     fn onnx(&self, graph: &mut Graph, input: &str) -> String;
 }
 
-/// Blocks one after another.
+/// Blocks that run one after another.
+pub type Blocks = Vec<Box<dyn Block>>;
+
+/// Blocks in the making, each built for what the one before it writes.
 #[derive(Debug)]
 pub struct Stack<'a> {
     parameters: Parameters<'a>,
     shape: Vec<i64>,
-    blocks: Vec<Box<dyn Block>>,
+    blocks: Blocks,
 }
 
 impl<'a> Stack<'a> {
@@ -76,7 +79,7 @@ impl<'a> Stack<'a> {
     }
 
     /// The blocks, and the shape that the last one writes.
-    pub fn finish(self) -> (Vec<Box<dyn Block>>, Vec<i64>) {
+    pub fn finish(self) -> (Blocks, Vec<i64>) {
         (self.blocks, self.shape)
     }
 }

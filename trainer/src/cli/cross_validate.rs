@@ -3,7 +3,7 @@
 use super::{Source, digits};
 use crate::cross_validate::{Plan, cross_validate, split};
 use crate::dataset::bar;
-use crate::onnx::write_atomically;
+use crate::file::write_atomically;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::time::Instant;

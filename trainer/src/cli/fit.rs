@@ -67,9 +67,6 @@ impl Arguments {
         let (last, best) = (out.join("last.safetensors"), out.join("best.safetensors"));
         let log_path = out.join("log.jsonl");
 
-        // Batches are prepared by one thread while libtorch computes on another; the network is too small to gain
-        // from more.
-        tch::set_num_threads(1);
         let mut trainer = Trainer::new(&config, device)?;
         if self.resume {
             trainer.resume(&Checkpoint::read(&last)?)?;
@@ -99,7 +96,19 @@ impl Arguments {
         progress.set_position(u64::from(trainer.steps_done()));
         let start = Instant::now();
         let first = trainer.steps_done();
+        let judge = |trainer: &Trainer| {
+            let mut tally = Tally::new();
+            for part in trainer.score(&dataset, &held_out).values() {
+                tally.merge(part);
+            }
+            Headline::of(&tally)
+        };
         let mut best_jk = None;
+        if self.resume && !held_out.is_empty() && best.exists() {
+            let mut so_far = Trainer::new(&config, device)?;
+            so_far.resume(&Checkpoint::read(&best)?)?;
+            best_jk = judge(&so_far).jk;
+        }
         while trainer.steps_done() < steps {
             let until = trainer.steps_done() + STEPS_A_CHECKPOINT;
             let mut lines = String::new();
@@ -116,11 +125,7 @@ impl Arguments {
                 lines.push('\n');
             });
             if !held_out.is_empty() {
-                let mut tally = Tally::new();
-                for part in trainer.score(&dataset, &held_out).values() {
-                    tally.merge(part);
-                }
-                let headline = Headline::of(&tally);
+                let headline = judge(&trainer);
                 let line = json!({ "steps": trainer.steps_done(), "held_out": headline });
                 lines.push_str(&line.to_string());
                 lines.push('\n');

@@ -7,10 +7,10 @@ Writes pairs of annotation files (reference and test), compares each with bxb an
     python3 bxb.py BXB $HEARTLENS_DATA/mitdb $HEARTLENS_DATA/svdb > bxb-records.csv
         the same of every .atr there
 
-BXB is a program that takes bxb's options -r -a -f -S. The committed tables come from bxb.c of WFDB (last revised
+BXB is a program that takes the options -r -a -f -S of bxb. The committed tables come from bxb.c of WFDB (last revised
 27 April 2020, github.com/bemoody/wfdb, commit 337f3d0701f7): its main loop, getref, gettest, rpann, tpann and amap
 unchanged, compiled with gcc, with a small reader of headers and annotation files in place of the WFDB library, and an
-array that counts pairs in place of one variable a pair. Python 3.11, standard library only.
+array that counts pairs in place of one variable a pair (not the whole program). Python 3.11, standard library only.
 
 The test `tests.rs` beside this folder makes the same lists from the same seeds, so no annotation file needs to be kept:
 both sides use SplitMix64 (Steele et al. 2014) and integer arithmetic only. A list's seed is the CRC-32 of its name.

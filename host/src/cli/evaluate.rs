@@ -1,0 +1,440 @@
+//! `heartlens evaluate`: how good the beats are, by ANSI/AAMI EC57.
+
+use super::classify::{PeaksChoice, RuntimeChoice, progress_bar};
+use super::output::Sink;
+use crate::evaluate::bootstrap::Bootstrap;
+use crate::evaluate::bxb::{self, Event, Kind, Options};
+use crate::evaluate::mapping::Mapping;
+use crate::evaluate::noise::{self, Noise, NoiseError};
+use crate::evaluate::report::{self, Report, Setting};
+use crate::evaluate::tally::Tally;
+use crate::pipeline::{self, Leads, Peaks, Request};
+use crate::records::{Record, resample};
+use crate::runtime::Runtime;
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use heartlens_core::class::Class;
+use heartlens_core::spec;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Compare beats with reference annotations, beat by beat as WFDB's bxb does (ANSI/AAMI EC57).
+///
+/// Research software, not a medical device.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  heartlens evaluate mitdb svdb/800 --json figures.json
+  heartlens evaluate mitdb --peaks reference
+  heartlens evaluate mitdb/118 mitdb/119 --noise nstdb/em --snr 24,18,12,6,0")]
+pub(crate) struct Args {
+    /// WFDB records, or folders: of a folder, every record that has reference annotations.
+    #[arg(required = true, value_name = "DIR|RECORD")]
+    records: Vec<PathBuf>,
+    /// Folder of the model, with its `model.onnx`.
+    #[arg(long, value_name = "DIR", default_value = "models/beat")]
+    model: PathBuf,
+    /// What runs the network.
+    #[arg(long, value_enum, default_value_t = RuntimeChoice::Tract)]
+    runtime: RuntimeChoice,
+    /// The lead to read, by name or by its place from 0; `both` averages the first two.
+    #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
+    lead: Leads,
+    /// Where the R peaks come from: found in the signal, or every beat of the reference.
+    #[arg(long, value_enum, default_value_t = PeaksChoice::Detected)]
+    peaks: PeaksChoice,
+    /// Extension of the reference annotation.
+    #[arg(long, value_name = "EXT", default_value = "atr")]
+    annotator: String,
+    /// Where the comparison starts, in seconds: 300 by default, the learning period of EC57, and 0 with
+    /// `--peaks reference`.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_seconds)]
+    from: Option<f64>,
+    /// Add noise from this record, two minutes on and two off from 5:00, as WFDB's nst does.
+    #[arg(long, value_name = "RECORD", requires = "snr")]
+    noise: Option<PathBuf>,
+    /// Ratio of QRS power to noise power while the noise is on, in decibels; several, with commas between, give a table.
+    #[arg(long, value_name = "DB,..", value_delimiter = ',', requires = "noise", allow_negative_numbers = true, value_parser = parse_decibels)]
+    snr: Vec<f64>,
+    /// Which codes make which class; `bxb` counts escape beats `e j n` as S instead of N.
+    #[arg(long, value_enum, default_value_t = MappingChoice::Aami)]
+    mapping: MappingChoice,
+    /// Resamples of the bootstrap over patients.
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = parse_resamples)]
+    resamples: usize,
+    /// Seed of the bootstrap.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Write all figures as one object; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<Sink>,
+}
+
+/// Which codes make which class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MappingChoice {
+    /// N: N L R B e j n. S: A a J S.
+    Aami,
+    /// N: N L R B. S: A a J S e j n.
+    Bxb,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        _ => Err("expected seconds, 0 or more".to_owned()),
+    }
+}
+
+fn parse_decibels(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(decibels) if (-60.0..=120.0).contains(&decibels) => Ok(decibels),
+        _ => Err("expected decibels, -60 to 120".to_owned()),
+    }
+}
+
+fn parse_resamples(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(resamples) if (1..=1_000_000).contains(&resamples) => Ok(resamples),
+        _ => Err("expected a number, 1 to 1000000".to_owned()),
+    }
+}
+
+/// A record with its reference.
+struct Subject {
+    /// Folder and record, `mitdb/101`.
+    name: String,
+    record: Record,
+    reference: Vec<Event>,
+}
+
+/// Runs the verb. Nothing is written before every record has been compared.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let peaks = args.peaks;
+    let mapping = match args.mapping {
+        MappingChoice::Aami => Mapping::Aami,
+        MappingChoice::Bxb => Mapping::Bxb,
+    };
+    let mut subjects = Vec::new();
+    for path in &args.records {
+        for path in records_of(path, &args.annotator)? {
+            let subject = open(&path, &args.annotator, mapping)?;
+            if subjects.iter().any(|s: &Subject| s.name == subject.name) {
+                bail!("record {} is given twice; each counts once", subject.name);
+            }
+            subjects.push(subject);
+        }
+    }
+    let from_s = args.from.unwrap_or(match peaks {
+        PeaksChoice::Detected => Options::FROM_S,
+        PeaksChoice::Reference => 0.0,
+    });
+    let noise = args.noise.as_deref().map(AddedNoise::open).transpose()?;
+    let levels: Vec<Option<(&AddedNoise, f64)>> = match &noise {
+        Some(noise) => args
+            .snr
+            .iter()
+            .map(|snr_db| Some((noise, *snr_db)))
+            .collect(),
+        None => vec![None],
+    };
+    evaluate_at(args, &subjects, &levels, mapping, from_s)
+}
+
+/// Judges all records once a level of added noise, and reports.
+fn evaluate_at(
+    args: &Args,
+    subjects: &[Subject],
+    levels: &[Option<(&AddedNoise, f64)>],
+    mapping: Mapping,
+    from_s: f64,
+) -> anyhow::Result<()> {
+    let mut runtime = args.runtime.load(&args.model)?;
+    let once_s: f64 = subjects.iter().map(|s| s.record.duration_s()).sum();
+    let progress = progress_bar(once_s * levels.len() as f64);
+    let mut reports = Vec::with_capacity(levels.len());
+    let mut done_s = 0.0;
+    for noise in levels {
+        let mut tally = Tally::new();
+        for subject in subjects {
+            progress.set_message(subject.name.clone());
+            let duration_s = subject.record.duration_s();
+            let task = Task {
+                leads: &args.lead,
+                peaks: args.peaks,
+                from_s,
+                noise: *noise,
+            };
+            judge(&mut tally, subject, &task, runtime.as_mut(), |done| {
+                progress.set_position((done_s + done * duration_s) as u64);
+            })?;
+            done_s += duration_s;
+        }
+        reports.push(tally.report(&Setting {
+            peaks: match args.peaks {
+                PeaksChoice::Detected => report::Peaks::Detected,
+                PeaksChoice::Reference => report::Peaks::Reference,
+            },
+            runtime: runtime.name().to_owned(),
+            mapping,
+            from_s,
+            bootstrap: Bootstrap {
+                resamples: args.resamples,
+                seed: args.seed,
+            },
+        }));
+    }
+    progress.finish_and_clear();
+
+    if let Some(sink) = &args.json {
+        let mut objects = Vec::with_capacity(reports.len());
+        for (report, noise) in reports.iter().zip(levels) {
+            let mut object = serde_json::to_value(report)?;
+            if let Value::Object(keys) = &mut object {
+                keys.insert("model".to_owned(), runtime.model_name().into());
+                keys.insert("annotator".to_owned(), args.annotator.clone().into());
+                let noise = noise.map(|(n, snr_db)| json!({"record": n.name, "snr_db": snr_db}));
+                keys.insert("noise".to_owned(), noise.into());
+                keys.insert("notice".to_owned(), NOTICE.into());
+            }
+            objects.push(object);
+        }
+        let whole = match objects.len() {
+            1 => objects.swap_remove(0),
+            _ => objects.into(),
+        };
+        let mut text = serde_json::to_vec_pretty(&whole)?;
+        text.push(b'\n');
+        sink.write(&text)?;
+    }
+    for subject in subjects {
+        for warning in subject.record.warnings() {
+            eprintln!("warning: {}: {warning}", subject.name);
+        }
+    }
+    let mut text = format!(
+        "Model {} in {}, R peaks {}, from {from_s} s; rates in percent\n\n",
+        runtime.model_name(),
+        runtime.name(),
+        args.peaks,
+    );
+    match (levels, reports.as_slice()) {
+        ([noise], [report]) => {
+            if let Some((noise, snr_db)) = noise {
+                text.push_str(&format!("Noise of {} added at {snr_db} dB\n\n", noise.name));
+            }
+            text.push_str(&report.to_string());
+        }
+        _ => text.push_str(&noise_table(levels, &reports)),
+    }
+    text.push_str(&format!("\n{NOTICE}\n"));
+    if args.json == Some(Sink::Stdout) {
+        eprint!("{text}");
+        Ok(())
+    } else {
+        Sink::Stdout.write(text.as_bytes())
+    }
+}
+
+/// One line a level of noise: detection, and what the classes come to.
+fn noise_table(levels: &[Option<(&AddedNoise, f64)>], reports: &[Report]) -> String {
+    let percent = |rate: Option<f64>| {
+        rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.2}", 100.0 * rate))
+    };
+    let mut text = format!(
+        "{:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+        "noise", "SNR dB", "QRS Se", "QRS +P", "V F1", "S F1", "jk"
+    );
+    for (noise, report) in levels.iter().zip(reports) {
+        let (name, snr_db) = noise.map_or(("none", String::new()), |(noise, snr_db)| {
+            (noise.name.as_str(), snr_db.to_string())
+        });
+        text.push_str(&format!(
+            "{name:>8} {snr_db:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+            percent(report.qrs.se),
+            percent(report.qrs.ppv),
+            percent(report.classes.v.f1),
+            percent(report.classes.s.f1),
+            percent(report.jk),
+        ));
+    }
+    text
+}
+
+const NOTICE: &str = "Research software, not a medical device.";
+
+/// The record at `path`, or the records of the folder there that have annotations by `annotator`, by name.
+fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let cannot = || format!("{}: cannot be read", path.display());
+    let mut records = Vec::new();
+    for entry in path.read_dir().with_context(cannot)? {
+        let file = entry.with_context(cannot)?.path();
+        if file.extension().is_some_and(|e| e == "hea") && file.with_extension(annotator).is_file()
+        {
+            records.push(file.with_extension(""));
+        }
+    }
+    if records.is_empty() {
+        bail!(
+            "{}: no record with a .{annotator} beside its .hea in this folder; --annotator names another extension",
+            path.display()
+        );
+    }
+    records.sort();
+    Ok(records)
+}
+
+fn open(path: &Path, annotator: &str, mapping: Mapping) -> anyhow::Result<Subject> {
+    let record = Record::open(path)?;
+    let reference = mapping.events(&record.annotations(annotator)?.list);
+    if !reference
+        .iter()
+        .any(|event| matches!(event.kind, Kind::Beat(_)))
+    {
+        bail!(
+            "{}: has no beat annotations",
+            record.annotation_path(annotator).display()
+        );
+    }
+    let folder = path.parent().and_then(Path::file_name);
+    let name = match folder {
+        Some(folder) => format!("{}/{}", folder.to_string_lossy(), record.name()),
+        None => record.name().to_owned(),
+    };
+    Ok(Subject {
+        name,
+        record,
+        reference,
+    })
+}
+
+/// What to do with each record.
+struct Task<'a> {
+    leads: &'a Leads,
+    peaks: PeaksChoice,
+    from_s: f64,
+    /// Noise, and its level in decibels.
+    noise: Option<(&'a AddedNoise, f64)>,
+}
+
+/// Classifies a record's beats and counts how they agree with its reference.
+fn judge(
+    tally: &mut Tally,
+    subject: &Subject,
+    task: &Task<'_>,
+    runtime: &mut dyn Runtime,
+    progress: impl FnMut(f64),
+) -> anyhow::Result<()> {
+    let Subject {
+        name,
+        record,
+        reference,
+    } = subject;
+    let (samples, classes): (Vec<u64>, Vec<Class>) = reference
+        .iter()
+        .filter_map(|event| match event.kind {
+            Kind::Beat(class) => Some((event.sample, class)),
+            _ => None,
+        })
+        .unzip();
+    let added_mv = match task.noise {
+        Some((noise, snr_db)) => noise.for_record(record, task.leads, reference, snr_db)?,
+        None => Vec::new(),
+    };
+    let request = Request {
+        leads: task.leads,
+        peaks: match task.peaks {
+            PeaksChoice::Detected => Peaks::Detected,
+            PeaksChoice::Reference => Peaks::Reference(&samples),
+        },
+        patient: record.patient(),
+        added_mv: &added_mv,
+    };
+    let beats = pipeline::classify(record, &request, runtime, progress)?;
+    match task.peaks {
+        PeaksChoice::Detected => {
+            let test: Vec<Event> = beats
+                .iter()
+                .map(|b| Event::beat(b.sample, b.class))
+                .collect();
+            let options = Options {
+                from_s: task.from_s,
+                ..Options::ec57(record.sample_rate_hz(), Some(record.len_samples() as u64))
+            };
+            tally.add_comparison(name, &bxb::compare(reference, &test, &options));
+        }
+        PeaksChoice::Reference => {
+            for (beat, class) in beats.iter().zip(classes) {
+                if beat.time_s >= task.from_s {
+                    tally.add_beat(name, class, beat.class);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Noise that every record gets, at the canonical rate.
+struct AddedNoise {
+    name: String,
+    /// One a signal of the noise record.
+    signals: Vec<Noise>,
+}
+
+impl AddedNoise {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let record = Record::open(path)?;
+        let place = || path.display().to_string();
+        let rate_hz = record.sample_rate_hz();
+        let mut signals = Vec::new();
+        for (index, lead) in record.leads().iter().enumerate() {
+            let counts_per_mv = lead
+                .calibration
+                .map_or(200.0, |c| f64::from(c.counts_per_mv));
+            let noise =
+                Noise::new(record.read_lead(index)?, rate_hz, counts_per_mv).with_context(place)?;
+            let canonical_hz = f64::from(spec::SAMPLE_RATE_HZ);
+            let noise = noise
+                .resampled(canonical_hz, |mv| resample::to_canonical(mv, rate_hz))
+                .with_context(place)?;
+            signals.push(noise);
+        }
+        Ok(Self {
+            name: record.name().to_owned(),
+            signals,
+        })
+    }
+
+    /// What is added to each lead that is read, at the canonical rate: to lead i the noise record's signal i, and over
+    /// again where it has fewer (as `nst`).
+    fn for_record(
+        &self,
+        record: &Record,
+        leads: &Leads,
+        reference: &[Event],
+        snr_db: f64,
+    ) -> anyhow::Result<Vec<Vec<f32>>> {
+        let indices = match leads {
+            Leads::One(choice) => vec![record.lead_index(choice)?],
+            Leads::Both => vec![0, 1],
+        };
+        let beats = noise::measured_beats(reference);
+        let rate_hz = record.sample_rate_hz();
+        indices
+            .into_iter()
+            .map(|index| {
+                let noise = &self.signals[index % self.signals.len()];
+                let signal = record.read_lead(index)?;
+                let qrs_mv = noise::qrs_amplitude_mv(&signal, rate_hz, &beats)
+                    .filter(|&mv| mv > 0.0)
+                    .ok_or(NoiseError::NoSignal { beats: beats.len() })
+                    .with_context(|| record.name().to_owned())?;
+                let gain = noise::gain(snr_db, qrs_mv, noise.rms_mv());
+                let canonical = signal.len() as f64 / rate_hz * noise.sample_rate_hz();
+                Ok(noise.blocks(canonical.ceil() as usize + 1, gain)?)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,659 @@
+//! The report's text and tables.
+
+use super::lenses::{Lens, View};
+use super::strips::{STRIP_S, Strip};
+use super::svg::{clock, css, num, symbol};
+use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
+use super::{Section, charts, lens_charts, paper};
+use crate::model;
+use crate::pipeline::Beat;
+use crate::runtime::{Logits, argmax};
+use crate::summary::{HEART_RATE_BEATS, Summary};
+use heartlens_core::class::Class;
+use heartlens_core::patient::Sex;
+use heartlens_core::spec::SAMPLE_RATE_HZ;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+const NOTICE: &str = "Research software, not a medical device";
+
+/// Runs of one class, and pauses, that are listed.
+const LISTED: usize = 10;
+
+/// The whole document.
+pub(super) fn document(sections: &[Section], strips: usize) -> Markup {
+    let names: Vec<&str> = sections
+        .iter()
+        .map(|section| section.facts.name.as_str())
+        .collect();
+    let title = match names.as_slice() {
+        [name] => (*name).to_owned(),
+        [first, .., last] => format!("{} records, {first} to {last}", names.len()),
+        [] => "no records".to_owned(),
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                // Whatever a record's header may smuggle in, nothing is fetched and nothing runs.
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (NOTICE) " - ECG beat report: " (title) }
+                style { (PreEscaped(include_str!("style.css"))) }
+            }
+            body {
+                p.notice role="note" {
+                    strong { (NOTICE) "." }
+                    " Not for diagnosis, monitoring or any clinical decision. Every finding here was made by a program and needs a reader."
+                }
+                header {
+                    h1 { "ECG beat report" @if sections.len() == 1 { ": " (broken(&title)) } }
+                    p.by { "Heartlens " (env!("CARGO_PKG_VERSION")) }
+                }
+                @if sections.len() > 1 { (contents(sections)) }
+                @for (i, section) in sections.iter().enumerate() {
+                    (record(section, i, sections.len() > 1, strips))
+                }
+                (closing(sections))
+            }
+        }
+    }
+}
+
+/// A record's own words: escaped by the template, and no address in them that a mail program would turn into a link.
+fn broken(text: &str) -> Markup {
+    html! {
+        @for (i, part) in text.split("://").enumerate() {
+            @if i > 0 { ":" wbr; "//" }
+            (part)
+        }
+    }
+}
+
+fn synthetic() -> Markup {
+    html! {
+        p.synthetic role="note" { strong { "SYNTHETIC" } " - computed, not recorded. There is no patient behind this signal." }
+    }
+}
+
+fn contents(sections: &[Section]) -> Markup {
+    html! {
+        nav aria-label="Records" {
+            h2 { "Records" }
+            div.scroll tabindex="0" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "Record" }
+                            th scope="col" { "Duration" }
+                            th scope="col" { "Beats" }
+                            @for class in Class::ALL { th scope="col" { (class) } }
+                            th scope="col" { "S burden" }
+                            th scope="col" { "V burden" }
+                            th scope="col" { "Rate /min" }
+                        }
+                    }
+                    tbody {
+                        @for (i, section) in sections.iter().enumerate() {
+                            @let summary = &section.summary;
+                            tr {
+                                th scope="row" {
+                                    a href={ "#record-" (i) } { (broken(&section.facts.name)) }
+                                    @if section.facts.synthetic { " " span.tag { "SYNTHETIC" } }
+                                }
+                                td { (clock(section.facts.duration_s, true)) }
+                                td { (grouped(summary.beats)) }
+                                (class_cells(summary))
+                                td { (percent(summary.supraventricular_burden)) }
+                                td { (percent(summary.ventricular_burden)) }
+                                td { (summary.heart_rate_bpm.map_or_else(dash, |rate| num(rate.mean, 0))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn record(section: &Section, index: usize, several: bool, strips: usize) -> Markup {
+    let (facts, beats) = (&section.facts, &section.beats);
+    let columns = trend::columns(beats, facts.duration_s);
+    html! {
+        article.several[several] id={ "record-" (index) } {
+            @if facts.synthetic { (synthetic()) }
+            @if several { h2.record { "Record " (broken(&facts.name)) } }
+            (facts_list(section))
+            (figures(&section.summary))
+            section {
+                h3 { "RR tachogram" }
+                p.lead {
+                    "Each RR interval at the time of the beat that ends it, marked by that beat's class."
+                    @if beats.len() > charts::MAX_MARKERS {
+                        " With " (grouped(beats.len())) " beats the picture is thinned: of N, each column of "
+                        (duration(trend::column_s(facts.duration_s)))
+                        " shows the range from the shortest to the longest RR interval and the median as a line; of S, V, F and Q no beat is "
+                        "left out, but those of one column within " (num(charts::CELL_MS, 0))
+                        " ms share a marker: small for one, middle for up to 9, large for more."
+                    } @else {
+                        " Every beat has its own marker."
+                    }
+                    " Intervals beyond the scale are drawn at its upper edge. The lanes below count beats per "
+                    (duration(trend::column_s(facts.duration_s))) "."
+                }
+                (legend())
+                (charts::tachogram(beats, &columns, facts.duration_s))
+            }
+            section {
+                h3 { "Heart rate" }
+                p.lead {
+                    "Line: mean over each " (duration(trend::column_s(facts.duration_s)))
+                    ". Band: the slowest to the fastest " (HEART_RATE_BEATS) " RR intervals that end in it."
+                }
+                (charts::heart_rate(&columns, facts.duration_s))
+            }
+            (table(section))
+            (episodes(section))
+            (quality(section, &columns))
+            (strips_of(section, strips))
+            (lenses_of(section, index))
+        }
+    }
+}
+
+fn facts_list(section: &Section) -> Markup {
+    let facts = &section.facts;
+    let age = match facts.patient.age_years {
+        Some(years) => format!("{} years", num(f64::from(years), 1)),
+        None => "not known".to_owned(),
+    };
+    let sex = match facts.patient.sex {
+        Some(Sex::Female) => "female",
+        Some(Sex::Male) => "male",
+        None => "not known",
+    };
+    let resampled = if facts.sample_rate_hz == f64::from(SAMPLE_RATE_HZ) {
+        String::new()
+    } else {
+        format!(", read at {SAMPLE_RATE_HZ} Hz")
+    };
+    let rate = format!("{} Hz{resampled}", num(facts.sample_rate_hz, 3));
+    let peaks = match facts.peaks {
+        "reference" => "from a reference annotation",
+        _ => "found in the signal",
+    };
+    let rows = [
+        ("Record", facts.name.as_str()),
+        ("Lead", facts.lead.as_str()),
+        ("Duration", &clock(facts.duration_s, true)),
+        ("Sample rate", &rate),
+        ("Age", &age),
+        ("Sex", sex),
+        ("Model", &facts.model),
+        ("Runtime", facts.runtime),
+        ("R peaks", peaks),
+    ];
+    html! {
+        section {
+            h3 { "Recording and patient" }
+            dl.facts {
+                @for (name, value) in rows {
+                    div { dt { (name) } dd { (broken(value)) } }
+                }
+            }
+            @if !facts.comments.is_empty() {
+                p.comments {
+                    "The record's own comments: "
+                    @for (i, comment) in facts.comments.iter().enumerate() {
+                        @if i > 0 { " / " }
+                        q { (broken(comment)) }
+                    }
+                }
+            }
+            @for warning in &facts.warnings {
+                p.warning { strong { "Reading it: " } (broken(warning)) }
+            }
+        }
+    }
+}
+
+fn figures(summary: &Summary) -> Markup {
+    html! {
+        section {
+            h3 { "Beats" }
+            div.figures {
+                @for class in Class::ALL {
+                    @let count = summary.counts[class.name()];
+                    div.figure.(css(class)) {
+                        span.name { (symbol(class)) " " b { (class) } " " (meaning(class)) }
+                        span.value data-class=(class) { (grouped(count)) }
+                        span.share { (percent((summary.beats > 0).then(|| count as f64 / summary.beats as f64))) }
+                    }
+                }
+                div.figure {
+                    span.name { "all beats" }
+                    span.value data-class="all" { (grouped(summary.beats)) }
+                    span.share { (percent(summary.unreadable)) " unreadable" }
+                }
+            }
+            dl.facts.key {
+                div { dt { "Heart rate" } dd {
+                    @match summary.heart_rate_bpm {
+                        Some(rate) => {
+                            b { (num(rate.mean, 0)) " /min" } ", "
+                            (num(rate.min, 0)) " to " (num(rate.max, 0)) " over " (HEART_RATE_BEATS) " beats"
+                        }
+                        None => "-",
+                    }
+                } }
+                div { dt { "Supraventricular burden" } dd { b { (percent(summary.supraventricular_burden)) } " of readable beats" } }
+                div { dt { "Ventricular burden" } dd { b { (percent(summary.ventricular_burden)) } " of readable beats" } }
+                div { dt { "Longest RR interval" } dd { b { (summary.longest_rr_ms.map_or_else(dash, |rr| format!("{} ms", num(rr, 0)))) } } }
+            }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    html! {
+        ul.legend {
+            @for class in Class::ALL {
+                li { (symbol(class)) " " b { (class) } " " (meaning(class)) }
+            }
+        }
+    }
+}
+
+fn table(section: &Section) -> Markup {
+    let duration_s = section.facts.duration_s;
+    let rows = trend::rows(&section.beats, duration_s);
+    let width_s = trend::row_s(duration_s);
+    let whole = &section.summary;
+    let cells = |summary: &Summary| {
+        html! {
+            td { (grouped(summary.beats)) }
+            (class_cells(summary))
+            td { (percent(summary.supraventricular_burden)) }
+            td { (percent(summary.ventricular_burden)) }
+            @match summary.heart_rate_bpm {
+                Some(rate) => { td { (num(rate.mean, 0)) } td { (num(rate.min, 0)) "-" (num(rate.max, 0)) } }
+                None => { td { "-" } td { "-" } }
+            }
+            td { (summary.longest_rr_ms.map_or_else(dash, |rr| num(rr, 0))) }
+        }
+    };
+    html! {
+        section {
+            h3 { "Every " (duration(width_s)) }
+            div.scroll tabindex="0" {
+                table.trend {
+                    thead {
+                        tr {
+                            th scope="col" { "From" }
+                            th scope="col" { "Beats" }
+                            @for class in Class::ALL { th scope="col" { (class) } }
+                            th scope="col" { "S burden" }
+                            th scope="col" { "V burden" }
+                            th scope="col" { "Rate /min" }
+                            th scope="col" { "Slowest-fastest" }
+                            th scope="col" { "Longest RR ms" }
+                        }
+                    }
+                    tbody {
+                        @for row in &rows {
+                            tr { th scope="row" { (clock(row.start_s, width_s < 3600.0)) } (cells(&row.summary)) }
+                        }
+                    }
+                    tfoot { tr { th scope="row" { "All" } (cells(whole)) } }
+                }
+            }
+        }
+    }
+}
+
+fn class_cells(summary: &Summary) -> Markup {
+    html! {
+        @for class in Class::ALL {
+            @let count = summary.counts[class.name()];
+            td.zero[count == 0] { (grouped(count)) }
+        }
+    }
+}
+
+fn episodes(section: &Section) -> Markup {
+    let beats = &section.beats;
+    let stretches = trend::ectopic_runs(beats);
+    let pauses = trend::pauses(beats);
+    html! {
+        section {
+            h3 { "Runs and pauses" }
+            div.scroll tabindex="0" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "In a row" }
+                            th scope="col" { "Single beats" }
+                            th scope="col" { "Couplets" }
+                            th scope="col" { "Runs of " (RUN_BEATS) " and more" }
+                            th scope="col" { "Beats in runs" }
+                            th scope="col" { "Longest run" }
+                        }
+                    }
+                    tbody {
+                        @for class in [Class::S, Class::V] {
+                            @let of_class = stretches.iter().filter(|run| run.class == class).map(|run| run.beats.len());
+                            @let runs = of_class.clone().filter(|len| *len >= RUN_BEATS);
+                            tr {
+                                th scope="row" { (symbol(class)) " " (class) }
+                                td { (of_class.clone().filter(|len| *len == 1).count()) }
+                                td { (of_class.clone().filter(|len| *len == 2).count()) }
+                                td { (runs.clone().count()) }
+                                td { (runs.clone().sum::<usize>()) }
+                                td { (runs.max().map_or_else(dash, |len| format!("{len} beats"))) }
+                            }
+                        }
+                    }
+                }
+            }
+            @for class in [Class::V, Class::S] { (runs_of(&stretches, class, beats)) }
+            @if pauses.is_empty() {
+                p { "No pause: no RR interval between readable beats reached " (num(PAUSE_MS / 1000.0, 0)) " s." }
+            } @else {
+                h4 {
+                    "Pauses of " (num(PAUSE_MS / 1000.0, 0)) " s and more"
+                    @if pauses.len() > LISTED { ": the longest " (LISTED) " of " (pauses.len()) }
+                }
+                div.scroll tabindex="0" {
+                    table {
+                        thead { tr { th scope="col" { "At" } th scope="col" { "RR" } th scope="col" { "From" } th scope="col" { "To" } } }
+                        tbody {
+                            @for i in pauses.iter().copied().take(LISTED) {
+                                tr {
+                                    th scope="row" { (clock(beats[i - 1].time_s, true)) }
+                                    td { (num(beats[i].rr_ms.unwrap_or_default(), 0)) " ms" }
+                                    td { (beats[i - 1].class) }
+                                    td { (beats[i].class) }
+                                }
+                            }
+                        }
+                    }
+                }
+                p.small { "A beat that was not found, or a lead that came off, looks like a pause: see the strips." }
+            }
+        }
+    }
+}
+
+fn runs_of(stretches: &[Run], class: Class, beats: &[Beat]) -> Markup {
+    let mut runs: Vec<&Run> = stretches
+        .iter()
+        .filter(|run| run.class == class && run.beats.len() >= RUN_BEATS)
+        .collect();
+    runs.sort_by_key(|run| std::cmp::Reverse(run.beats.len()));
+    let all = runs.len();
+    runs.truncate(LISTED);
+    html! {
+        @if !runs.is_empty() {
+            h4 { "Runs of " (class) @if all > LISTED { ": the longest " (LISTED) " of " (all) } }
+            div.scroll tabindex="0" {
+                table {
+                    thead { tr { th scope="col" { "From" } th scope="col" { "Beats" } th scope="col" { "Lasts" } th scope="col" { "Rate" } } }
+                    tbody {
+                        @for run in runs {
+                            @let (first, last) = (&beats[run.beats.start], &beats[run.beats.end - 1]);
+                            tr {
+                                th scope="row" { (clock(first.time_s, true)) }
+                                td { (run.beats.len()) }
+                                td { (num(last.time_s - first.time_s, 1)) " s" }
+                                td { (run.rate(beats).map_or_else(dash, |rate| format!("{rate:.0} /min"))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn quality(section: &Section, columns: &[trend::Column]) -> Markup {
+    let beats = &section.beats;
+    let mean = beats
+        .iter()
+        .map(|beat| f64::from(beat.quality))
+        .sum::<f64>()
+        / beats.len() as f64;
+    html! {
+        section {
+            h3 { "Signal quality" }
+            p.lead {
+                "Line: mean quality of the signal around the beats, 0 to 100 %. Bars: the share of beats that could not be read. "
+                @if beats.is_empty() {
+                    "No beat was found."
+                } @else {
+                    "Over the whole recording: quality " b { (percent(Some(mean))) }
+                    ", unreadable " b { (percent(section.summary.unreadable)) } "."
+                }
+            }
+            (charts::quality(columns, section.facts.duration_s))
+        }
+    }
+}
+
+fn strips_of(section: &Section, most: usize) -> Markup {
+    let shown = &section.strips[..section.strips.len().min(most)];
+    html! {
+        section.strips {
+            h3 { "Strips" }
+            p.lead {
+                "25 mm/s, 10 mm/mV; printed without scaling, a small square is 1 mm, 40 ms and 0.1 mV. The lead as recorded, unfiltered, at "
+                (SAMPLE_RATE_HZ) " samples a second, the strip's median drawn as 0 mV. Letters: class of each beat; small numbers: RR in ms; the bar at "
+                "the paper's upper edge: what the strip is shown for."
+            }
+            @if shown.is_empty() { p { "No beat was found, so there is nothing to show." } }
+            @for (i, strip) in shown.iter().enumerate() {
+                (strip_of(strip, i + 1, &section.beats))
+            }
+            p.small {
+                "How they were chosen: the usual rhythm, the longest pause, the longest run of V and of S, the first V, S and F, the first couplets, "
+                "the fastest and the slowest rate over " (HEART_RATE_BEATS) " beats, the next longest runs and pauses, the first unreadable beat, and then the "
+                "beats that the network was least certain of, until there are " (most) ". " (STRIP_S) " s each; no second is shown twice."
+            }
+        }
+    }
+}
+
+fn strip_of(strip: &Strip, number: usize, beats: &[Beat]) -> Markup {
+    let whats: Vec<&str> = strip
+        .events
+        .iter()
+        .map(|event| event.what.as_str())
+        .collect();
+    html! {
+        figure.strip {
+            figcaption { b { (number) ". " (clock(strip.start_s as f64, true)) } " " (whats.join("; ")) }
+            div.scroll tabindex="0" { (paper::paper(strip, beats)) }
+        }
+    }
+}
+
+fn lenses_of(section: &Section, record: usize) -> Markup {
+    html! {
+        section.lenses {
+            h3 { "Four views of chosen beats" }
+            @if section.lenses.is_empty() {
+                p { "No readable beat was found." }
+            } @else {
+                p.lead {
+                    "Of each class, the beat that the network was most certain of. How much each view spoke for the class: the class's probability "
+                    "when that view is left out, that is, replaced by the patient's average view over this recording's normal beats. A view whose "
+                    "absence changes little may still agree with the others; the views share what they know."
+                }
+                @for (i, lens) in section.lenses.iter().enumerate() { (lens_of(lens, &format!("{record}-{i}"))) }
+            }
+        }
+    }
+}
+
+fn lens_of(lens: &Lens, id: &str) -> Markup {
+    let class = lens.beat.class;
+    let output = trend::place(class);
+    let of_class = |logits: &Logits| logits.get(output).copied().unwrap_or_default();
+    let said = of_class(&lens.beat.scores);
+    let usual = lens.usual.as_ref();
+    html! {
+        figure.chosen aria-labelledby={ "lens-" (id) } {
+            figcaption id={ "lens-" (id) } {
+                (symbol(class)) " " b { (class) " " (meaning(class)) } " at " (clock(lens.beat.time_s, true))
+                ": " b { (share(said)) } " with all four views"
+            }
+            div.views {
+                @for (i, view) in View::ALL.into_iter().enumerate() {
+                    div.view {
+                        h4 { (name(view)) }
+                        @match view {
+                            View::Waveform => (lens_charts::waveform(&lens.views)),
+                            View::Spectrum => (lens_charts::spectrum(&lens.views)),
+                            View::Spectrogram => (lens_charts::spectrogram(&lens.views)),
+                            View::Metadata => (lens_charts::metadata(&lens.views, usual.map(|usual| &usual.views))),
+                        }
+                        @if let Some(usual) = usual {
+                            @let without = &usual.without[i];
+                            @let left = of_class(without);
+                            div.meter aria-hidden="true" {
+                                span.left style={ "width:" (num(f64::from(100.0 * left), 1)) "%" } {}
+                                span.said style={ "left:" (num(f64::from(100.0 * said), 1)) "%" } {}
+                            }
+                            p.without {
+                                "without it: " (class) " " b { (share(left)) }
+                                @if argmax(without) != output {
+                                    ", and the class would be " b { (Class::from_output(argmax(without)).unwrap_or(Class::Q)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @if usual.is_none() {
+                p.small { "This recording has no normal beat, so no view could be left out." }
+            }
+        }
+    }
+}
+
+fn name(view: View) -> &'static str {
+    match view {
+        View::Waveform => "Waveform",
+        View::Spectrum => "Spectrum",
+        View::Spectrogram => "Spectrogram",
+        View::Metadata => "Metadata",
+    }
+}
+
+fn closing(sections: &[Section]) -> Markup {
+    let mut models: Vec<(&str, &str)> = sections
+        .iter()
+        .map(|section| (section.facts.model.as_str(), section.facts.runtime))
+        .collect();
+    models.dedup();
+    html! {
+        footer {
+            h2 { "How this was made, and what it cannot say" }
+            dl.classes {
+                div { dt { (symbol(Class::N)) " N" } dd { "Normal: sinus and bundle branch block beats, nodal and atrial escape beats; every beat that is in no other class." } }
+                div { dt { (symbol(Class::S)) " S" } dd { "Supraventricular ectopic: atrial, aberrated, nodal and other supraventricular premature beats." } }
+                div { dt { (symbol(Class::V)) " V" } dd { "Ventricular ectopic: premature ventricular and ventricular escape beats." } }
+                div { dt { (symbol(Class::F)) " F" } dd { "Fusion of a ventricular and a normal beat. Hardly ever found by the network." } }
+                div { dt { (symbol(Class::Q)) " Q" } dd { "Unreadable: decided by signal quality, never by the network. Paced beats belong here by the standard, but are not recognised." } }
+            }
+            p {
+                "Classes are those of ANSI/AAMI EC57. R peaks come from a streaming detector, or from a reference annotation where the facts above say so; then "
+                "no beat becomes Q. Each beat is seen relative to a running average of the patient's own beats, by its waveform, its spectrum, its spectrogram and "
+                "by what surrounds it (RR intervals, shape against that average, age and sex); one small network fuses the four. Probabilities are the "
+                "network's own and are not calibrated against outcomes."
+            }
+            p {
+                "Limits: one or two surface leads; adults. Atrial fibrillation, flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "
+                "conduction are not assessed. Beats that the detector missed are in no count, and false ones are in all. Pauses and runs follow from the beats' classes; one wrong "
+                "class cuts a run in two. Burdens are shares of readable beats. Times count from the recording's start."
+            }
+            p.small {
+                "Heartlens " (env!("CARGO_PKG_VERSION"))
+                @for (model, runtime) in models { "; model " (broken(model)) " in " (runtime) }
+                "; features " code { (model::spec_hash()) } " at " (SAMPLE_RATE_HZ) " Hz. The same records and model give the same file, byte for byte. "
+                (NOTICE) "."
+            }
+        }
+    }
+}
+
+fn meaning(class: Class) -> &'static str {
+    match class {
+        Class::N => "normal",
+        Class::S => "supraventricular",
+        Class::V => "ventricular",
+        Class::F => "fusion",
+        Class::Q => "unreadable",
+    }
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(dash, |share| format!("{:.1} %", 100.0 * share))
+}
+
+/// A probability as a percentage that never claims certainty.
+fn share(probability: f32) -> String {
+    match 100.0 * probability {
+        p if p > 99.9 => "over 99.9 %".to_owned(),
+        p if p < 0.1 => "below 0.1 %".to_owned(),
+        p => format!("{p:.1} %"),
+    }
+}
+
+/// A count with its thousands set off by commas.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A whole step of time in words.
+fn duration(seconds: f64) -> String {
+    let (count, unit) = match seconds {
+        s if s < 60.0 => (s, "second"),
+        s if s < 3600.0 => (s / 60.0, "minute"),
+        s if s < 86_400.0 => (s / 3600.0, "hour"),
+        s => (s / 86_400.0, "day"),
+    };
+    match num(count, 1).as_str() {
+        "1" => unit.to_owned(),
+        count => format!("{count} {unit}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_numbers() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(123_456), "123,456");
+        assert_eq!(duration(3600.0), "hour");
+        assert_eq!(duration(300.0), "5 minutes");
+        assert_eq!(share(0.99999), "over 99.9 %");
+        assert_eq!(share(0.5), "50.0 %");
+        assert_eq!(percent(None), "-");
+    }
+}
