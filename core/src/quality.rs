@@ -169,7 +169,7 @@ impl Running {
     }
 }
 
-/// Measures the quality of a signal as it streams by. Some 500 bytes.
+/// Measures the quality of a signal as it streams by. Some 600 bytes.
 ///
 /// # Example
 /// ```

@@ -19,6 +19,9 @@ pub const SAMPLE_RATE_KEY: &str = "sample_rate_hz";
 /// Metadata property: [`spec::HASH`] as 16 hexadecimal digits.
 pub const SPEC_HASH_KEY: &str = "spec_hash";
 
+/// Metadata property: whether the network reads the patient's features, age and sex: `read` or `ignored`.
+pub const PATIENT_KEY: &str = "patient";
+
 /// The network's inputs by name, each with the shape of one beat's view, the batch dimension left out.
 pub const INPUTS: [(&str, &[usize]); 4] = [
     ("waveform", &[CHANNELS, WAVEFORM_LEN_SAMPLES]),

@@ -184,7 +184,8 @@ pub fn classify(
     Ok(beats.collect())
 }
 
-fn with_added(mut signal: Vec<f32>, added_mv: Option<&Vec<f32>>) -> Vec<f32> {
+/// A lead with what [`Request::added_mv`] adds to it.
+pub(crate) fn with_added(mut signal: Vec<f32>, added_mv: Option<&Vec<f32>>) -> Vec<f32> {
     for (sample, added) in signal.iter_mut().zip(added_mv.into_iter().flatten()) {
         *sample += added;
     }

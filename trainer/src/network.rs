@@ -7,8 +7,8 @@
 //! metadata    [N, 46]        Dense x 2              /
 //! ```
 //!
-//! The sizes of `models/beat/config.toml` make 9,016 parameters: the 8,920 of recipe.md and four columns of patient
-//! features. `models/beat/metrics.json` holds what it reaches in cross-validation.
+//! The sizes of `models/beat/config.toml` make 9,016 parameters; `models/beat/metrics.json`
+//! holds what they reach in cross-validation.
 
 use crate::blocks::bilstm::BiLstm;
 use crate::blocks::conv1d::Conv1d;

@@ -220,6 +220,15 @@ pub fn model(network: &Network, config: &Config) -> ModelProto {
             format!("R-{}..=R+{window_end}", spec::BEAT_BEFORE_SAMPLES),
         ),
         ("spec_hash", format!("{:016x}", spec::HASH)),
+        (
+            "patient",
+            if config.metadata.patient {
+                "read"
+            } else {
+                "ignored"
+            }
+            .to_owned(),
+        ),
         ("producer", producer.to_owned()),
         (
             "notice",

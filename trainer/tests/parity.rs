@@ -207,7 +207,7 @@ fn whole_network_and_its_metadata() {
     let config = shipped();
     let (store, network, views) = network(&config);
     let parameters: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
-    // recipe.md's 8,920 for 42 metadata features, and 24 weights for each of the patient's four.
+    // 8,920 with the 42 features of RR intervals and shape, and 24 weights for each of the patient's four.
     assert_eq!(parameters, 8_920 + 24 * spec::PATIENT_FEATURES);
 
     let logits = tch::no_grad(|| network.forward(&views, None));

@@ -131,6 +131,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         check_extension(extension, &args.annotator)?;
     }
     let mut runtime = args.runtime.load(&args.model)?;
+    if (args.age.is_some() || args.sex.is_some()) && !runtime.reads_patient() {
+        eprintln!(
+            "warning: model {} does not read age and sex: they change nothing",
+            runtime.model_name()
+        );
+    }
     let records = args
         .records
         .iter()

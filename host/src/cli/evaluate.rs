@@ -6,7 +6,7 @@ use crate::evaluate::bootstrap::Bootstrap;
 use crate::evaluate::bxb::{self, Event, Kind, Options};
 use crate::evaluate::mapping::Mapping;
 use crate::evaluate::noise::{self, Noise, NoiseError};
-use crate::evaluate::report::{self, Setting};
+use crate::evaluate::report::{self, Report, Setting};
 use crate::evaluate::tally::Tally;
 use crate::pipeline::{self, Leads, Peaks, Request};
 use crate::records::{Record, resample};
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Example:
   heartlens evaluate mitdb svdb/800 --json figures.json
   heartlens evaluate mitdb --peaks reference
-  heartlens evaluate mitdb/118 mitdb/119 --noise nstdb/em --snr 6")]
+  heartlens evaluate mitdb/118 mitdb/119 --noise nstdb/em --snr 24,18,12,6,0")]
 pub(crate) struct Args {
     /// WFDB records, or folders: of a folder, every record that has reference annotations.
     #[arg(required = true, value_name = "DIR|RECORD")]
@@ -52,9 +52,9 @@ pub(crate) struct Args {
     /// Add noise from this record, two minutes on and two off from 5:00, as WFDB's nst does.
     #[arg(long, value_name = "RECORD", requires = "snr")]
     noise: Option<PathBuf>,
-    /// Ratio of QRS power to noise power while the noise is on, in decibels.
-    #[arg(long, value_name = "DB", requires = "noise", allow_negative_numbers = true, value_parser = parse_decibels)]
-    snr: Option<f64>,
+    /// Ratio of QRS power to noise power while the noise is on, in decibels; several, with commas between, give a table.
+    #[arg(long, value_name = "DB,..", value_delimiter = ',', requires = "noise", allow_negative_numbers = true, value_parser = parse_decibels)]
+    snr: Vec<f64>,
     /// Which codes make which class; `bxb` counts escape beats `e j n` as S instead of N.
     #[arg(long, value_enum, default_value_t = MappingChoice::Aami)]
     mapping: MappingChoice,
@@ -128,78 +128,136 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         PeaksChoice::Detected => Options::FROM_S,
         PeaksChoice::Reference => 0.0,
     });
-    let noise = match (&args.noise, args.snr) {
-        (Some(path), Some(snr_db)) => Some(AddedNoise::open(path, snr_db)?),
-        _ => None,
+    let noise = args.noise.as_deref().map(AddedNoise::open).transpose()?;
+    let levels: Vec<Option<(&AddedNoise, f64)>> = match &noise {
+        Some(noise) => args
+            .snr
+            .iter()
+            .map(|snr_db| Some((noise, *snr_db)))
+            .collect(),
+        None => vec![None],
     };
-    let mut runtime = args.runtime.load(&args.model)?;
+    evaluate_at(args, &subjects, &levels, mapping, from_s)
+}
 
-    let progress = progress_bar(subjects.iter().map(|s| s.record.duration_s()).sum());
-    let mut tally = Tally::new();
+/// Judges all records once a level of added noise, and reports.
+fn evaluate_at(
+    args: &Args,
+    subjects: &[Subject],
+    levels: &[Option<(&AddedNoise, f64)>],
+    mapping: Mapping,
+    from_s: f64,
+) -> anyhow::Result<()> {
+    let mut runtime = args.runtime.load(&args.model)?;
+    let once_s: f64 = subjects.iter().map(|s| s.record.duration_s()).sum();
+    let progress = progress_bar(once_s * levels.len() as f64);
+    let mut reports = Vec::with_capacity(levels.len());
     let mut done_s = 0.0;
-    for subject in &subjects {
-        progress.set_message(subject.name.clone());
-        let duration_s = subject.record.duration_s();
-        let task = Task {
-            leads: &args.lead,
-            peaks,
+    for noise in levels {
+        let mut tally = Tally::new();
+        for subject in subjects {
+            progress.set_message(subject.name.clone());
+            let duration_s = subject.record.duration_s();
+            let task = Task {
+                leads: &args.lead,
+                peaks: args.peaks,
+                from_s,
+                noise: *noise,
+            };
+            judge(&mut tally, subject, &task, runtime.as_mut(), |done| {
+                progress.set_position((done_s + done * duration_s) as u64);
+            })?;
+            done_s += duration_s;
+        }
+        reports.push(tally.report(&Setting {
+            peaks: match args.peaks {
+                PeaksChoice::Detected => report::Peaks::Detected,
+                PeaksChoice::Reference => report::Peaks::Reference,
+            },
+            runtime: runtime.name().to_owned(),
+            mapping,
             from_s,
-            noise: noise.as_ref(),
-        };
-        judge(&mut tally, subject, &task, runtime.as_mut(), |done| {
-            progress.set_position((done_s + done * duration_s) as u64);
-        })?;
-        done_s += duration_s;
+            bootstrap: Bootstrap {
+                resamples: args.resamples,
+                seed: args.seed,
+            },
+        }));
     }
     progress.finish_and_clear();
 
-    let report = tally.report(&Setting {
-        peaks: match peaks {
-            PeaksChoice::Detected => report::Peaks::Detected,
-            PeaksChoice::Reference => report::Peaks::Reference,
-        },
-        runtime: runtime.name().to_owned(),
-        mapping,
-        from_s,
-        bootstrap: Bootstrap {
-            resamples: args.resamples,
-            seed: args.seed,
-        },
-    });
     if let Some(sink) = &args.json {
-        let mut object = serde_json::to_value(&report)?;
-        if let Value::Object(keys) = &mut object {
-            keys.insert("model".to_owned(), runtime.model_name().into());
-            keys.insert("annotator".to_owned(), args.annotator.clone().into());
-            let noise = noise
-                .as_ref()
-                .map(|n| json!({"record": n.name, "snr_db": n.snr_db}));
-            keys.insert("noise".to_owned(), noise.into());
-            keys.insert("notice".to_owned(), NOTICE.into());
+        let mut objects = Vec::with_capacity(reports.len());
+        for (report, noise) in reports.iter().zip(levels) {
+            let mut object = serde_json::to_value(report)?;
+            if let Value::Object(keys) = &mut object {
+                keys.insert("model".to_owned(), runtime.model_name().into());
+                keys.insert("annotator".to_owned(), args.annotator.clone().into());
+                let noise = noise.map(|(n, snr_db)| json!({"record": n.name, "snr_db": snr_db}));
+                keys.insert("noise".to_owned(), noise.into());
+                keys.insert("notice".to_owned(), NOTICE.into());
+            }
+            objects.push(object);
         }
-        let mut text = serde_json::to_vec_pretty(&object)?;
+        let whole = match objects.len() {
+            1 => objects.swap_remove(0),
+            _ => objects.into(),
+        };
+        let mut text = serde_json::to_vec_pretty(&whole)?;
         text.push(b'\n');
         sink.write(&text)?;
     }
-    for subject in &subjects {
+    for subject in subjects {
         for warning in subject.record.warnings() {
             eprintln!("warning: {}: {warning}", subject.name);
         }
     }
-    let with_noise = noise.map_or_else(String::new, |n| {
-        format!(", {} at {} dB added", n.name, n.snr_db)
-    });
-    let text = format!(
-        "Model {} in {}, R peaks {peaks}, from {from_s} s{with_noise}; rates in percent\n\n{report}\n{NOTICE}\n",
+    let mut text = format!(
+        "Model {} in {}, R peaks {}, from {from_s} s; rates in percent\n\n",
         runtime.model_name(),
         runtime.name(),
+        args.peaks,
     );
+    match (levels, reports.as_slice()) {
+        ([noise], [report]) => {
+            if let Some((noise, snr_db)) = noise {
+                text.push_str(&format!("Noise of {} added at {snr_db} dB\n\n", noise.name));
+            }
+            text.push_str(&report.to_string());
+        }
+        _ => text.push_str(&noise_table(levels, &reports)),
+    }
+    text.push_str(&format!("\n{NOTICE}\n"));
     if args.json == Some(Sink::Stdout) {
         eprint!("{text}");
         Ok(())
     } else {
         Sink::Stdout.write(text.as_bytes())
     }
+}
+
+/// One line a level of noise: detection, and what the classes come to.
+fn noise_table(levels: &[Option<(&AddedNoise, f64)>], reports: &[Report]) -> String {
+    let percent = |rate: Option<f64>| {
+        rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.2}", 100.0 * rate))
+    };
+    let mut text = format!(
+        "{:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+        "noise", "SNR dB", "QRS Se", "QRS +P", "V F1", "S F1", "jk"
+    );
+    for (noise, report) in levels.iter().zip(reports) {
+        let (name, snr_db) = noise.map_or(("none", String::new()), |(noise, snr_db)| {
+            (noise.name.as_str(), snr_db.to_string())
+        });
+        text.push_str(&format!(
+            "{name:>8} {snr_db:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+            percent(report.qrs.se),
+            percent(report.qrs.ppv),
+            percent(report.classes.v.f1),
+            percent(report.classes.s.f1),
+            percent(report.jk),
+        ));
+    }
+    text
 }
 
 const NOTICE: &str = "Research software, not a medical device.";
@@ -257,7 +315,8 @@ struct Task<'a> {
     leads: &'a Leads,
     peaks: PeaksChoice,
     from_s: f64,
-    noise: Option<&'a AddedNoise>,
+    /// Noise, and its level in decibels.
+    noise: Option<(&'a AddedNoise, f64)>,
 }
 
 /// Classifies a record's beats and counts how they agree with its reference.
@@ -281,7 +340,7 @@ fn judge(
         })
         .unzip();
     let added_mv = match task.noise {
-        Some(noise) => noise.for_record(record, task.leads, reference)?,
+        Some((noise, snr_db)) => noise.for_record(record, task.leads, reference, snr_db)?,
         None => Vec::new(),
     };
     let request = Request {
@@ -320,13 +379,12 @@ fn judge(
 /// Noise that every record gets, at the canonical rate.
 struct AddedNoise {
     name: String,
-    snr_db: f64,
     /// One a signal of the noise record.
     signals: Vec<Noise>,
 }
 
 impl AddedNoise {
-    fn open(path: &Path, snr_db: f64) -> anyhow::Result<Self> {
+    fn open(path: &Path) -> anyhow::Result<Self> {
         let record = Record::open(path)?;
         let place = || path.display().to_string();
         let rate_hz = record.sample_rate_hz();
@@ -345,7 +403,6 @@ impl AddedNoise {
         }
         Ok(Self {
             name: record.name().to_owned(),
-            snr_db,
             signals,
         })
     }
@@ -357,6 +414,7 @@ impl AddedNoise {
         record: &Record,
         leads: &Leads,
         reference: &[Event],
+        snr_db: f64,
     ) -> anyhow::Result<Vec<Vec<f32>>> {
         let indices = match leads {
             Leads::One(choice) => vec![record.lead_index(choice)?],
@@ -373,7 +431,7 @@ impl AddedNoise {
                     .filter(|&mv| mv > 0.0)
                     .ok_or(NoiseError::NoSignal { beats: beats.len() })
                     .with_context(|| record.name().to_owned())?;
-                let gain = noise::gain(self.snr_db, qrs_mv, noise.rms_mv());
+                let gain = noise::gain(snr_db, qrs_mv, noise.rms_mv());
                 let canonical = signal.len() as f64 / rate_hz * noise.sample_rate_hz();
                 Ok(noise.blocks(canonical.ceil() as usize + 1, gain)?)
             })

@@ -594,7 +594,7 @@ mod tests {
         tally
     }
 
-    /// The keys that `contract.md` promises for `evaluate --json`, each with its type.
+    /// The keys that `evaluate --json` promises, each with its type.
     #[test]
     fn the_promised_keys_are_there() {
         let json = serde_json::to_value(tally().report(&setting(Peaks::Detected))).unwrap();

@@ -59,7 +59,9 @@ fn library(error: impl std::error::Error + Send + Sync + 'static) -> ResampleErr
 ///
 /// Before the first and after the last sample the signal is taken to stay as it is there. Samples that are not finite
 /// are gaps: the filter sees a straight line in their place, and the result is NaN there. A signal that has the
-/// canonical rate already comes back bit for bit.
+/// canonical rate already comes back bit for bit. The filter is as long as the terms of the rates' ratio at least: at
+/// 199.998 Hz it lasts 1000 s, and what a signal's sudden end does to it is felt everywhere, at some 0.1 % of the
+/// signal's size.
 ///
 /// # Errors
 /// [`ResampleError::Rate`] outside of [`MIN_RATE_HZ`] to [`MAX_RATE_HZ`], [`ResampleError::Ratio`] where the rates'

@@ -3,7 +3,7 @@
 use super::strips::certainty;
 use crate::pipeline::{
     Beat, KnownPeaks, Leads, Peaks, PipelineError, Request, canonical_lead, canonical_peaks,
-    for_each_beat,
+    for_each_beat, with_added,
 };
 use crate::records::Record;
 use crate::runtime::{Logits, ModelError, Runtime, softmax};
@@ -107,7 +107,7 @@ pub(super) fn lenses(
     let mut leads = vec![first];
     if *request.leads == Leads::Both {
         let peaks = KnownPeaks::new(leads[0].r_samples.clone());
-        let second_mv = canonical_lead(record, 1)?;
+        let second_mv = with_added(canonical_lead(record, 1)?, request.added_mv.get(1));
         leads.push(Collected::of(&second_mv, peaks, request, beats, &chosen));
     }
     let mut lenses = Vec::with_capacity(chosen.len());
@@ -249,7 +249,7 @@ mod tests {
         beats[4].scores = [0.0, 0.0, 0.95, 0.05];
         beats[6].scores = [0.0, 0.0, 1.0, 0.0];
         assert_eq!(chosen(&beats), [1, 2, 4]);
-        assert_eq!(chosen(&[]), []);
+        assert!(chosen(&[]).is_empty());
     }
 
     #[test]
@@ -278,6 +278,7 @@ mod tests {
                 leads: &leads,
                 peaks: Peaks::Detected,
                 patient: record.patient(),
+                added_mv: &[],
             };
             let mut fake = Fake;
             let beats = crate::pipeline::classify(&record, &request, &mut fake, |_| ())?;

@@ -16,7 +16,7 @@ mod strips;
 mod svg;
 mod trend;
 
-use crate::pipeline::{Beat, Leads, Peaks, PipelineError, Request, canonical_lead};
+use crate::pipeline::{Beat, Leads, Peaks, PipelineError, Request, canonical_lead, with_added};
 use crate::records::Record;
 use crate::runtime::Runtime;
 use crate::summary::Summary;
@@ -78,7 +78,7 @@ impl Section {
                 )
             }
         };
-        let lead_mv = canonical_lead(record, index)?;
+        let lead_mv = with_added(canonical_lead(record, index)?, request.added_mv.first());
         let lenses = lenses::lenses(record, request, runtime, beats, &lead_mv)?;
         let facts = Facts {
             name: record.name().to_owned(),

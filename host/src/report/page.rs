@@ -39,7 +39,7 @@ pub(super) fn document(sections: &[Section], strips: usize) -> Markup {
                 meta name="color-scheme" content="light dark";
                 // Whatever a record's header may smuggle in, nothing is fetched and nothing runs.
                 meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
-                title { (NOTICE) " - ECG beat report: " (title) }
+                title { (NOTICE) " - ECG beat report: " (title.replace("://", ": //")) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
@@ -457,7 +457,7 @@ fn strips_of(section: &Section, most: usize) -> Markup {
             p.small {
                 "How they were chosen: the usual rhythm, the longest pause, the longest run of V and of S, the first V, S and F, the first couplets, "
                 "the fastest and the slowest rate over " (HEART_RATE_BEATS) " beats, the next longest runs and pauses, the first unreadable beat, and then the "
-                "beats that the network was least certain of, until there are " (most) ". " (STRIP_S) " s each; no second is shown twice."
+                "beats that the network was least certain of, until there are " (most) ". " "Up to " (STRIP_S) " s each; no second is shown twice."
             }
         }
     }

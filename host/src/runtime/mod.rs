@@ -18,6 +18,9 @@ pub trait Runtime {
     /// The model's name, as its file states it.
     fn model_name(&self) -> &str;
 
+    /// Whether the model reads age and sex; if not, they change nothing.
+    fn reads_patient(&self) -> bool;
+
     /// The logits of each beat, in order.
     ///
     /// # Errors

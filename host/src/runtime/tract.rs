@@ -1,7 +1,7 @@
 //! `tract`: a pure Rust executor, the default on a host.
 
 use super::{Logits, ModelError, Runtime};
-use crate::model::{INPUTS, OUTPUT, Statement};
+use crate::model::{INPUTS, OUTPUT, PATIENT_KEY, Statement};
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ const NAME: &str = "tract";
 pub struct Tract {
     path: PathBuf,
     model_name: String,
+    reads_patient: bool,
     plan: Arc<TypedRunnableModel>,
 }
 
@@ -36,7 +37,8 @@ impl Tract {
         let proto = onnx
             .proto_model_for_read(&mut bytes.as_slice())
             .map_err(not_onnx)?;
-        let model_name = statement(&proto).check(path)?;
+        let statement = statement(&proto);
+        let model_name = statement.check(path)?;
         let plan = Self::plan(&onnx, &proto).map_err(|error| ModelError::Runtime {
             path: path.to_owned(),
             runtime: NAME,
@@ -45,6 +47,7 @@ impl Tract {
         Ok(Self {
             path: path.to_owned(),
             model_name,
+            reads_patient: statement.property(PATIENT_KEY) == Some("read"),
             plan,
         })
     }
@@ -91,6 +94,10 @@ impl Runtime for Tract {
 
     fn model_name(&self) -> &str {
         &self.model_name
+    }
+
+    fn reads_patient(&self) -> bool {
+        self.reads_patient
     }
 
     fn logits(&mut self, beats: &[Views]) -> Result<Vec<Logits>, ModelError> {
