@@ -285,7 +285,7 @@ impl GateRow {
 
 /// Takes a cell in Q11 one step further and gives the new hidden state. The candidate's argument is taken twice.
 #[inline]
-pub(crate) fn advance(gates: [i16; GATES], cell: &mut i32, multiplier: i32) -> i8 {
+fn advance(gates: [i16; GATES], cell: &mut i32, multiplier: i32) -> i8 {
     let [input, forget, candidate, output] = gates;
     let kept = i32::from(sigmoid(forget)) * *cell;
     let added = i32::from(sigmoid(input)) * i32::from(tanh(candidate));

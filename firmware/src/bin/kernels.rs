@@ -303,6 +303,30 @@ impl Bench {
         Ok((costs, layer.output_len()))
     }
 
+    /// A random largest-element pool; its costs, and the length of its output.
+    fn max_pool(&mut self, shape: WindowShape) -> Result<(Costs, usize), LayerError> {
+        let Buffers {
+            input,
+            scratch,
+            fast,
+            portable,
+            ..
+        } = &mut self.buffers;
+        let layer = MaxPool::new(shape)?;
+        let input = &mut input[..layer.input_len()];
+        self.random.fill(input);
+        let len = layer.output_len();
+        let costs = Self::both(
+            &mut self.stopwatch,
+            (scratch, 0),
+            (fast, portable, len),
+            len,
+            |_, output| layer.run(input, output),
+            |_, output| layer.run_portable(input, output),
+        );
+        Ok((costs, len))
+    }
+
     fn equality(&mut self) -> Result<(), LayerError> {
         let mut found = Equality::default();
         for _ in 0..CASES {
@@ -319,29 +343,28 @@ impl Bench {
         }
         found.log("conv1d");
 
-        let mut found = Equality::default();
+        let (mut found, mut pools) = (Equality::default(), Equality::default());
         for _ in 0..CASES {
             let kernel = [(); 2].map(|()| self.random.within(1, 4));
             let [down, right] = kernel;
             let shape = WindowShape {
-                height: self.random.within(1, 9),
-                width: self.random.within(1, 9),
+                height: self.random.within(down, 9),
+                width: self.random.within(right, 9),
                 channels: self.random.within(1, 9),
                 kernel,
                 stride: [(); 2].map(|()| self.random.within(1, 2)),
                 padding: [down, right, down, right].map(|side| self.random.within(0, side - 1)),
             };
             let rows = self.random.within(1, 9);
-            if shape.height + shape.padding[0] + shape.padding[2] < down
-                || shape.width + shape.padding[1] + shape.padding[3] < right
-            {
-                continue;
-            }
             let (_, len) = self.convolution(shape, rows)?;
             let (fast, portable) = self.outputs(len);
             found.take(fast, portable);
+            let (_, len) = self.max_pool(shape)?;
+            let (fast, portable) = self.outputs(len);
+            pools.take(fast, portable);
         }
         found.log("conv2d");
+        pools.log("max-pool");
 
         let mut found = Equality::default();
         for _ in 0..CASES {
@@ -417,6 +440,17 @@ impl Bench {
             };
             self.lstm(shape, both)?.0.log(name);
         }
+        for (name, height, width, channels) in [
+            ("beat-max-pool-6-2x2-16x11", 16, 11, 6),
+            ("beat-max-pool-8-2x2-8x5", 8, 5, 8),
+        ] {
+            let shape = WindowShape {
+                kernel: [2, 2],
+                padding: [0; 4],
+                ..plane(height, width, channels, 2)
+            };
+            self.max_pool(shape)?.0.log(name);
+        }
         self.others()
     }
 
@@ -444,12 +478,6 @@ impl Bench {
             };
             costs.log(name);
         };
-        let pool = WindowShape {
-            kernel: [2, 2],
-            stride: [2, 2],
-            padding: [0; 4],
-            ..plane(16, 11, 6, 1)
-        };
         let window = Window::new(plane(8, 5, 16, 1))?;
         let depthwise = Depthwise::new(window, 3, &plain[..9 * 16], &channels[..16], -128)?;
         measure(
@@ -457,14 +485,6 @@ impl Bench {
             depthwise.macs(),
             &mut |scratch, output| {
                 depthwise.run(input, scratch, output);
-            },
-        );
-        let layer = MaxPool::new(pool)?;
-        measure(
-            "beat-max-pool-6-16x11",
-            layer.output_len(),
-            &mut |_, output| {
-                layer.run(input, output);
             },
         );
         let layer = AveragePool::new(WindowShape::global(1, 12, 20))?;

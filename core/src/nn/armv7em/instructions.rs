@@ -4,6 +4,7 @@
     reason = "inner loops in assembly, each behind a function that is safe to call"
 )]
 
+use crate::nn::activation::SIGMOID;
 use crate::nn::affine::{Channel, WeightBlock};
 use crate::nn::lstm::{GATE_SHIFT, GateRow};
 use core::arch::asm;
@@ -239,6 +240,47 @@ pub(super) fn copy(from: &[i8], to: &mut [i8]) {
     }
 }
 
+/// Raises each output to the value beside it, as many as both slices have.
+#[inline(always)]
+pub(crate) fn raise(output: &mut [i8], values: &[i8]) {
+    let len = output.len().min(values.len());
+    // SAFETY: reads `len` bytes of both slices and writes as many of `output`; LDR and STR take any address.
+    unsafe {
+        asm!(
+            "subs {len}, {len}, #4",
+            "blo 3f",
+            "2:",
+            "ldr {a}, [{values}], #4",
+            "ldr {b}, [{output}]",
+            "ssub8 {t}, {a}, {b}",
+            "sel {a}, {a}, {b}",
+            "str {a}, [{output}], #4",
+            "subs {len}, {len}, #4",
+            "bhs 2b",
+            "3:",
+            "adds {len}, {len}, #4",
+            "beq 5f",
+            "4:",
+            "ldrsb {a}, [{values}], #1",
+            "ldrsb {b}, [{output}]",
+            "cmp {a}, {b}",
+            "it lt",
+            "movlt {a}, {b}",
+            "strb {a}, [{output}], #1",
+            "subs {len}, {len}, #1",
+            "bne 4b",
+            "5:",
+            values = inout(reg) values.as_ptr() => _,
+            output = inout(reg) output.as_mut_ptr() => _,
+            len = inout(reg) len => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            t = out(reg) _,
+            options(nostack),
+        );
+    }
+}
+
 /// Two positions of [`unpack_first`] through pairs of rows, as many as all slices have, to int8.
 #[inline(always)]
 pub(super) fn quantise_two(
@@ -429,6 +471,98 @@ pub(super) fn add_hidden(
             strd r10, r11, [r3], #8
             add r2, r2, #24
             subs r5, r5, #1"
+        );
+    }
+}
+
+/// The sigmoid of an argument in a register, in place, as [`crate::nn::sigmoid`] has it: with `table` the middle of the
+/// table, the argument's upper bits are the distance of the entry below.
+macro_rules! sigmoid {
+    ($x:literal) => {
+        concat!(
+            "uxtb {t}, ",
+            $x,
+            "
+            asr ",
+            $x,
+            ", ",
+            $x,
+            ", #8
+            rsb {u}, {t}, #256
+            ldr ",
+            $x,
+            ", [{table}, ",
+            $x,
+            ", lsl #1]
+            pkhbt {u}, {u}, {t}, lsl #16
+            smlad ",
+            $x,
+            ", {u}, ",
+            $x,
+            ", {half}
+            asr ",
+            $x,
+            ", ",
+            $x,
+            ", #8"
+        )
+    };
+}
+
+/// Takes as many cells as all slices have one step further: from their gates' arguments, int16 in the order input, forget,
+/// candidate, output, to the hidden states.
+#[inline(always)]
+pub(super) fn advance(gates: &[[i32; 4]], cells: &mut [i32], multiplier: i32, states: &mut [i8]) {
+    let count = gates.len().min(cells.len()).min(states.len());
+    if count == 0 {
+        return;
+    }
+    // SAFETY: reads 16 bytes of `gates`, reads and writes 4 of `cells` and writes one of `states` a cell, which the slices
+    // have. An argument is int16 - those of the gates as LDRSH loads them, that of the cell's tanh by saturation - so its
+    // upper bits are from -128 to 127, and the two entries from there on lie in the table of 257.
+    unsafe {
+        asm!(
+            "2:",
+            "ldrsh {a}, [{gates}], #16",
+            sigmoid!("{a}"),
+            // Half the candidate, so one bit less to shift.
+            "ldrsh {b}, [{gates}, #-8]",
+            sigmoid!("{b}"),
+            "sub {b}, {b}, #16384",
+            "mul {a}, {a}, {b}",
+            "add {a}, {a}, #4",
+            "asr {a}, {a}, #3",
+            "add {a}, {a}, #16384",
+            "ldrsh {b}, [{gates}, #-12]",
+            sigmoid!("{b}"),
+            "ldr {t}, [{cells}]",
+            "mla {a}, {b}, {t}, {a}",
+            "ssat {a}, #16, {a}, asr #15",
+            "str {a}, [{cells}], #4",
+            "ssat {a}, #16, {a}, lsl #2",
+            sigmoid!("{a}"),
+            "sub {a}, {a}, #16384",
+            "lsl {a}, {a}, #1",
+            "ldrsh {b}, [{gates}, #-4]",
+            sigmoid!("{b}"),
+            "mul {a}, {a}, {b}",
+            "smmulr {a}, {a}, {multiplier}",
+            "ssat {a}, #8, {a}",
+            "strb {a}, [{states}], #1",
+            "subs {count}, {count}, #1",
+            "bne 2b",
+            gates = inout(reg) gates.as_ptr() => _,
+            cells = inout(reg) cells.as_mut_ptr() => _,
+            states = inout(reg) states.as_mut_ptr() => _,
+            count = inout(reg) count => _,
+            multiplier = in(reg) multiplier,
+            table = in(reg) SIGMOID[128..].as_ptr(),
+            half = in(reg) 128,
+            a = out(reg) _,
+            b = out(reg) _,
+            t = out(reg) _,
+            u = out(reg) _,
+            options(nostack),
         );
     }
 }

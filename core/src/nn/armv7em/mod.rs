@@ -8,11 +8,12 @@ mod instructions;
 use super::affine::{Affine, Channel, WeightBlock};
 use super::convolution::Convolution;
 use super::dense::Dense;
-use super::lstm::{Direction, Lstm, Order, States, advance};
+use super::lstm::{Direction, Lstm, Order, States};
 use super::window::{Window, WindowShape};
+pub(super) use instructions::raise;
 use instructions::{
-    add_hidden, bytes_of, copy, quantise_one, quantise_two, sum_two, unpack_first, unpack_one,
-    unpack_second,
+    add_hidden, advance, bytes_of, copy, quantise_one, quantise_two, sum_two, unpack_first,
+    unpack_one, unpack_second,
 };
 
 /// The twin of [`Convolution::run_portable`], for buffers that fit.
@@ -257,13 +258,8 @@ pub(crate) fn lstm(
         for (step, gates) in times.zip([&mut *early, &mut *late]) {
             unpack_one(next, hidden);
             add_hidden(hidden_groups, direction.hidden, rows, hidden, gates);
-            let state = states.at(order.time(step, shape.steps));
-            let cells = gates.as_chunks::<4>().0.iter().zip(&mut *cells);
-            for ((state, next), (gates, cell)) in state.iter_mut().zip(&mut *next).zip(cells) {
-                // Arguments are int16 already.
-                *state = advance(gates.map(|gate| gate as i16), cell, layer.multiplier);
-                *next = *state;
-            }
+            advance(gates.as_chunks().0, cells, layer.multiplier, next);
+            copy(next, states.at(order.time(step, shape.steps)));
         }
     }
 }
