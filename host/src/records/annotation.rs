@@ -326,28 +326,28 @@ pub enum Unwritable {
 #[derive(Debug, thiserror::Error)]
 pub enum AnnotationError {
     /// The operating system refuses.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Its content is no annotations.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: Malformed,
+        cause: Malformed,
     },
     /// The annotations cannot be put into a file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
         /// Which, and why.
-        source: Unwritable,
+        cause: Unwritable,
     },
 }
 
@@ -358,13 +358,13 @@ impl Annotations {
     /// [`AnnotationError::Io`] and [`AnnotationError::Malformed`], naming the file.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, AnnotationError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| AnnotationError::Io {
+        let bytes = std::fs::read(path).map_err(|cause| AnnotationError::Io {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
-        Self::parse(&bytes).map_err(|source| AnnotationError::Malformed {
+        Self::parse(&bytes).map_err(|cause| AnnotationError::Malformed {
             path: path.to_owned(),
-            source,
+            cause,
         })
     }
 
@@ -463,14 +463,14 @@ impl Annotations {
         let path = path.as_ref();
         let bytes = self
             .to_bytes()
-            .map_err(|source| AnnotationError::Unwritable {
+            .map_err(|cause| AnnotationError::Unwritable {
                 path: path.to_owned(),
-                source,
+                cause,
             })?;
-        super::write_whole(path, |file| file.write_all(&bytes)).map_err(|source| {
+        super::write_whole(path, |file| file.write_all(&bytes)).map_err(|cause| {
             AnnotationError::Io {
                 path: path.to_owned(),
-                source,
+                cause,
             }
         })
     }
@@ -869,7 +869,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.atr");
         std::fs::write(&path, "not annotations").unwrap();
-        let message = Annotations::read(&path).unwrap_err().to_string();
+        let error = Annotations::read(&path).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none());
+        let message = error.to_string();
         assert!(
             message
                 .ends_with("x.atr: byte 14: the file ends inside a word; expected 1 more byte(s)"),

@@ -128,7 +128,7 @@ pub enum Warning {
     },
 }
 
-/// A record that cannot be read.
+/// A record that cannot be read. The message says the cause too, and [`std::error::Error::source`] does not repeat it.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// There is nothing under this name.
@@ -138,20 +138,20 @@ pub enum RecordError {
         path: PathBuf,
     },
     /// The operating system refuses.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The header is no header.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Header {
         /// The header.
         path: PathBuf,
         /// Where and why.
-        source: MalformedHeader,
+        cause: MalformedHeader,
     },
     /// The signal file is shorter than the header says.
     #[error("{}: found {found} samples of each lead, but {} promises {promised}", path.display(), header.display())]

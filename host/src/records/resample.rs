@@ -44,7 +44,7 @@ pub enum ResampleError {
     },
     /// The library refuses.
     #[error("the resampler failed: {0}")]
-    Library(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Library(Box<dyn std::error::Error + Send + Sync>),
 }
 
 fn library(error: impl std::error::Error + Send + Sync + 'static) -> ResampleError {

@@ -172,9 +172,9 @@ pub(super) fn open(header_path: &Path) -> Result<Contents, RecordError> {
                 }
                 Ok(meta.len())
             })
-            .map_err(|source| RecordError::Io {
+            .map_err(|cause| RecordError::Io {
                 path: path.clone(),
-                source,
+                cause,
             })?;
         let frames = format.samples_in(size.saturating_sub(byte_offset)) / group.len() as u64;
         if let Some(promised) = header.len_samples
@@ -251,17 +251,17 @@ pub(super) fn open(header_path: &Path) -> Result<Contents, RecordError> {
 }
 
 fn read_header(path: &Path) -> Result<Header, RecordError> {
-    let io = |source| RecordError::Io {
+    let io = |cause| RecordError::Io {
         path: path.to_owned(),
-        source,
+        cause,
     };
     let mut bytes = Vec::new();
     File::open(path)
-        .map_err(|source| match source.kind() {
+        .map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => RecordError::NoSuchRecord {
                 path: path.to_owned(),
             },
-            _ => io(source),
+            _ => io(cause),
         })?
         .take(MAX_HEADER_BYTES + 1)
         .read_to_end(&mut bytes)
@@ -275,9 +275,9 @@ fn read_header(path: &Path) -> Result<Header, RecordError> {
         // Old headers hold names and comments in any of several encodings; the fields themselves are ASCII.
         Header::parse(&String::from_utf8_lossy(&bytes))
     };
-    parsed.map_err(|source| RecordError::Header {
+    parsed.map_err(|cause| RecordError::Header {
         path: path.to_owned(),
-        source,
+        cause,
     })
 }
 
@@ -297,9 +297,9 @@ fn counts_per_mv(gain: f64, units: &str) -> Option<f32> {
 impl Stored {
     /// All samples of the lead. Those that the skew moves beyond the file's end are invalid.
     fn read(&self, len: usize) -> Result<Vec<i32>, RecordError> {
-        let io = |source| RecordError::Io {
+        let io = |cause| RecordError::Io {
             path: self.path.clone(),
-            source,
+            cause,
         };
         let wanted = (len as u64).saturating_add(self.skew).min(self.frames);
         let mut bytes = Vec::new();

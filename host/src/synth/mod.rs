@@ -161,12 +161,12 @@ pub enum SynthError {
         found: String,
     },
     /// The operating system refuses.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The annotations cannot be written.
     #[error(transparent)]
@@ -240,9 +240,9 @@ impl Recording {
             return Err(SynthError::Name { found: name });
         }
         if let Some(folder) = stem.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|source| SynthError::Io {
+            std::fs::create_dir_all(folder).map_err(|cause| SynthError::Io {
                 path: folder.to_owned(),
-                source,
+                cause,
             })?;
         }
         let (low, high) = FORMAT.range();
@@ -336,9 +336,9 @@ fn tallest(samples: &[f32]) -> usize {
 fn write_all_or_none(files: &[(PathBuf, &[u8])]) -> Result<(), SynthError> {
     let mut written = Vec::with_capacity(files.len());
     for (path, content) in files {
-        let io = |source| SynthError::Io {
+        let io = |cause| SynthError::Io {
             path: path.clone(),
-            source,
+            cause,
         };
         let mut file = temporary_beside(path).map_err(io)?;
         file.write_all(content).map_err(io)?;
@@ -353,7 +353,7 @@ fn write_all_or_none(files: &[(PathBuf, &[u8])]) -> Result<(), SynthError> {
             }
             return Err(SynthError::Io {
                 path: path.clone(),
-                source: error.error,
+                cause: error.error,
             });
         }
         renamed.push(path);
