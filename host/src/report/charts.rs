@@ -15,7 +15,9 @@ const WIDTH: f64 = 720.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 656.0;
 /// Height of a class's lane below the tachogram.
-const LANE: f64 = 24.0;
+const LANE: f64 = 26.0;
+/// Between the tachogram's zero line and the first lane.
+const GAP: f64 = 10.0;
 
 /// Radius of a marker that stands for one beat, for up to nine, for more.
 fn radius(count: usize) -> f64 {
@@ -87,7 +89,7 @@ pub(super) fn tachogram(beats: &[Beat], columns: &[Column], duration_s: f64) -> 
         .filter(|(_, total)| *total > 0)
         .collect();
     let axis = Area {
-        bottom: area.bottom + LANE * lanes.len() as f64 + 6.0,
+        bottom: area.bottom + GAP + LANE * lanes.len() as f64 + 4.0,
         ..area
     };
     let height = axis.bottom + 30.0;
@@ -115,7 +117,7 @@ pub(super) fn tachogram(beats: &[Beat], columns: &[Column], duration_s: f64) -> 
                 }
             }
             @for (i, (class, total)) in lanes.iter().enumerate() {
-                @let bottom = area.bottom + LANE * (i + 1) as f64;
+                @let bottom = area.bottom + GAP + LANE * (i + 1) as f64;
                 path.grid d={ "M" (at(LEFT)) " " (at(bottom)) "H" (at(RIGHT)) } {}
                 text.letter.(css(*class)) x=(at(LEFT - 6.0)) y=(at(bottom - 6.0)) text-anchor="end" { (class) }
                 text.letter x=(at(RIGHT + 6.0)) y=(at(bottom - 6.0)) { (total) }

@@ -110,7 +110,7 @@ impl Section {
     }
 }
 
-/// Strips in a whole report, at most, unless that would leave less than [`MIN_STRIPS`] a record.
+/// Strips in a whole report, at most, unless that would leave less than `MIN_STRIPS` a record.
 const MAX_STRIPS_OF_ALL: usize = 200;
 /// Strips that a record keeps, however many records there are.
 const MIN_STRIPS: usize = 4;
