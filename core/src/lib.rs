@@ -16,6 +16,7 @@ pub mod class;
 pub mod detector;
 pub mod filter;
 pub mod monitor;
+pub mod nn;
 pub mod patient;
 pub mod quality;
 pub mod rr;

@@ -156,10 +156,10 @@ fn instructions_stay_within_their_budget() {
         return;
     }
     for (pointer, budget) in [
-        ("/instructions/per_sample", 290..=400),
+        ("/instructions/per_sample", 250..=400),
         ("/instructions/views_per_beat", 125_000..=165_000),
-        ("/parts/filter/mean", 40..=50),
-        ("/parts/quality/mean", 120..=175),
+        ("/parts/filter/mean", 40..=60),
+        ("/parts/quality/mean", 80..=130),
         ("/parts/detector/mean", 120..=175),
         ("/parts/beat/mean", 44_000..=60_000),
         ("/parts/spectrum/mean", 26_000..=34_000),

@@ -9,6 +9,7 @@ use crate::sampler::Sampler;
 use crate::train::{Trainer, TrainingData, probe};
 use anyhow::Context;
 use heartlens::evaluate::tally::Tally;
+use heartlens_core::class::Class;
 use serde_json::json;
 use std::collections::HashSet;
 use std::io::Write;
@@ -44,6 +45,14 @@ impl Arguments {
         let device = self.source.device.resolve()?;
         let (config, dataset, augmenter) = self.source.read()?;
         let held_out = dataset.indices_of(&self.hold_out)?;
+        for class in [Class::S, Class::V] {
+            let has = |&record: &usize| dataset.records[record].count(class) > 0;
+            anyhow::ensure!(
+                held_out.is_empty() || held_out.iter().any(has),
+                "the held-out records {} have no beat of class {class} to judge a checkpoint by; hold out others too",
+                self.hold_out.join(", ")
+            );
+        }
         let patients: HashSet<&str> = held_out
             .iter()
             .map(|&record| dataset.records[record].patient.as_str())

@@ -1,0 +1,265 @@
+//! The fast twins for processors with the DSP extension (Cortex-M4, M7): the same bits in fewer instructions.
+//!
+//! A position's inputs are taken apart once into words of two int16 in the order of SXTB16 - bytes 0 and 2, then bytes 1
+//! and 3 - and serve all pairs of rows from there. The inner loops hold two rows by two positions in registers.
+
+mod instructions;
+
+use super::affine::{Affine, Channel, WeightBlock};
+use super::convolution::Convolution;
+use super::dense::Dense;
+use super::lstm::{Direction, Lstm, Order, States};
+use super::window::{Window, WindowShape};
+pub(super) use instructions::raise;
+use instructions::{
+    add_hidden, advance, bytes_of, copy, quantise_one, quantise_two, sum_two, unpack_first,
+    unpack_one, unpack_second,
+};
+
+/// The twin of [`Convolution::run_portable`], for buffers that fit.
+pub(crate) fn convolution(
+    layer: &Convolution<'_>,
+    input: &[i8],
+    scratch: &mut [i32],
+    output: &mut [i8],
+) {
+    let groups = layer.affine.groups;
+    let (unpacked, staged) = scratch[..layer.scratch_len()].split_at_mut(4 * groups);
+    let mut windows = Windows {
+        window: &layer.window,
+        input: &input[..layer.input_len()],
+        padding: layer.padding,
+        len: 4 * groups,
+        staged: bytes_of(staged),
+        y: 0,
+        x: 0,
+    };
+    let rows = layer.affine.rows;
+    let mut pairs = output[..layer.output_len()].chunks_exact_mut(2 * rows);
+    for outputs in &mut pairs {
+        let (a, b) = outputs.split_at_mut(rows);
+        unpack_first(windows.next(), unpacked);
+        unpack_second(windows.next(), unpacked);
+        apply_two(&layer.affine, unpacked, a, b);
+    }
+    let last = pairs.into_remainder();
+    if !last.is_empty() {
+        unpack_one(windows.next(), unpacked);
+        apply_one(&layer.affine, unpacked, last);
+    }
+}
+
+/// The twin of [`Dense::run_portable`], for buffers that fit.
+pub(crate) fn dense(layer: &Dense<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+    let affine = &layer.affine;
+    let (blocks, tail) = input[..affine.columns].split_at(affine.columns / 4 * 4);
+    unpack_one(blocks, scratch);
+    if !tail.is_empty() {
+        let mut block = [0; 4];
+        copy(tail, &mut block);
+        unpack_one(&block, &mut scratch[blocks.len() / 2..]);
+    }
+    apply_one(affine, scratch, &mut output[..affine.rows]);
+}
+
+/// The windows of a convolution, row by row.
+struct Windows<'a> {
+    window: &'a Window,
+    input: &'a [i8],
+    padding: i8,
+    /// Bytes of a window in whole blocks. Those beyond the window are arbitrary.
+    len: usize,
+    /// Room for the band or for a window at the edge.
+    staged: &'a mut [i8],
+    y: usize,
+    x: usize,
+}
+
+impl Windows<'_> {
+    /// The next window's bytes.
+    #[inline]
+    fn next(&mut self) -> &[i8] {
+        let (x, y) = (self.x, self.y);
+        self.x += 1;
+        if self.x == self.window.output[1] {
+            self.x = 0;
+            self.y += 1;
+        }
+        if self.window.shape.kernel[0] == 1 {
+            self.on_a_line(y, x)
+        } else {
+            self.in_the_band(y, x)
+        }
+    }
+
+    /// A window of one row lies together in the input, and is copied only at the edges.
+    #[inline]
+    fn on_a_line(&mut self, y: usize, x: usize) -> &[i8] {
+        let WindowShape {
+            width,
+            channels,
+            kernel,
+            stride,
+            ..
+        } = self.window.shape;
+        let columns = self.window.columns(x);
+        let start = (y * stride[0] * width + columns.start) * channels;
+        if columns.len == kernel[1]
+            && let Some(bytes) = self.input.get(start..start + self.len)
+        {
+            return bytes;
+        }
+        let staged = &mut self.staged[..self.len];
+        staged.fill(self.padding);
+        let inside = &self.input[start..start + columns.len * channels];
+        copy(inside, &mut staged[columns.before * channels..]);
+        staged
+    }
+
+    /// The rows under the output's row `y` are interleaved column by column, so that each window lies together and
+    /// neighbours overlap.
+    #[inline]
+    fn in_the_band(&mut self, y: usize, x: usize) -> &[i8] {
+        let WindowShape {
+            width,
+            channels,
+            kernel: [height, _],
+            stride: [_, stride],
+            padding: [_, left, _, right],
+            ..
+        } = self.window.shape;
+        let column = height * channels;
+        if x == 0 {
+            let rows = self.window.rows(y);
+            if rows.len < height || left + right > 0 {
+                self.staged.fill(self.padding);
+            }
+            let pitch = width * channels;
+            let lines = self.input.chunks_exact(pitch).skip(rows.start);
+            for (row, line) in (rows.before..).zip(lines.take(rows.len)) {
+                let band = &mut self.staged[left * column + row * channels..];
+                for (pixel, place) in line.chunks_exact(channels).zip(band.chunks_mut(column)) {
+                    copy(pixel, place);
+                }
+            }
+        }
+        &self.staged[x * stride * column..][..self.len]
+    }
+}
+
+/// Two positions through all rows.
+#[inline]
+fn apply_two(affine: &Affine<'_>, unpacked: &[i32], first: &mut [i8], second: &mut [i8]) {
+    let Affine {
+        blocks,
+        channels,
+        groups,
+        zero_point,
+        ..
+    } = *affine;
+    quantise_two(
+        groups,
+        blocks,
+        channels,
+        unpacked,
+        zero_point,
+        [&mut *first, &mut *second],
+    );
+    if let ([.., first], [.., second]) = (first, second)
+        && affine.rows % 2 == 1
+    {
+        let (mut a, mut b) = ([0; 2], [0; 2]);
+        let (blocks, channels) = last_pair(affine);
+        quantise_two(
+            groups,
+            blocks,
+            channels,
+            unpacked,
+            zero_point,
+            [&mut a, &mut b],
+        );
+        [*first, *second] = [a[0], b[0]];
+    }
+}
+
+/// One position through all rows.
+#[inline]
+fn apply_one(affine: &Affine<'_>, unpacked: &[i32], output: &mut [i8]) {
+    let Affine {
+        blocks,
+        channels,
+        groups,
+        zero_point,
+        ..
+    } = *affine;
+    quantise_one(groups, blocks, channels, unpacked, zero_point, output);
+    if let [.., output] = output
+        && affine.rows % 2 == 1
+    {
+        let mut pair = [0; 2];
+        let (blocks, channels) = last_pair(affine);
+        quantise_one(groups, blocks, channels, unpacked, zero_point, &mut pair);
+        *output = pair[0];
+    }
+}
+
+/// Blocks and channels of the last pair of rows.
+fn last_pair<'w>(affine: &Affine<'w>) -> (&'w [WeightBlock], &'w [Channel]) {
+    (
+        &affine.blocks[affine.blocks.len() - affine.groups..],
+        &affine.channels[affine.channels.len() - 2..],
+    )
+}
+
+/// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.
+pub(crate) fn lstm(
+    layer: &Lstm<'_>,
+    direction: &Direction<'_>,
+    order: Order,
+    input: &[i8],
+    scratch: &mut [i32],
+    states: &mut States<'_>,
+) {
+    let shape = &layer.shape;
+    let input_groups = shape.inputs.div_ceil(4);
+    let hidden_groups = shape.hidden.div_ceil(4);
+    let (values, scratch) = scratch.split_at_mut(4 * input_groups);
+    let (staged, scratch) = scratch.split_at_mut(2 * input_groups);
+    let (hidden, scratch) = scratch.split_at_mut(2 * hidden_groups);
+    let (next, scratch) = scratch.split_at_mut(hidden_groups);
+    let (cells, scratch) = scratch.split_at_mut(shape.hidden);
+    let (early, scratch) = scratch.split_at_mut(4 * shape.hidden);
+    let late = &mut scratch[..4 * shape.hidden];
+    cells.fill(0);
+    next.fill(0);
+    let next = bytes_of(next);
+    let (one, two) = bytes_of(staged).split_at_mut(4 * input_groups);
+    let at = |step: usize| {
+        let time = order.time(step, shape.steps);
+        &input[time * shape.inputs..][..shape.inputs]
+    };
+    for step in (0..shape.steps).step_by(2) {
+        copy(at(step), one);
+        // After the last of an odd number of steps the second position is whatever it was.
+        if step + 1 < shape.steps {
+            copy(at(step + 1), two);
+        }
+        unpack_first(one, values);
+        unpack_second(two, values);
+        let rows = direction.rows;
+        sum_two(
+            input_groups,
+            direction.input,
+            rows,
+            values,
+            [&mut *early, &mut *late],
+        );
+        let times = step..shape.steps.min(step + 2);
+        for (step, gates) in times.zip([&mut *early, &mut *late]) {
+            unpack_one(next, hidden);
+            add_hidden(hidden_groups, direction.hidden, rows, hidden, gates);
+            advance(gates.as_chunks().0, cells, layer.multiplier, next);
+            copy(next, states.at(order.time(step, shape.steps)));
+        }
+    }
+}

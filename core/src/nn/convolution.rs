@@ -1,0 +1,117 @@
+//! Convolution over a plane or a signal.
+
+use super::affine::{Affine, Channel, WeightBlock};
+use super::error::LayerError;
+use super::holds;
+use super::window::Window;
+
+/// A convolution, with ReLU where the output's zero point is -128.
+///
+/// # Shapes
+/// Input `[height, width, channels]`, output `[output height, output width, rows]`. Each row of weights is
+/// `[kernel width, kernel height, channels]`: column by column, so that windows of neighbours overlap in memory. Padding has the value of the input's zero point, which is real zero.
+#[derive(Debug, Clone, Copy)]
+pub struct Convolution<'w> {
+    pub(crate) window: Window,
+    pub(crate) affine: Affine<'w>,
+    /// The input's zero point.
+    pub(crate) padding: i8,
+}
+
+impl<'w> Convolution<'w> {
+    /// A convolution of `rows` output channels.
+    ///
+    /// # Errors
+    /// If the weights do not fit the window; see [`Affine::new`].
+    pub fn new(
+        window: Window,
+        rows: usize,
+        input_zero_point: i8,
+        blocks: &'w [WeightBlock],
+        channels: &'w [Channel],
+        output_zero_point: i8,
+    ) -> Result<Self, LayerError> {
+        Ok(Self {
+            window,
+            affine: Affine::new(rows, window.len(), blocks, channels, output_zero_point)?,
+            padding: input_zero_point,
+        })
+    }
+
+    /// Elements of the input.
+    pub const fn input_len(&self) -> usize {
+        self.window.input_len()
+    }
+
+    /// Elements of the output.
+    pub const fn output_len(&self) -> usize {
+        self.window.positions() * self.affine.rows
+    }
+
+    /// Words of scratch memory: two unpacked windows, and a copy of one window or, of a kernel of several rows, of all
+    /// windows of one row of the output.
+    pub const fn scratch_len(&self) -> usize {
+        let groups = self.affine.groups;
+        let shape = &self.window.shape;
+        let copied = match shape.kernel[0] {
+            1 => groups,
+            height => {
+                let [_, left, _, right] = shape.padding;
+                let band = (left + shape.width + right) * height * shape.channels;
+                // The last window is read in whole blocks.
+                (band + 3).div_ceil(4)
+            }
+        };
+        4 * groups + copied
+    }
+
+    /// Multiply-accumulates of one run.
+    pub const fn macs(&self) -> usize {
+        self.output_len() * self.affine.columns
+    }
+
+    /// Computes the output, by the processor's fast twin where it has one.
+    pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+        #[cfg(armv7em)]
+        if self.fits(input, scratch, output) {
+            super::armv7em::convolution(self, input, scratch, output);
+        }
+        #[cfg(not(armv7em))]
+        self.run_portable(input, scratch, output);
+    }
+
+    /// Computes the output: the specification.
+    pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+        if !self.fits(input, scratch, output) {
+            return;
+        }
+        let input = &input[..self.input_len()];
+        let values = &mut scratch[..self.affine.padded_columns()];
+        let mut positions = output.chunks_exact_mut(self.affine.rows);
+        let [height, width] = self.window.output_shape();
+        for y in 0..height {
+            for (x, output) in (0..width).zip(&mut positions) {
+                values.fill(i32::from(self.padding));
+                let (rows, columns, stretches) = self.window.stretches(y, x, input);
+                let channels = self.window.shape.channels;
+                let column = self.window.shape.kernel[0] * channels;
+                for (row, stretch) in (rows.before..).zip(stretches) {
+                    let places = &mut values[columns.before * column + row * channels..];
+                    let pixels = stretch.chunks_exact(channels);
+                    for (pixel, place) in pixels.zip(places.chunks_mut(column)) {
+                        for (value, x) in place.iter_mut().zip(pixel) {
+                            *value = i32::from(*x);
+                        }
+                    }
+                }
+                self.affine.apply(values, output);
+            }
+        }
+    }
+
+    fn fits(&self, input: &[i8], scratch: &[i32], output: &[i8]) -> bool {
+        holds("input", input, self.input_len())
+            && holds("scratch", scratch, self.scratch_len())
+            && holds("output", output, self.output_len())
+    }
+}

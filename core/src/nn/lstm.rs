@@ -1,0 +1,335 @@
+//! Long short-term memory (Hochreiter & Schmidhuber 1997, with forget gate), in one or both directions of time.
+
+use super::activation::{sigmoid, tanh, twice_cell};
+use super::affine::{WeightBlock, blocks_len, check_blocks, dot_pair};
+use super::arithmetic::{multiply_q32, round_shift, saturate_i8, saturate_i16};
+use super::error::{LayerError, multiplier, same_len, within};
+use super::holds;
+
+/// Most inputs, and most hidden cells.
+pub const MAX_GATE_COLUMNS: usize = 1 << 10;
+/// Largest magnitude of a gate's bias.
+pub const MAX_GATE_BIAS: i32 = (1 << 24) - 1;
+/// Accumulators are taken this many bits to the left before their multiplier, so that ratios up to 2^5 fit.
+pub(crate) const GATE_SHIFT: u32 = 6;
+/// Gates of a cell, in the order input, forget, candidate, output.
+const GATES: usize = 4;
+
+/// What an LSTM's output holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LstmOutput {
+    /// The hidden states after every step: `[steps, directions * hidden]`.
+    Sequence,
+    /// The forward state after the last step, then the backward state after the first: `[directions * hidden]`.
+    Last,
+}
+
+/// Sizes of an LSTM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LstmShape {
+    /// Steps of the input.
+    pub steps: usize,
+    /// Channels of the input.
+    pub inputs: usize,
+    /// Cells of each direction.
+    pub hidden: usize,
+    /// What the output holds.
+    pub output: LstmOutput,
+}
+
+/// Bias and scales of one gate of one cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct GateRow {
+    /// What the input's accumulator starts from: both biases, in units of input scale times weight scale, with the
+    /// input's zero point folded in. At most [`MAX_GATE_BIAS`] in magnitude.
+    pub bias: i32,
+    /// Input scale times weight scale, in units of the gate's argument over 2^6, times 2^32.
+    pub input_multiplier: i32,
+    /// The same for the hidden state.
+    pub hidden_multiplier: i32,
+}
+
+/// The weights of one direction.
+#[derive(Debug, Clone, Copy)]
+pub struct Direction<'w> {
+    /// From the input, packed by [`pack_gates`].
+    pub input: &'w [WeightBlock],
+    /// From the hidden state, packed by [`pack_gates`].
+    pub hidden: &'w [WeightBlock],
+    /// `[hidden, 4]`: the gates of the first cell, then those of the second.
+    pub rows: &'w [GateRow],
+}
+
+/// An LSTM whose hidden state is int8 with zero point 0, its cell state int16 in Q11.
+///
+/// # Shapes
+/// Input `[steps, inputs]`, output by [`LstmOutput`].
+#[derive(Debug, Clone, Copy)]
+pub struct Lstm<'w> {
+    pub(crate) shape: LstmShape,
+    forward: Direction<'w>,
+    backward: Option<Direction<'w>>,
+    /// 4 over the hidden state's scale.
+    pub(crate) multiplier: i32,
+}
+
+/// Packs a row-major matrix `[4, hidden, columns]`, gates in the order input, forget, candidate, output, into blocks:
+/// cell by cell, first its input and forget gates, then candidate and output.
+///
+/// # Errors
+/// If `weights` has not `4 * hidden * columns` elements or `blocks` not `blocks_len(4 * hidden, columns)`.
+pub fn pack_gates(
+    hidden: usize,
+    columns: usize,
+    weights: &[i8],
+    blocks: &mut [WeightBlock],
+) -> Result<(), LayerError> {
+    within("hidden cells", hidden, 1, MAX_GATE_COLUMNS)?;
+    within("columns", columns, 1, MAX_GATE_COLUMNS)?;
+    same_len("weights", weights.len(), GATES * hidden * columns)?;
+    same_len(
+        "weight blocks",
+        blocks.len(),
+        blocks_len(GATES * hidden, columns),
+    )?;
+    blocks.fill(WeightBlock::default());
+    for (pair, blocks) in blocks.chunks_exact_mut(columns.div_ceil(4)).enumerate() {
+        let (cell, gates) = (pair / 2, pair % 2 * 2);
+        for (place, gate) in (gates..gates + 2).enumerate() {
+            let row = &weights[(gate * hidden + cell) * columns..][..columns];
+            for (four, block) in row.chunks(4).zip(blocks.iter_mut()) {
+                block.0[4 * place..][..four.len()].copy_from_slice(four);
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<'w> Lstm<'w> {
+    /// An LSTM forward in time, and also backward if `backward` is given. `hidden_multiplier` is 4 over the scale of
+    /// the hidden state: 512 for a state in Q7.
+    ///
+    /// # Errors
+    /// If a length does not fit, a filler is not zero, or a bias or multiplier is outside its range.
+    pub fn new(
+        shape: LstmShape,
+        forward: Direction<'w>,
+        backward: Option<Direction<'w>>,
+        hidden_multiplier: i32,
+    ) -> Result<Self, LayerError> {
+        within("steps", shape.steps, 1, 1 << 16)?;
+        let rows = GATES * within("hidden cells", shape.hidden, 1, MAX_GATE_COLUMNS)?;
+        for direction in [Some(forward), backward].into_iter().flatten() {
+            check_blocks(direction.input, rows, shape.inputs, MAX_GATE_COLUMNS)?;
+            check_blocks(direction.hidden, rows, shape.hidden, MAX_GATE_COLUMNS)?;
+            same_len("gate rows", direction.rows.len(), rows)?;
+            for row in direction.rows {
+                if row.bias.unsigned_abs() > MAX_GATE_BIAS.unsigned_abs() {
+                    return Err(LayerError::Range {
+                        what: "bias of a gate",
+                        found: i64::from(row.bias),
+                        smallest: -i64::from(MAX_GATE_BIAS),
+                        largest: i64::from(MAX_GATE_BIAS),
+                    });
+                }
+                multiplier("input multiplier", row.input_multiplier, i32::MAX)?;
+                multiplier("hidden multiplier", row.hidden_multiplier, i32::MAX)?;
+            }
+        }
+        multiplier(
+            "multiplier of the hidden state",
+            hidden_multiplier,
+            i32::MAX,
+        )?;
+        Ok(Self {
+            shape,
+            forward,
+            backward,
+            multiplier: hidden_multiplier,
+        })
+    }
+
+    const fn directions(&self) -> usize {
+        1 + self.backward.is_some() as usize
+    }
+
+    /// Elements of the input.
+    pub const fn input_len(&self) -> usize {
+        self.shape.steps * self.shape.inputs
+    }
+
+    /// Elements of the output.
+    pub const fn output_len(&self) -> usize {
+        let states = match self.shape.output {
+            LstmOutput::Sequence => self.shape.steps,
+            LstmOutput::Last => 1,
+        };
+        states * self.directions() * self.shape.hidden
+    }
+
+    /// Words of scratch memory.
+    pub const fn scratch_len(&self) -> usize {
+        let input_groups = self.shape.inputs.div_ceil(4);
+        let hidden_groups = self.shape.hidden.div_ceil(4);
+        // Input of two steps, two hidden states, the cells, and the gates' accumulators of two steps.
+        6 * input_groups + 8 * hidden_groups + (1 + 2 * GATES) * self.shape.hidden
+    }
+
+    /// Multiply-accumulates of one run, those of the gates' products with the cells not counted.
+    pub const fn macs(&self) -> usize {
+        let columns = self.shape.inputs + self.shape.hidden;
+        self.shape.steps * self.directions() * GATES * self.shape.hidden * columns
+    }
+
+    /// Computes the output, by the processor's fast twin where it has one.
+    pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+        #[cfg(armv7em)]
+        self.both(input, scratch, output, super::armv7em::lstm);
+        #[cfg(not(armv7em))]
+        self.run_portable(input, scratch, output);
+    }
+
+    /// Computes the output: the specification.
+    pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+        self.both(input, scratch, output, Self::one_direction);
+    }
+
+    fn both(
+        &self,
+        input: &[i8],
+        scratch: &mut [i32],
+        output: &mut [i8],
+        one_direction: impl Fn(&Self, &Direction<'w>, Order, &[i8], &mut [i32], &mut States<'_>),
+    ) {
+        let fits = holds("input", input, self.input_len())
+            && holds("scratch", scratch, self.scratch_len())
+            && holds("output", output, self.output_len());
+        if !fits {
+            return;
+        }
+        let directions = [
+            (Some(&self.forward), Order::Forward),
+            (self.backward.as_ref(), Order::Backward),
+        ];
+        for (index, (direction, order)) in directions.into_iter().enumerate() {
+            if let Some(direction) = direction {
+                let mut states = States {
+                    output: &mut *output,
+                    pitch: self.directions() * self.shape.hidden,
+                    offset: index * self.shape.hidden,
+                    hidden: self.shape.hidden,
+                    kept: self.shape.output,
+                };
+                one_direction(self, direction, order, input, scratch, &mut states);
+            }
+        }
+    }
+
+    fn one_direction(
+        &self,
+        direction: &Direction<'w>,
+        order: Order,
+        input: &[i8],
+        scratch: &mut [i32],
+        states: &mut States<'_>,
+    ) {
+        let shape = &self.shape;
+        let input_groups = shape.inputs.div_ceil(4);
+        let hidden_groups = shape.hidden.div_ceil(4);
+        let (values, scratch) = scratch.split_at_mut(4 * input_groups);
+        let (mut hidden, scratch) = scratch.split_at_mut(4 * hidden_groups);
+        let (mut next, scratch) = scratch.split_at_mut(4 * hidden_groups);
+        let cells = &mut scratch[..shape.hidden];
+        for zeroed in [&mut *values, hidden, next, cells] {
+            zeroed.fill(0);
+        }
+        for step in 0..shape.steps {
+            let time = order.time(step, shape.steps);
+            let now = &input[time * shape.inputs..][..shape.inputs];
+            for (value, x) in values.iter_mut().zip(now) {
+                *value = i32::from(*x);
+            }
+            let state = states.at(time);
+            let pairs = direction.input.chunks_exact(input_groups);
+            let pairs = pairs.zip(direction.hidden.chunks_exact(hidden_groups));
+            let mut pairs = pairs.zip(direction.rows.as_chunks::<2>().0);
+            for ((cell, next), state) in cells.iter_mut().zip(next.iter_mut()).zip(state) {
+                let mut gates = [0; GATES];
+                for (gates, ((from_input, from_hidden), rows)) in
+                    gates.as_chunks_mut::<2>().0.iter_mut().zip(&mut pairs)
+                {
+                    let from_input = dot_pair(from_input, values);
+                    let from_hidden = dot_pair(from_hidden, hidden);
+                    for (i, (gate, row)) in gates.iter_mut().zip(rows).enumerate() {
+                        *gate = row.argument(row.bias + from_input[i], from_hidden[i]);
+                    }
+                }
+                *state = advance(gates, cell, self.multiplier);
+                *next = i32::from(*state);
+            }
+            core::mem::swap(&mut hidden, &mut next);
+        }
+    }
+}
+
+impl GateRow {
+    /// The gate's argument in Q12, from both accumulators, of which the first includes the bias.
+    #[inline]
+    fn argument(&self, from_input: i32, from_hidden: i32) -> i16 {
+        let from_input = multiply_q32(from_input << GATE_SHIFT, self.input_multiplier);
+        let from_hidden = multiply_q32(from_hidden << GATE_SHIFT, self.hidden_multiplier);
+        saturate_i16(from_input + from_hidden)
+    }
+}
+
+/// Takes a cell in Q11 one step further and gives the new hidden state. The candidate's argument is taken twice.
+#[inline]
+fn advance(gates: [i16; GATES], cell: &mut i32, multiplier: i32) -> i8 {
+    let [input, forget, candidate, output] = gates;
+    let kept = i32::from(sigmoid(forget)) * *cell;
+    let added = i32::from(sigmoid(input)) * i32::from(tanh(candidate));
+    let next = saturate_i16(round_shift(kept + round_shift(added, 4), 15));
+    *cell = i32::from(next);
+    let state = i32::from(sigmoid(output)) * i32::from(tanh(twice_cell(next)));
+    saturate_i8(multiply_q32(state, multiplier))
+}
+
+/// Which way an LSTM reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    Forward,
+    Backward,
+}
+
+impl Order {
+    /// The input's step that is read `step`-th.
+    #[inline]
+    pub(crate) const fn time(self, step: usize, steps: usize) -> usize {
+        match self {
+            Self::Forward => step,
+            Self::Backward => steps - 1 - step,
+        }
+    }
+}
+
+/// Where the hidden states of one direction go.
+pub(crate) struct States<'a> {
+    output: &'a mut [i8],
+    pitch: usize,
+    offset: usize,
+    hidden: usize,
+    kept: LstmOutput,
+}
+
+impl States<'_> {
+    /// The place of the state after the input's step `time`.
+    #[inline]
+    pub(crate) fn at(&mut self, time: usize) -> &mut [i8] {
+        let row = match self.kept {
+            LstmOutput::Sequence => time,
+            LstmOutput::Last => 0,
+        };
+        &mut self.output[row * self.pitch + self.offset..][..self.hidden]
+    }
+}
