@@ -207,6 +207,7 @@ fn facts_list(section: &Section) -> Markup {
                     div { dt { (name) } dd { (broken(value)) } }
                 }
             }
+            @if !facts.reads_patient { p.small { "This model was trained without age and sex: they have no say in the classes." } }
             @if !facts.comments.is_empty() {
                 p.comments {
                     "The record's own comments: "
@@ -586,7 +587,7 @@ fn closing(sections: &[Section]) -> Markup {
             p {
                 "Classes are those of ANSI/AAMI EC57. R peaks come from a streaming detector, or from a reference annotation where the facts above say so; then "
                 "no beat becomes Q. Each beat is seen relative to a running average of the patient's own beats, by its waveform, its spectrum, its spectrogram and "
-                "by what surrounds it (RR intervals, shape against that average, age and sex); one small network fuses the four. Probabilities are the "
+                "by what surrounds it (RR intervals, shape against that average; age and sex where the model reads them); one small network fuses the four. Probabilities are the "
                 "network's own and are not calibrated against outcomes."
             }
             p {
