@@ -13,9 +13,11 @@ pub(super) const CELL_MS: f64 = 100.0;
 
 const WIDTH: f64 = 720.0;
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = 690.0;
+const RIGHT: f64 = 656.0;
 /// Height of a class's lane below the tachogram.
-const LANE: f64 = 24.0;
+const LANE: f64 = 26.0;
+/// Between the tachogram's zero line and the first lane.
+const GAP: f64 = 10.0;
 
 /// Radius of a marker that stands for one beat, for up to nine, for more.
 fn radius(count: usize) -> f64 {
@@ -26,26 +28,58 @@ fn radius(count: usize) -> f64 {
     }
 }
 
+/// The tachogram's vertical scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RrScale {
+    /// The upper edge, in milliseconds.
+    top_ms: f64,
+    /// Between two lines, in milliseconds.
+    step_ms: f64,
+    /// RR intervals longer than that.
+    pub(super) beyond: usize,
+}
+
+impl RrScale {
+    /// Room for all but the longest of 200 intervals, so that one pause does not flatten a day.
+    pub(super) fn of(beats: &[Beat]) -> Self {
+        const STEPS: [(f64, f64); 5] = [
+            (1000.0, 250.0),
+            (1500.0, 250.0),
+            (2000.0, 500.0),
+            (3000.0, 500.0),
+            (4000.0, 1000.0),
+        ];
+        let mut rr: Vec<f64> = beats.iter().filter_map(|beat| beat.rr_ms).collect();
+        rr.sort_by(f64::total_cmp);
+        let usual = rr
+            .get(rr.len().saturating_sub(1) * 199 / 200)
+            .copied()
+            .unwrap_or(0.0);
+        let fits = |(top_ms, _): &&(f64, f64)| 1.2 * usual <= *top_ms;
+        let (top_ms, step_ms) = STEPS
+            .iter()
+            .find(fits)
+            .copied()
+            .unwrap_or(STEPS[STEPS.len() - 1]);
+        Self {
+            top_ms,
+            step_ms,
+            beyond: rr.len() - rr.partition_point(|rr| *rr <= top_ms),
+        }
+    }
+}
+
 /// RR intervals over time, each marked by the class of the beat that ends it, and a lane for each class but N that
 /// counts its beats.
 pub(super) fn tachogram(beats: &[Beat], columns: &[Column], duration_s: f64) -> Markup {
-    let longest_ms = beats
-        .iter()
-        .filter_map(|beat| beat.rr_ms)
-        .fold(0.0, f64::max);
-    let (top_ms, step_ms) = match longest_ms {
-        rr if rr <= 1500.0 => (1500.0, 250.0),
-        rr if rr <= 2000.0 => (2000.0, 500.0),
-        rr if rr <= 3000.0 => (3000.0, 500.0),
-        _ => (4000.0, 1000.0),
-    };
+    let scale = RrScale::of(beats);
     let area = Area {
         left: LEFT,
         right: RIGHT,
         top: 12.0,
-        bottom: 222.0,
+        bottom: 262.0,
         x: (0.0, duration_s),
-        y: (0.0, top_ms),
+        y: (0.0, scale.top_ms),
     };
     let lanes: Vec<(Class, usize)> = Class::ALL
         .into_iter()
@@ -55,7 +89,7 @@ pub(super) fn tachogram(beats: &[Beat], columns: &[Column], duration_s: f64) -> 
         .filter(|(_, total)| *total > 0)
         .collect();
     let axis = Area {
-        bottom: area.bottom + LANE * lanes.len() as f64 + 6.0,
+        bottom: area.bottom + GAP + LANE * lanes.len() as f64 + 4.0,
         ..area
     };
     let height = axis.bottom + 30.0;
@@ -63,10 +97,9 @@ pub(super) fn tachogram(beats: &[Beat], columns: &[Column], duration_s: f64) -> 
     html! {
         svg.chart viewBox={ "0 0 " (at(WIDTH)) " " (at(height)) } role="img"
             aria-label="RR intervals over time, marked by class" {
-            (area.y_axis(step_ms, |ms| format!("{ms:.0}")))
-            text.unit x="6" y="6" dy=".35em" { "ms" }
+            (area.y_axis(scale.step_ms, |ms| format!("{ms:.0}")))
             @if each {
-                @for class in Class::ALL {
+                @for class in rarest_last(columns) {
                     @let path = markers(beats, class, &area);
                     @if !path.is_empty() {
                         path class={ "mark " (css(class)) } d=(path.data()) {}
@@ -76,7 +109,7 @@ pub(super) fn tachogram(beats: &[Beat], columns: &[Column], duration_s: f64) -> 
                 @let (band, median) = normal_band(beats, columns, &area);
                 path.band d=(band.data()) {}
                 path.line d=(median.data()) {}
-                @for class in Class::ALL.into_iter().skip(1) {
+                @for class in rarest_last(columns).into_iter().filter(|class| *class != Class::N) {
                     @let path = cells(beats, columns, class, &area);
                     @if !path.is_empty() {
                         path class={ "mark " (css(class)) } d=(path.data()) {}
@@ -84,14 +117,26 @@ pub(super) fn tachogram(beats: &[Beat], columns: &[Column], duration_s: f64) -> 
                 }
             }
             @for (i, (class, total)) in lanes.iter().enumerate() {
-                @let bottom = area.bottom + LANE * (i + 1) as f64;
+                @let bottom = area.bottom + GAP + LANE * (i + 1) as f64;
                 path.grid d={ "M" (at(LEFT)) " " (at(bottom)) "H" (at(RIGHT)) } {}
-                text.letter.(css(*class)) x=(at(LEFT - 6.0)) y=(at(bottom - 6.0)) text-anchor="end" { (class) " " (total) }
+                text.letter.(css(*class)) x=(at(LEFT - 6.0)) y=(at(bottom - 6.0)) text-anchor="end" { (class) }
+                text.letter x=(at(RIGHT + 6.0)) y=(at(bottom - 6.0)) { (total) }
                 path class={ "bar " (css(*class)) } d=(lane(columns, *class, &area, bottom).data()) {}
             }
             (axis.time_axis())
         }
     }
+}
+
+/// All classes, those with fewer beats later, so that they are drawn on top.
+fn rarest_last(columns: &[Column]) -> [Class; Class::ALL.len()] {
+    let mut classes = Class::ALL;
+    classes.sort_by_key(|class| {
+        let place = super::trend::place(*class);
+        let count: usize = columns.iter().map(|column| column.counts[place]).sum();
+        std::cmp::Reverse(count)
+    });
+    classes
 }
 
 /// One marker a beat.
@@ -223,7 +268,7 @@ pub(super) fn heart_rate(columns: &[Column], duration_s: f64) -> Markup {
         left: LEFT,
         right: RIGHT,
         top: 12.0,
-        bottom: 142.0,
+        bottom: 172.0,
         x: (0.0, duration_s),
         y: (low, high),
     };
@@ -251,9 +296,8 @@ pub(super) fn heart_rate(columns: &[Column], duration_s: f64) -> Markup {
         connected = true;
     }
     html! {
-        svg.chart viewBox={ "0 0 " (at(WIDTH)) " 174" } role="img" aria-label="Heart rate over time" {
+        svg.chart viewBox={ "0 0 " (at(WIDTH)) " 204" } role="img" aria-label="Heart rate over time" {
             (area.y_axis(step, |rate| format!("{rate:.0}")))
-            text.unit x="6" y="6" dy=".35em" { "/min" }
             path.band d=(band.data()) {}
             path.line d=(line.data()) {}
             (area.time_axis())
@@ -328,6 +372,16 @@ mod tests {
     }
 
     #[test]
+    fn one_pause_does_not_flatten_the_scale() {
+        let classes = "N".repeat(300);
+        let scale = RrScale::of(&crate::report::tests::beats_of(&classes, |i| {
+            if i == 70 { 3.5 } else { 0.7 }
+        }));
+        assert_eq!((scale.top_ms, scale.beyond), (1000.0, 1));
+        assert_eq!(RrScale::of(&[]).beyond, 0);
+    }
+
+    #[test]
     fn below_the_limit_each_beat_has_its_marker() {
         let beats = rhythm(1500, 3);
         let duration_s = beats[beats.len() - 1].time_s;
@@ -347,6 +401,7 @@ mod tests {
         let columns = columns(&beats, duration_s);
         let text = tachogram(&beats, &columns, duration_s).into_string();
         assert_eq!(markers_of(&text, Class::N), 0);
+        let last_row = (RrScale::of(&beats).top_ms / CELL_MS) as usize - 1;
         for (i, class) in Class::ALL.iter().enumerate().skip(1) {
             let mut filled = std::collections::BTreeSet::new();
             for (j, column) in columns.iter().enumerate() {
@@ -354,14 +409,20 @@ mod tests {
                     .iter()
                     .filter(|b| b.class == *class)
                 {
-                    filled.extend(beat.rr_ms.map(|rr| (j, (rr / CELL_MS) as usize)));
+                    filled.extend(
+                        beat.rr_ms
+                            .map(|rr| (j, ((rr / CELL_MS) as usize).min(last_row))),
+                    );
                 }
             }
             assert_eq!(markers_of(&text, *class), filled.len(), "{class}");
             let total: usize = columns.iter().map(|column| column.counts[i]).sum();
+            let lane = format!(">{class}</text>");
+            let after = &text[text.find(&lane).expect("the class has a lane") + lane.len()..];
+            let label = &after[..after.find("</text>").expect("the lane has a count")];
             assert!(
-                text.contains(&format!(">{class} {total}</text>")),
-                "{class} {total}"
+                label.ends_with(&format!(">{total}")),
+                "{class} {total}: {label}"
             );
         }
     }

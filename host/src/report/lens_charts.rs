@@ -12,8 +12,6 @@ use maud::{Markup, html};
 
 const WIDTH: f64 = 240.0;
 const HEIGHT: f64 = 190.0;
-/// Natural logarithms below the strongest cell that still have a shade of their own in the spectrogram.
-const HEAT_DEPTH: f32 = 6.0;
 /// Shades of the spectrogram.
 const SHADES: usize = 16;
 
@@ -48,10 +46,9 @@ fn x_labels(area: &Area, values: &[f64], unit: &str) -> Markup {
     html! {
         path.axis d={ "M" (at(area.left)) " " (at(area.bottom)) "H" (at(area.right)) } {}
         @for (i, value) in values.iter().enumerate() {
-            @let anchor = if i + 1 == values.len() { "end" } else { "middle" };
             @let x = at(area.x(*value));
             path.axis d={ "M" (x) " " (at(area.bottom)) "v4" } {}
-            text x=(x) y=(at(area.bottom + 6.0)) dy=".8em" text-anchor=(anchor) {
+            text x=(x) y=(at(area.bottom + 6.0)) dy=".8em" text-anchor="middle" {
                 (value) @if i + 1 == values.len() { " " (unit) }
             }
         }
@@ -75,7 +72,7 @@ pub(super) fn waveform(views: &Views) -> Markup {
         right: 232.0,
         top: 6.0,
         bottom: 164.0,
-        x: (ms(0), ms(WAVEFORM_LEN_SAMPLES - 1)),
+        x: (ms(0) - 30.0, ms(WAVEFORM_LEN_SAMPLES - 1)),
         y: extent(&views.waveform),
     };
     frame(
@@ -85,7 +82,7 @@ pub(super) fn waveform(views: &Views) -> Markup {
             path.grid d={ "M" (at(area.left)) " " (at(area.y(0.0))) "H" (at(area.right)) } {}
             path.template d=(curve(template, &area, ms).data()) {}
             path.line d=(curve(beat, &area, ms).data()) {}
-            (x_labels(&area, &[-200.0, 0.0, 200.0, 400.0], "ms"))
+            (x_labels(&area, &[-300.0, 0.0, 300.0], "ms"))
         },
     )
 }
@@ -107,26 +104,24 @@ pub(super) fn spectrum(views: &Views) -> Markup {
         &html! {
             path.template d=(curve(template, &area, hz).data()) {}
             path.line d=(curve(beat, &area, hz).data()) {}
-            (x_labels(&area, &[0.0, 10.0, 20.0, 32.0], "Hz"))
+            (x_labels(&area, &[0.0, 10.0, 20.0, 30.0], "Hz"))
         },
     )
 }
 
-/// Logarithmic magnitude over time and frequency, 2 to 32 Hz: the beat on the left, the template on the right; the
-/// stronger, the more ink.
+/// Logarithmic magnitude over time and frequency, 2 to 32 Hz: the beat on the left, the template on the right; from the
+/// weakest cell of both to the strongest, the more ink.
 pub(super) fn spectrogram(views: &Views) -> Markup {
     let half = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES;
-    let strongest = views
-        .spectrogram
-        .iter()
-        .copied()
-        .fold(f32::NEG_INFINITY, f32::max);
+    let cells = || views.spectrogram.iter().copied();
+    let weakest = cells().fold(f32::INFINITY, f32::min);
+    let strongest = cells().fold(f32::NEG_INFINITY, f32::max);
     let shade = |value: f32| {
-        let share = 1.0 + (value - strongest) / HEAT_DEPTH;
-        (share.clamp(0.0, 1.0) * (SHADES - 1) as f32).round() as usize
+        let share = (value - weakest) / (strongest - weakest).max(f32::MIN_POSITIVE);
+        (share * (SHADES - 1) as f32).round() as usize
     };
     let (top, bottom) = (6.0, 164.0);
-    let (cell_w, cell_h) = (9.2, (bottom - top) / SPECTROGRAM_BINS as f64);
+    let (cell_w, cell_h) = (8.8, (bottom - top) / SPECTROGRAM_BINS as f64);
     let map_w = cell_w * SPECTROGRAM_FRAMES as f64;
     let lefts = [28.0, WIDTH - 8.0 - map_w];
     let mut shades: Vec<Path> = (0..SHADES).map(|_| Path::default()).collect();
@@ -237,7 +232,7 @@ mod tests {
         let heats: Vec<&str> = text.split("<path class=\"heat\"").skip(1).collect();
         assert_eq!(heats.len(), 1, "all others are far below");
         let cell_h = 158.0 / 16.0;
-        let corner = format!("M{} {}h9.2", at(28.0 + 5.0 * 9.2), at(164.0 - 4.0 * cell_h));
+        let corner = format!("M{} {}h8.8", at(28.0 + 5.0 * 8.8), at(164.0 - 4.0 * cell_h));
         assert!(
             heats[0].contains("fill-opacity=\"1\"") && heats[0].contains(&corner),
             "{}",

@@ -40,6 +40,8 @@ struct Facts {
     sample_rate_hz: f64,
     duration_s: f64,
     patient: Patient,
+    /// Whether the network reads age and sex.
+    reads_patient: bool,
     model: String,
     runtime: &'static str,
     peaks: &'static str,
@@ -86,6 +88,7 @@ impl Section {
             sample_rate_hz: record.sample_rate_hz(),
             duration_s: record.duration_s(),
             patient: request.patient,
+            reads_patient: runtime.reads_patient(),
             model: runtime.model_name().to_owned(),
             runtime: runtime.name(),
             peaks: match request.peaks {
@@ -110,7 +113,7 @@ impl Section {
     }
 }
 
-/// Strips in a whole report, at most, unless that would leave less than [`MIN_STRIPS`] a record.
+/// Strips in a whole report, at most, unless that would leave less than `MIN_STRIPS` a record.
 const MAX_STRIPS_OF_ALL: usize = 200;
 /// Strips that a record keeps, however many records there are.
 const MIN_STRIPS: usize = 4;

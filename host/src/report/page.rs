@@ -127,7 +127,7 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
             (facts_list(section))
             (figures(&section.summary))
             section {
-                h3 { "RR tachogram" }
+                h3 { "RR tachogram" span.unit { " in milliseconds" } }
                 p.lead {
                     "Each RR interval at the time of the beat that ends it, marked by that beat's class."
                     @if beats.len() > charts::MAX_MARKERS {
@@ -139,14 +139,19 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
                     } @else {
                         " Every beat has its own marker."
                     }
-                    " Intervals beyond the scale are drawn at its upper edge. The lanes below count beats per "
+                    @match charts::RrScale::of(beats).beyond {
+                        0 => "",
+                        1 => " One interval is longer than the scale and drawn at its upper edge.",
+                        beyond => { " " (grouped(beyond)) " intervals are longer than the scale and drawn at its upper edge." }
+                    }
+                    " The lanes below count beats per "
                     (duration(trend::column_s(facts.duration_s))) "."
                 }
                 (legend())
                 (charts::tachogram(beats, &columns, facts.duration_s))
             }
             section {
-                h3 { "Heart rate" }
+                h3 { "Heart rate" span.unit { " per minute" } }
                 p.lead {
                     "Line: mean over each " (duration(trend::column_s(facts.duration_s)))
                     ". Band: the slowest to the fastest " (HEART_RATE_BEATS) " RR intervals that end in it."
@@ -202,6 +207,7 @@ fn facts_list(section: &Section) -> Markup {
                     div { dt { (name) } dd { (broken(value)) } }
                 }
             }
+            @if !facts.reads_patient { p.small { "This model was trained without age and sex: they have no say in the classes." } }
             @if !facts.comments.is_empty() {
                 p.comments {
                     "The record's own comments: "
@@ -226,13 +232,15 @@ fn figures(summary: &Summary) -> Markup {
                 @for class in Class::ALL {
                     @let count = summary.counts[class.name()];
                     div.figure.(css(class)) {
-                        span.name { (symbol(class)) " " b { (class) } " " (meaning(class)) }
+                        span.name { (symbol(class)) " " b { (class) } }
+                        span.share { (meaning(class)) }
                         span.value data-class=(class) { (grouped(count)) }
                         span.share { (percent((summary.beats > 0).then(|| count as f64 / summary.beats as f64))) }
                     }
                 }
                 div.figure {
-                    span.name { "all beats" }
+                    span.name { b { "All" } }
+                    span.share { "beats" }
                     span.value data-class="all" { (grouped(summary.beats)) }
                     span.share { (percent(summary.unreadable)) " unreadable" }
                 }
@@ -356,10 +364,12 @@ fn episodes(section: &Section) -> Markup {
                     }
                 }
             }
+            div.lists {
             @for class in [Class::V, Class::S] { (runs_of(&stretches, class, beats)) }
             @if pauses.is_empty() {
                 p { "No pause: no RR interval between readable beats reached " (num(PAUSE_MS / 1000.0, 0)) " s." }
             } @else {
+                div {
                 h4 {
                     "Pauses of " (num(PAUSE_MS / 1000.0, 0)) " s and more"
                     @if pauses.len() > LISTED { ": the longest " (LISTED) " of " (pauses.len()) }
@@ -380,6 +390,8 @@ fn episodes(section: &Section) -> Markup {
                     }
                 }
                 p.small { "A beat that was not found, or a lead that came off, looks like a pause: see the strips." }
+                }
+            }
             }
         }
     }
@@ -395,6 +407,7 @@ fn runs_of(stretches: &[Run], class: Class, beats: &[Beat]) -> Markup {
     runs.truncate(LISTED);
     html! {
         @if !runs.is_empty() {
+            div {
             h4 { "Runs of " (class) @if all > LISTED { ": the longest " (LISTED) " of " (all) } }
             div.scroll tabindex="0" {
                 table {
@@ -411,6 +424,7 @@ fn runs_of(stretches: &[Run], class: Class, beats: &[Beat]) -> Markup {
                         }
                     }
                 }
+            }
             }
         }
     }
@@ -469,10 +483,14 @@ fn strip_of(strip: &Strip, number: usize, beats: &[Beat]) -> Markup {
         .iter()
         .map(|event| event.what.as_str())
         .collect();
+    let (paper, cut) = paper::paper(strip, beats);
     html! {
         figure.strip {
-            figcaption { b { (number) ". " (clock(strip.start_s as f64, true)) } " " (whats.join("; ")) }
-            div.scroll tabindex="0" { (paper::paper(strip, beats)) }
+            figcaption {
+                b { (number) ". " (clock(strip.start_s as f64, true)) } " " (whats.join("; "))
+                @if cut { span.unit { " (the trace goes on beyond the paper's edge)" } }
+            }
+            div.scroll tabindex="0" { (paper) }
         }
     }
 }
@@ -569,7 +587,7 @@ fn closing(sections: &[Section]) -> Markup {
             p {
                 "Classes are those of ANSI/AAMI EC57. R peaks come from a streaming detector, or from a reference annotation where the facts above say so; then "
                 "no beat becomes Q. Each beat is seen relative to a running average of the patient's own beats, by its waveform, its spectrum, its spectrogram and "
-                "by what surrounds it (RR intervals, shape against that average, age and sex); one small network fuses the four. Probabilities are the "
+                "by what surrounds it (RR intervals, shape against that average; age and sex where the model reads them); one small network fuses the four. Probabilities are the "
                 "network's own and are not calibrated against outcomes."
             }
             p {
@@ -619,7 +637,7 @@ fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

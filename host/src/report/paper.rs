@@ -76,8 +76,9 @@ pub(super) fn x_mm(strip: &Strip, time_s: f64) -> f64 {
     CALIBRATION_MM + (time_s - strip.start_s as f64) * MM_PER_S
 }
 
-/// A strip with its grid, calibration mark, trace, letters, RR intervals and time. `beats` are the recording's.
-pub(super) fn paper(strip: &Strip, beats: &[Beat]) -> Markup {
+/// A strip with its grid, calibration mark, trace, letters, RR intervals and time, and whether some of the trace lies
+/// beyond the paper. `beats` are the recording's.
+pub(super) fn paper(strip: &Strip, beats: &[Beat]) -> (Markup, bool) {
     let range = Range::of(&strip.samples_mv);
     let height = (range.high_mv - range.low_mv) * MM_PER_MV;
     let width = CALIBRATION_MM + (strip.len_s * MM_PER_S).ceil();
@@ -87,13 +88,13 @@ pub(super) fn paper(strip: &Strip, beats: &[Beat]) -> Markup {
     let zero = y_mm(0.0);
     let within = &beats[strip.beats.clone()];
     let rr_labels = within.windows(2).filter_map(|pair| {
-        let rr_ms = (pair[1].time_s - pair[0].time_s) * 1000.0;
+        let rr_ms = pair[1].rr_ms.filter(|rr_ms| *rr_ms >= RR_SHOWN_MS)?;
         let middle_s = (pair[0].time_s + pair[1].time_s) / 2.0;
-        (rr_ms >= RR_SHOWN_MS).then(|| (x_mm(strip, middle_s), format!("{rr_ms:.0}")))
+        Some((x_mm(strip, middle_s), format!("{rr_ms:.0}")))
     });
     let end_s = strip.start_s as f64 + strip.len_s;
     let seconds = (strip.start_s..).take_while(|s| *s as f64 + 0.25 <= end_s);
-    html! {
+    let drawn = html! {
         svg.paper width={ (num(width, 2)) "mm" } height={ (num(total, 2)) "mm" }
             viewBox={ "0 0 " (num(width, 2)) " " (num(total, 2)) } role="img"
             aria-label={ "ECG from " (clock(strip.start_s as f64, true)) ", " (num(strip.len_s, 1)) " s, 25 mm/s, 10 mm/mV" } {
@@ -123,11 +124,9 @@ pub(super) fn paper(strip: &Strip, beats: &[Beat]) -> Markup {
                 path.tick d={ "M" (x) " " (num(bottom, 2)) "v1.2" } {}
                 text.time x=(x) y=(num(bottom + 4.2, 2)) { (clock(second as f64, true)) }
             }
-            @if range.cut {
-                text.time x=(num(width - 1.0, 2)) y=(num(bottom - 1.0, 2)) text-anchor="end" { "trace cut off at the paper's edge" }
-            }
         }
-    }
+    };
+    (drawn, range.cut)
 }
 
 /// Lines every `step` mm, counted from the trace's beginning, so that whole seconds lie on thick lines.
@@ -188,7 +187,9 @@ mod tests {
         let mut lead = vec![0.25_f32; 7 * 128];
         lead[128] = 1.25;
         let strips = strips(&beats, &lead, duration_s, 1);
-        let text = paper(&strips[0], &beats).into_string();
+        let (drawn, cut) = paper(&strips[0], &beats);
+        assert!(!cut);
+        let text = drawn.into_string();
 
         let letters: Vec<f64> = attributes(&text, "<text class=\"beat", " x=\"");
         assert_eq!(letters.len(), beats.len());

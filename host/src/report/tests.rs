@@ -149,6 +149,7 @@ fn facts(name: &str, duration_s: f64) -> Facts {
         sample_rate_hz: 360.0,
         duration_s,
         patient: Patient::default(),
+        reads_patient: true,
         model: "beat".to_owned(),
         runtime: "tract",
         peaks: "detected",
@@ -399,6 +400,9 @@ fn a_record_becomes_a_report() -> Result<(), PipelineError> {
         ] {
             assert!(facts.contains(fact), "{fact}");
         }
+        let body = page.texts("body", "").concat();
+        let ignored = body.contains("trained without age and sex");
+        assert_eq!(ignored, !Fake.reads_patient());
         assert_eq!(page.texts("p", "synthetic").len(), 1);
         let shown: usize = section.strips.iter().map(|strip| strip.beats.len()).sum();
         assert_eq!(page.texts("text", "beat").len(), shown);
