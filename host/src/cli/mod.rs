@@ -5,6 +5,7 @@ mod evaluate;
 mod output;
 mod synth;
 
+use crate::message::one_line;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -39,7 +40,7 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", one_line(error.as_ref()));
                 ExitCode::from(1)
             }
         }

@@ -53,7 +53,7 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", heartlens::message::one_line(error.as_ref()));
                 ExitCode::from(1)
             }
         }
