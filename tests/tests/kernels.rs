@@ -75,7 +75,7 @@ fn fast_twins_give_the_bits_of_the_portable_kernels() -> Result {
         let operator = line.fields["operator"].as_str();
         assert_eq!(line.number("mismatches")?, 0, "{operator}");
         assert!(line.number("cases")? >= 250, "{operator}");
-        assert!(line.number("values")? >= 4000, "{operator}");
+        assert!(line.number("values")? >= 3000, "{operator}");
         // Outputs that were all the same would agree too easily.
         assert!(line.number("spread")? >= 100, "{operator}");
         operators.push(operator);

@@ -6,6 +6,7 @@
 mod check;
 mod dependencies;
 mod environment;
+mod kernels;
 mod qemu;
 mod setup;
 mod step;

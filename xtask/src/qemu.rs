@@ -1,8 +1,10 @@
 //! `cargo xtask qemu`: the firmware in QEMU, held against this machine.
 //!
 //! The image `views` and the example `on_host` of `firmware` are the same code; each prints one line a beat with the
-//! checksums of its views. Here the lines are compared, and the instructions that the image counted are reported.
+//! checksums of its views. Here the lines are compared, and the instructions that the image counted are reported. So
+//! are those of the integer kernels, which the image `kernels` counts.
 
+use crate::kernels::Kernels;
 use crate::step::{cargo, output};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
@@ -33,6 +35,7 @@ struct Report {
     parts: BTreeMap<String, Cost>,
     /// One object a beat: its position, whether it is readable, and each view's checksum in hexadecimal.
     checksums: Vec<BTreeMap<String, String>>,
+    kernels: Kernels,
 }
 
 /// Means, rounded up.
@@ -60,7 +63,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .args(["run", "--release", "--example", "on_host"])
             .args(["--manifest-path", "firmware/Cargo.toml"]),
     )?;
-    let report = Report::of(&device, &host)?;
+    let kernels = output(cargo("firmware").args(["run", "--release", "--bin", "kernels"]))?;
+    let report = Report::of(&device, &host, &kernels)?;
     match &args.json {
         Some(path) if path.as_os_str() == "-" => {
             println!("{}", serde_json::to_string_pretty(&report)?);
@@ -76,8 +80,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// One line of the log: its first word, and `name=value` for all others.
-struct Line<'a> {
-    kind: &'a str,
+pub(crate) struct Line<'a> {
+    pub(crate) kind: &'a str,
     fields: Vec<(&'a str, &'a str)>,
 }
 
@@ -91,21 +95,21 @@ impl<'a> Line<'a> {
         Some(Self { kind, fields })
     }
 
-    fn field(&self, name: &str) -> Result<&'a str> {
+    pub(crate) fn field(&self, name: &str) -> Result<&'a str> {
         let field = self.fields.iter().find(|(n, _)| *n == name);
         field
             .map(|(_, value)| *value)
             .with_context(|| format!("the log's `{}` line has no {name}", self.kind))
     }
 
-    fn number(&self, name: &str) -> Result<u64> {
+    pub(crate) fn number(&self, name: &str) -> Result<u64> {
         let text = self.field(name)?;
         text.parse()
             .with_context(|| format!("the log's `{}` line says {name}={text}", self.kind))
     }
 }
 
-fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
+pub(crate) fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
     log.lines().filter_map(Line::parse)
 }
 
@@ -116,7 +120,7 @@ fn results(log: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Report {
-    fn of(device: &str, host: &str) -> Result<Self> {
+    fn of(device: &str, host: &str, kernels: &str) -> Result<Self> {
         let one = |kind: &str| {
             lines(device)
                 .find(|line| line.kind == kind)
@@ -168,6 +172,7 @@ impl Report {
             instructions,
             parts,
             checksums: checksums.collect(),
+            kernels: Kernels::of(kernels)?,
         })
     }
 
@@ -196,6 +201,7 @@ impl Report {
             "per sample {}, views per beat {}\n",
             self.instructions.per_sample, self.instructions.views_per_beat
         ));
+        table.push_str(&self.kernels.table());
         table
     }
 }
@@ -228,6 +234,11 @@ beat r_sample=155 waveform=a2 spectrum=b2 spectrogram=c2 metadata=d2
 signal samples=200 filtered=89
 ";
 
+    const KERNELS: &str = "\
+equal operator=dense cases=1 values=9 spread=9 mismatches=0
+cost name=dense macs=10 instructions=15 portable=30
+";
+
     fn device() -> String {
         format!(
             "loop expected=2000 counted=2001\n{HOST}\
@@ -241,7 +252,7 @@ signal samples=200 filtered=89
 
     #[test]
     fn a_run_is_summed_up() {
-        let report = Report::of(&device(), HOST).expect("a whole log");
+        let report = Report::of(&device(), HOST, KERNELS).expect("a whole log");
         assert!(report.identical_to_host);
         assert_eq!((report.beats, report.samples), (2, 200));
         assert_eq!(
@@ -275,7 +286,7 @@ signal samples=200 filtered=89
             ),
         ] {
             let host = HOST.replace(from, to);
-            let report = Report::of(&same, &host).expect("a whole log");
+            let report = Report::of(&same, &host, KERNELS).expect("a whole log");
             assert!(!report.identical_to_host, "{from}");
             assert!(
                 difference(&same, &host).contains("firmware differs"),
@@ -296,8 +307,8 @@ signal samples=200 filtered=89
             ("beat", "bead"),
         ] {
             let log = device().replace(from, to);
-            assert!(Report::of(&log, HOST).is_err(), "{from} -> {to}");
+            assert!(Report::of(&log, HOST, KERNELS).is_err(), "{from} -> {to}");
         }
-        assert!(Report::of("", HOST).is_err());
+        assert!(Report::of("", HOST, KERNELS).is_err());
     }
 }
