@@ -1,10 +1,74 @@
 //! Time to find the beats of half an hour on one thread: `cargo bench -p heartlens-core --bench detector`.
+//!
+//! Where the Python that `HEARTLENS_PYTHON` names (default `python3`) has the package sleepecg, its C detector runs on the
+//! same signal in the same run, and the ratio is printed.
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use heartlens_core::{detector::Detector, filter::BandPass, quality::Quality, spec};
 
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 fn main() {
     divan::main();
+    if let Err(why) = compare_with_sleepecg() {
+        println!("\nsleepecg was not compared: {why}");
+    }
+}
+
+/// Times filter and detector, and sleepecg at two rates, each as the fastest of 20 runs.
+fn compare_with_sleepecg() -> Result<(), Box<dyn std::error::Error>> {
+    let signal = half_an_hour();
+    let mut fastest = Duration::MAX;
+    let mut beats = 0;
+    for _ in 0..20 {
+        let start = Instant::now();
+        beats = count_beats(black_box(&signal));
+        fastest = fastest.min(start.elapsed());
+    }
+    let ours_ms = 1000.0 * fastest.as_secs_f64();
+    println!("\nfilter and detector: {ours_ms:.2} ms, {beats} beats");
+
+    let file = std::env::temp_dir().join(format!("heartlens-bench-{}.f32", std::process::id()));
+    let bytes: Vec<u8> = signal.iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(&file, bytes)?;
+    let python = std::env::var_os("HEARTLENS_PYTHON").unwrap_or_else(|| "python3".into());
+    let outputs: Vec<_> = ["128", "360"]
+        .map(|rate| {
+            Command::new(&python)
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sleepecg.py"))
+                .arg(&file)
+                .args([spec::SAMPLE_RATE_HZ.to_string().as_str(), rate])
+                .output()
+                .map(|output| (rate, output))
+        })
+        .into_iter()
+        .collect();
+    std::fs::remove_file(&file)?;
+    for output in outputs {
+        let (rate, output) = output?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let mut words = stdout.split_whitespace();
+        let (Some(ms), Some(found)) = (words.next(), words.next()) else {
+            return Err(String::from_utf8_lossy(&output.stderr)
+                .lines()
+                .last()
+                .unwrap_or("it printed nothing")
+                .into());
+        };
+        let ms: f64 = ms.parse()?;
+        println!(
+            "sleepecg (C) at {rate} Hz: {ms:.2} ms, {found} beats: {:.1} times as long",
+            ms / ours_ms
+        );
+    }
+    Ok(())
+}
+
+fn count_beats(signal: &[f32]) -> usize {
+    let (mut filter, mut detector) = (BandPass::new(), Detector::new());
+    let beats = signal.iter().filter_map(|x| detector.push(filter.push(*x)));
+    beats.count()
 }
 
 /// Half an hour at the canonical rate, in mV: beats with P, QRS and T at an RR interval that breathes around 0.8 s, every
@@ -44,13 +108,9 @@ fn half_an_hour() -> Vec<f32> {
 #[divan::bench(sample_count = 50)]
 fn filter_and_detector(bencher: Bencher) {
     let signal = half_an_hour();
-    bencher.counter(ItemsCount::new(signal.len())).bench(|| {
-        let (mut filter, mut detector) = (BandPass::new(), Detector::new());
-        let beats = black_box(&signal)
-            .iter()
-            .filter_map(|x| detector.push(filter.push(*x)));
-        beats.count()
-    });
+    bencher
+        .counter(ItemsCount::new(signal.len()))
+        .bench(|| count_beats(black_box(&signal)));
 }
 
 /// Filter, detector and quality.

@@ -31,6 +31,17 @@ impl Class {
         }
     }
 
+    /// What the class means, in one word.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::N => "normal",
+            Self::S => "supraventricular",
+            Self::V => "ventricular",
+            Self::F => "fusion",
+            Self::Q => "unreadable",
+        }
+    }
+
     /// The class of the network's output `index`, or `None` past the last.
     pub fn from_output(index: usize) -> Option<Self> {
         (index < crate::spec::LABELS.len()).then(|| Self::ALL[index])

@@ -1,4 +1,4 @@
-//! How an error is told to people: in one line, each thing once.
+//! How a command tells of an error: in one line, each thing once.
 
 use std::error::Error;
 
@@ -19,6 +19,20 @@ pub fn one_line(error: &(dyn Error + 'static)) -> String {
         next = error.source();
     }
     line
+}
+
+/// Whether an error comes down to a reader that closed our pipe: for a command that writes results, a success.
+pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<std::io::Error>()
+            && io.kind() == std::io::ErrorKind::BrokenPipe
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -73,6 +73,12 @@ impl HeartRate {
     }
 }
 
+/// A share as people read it, `-` where it is undefined.
+#[cfg(feature = "cli")]
+pub(crate) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

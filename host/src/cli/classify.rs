@@ -8,7 +8,7 @@ use crate::records::annotation::{Annotation, Annotations, Code};
 use crate::report::{self, Section};
 use crate::runtime::Runtime;
 use crate::runtime::tract::Tract;
-use crate::summary::{HEART_RATE_BEATS, Summary};
+use crate::summary::{HEART_RATE_BEATS, Summary, percent};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use heartlens_core::class::Class;
@@ -17,7 +17,7 @@ use heartlens_core::spec::LABELS;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Classify the beats of records: N normal, S supraventricular, V ventricular, F fusion, Q unreadable (AAMI EC57).
 ///
@@ -31,21 +31,8 @@ pub(crate) struct Args {
     /// WFDB records, with or without `.hea`.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
-    /// Folder of the model, with its `model.onnx`.
-    #[arg(long, value_name = "DIR", default_value = "models/beat")]
-    model: PathBuf,
-    /// What runs the network.
-    #[arg(long, value_enum, default_value_t = RuntimeChoice::Tract)]
-    runtime: RuntimeChoice,
-    /// The lead to read, by name or by its place from 0; `both` averages the first two.
-    #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
-    lead: Leads,
-    /// Where the R peaks come from: found in the signal, or taken from a reference annotation.
-    #[arg(long, value_enum, default_value_t = PeaksChoice::Detected)]
-    peaks: PeaksChoice,
-    /// Extension of the reference annotation that `--peaks reference` reads.
-    #[arg(long, value_name = "EXT", default_value = "atr")]
-    annotator: String,
+    #[command(flatten)]
+    reading: Reading,
     /// The patient's age in years, instead of what the record says.
     #[arg(long, value_name = "YEARS", value_parser = parse_age)]
     age: Option<f32>,
@@ -66,20 +53,40 @@ pub(crate) struct Args {
     report: Option<Sink>,
 }
 
+/// What reads the records, and how: the flags that every verb with a model has.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reading {
+    /// Folder of the model, with its `model.onnx`.
+    #[arg(long, value_name = "DIR", default_value = "models/beat")]
+    model: PathBuf,
+    /// What runs the network.
+    #[arg(long, value_enum, default_value_t = RuntimeChoice::Tract)]
+    runtime: RuntimeChoice,
+    /// The lead to read, by name or by its place from 0; `both` averages the first two.
+    #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
+    pub(crate) lead: Leads,
+    /// Where the R peaks come from: found in the signal, or every beat of the reference annotation.
+    #[arg(long, value_enum, default_value_t = PeaksChoice::Detected)]
+    pub(crate) peaks: PeaksChoice,
+    /// Extension of the reference annotation.
+    #[arg(long, value_name = "EXT", default_value = "atr")]
+    pub(crate) annotator: String,
+}
+
+impl Reading {
+    /// Loads the model into its runtime.
+    pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
+        match self.runtime {
+            RuntimeChoice::Tract => Ok(Box::new(Tract::load(&self.model.join(model::ONNX_FILE))?)),
+        }
+    }
+}
+
 /// The runtimes of this build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RuntimeChoice {
     /// Pure Rust.
     Tract,
-}
-
-impl RuntimeChoice {
-    /// Loads the model of a folder.
-    pub(crate) fn load(self, folder: &Path) -> anyhow::Result<Box<dyn Runtime>> {
-        match self {
-            Self::Tract => Ok(Box::new(Tract::load(&folder.join(model::ONNX_FILE))?)),
-        }
-    }
 }
 
 /// Where the R peaks come from.
@@ -128,9 +135,9 @@ struct Classified {
 /// Runs the verb. Nothing is written before every record has been classified.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(extension) = &args.annotations {
-        check_extension(extension, &args.annotator)?;
+        check_extension(extension, &args.reading.annotator)?;
     }
-    let mut runtime = args.runtime.load(&args.model)?;
+    let mut runtime = args.reading.load()?;
     if (args.age.is_some() || args.sex.is_some()) && !runtime.reads_patient() {
         eprintln!(
             "warning: model {} does not read age and sex: they change nothing",
@@ -193,7 +200,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         for warning in result.record.warnings() {
             eprintln!("warning: {}: {warning}", result.record.name());
         }
-        describe(&mut text, result, &model_name, runtime.name(), args.peaks)?;
+        describe(
+            &mut text,
+            result,
+            &model_name,
+            runtime.name(),
+            args.reading.peaks,
+        )?;
     }
     text.push_str("\nResearch software, not a medical device.\n");
     if [&args.csv, &args.json, &args.report]
@@ -232,10 +245,10 @@ fn classify(
     runtime: &mut dyn Runtime,
     progress: impl FnMut(f64),
 ) -> anyhow::Result<Classified> {
-    let reference: Vec<u64> = match args.peaks {
+    let reference: Vec<u64> = match args.reading.peaks {
         PeaksChoice::Detected => Vec::new(),
         PeaksChoice::Reference => {
-            let path = record.annotation_path(&args.annotator);
+            let path = record.annotation_path(&args.reading.annotator);
             let annotations = Annotations::read(&path)?;
             let beats: Vec<u64> = annotations.beats().map(|(beat, _)| beat.sample).collect();
             if beats.is_empty() {
@@ -245,8 +258,8 @@ fn classify(
         }
     };
     let request = Request {
-        leads: &args.lead,
-        peaks: match args.peaks {
+        leads: &args.reading.lead,
+        peaks: match args.reading.peaks {
             PeaksChoice::Detected => Peaks::Detected,
             PeaksChoice::Reference => Peaks::Reference(&reference),
         },
@@ -265,7 +278,7 @@ fn classify(
         Some(_) => Some(Section::collect(&record, &request, runtime, &beats)?),
         None => None,
     };
-    let lead = match &args.lead {
+    let lead = match &args.reading.lead {
         Leads::Both => "both".to_owned(),
         Leads::One(choice) => record.leads()[record.lead_index(choice)?].name.clone(),
     };
@@ -313,7 +326,7 @@ fn object(result: &Classified, model: &str, runtime: &str, args: &Args) -> Value
         "sample_rate_hz": result.record.sample_rate_hz(),
         "duration_s": result.record.duration_s(),
         "lead": result.lead,
-        "peaks": args.peaks.to_string(),
+        "peaks": args.reading.peaks.to_string(),
         "synthetic": result.record.is_synthetic(),
         "model": model,
         "runtime": runtime,
@@ -417,7 +430,7 @@ fn describe(
             writeln!(
                 out,
                 "  {class} {:<17} {count:>7}  {:>6}",
-                meaning(class),
+                class.meaning(),
                 percent((summary.beats > 0).then(|| count as f64 / summary.beats as f64)),
             )?;
         }
@@ -472,20 +485,6 @@ fn describe(
         writeln!(out, "    and {more} more: --csv or --json list all")?;
     }
     Ok(())
-}
-
-fn meaning(class: Class) -> &'static str {
-    match class {
-        Class::N => "normal",
-        Class::S => "supraventricular",
-        Class::V => "ventricular",
-        Class::F => "fusion",
-        Class::Q => "unreadable",
-    }
-}
-
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 
 /// Seconds as `h:mm:ss`, with decimals.

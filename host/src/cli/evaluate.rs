@@ -1,6 +1,6 @@
 //! `heartlens evaluate`: how good the beats are, by ANSI/AAMI EC57.
 
-use super::classify::{PeaksChoice, RuntimeChoice, progress_bar};
+use super::classify::{PeaksChoice, Reading, progress_bar};
 use super::output::Sink;
 use crate::evaluate::bootstrap::Bootstrap;
 use crate::evaluate::bxb::{self, Event, Kind, Options};
@@ -30,21 +30,8 @@ pub(crate) struct Args {
     /// WFDB records, or folders: of a folder, every record that has reference annotations.
     #[arg(required = true, value_name = "DIR|RECORD")]
     records: Vec<PathBuf>,
-    /// Folder of the model, with its `model.onnx`.
-    #[arg(long, value_name = "DIR", default_value = "models/beat")]
-    model: PathBuf,
-    /// What runs the network.
-    #[arg(long, value_enum, default_value_t = RuntimeChoice::Tract)]
-    runtime: RuntimeChoice,
-    /// The lead to read, by name or by its place from 0; `both` averages the first two.
-    #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
-    lead: Leads,
-    /// Where the R peaks come from: found in the signal, or every beat of the reference.
-    #[arg(long, value_enum, default_value_t = PeaksChoice::Detected)]
-    peaks: PeaksChoice,
-    /// Extension of the reference annotation.
-    #[arg(long, value_name = "EXT", default_value = "atr")]
-    annotator: String,
+    #[command(flatten)]
+    reading: Reading,
     /// Where the comparison starts, in seconds: 300 by default, the learning period of EC57, and 0 with
     /// `--peaks reference`.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_seconds)]
@@ -109,15 +96,15 @@ struct Subject {
 
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let peaks = args.peaks;
+    let peaks = args.reading.peaks;
     let mapping = match args.mapping {
         MappingChoice::Aami => Mapping::Aami,
         MappingChoice::Bxb => Mapping::Bxb,
     };
     let mut subjects = Vec::new();
     for path in &args.records {
-        for path in records_of(path, &args.annotator)? {
-            let subject = open(&path, &args.annotator, mapping)?;
+        for path in records_of(path, &args.reading.annotator)? {
+            let subject = open(&path, &args.reading.annotator, mapping)?;
             if subjects.iter().any(|s: &Subject| s.name == subject.name) {
                 bail!("record {} is given twice; each counts once", subject.name);
             }
@@ -148,7 +135,7 @@ fn evaluate_at(
     mapping: Mapping,
     from_s: f64,
 ) -> anyhow::Result<()> {
-    let mut runtime = args.runtime.load(&args.model)?;
+    let mut runtime = args.reading.load()?;
     let once_s: f64 = subjects.iter().map(|s| s.record.duration_s()).sum();
     let progress = progress_bar(once_s * levels.len() as f64);
     let mut reports = Vec::with_capacity(levels.len());
@@ -159,8 +146,8 @@ fn evaluate_at(
             progress.set_message(subject.name.clone());
             let duration_s = subject.record.duration_s();
             let task = Task {
-                leads: &args.lead,
-                peaks: args.peaks,
+                leads: &args.reading.lead,
+                peaks: args.reading.peaks,
                 from_s,
                 noise: *noise,
             };
@@ -170,7 +157,7 @@ fn evaluate_at(
             done_s += duration_s;
         }
         reports.push(tally.report(&Setting {
-            peaks: match args.peaks {
+            peaks: match args.reading.peaks {
                 PeaksChoice::Detected => report::Peaks::Detected,
                 PeaksChoice::Reference => report::Peaks::Reference,
             },
@@ -191,7 +178,10 @@ fn evaluate_at(
             let mut object = serde_json::to_value(report)?;
             if let Value::Object(keys) = &mut object {
                 keys.insert("model".to_owned(), runtime.model_name().into());
-                keys.insert("annotator".to_owned(), args.annotator.clone().into());
+                keys.insert(
+                    "annotator".to_owned(),
+                    args.reading.annotator.clone().into(),
+                );
                 let noise = noise.map(|(n, snr_db)| json!({"record": n.name, "snr_db": snr_db}));
                 keys.insert("noise".to_owned(), noise.into());
                 keys.insert("notice".to_owned(), NOTICE.into());
@@ -215,7 +205,7 @@ fn evaluate_at(
         "Model {} in {}, R peaks {}, from {from_s} s; rates in percent\n\n",
         runtime.model_name(),
         runtime.name(),
-        args.peaks,
+        args.reading.peaks,
     );
     match (levels, reports.as_slice()) {
         ([noise], [report]) => {

@@ -5,7 +5,7 @@ mod evaluate;
 mod output;
 mod synth;
 
-use crate::message::one_line;
+use crate::message::{is_broken_pipe, one_line};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -38,19 +38,11 @@ impl Cli {
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {}", one_line(error.as_ref()));
                 ExitCode::from(1)
             }
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    })
 }

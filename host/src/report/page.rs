@@ -8,7 +8,7 @@ use super::{Section, charts, lens_charts, paper};
 use crate::model;
 use crate::pipeline::Beat;
 use crate::runtime::{Logits, argmax};
-use crate::summary::{HEART_RATE_BEATS, Summary};
+use crate::summary::{HEART_RATE_BEATS, Summary, percent};
 use heartlens_core::class::Class;
 use heartlens_core::patient::Sex;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
@@ -233,7 +233,7 @@ fn figures(summary: &Summary) -> Markup {
                     @let count = summary.counts[class.name()];
                     div.figure.(css(class)) {
                         span.name { (symbol(class)) " " b { (class) } }
-                        span.share { (meaning(class)) }
+                        span.share { (class.meaning()) }
                         span.value data-class=(class) { (grouped(count)) }
                         span.share { (percent((summary.beats > 0).then(|| count as f64 / summary.beats as f64))) }
                     }
@@ -267,7 +267,7 @@ fn legend() -> Markup {
     html! {
         ul.legend {
             @for class in Class::ALL {
-                li { (symbol(class)) " " b { (class) } " " (meaning(class)) }
+                li { (symbol(class)) " " b { (class) } " " (class.meaning()) }
             }
         }
     }
@@ -522,7 +522,7 @@ fn lens_of(lens: &Lens, id: &str) -> Markup {
     html! {
         figure.chosen aria-labelledby={ "lens-" (id) } {
             figcaption id={ "lens-" (id) } {
-                (symbol(class)) " " b { (class) " " (meaning(class)) } " at " (clock(lens.beat.time_s, true))
+                (symbol(class)) " " b { (class) " " (class.meaning()) } " at " (clock(lens.beat.time_s, true))
                 ": " b { (share(said)) } " with all four views"
             }
             div.views {
@@ -605,22 +605,8 @@ fn closing(sections: &[Section]) -> Markup {
     }
 }
 
-fn meaning(class: Class) -> &'static str {
-    match class {
-        Class::N => "normal",
-        Class::S => "supraventricular",
-        Class::V => "ventricular",
-        Class::F => "fusion",
-        Class::Q => "unreadable",
-    }
-}
-
 fn dash() -> String {
     "-".to_owned()
-}
-
-fn percent(share: Option<f64>) -> String {
-    share.map_or_else(dash, |share| format!("{:.1} %", 100.0 * share))
 }
 
 /// A probability as a percentage that never claims certainty.

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::dataset::{Dataset, Noise};
 use crate::train::DeviceChoice;
 use clap::{Args, Parser, Subcommand};
+use heartlens::message::{is_broken_pipe, one_line};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -51,21 +52,13 @@ impl Cli {
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("error: {}", heartlens::message::one_line(error.as_ref()));
+                eprintln!("error: {}", one_line(error.as_ref()));
                 ExitCode::from(1)
             }
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    })
 }
 
 /// What is trained on what, and where.
