@@ -37,8 +37,6 @@ pub(super) fn document(sections: &[Section], strips: usize) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                // Whatever a record's header may smuggle in, nothing is fetched and nothing runs.
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
                 title { (NOTICE) " - ECG beat report: " (title.replace("://", ": //")) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
