@@ -36,7 +36,10 @@ fn compare_with_sleepecg() -> Result<(), Box<dyn std::error::Error>> {
     let outputs: Vec<_> = ["128", "360"]
         .map(|rate| {
             Command::new(&python)
-                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/sleepecg.py"))
+                .arg(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/benches/peer_sleepecg.py"
+                ))
                 .arg(&file)
                 .args([spec::SAMPLE_RATE_HZ.to_string().as_str(), rate])
                 .output()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times sleepecg's heartbeat detector (its C backend) on a signal, for comparison with core's.
 
-    python3 sleepecg.py SIGNAL.f32 RATE_HZ OUTPUT_RATE_HZ
+    python3 peer_sleepecg.py SIGNAL.f32 RATE_HZ OUTPUT_RATE_HZ
 
 SIGNAL holds little-endian float32 samples at RATE_HZ; they are interpolated to OUTPUT_RATE_HZ first, outside of the timing.
 Prints the fastest of 20 runs in milliseconds and the number of beats found.
