@@ -161,42 +161,56 @@ impl Environment {
 
     /// Lets the command build and run against this environment's libtorch and ONNX Runtime.
     pub(crate) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        for (name, value) in self.variables() {
+        for (name, value) in self.plain() {
             command.env(name, value);
+        }
+        for (name, folder) in self.first() {
+            command.env(name, with_first(folder, name));
         }
         command.env_remove("LIBTORCH").env_remove("VIRTUAL_ENV")
     }
 
     /// The same as lines for a shell, for whoever runs cargo by hand.
     pub(crate) fn script(&self) -> String {
+        let quoted = |value: &str| format!("'{}'", value.replace('\'', r"'\''"));
         let mut script = String::from("unset LIBTORCH VIRTUAL_ENV\n");
-        for (name, value) in self.variables() {
-            let quoted = value.replace('\'', r"'\''");
-            script.push_str(&format!("export {name}='{quoted}'\n"));
+        for (name, value) in self.plain() {
+            script.push_str(&format!("export {name}={}\n", quoted(&value)));
+        }
+        for (name, folder) in self.first() {
+            let folder = quoted(&folder.display().to_string());
+            script.push_str(&format!(
+                "export {name}={folder}\"${{{name}:+:${name}}}\"\n"
+            ));
         }
         script
     }
 
-    fn variables(&self) -> [(&'static str, String); 4] {
+    /// Variables with the value they get.
+    fn plain(&self) -> [(&'static str, String); 2] {
+        let library = self.installed.onnxruntime_library.display().to_string();
+        [
+            ("LIBTORCH_USE_PYTORCH", "1".to_owned()),
+            ("ORT_DYLIB_PATH", library),
+        ]
+    }
+
+    /// Lists of folders with the folder that goes first in each.
+    fn first(&self) -> [(&'static str, PathBuf); 2] {
         let libraries = if cfg!(target_os = "macos") {
             "DYLD_LIBRARY_PATH"
         } else {
             "LD_LIBRARY_PATH"
         };
         [
-            ("LIBTORCH_USE_PYTORCH", "1".to_owned()),
-            ("PATH", with_first(&self.folder.join("bin"), "PATH")),
-            (libraries, with_first(&self.installed.torch_lib, libraries)),
-            (
-                "ORT_DYLIB_PATH",
-                self.installed.onnxruntime_library.display().to_string(),
-            ),
+            ("PATH", self.folder.join("bin")),
+            (libraries, self.installed.torch_lib.clone()),
         ]
     }
 }
 
 /// The list of folders in the environment variable `name`, with `folder` first.
-fn with_first(folder: &Path, name: &str) -> String {
+fn with_first(folder: PathBuf, name: &str) -> String {
     let folder = folder.display().to_string();
     match std::env::var(name) {
         Ok(rest) if !rest.is_empty() => format!("{folder}:{rest}"),
