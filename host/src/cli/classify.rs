@@ -248,10 +248,10 @@ fn classify(
     let reference: Vec<u64> = match args.reading.peaks {
         PeaksChoice::Detected => Vec::new(),
         PeaksChoice::Reference => {
-            let path = record.annotation_path(&args.reading.annotator);
-            let annotations = Annotations::read(&path)?;
+            let annotations = record.annotations(&args.reading.annotator)?;
             let beats: Vec<u64> = annotations.beats().map(|(beat, _)| beat.sample).collect();
             if beats.is_empty() {
+                let path = record.annotation_path(&args.reading.annotator);
                 bail!("{}: has no beat annotations", path.display());
             }
             beats
