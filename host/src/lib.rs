@@ -3,6 +3,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod evaluate;
+pub mod file;
 pub mod message;
 pub mod model;
 pub mod pipeline;

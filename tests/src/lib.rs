@@ -11,6 +11,18 @@ pub fn data() -> Option<PathBuf> {
     folder
 }
 
+/// Whether there is no QEMU, after saying that the test is skipped.
+pub fn skipped_without_qemu() -> bool {
+    let missing = std::process::Command::new("qemu-system-arm")
+        .arg("--version")
+        .output()
+        .is_err();
+    if missing {
+        println!("skipped: qemu-system-arm is missing; `cargo xtask setup` gets it");
+    }
+    missing
+}
+
 /// The repository's root.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -10,7 +10,7 @@ use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
 use heartlens_core::sample::{AdcCount, Calibration};
 use heartlens_core::views::Views;
-use heartlens_tests::root;
+use heartlens_tests::{root, skipped_without_qemu};
 use serde_json::Value;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -26,18 +26,6 @@ fn cargo(dir: &str) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root().join(dir));
     command
-}
-
-/// Says that a test is skipped, where there is no QEMU.
-fn skipped() -> bool {
-    let missing = Command::new("qemu-system-arm")
-        .arg("--version")
-        .output()
-        .is_err();
-    if missing {
-        println!("skipped: qemu-system-arm is missing; `cargo xtask setup` gets it");
-    }
-    missing
 }
 
 /// What `cargo xtask qemu --json -` reports; it runs once for all tests.
@@ -114,7 +102,7 @@ fn beats_on_this_machine() -> Result<Vec<MonitoredBeat>> {
 
 #[test]
 fn every_view_of_every_beat_has_the_same_bits_on_the_device() -> Result {
-    if skipped() {
+    if skipped_without_qemu() {
         return Ok(());
     }
     let report = report();
@@ -152,7 +140,7 @@ fn every_view_of_every_beat_has_the_same_bits_on_the_device() -> Result {
 /// Each budget with a floor, so that work that is no longer measured, or no longer done, is noticed as well.
 #[test]
 fn instructions_stay_within_their_budget() {
-    if skipped() {
+    if skipped_without_qemu() {
         return;
     }
     for (pointer, budget) in [
@@ -175,7 +163,7 @@ fn instructions_stay_within_their_budget() {
 
 #[test]
 fn every_fault_ends_the_run_as_a_failure_that_says_why() -> Result {
-    if skipped() {
+    if skipped_without_qemu() {
         return Ok(());
     }
     for (fault, message) in [

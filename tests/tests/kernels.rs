@@ -1,25 +1,13 @@
 //! The integer kernels in QEMU: the Cortex-M4's fast twins give the bits of the portable kernels, within their budget of
 //! instructions. `cargo run --release --bin kernels` in `firmware` prints the same.
 
-use heartlens_tests::root;
+use heartlens_tests::{root, skipped_without_qemu};
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::process::Command;
 use std::sync::OnceLock;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
-
-/// Says that a test is skipped, where there is no QEMU.
-fn skipped() -> bool {
-    let missing = Command::new("qemu-system-arm")
-        .arg("--version")
-        .output()
-        .is_err();
-    if missing {
-        println!("skipped: qemu-system-arm is missing; `cargo xtask setup` gets it");
-    }
-    missing
-}
 
 /// One line of the log: its first word, and `name=value` for all others.
 struct Line {
@@ -67,7 +55,7 @@ fn lines(kind: &str) -> impl Iterator<Item = &'static Line> {
 
 #[test]
 fn fast_twins_give_the_bits_of_the_portable_kernels() -> Result {
-    if skipped() {
+    if skipped_without_qemu() {
         return Ok(());
     }
     let mut operators = Vec::new();
@@ -111,7 +99,7 @@ const BUDGETS: [(&str, RangeInclusive<f64>); 21] = [
 
 #[test]
 fn instructions_a_multiply_accumulate_stay_within_their_budget() -> Result {
-    if skipped() {
+    if skipped_without_qemu() {
         return Ok(());
     }
     let known = lines("loop").next().ok_or("no `loop` line")?;

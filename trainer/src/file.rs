@@ -1,26 +1,11 @@
-//! Files that are there whole or not at all.
+//! Files that are there whole or not at all, in folders that are made for them.
 
-use std::io::Write;
 use std::path::Path;
 
-/// Writes `bytes` to a new file beside `path` and renames it: a reader sees the old file or the new one.
+/// Writes a whole file as [`heartlens::file::write_whole`] does, and makes its folder first.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".heartlens-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        // A temporary file is private to its owner by default; a result is like any other new file.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
     }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    heartlens::file::write_whole(path, bytes)
 }

@@ -13,6 +13,9 @@
 use crate::config::{Config, View};
 use crate::file::write_atomically;
 use crate::network::{Network, ViewBatch};
+use heartlens::model::{
+    LABELS_KEY, NAME_KEY, PATIENT_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY, labels, spec_hash,
+};
 use heartlens_core::spec;
 use prost::Message;
 use std::path::{Path, PathBuf};
@@ -212,16 +215,16 @@ pub fn model(network: &Network, config: &Config) -> ModelProto {
     let window_end = spec::BEAT_LEN_SAMPLES - spec::BEAT_BEFORE_SAMPLES - 1;
     let producer = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
     let properties = [
-        ("name", config.name.clone()),
-        ("labels", spec::LABELS.join(",")),
-        ("sample_rate_hz", spec::SAMPLE_RATE_HZ.to_string()),
+        (NAME_KEY, config.name.clone()),
+        (LABELS_KEY, labels()),
+        (SAMPLE_RATE_KEY, spec::SAMPLE_RATE_HZ.to_string()),
         (
             "window",
             format!("R-{}..=R+{window_end}", spec::BEAT_BEFORE_SAMPLES),
         ),
-        ("spec_hash", format!("{:016x}", spec::HASH)),
+        (SPEC_HASH_KEY, spec_hash()),
         (
-            "patient",
+            PATIENT_KEY,
             if config.metadata.patient {
                 "read"
             } else {

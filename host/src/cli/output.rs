@@ -1,5 +1,6 @@
-//! Files that are whole or not there.
+//! Where results go.
 
+use crate::file::write_whole;
 use anyhow::Context;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,37 +42,5 @@ impl Sink {
 
 /// Writes a whole file, or leaves what was there.
 pub(crate) fn write_file(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-    let cannot = || format!("{}: cannot be written", path.display());
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".heartlens-")
-        .suffix(".tmp")
-        .permissions_as_others()
-        .tempfile_in(folder)
-        .with_context(cannot)?;
-    file.write_all(contents).with_context(cannot)?;
-    file.persist(path)
-        .map_err(|e| e.error)
-        .with_context(cannot)?;
-    Ok(())
-}
-
-/// Temporary files are private by default; what becomes a result is readable as any other new file.
-trait AsOthers {
-    fn permissions_as_others(&mut self) -> &mut Self;
-}
-
-impl AsOthers for tempfile::Builder<'_, '_> {
-    fn permissions_as_others(&mut self) -> &mut Self {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // The process's umask is taken off this, as it is for any file.
-            self.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        self
-    }
+    write_whole(path, contents).with_context(|| format!("{}: cannot be written", path.display()))
 }

@@ -467,11 +467,9 @@ impl Annotations {
                 path: path.to_owned(),
                 cause,
             })?;
-        super::write_whole(path, |file| file.write_all(&bytes)).map_err(|cause| {
-            AnnotationError::Io {
-                path: path.to_owned(),
-                cause,
-            }
+        crate::file::write_whole(path, &bytes).map_err(|cause| AnnotationError::Io {
+            path: path.to_owned(),
+            cause,
         })
     }
 

@@ -9,10 +9,10 @@ mod noise;
 mod random;
 mod rhythm;
 
+use crate::file::temporary_beside;
 use crate::records::annotation::{Annotation, Annotations, Code, Unwritable};
 use crate::records::header::{Header, Signal};
 use crate::records::signal::{Format, checksum};
-use crate::records::temporary_beside;
 use model::{LEAD_NAMES, LEADS, Model};
 use rhythm::SinusRhythm;
 use std::fmt;

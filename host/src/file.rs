@@ -1,0 +1,50 @@
+//! Files that are there whole or not at all.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Writes a whole file under another name beside `path` and renames it: a reader sees the old file or the new one.
+///
+/// # Errors
+/// When the folder is missing or the file cannot be written; what was there stays.
+pub fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = temporary_beside(path)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// A temporary file in `path`'s folder, removed when dropped, with the permissions of an ordinary new file.
+pub(crate) fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".heartlens-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        // A temporary file is private to its owner by default; a result is like any other new file, less the umask.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_else_is_left() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("result");
+        write_whole(&path, b"first, and longer")?;
+        write_whole(&path, b"second")?;
+        assert_eq!(std::fs::read(&path)?, b"second");
+        assert_eq!(folder.path().read_dir()?.count(), 1);
+        assert!(write_whole(&folder.path().join("no/such/folder"), b"").is_err());
+        Ok(())
+    }
+}
