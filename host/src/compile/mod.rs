@@ -1,0 +1,3 @@
+//! From a trained ONNX network to a device image: every number an integer.
+
+pub mod program;
