@@ -259,7 +259,12 @@ mod tests {
 
     #[test]
     fn classes_get_equal_shares_as_far_as_they_reach() {
-        let (n, v, f, q) = (Some(Class::N), Some(Class::V), Some(Class::F), Some(Class::Q));
+        let (n, v, f, q) = (
+            Some(Class::N),
+            Some(Class::V),
+            Some(Class::F),
+            Some(Class::Q),
+        );
         let mut first = vec![n; 1000];
         first.extend([v; 60]);
         first.extend([f; 5]);
@@ -269,8 +274,16 @@ mod tests {
         assert!(places.held_out.iter().all(|(record, _)| *record == 1));
         assert_eq!(places.calibration.len(), 1110);
         let chosen = balanced(&places.calibration, &classes, 120);
-        let count = |class| chosen.iter().filter(|(r, b)| classes[*r][*b] == class).count();
-        assert_eq!([count(f), count(None), count(v), count(n), count(q)], [5, 38, 38, 39, 0]);
+        let count = |class| {
+            chosen
+                .iter()
+                .filter(|(r, b)| classes[*r][*b] == class)
+                .count()
+        };
+        assert_eq!(
+            [count(f), count(None), count(v), count(n), count(q)],
+            [5, 38, 38, 39, 0]
+        );
         let priors = priors(&classes);
         assert!((priors[2] - 60.0 / 1365.0).abs() < 1e-6 && priors[1] == 0.0);
         assert_eq!(super::priors(&[vec![None; 3]]), [0.25; 4]);

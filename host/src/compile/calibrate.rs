@@ -5,7 +5,7 @@ use super::error::CompileError;
 use super::graph::Graph;
 use super::image;
 use super::integer;
-use super::quantise::{Quantised, Statement, TensorRange, only_feeds_dense, quantise};
+use super::quantise::{Card, Quantised, TensorRange, only_feeds_dense, quantise};
 use super::ranges::{RangeRule, WeightRule};
 use super::reference::Reference;
 use super::report::{Candidate, Layer, Report};
@@ -38,7 +38,7 @@ pub type Observer<'a> = &'a mut dyn FnMut(&'static str, f64);
 /// When something of the network cannot be compiled, tract cannot run it, or there are too few beats.
 pub fn compile(
     model: &ModelProto,
-    statement: &Statement,
+    card: &Card,
     calibration: &[Views],
     held_out: &[Views],
     observe: Observer<'_>,
@@ -59,7 +59,7 @@ pub fn compile(
     let float = Float::measure(&reference, &graph, calibration, held_out, observe)?;
     let search = Search {
         graph: &graph,
-        statement,
+        card,
         float: &float,
         calibration,
         held_out,
@@ -68,11 +68,16 @@ pub fn compile(
     let mut best: Option<(Candidate, Plan)> = None;
     let mut keep = |candidate: Candidate, plan: Plan| {
         tried.push(candidate.clone());
-        if best.as_ref().is_none_or(|(best, _)| candidate.is_better_than(best)) {
+        if best
+            .as_ref()
+            .is_none_or(|(best, _)| candidate.is_better_than(best))
+        {
             best = Some((candidate, plan));
         }
     };
-    let rules = RangeRule::ALL.iter().flat_map(|r| WeightRule::ALL.iter().map(move |w| (*r, *w)));
+    let rules = RangeRule::ALL
+        .iter()
+        .flat_map(|r| WeightRule::ALL.iter().map(move |w| (*r, *w)));
     for (index, (ranges, weights)) in rules.enumerate() {
         let plan = Plan {
             ranges: search.ranges(ranges),
@@ -98,7 +103,15 @@ pub fn compile(
     let network = search.quantise(&plan)?;
     let image = image::write(&network.program)?;
     let layers = search.layers(&reference, &plan, &network, &image)?;
-    let report = Report::new(&graph, &network, &image, chosen, tried, layers, [calibration.len(), held_out.len()])?;
+    let report = Report::new(
+        &graph,
+        &network,
+        &image,
+        chosen,
+        tried,
+        layers,
+        [calibration.len(), held_out.len()],
+    )?;
     Ok(Compiled { image, report })
 }
 
@@ -138,14 +151,18 @@ impl Float {
         for (index, beat) in held_out.iter().enumerate() {
             let mut computed = reference.run(graph, beat)?;
             let found = computed.pop().unwrap_or_default();
-            let found = Logits::try_from(found.as_slice()).map_err(|_| CompileError::Unsupported {
-                layer: format!("output {}", crate::model::OUTPUT),
-                what: "the number of its elements".to_owned(),
-                found: found.len().to_string(),
-                expected: format!("{} (one a label)", heartlens_core::spec::LABELS.len()),
-            })?;
+            let found =
+                Logits::try_from(found.as_slice()).map_err(|_| CompileError::Unsupported {
+                    layer: format!("output {}", crate::model::OUTPUT),
+                    what: "the number of its elements".to_owned(),
+                    found: found.len().to_string(),
+                    expected: format!("{} (one a label)", heartlens_core::spec::LABELS.len()),
+                })?;
             logits.push(found);
-            observe("running the float network", (calibration.len() + index + 1) as f64 / total);
+            observe(
+                "running the float network",
+                (calibration.len() + index + 1) as f64 / total,
+            );
         }
         Ok(Self { tensors, logits })
     }
@@ -161,7 +178,7 @@ struct Plan {
 
 struct Search<'a> {
     graph: &'a Graph,
-    statement: &'a Statement,
+    card: &'a Card,
     float: &'a Float,
     calibration: &'a [Views],
     held_out: &'a [Views],
@@ -174,9 +191,15 @@ impl Search<'_> {
         let range = |(index, values): (usize, &Vec<f32>)| {
             let [low, high] = rule.range(values);
             let channels = self.graph.tensors[index].shape[2];
-            let by_channel = self.graph.inputs.contains(&index) && only_feeds_dense(self.graph, index);
+            let by_channel =
+                self.graph.inputs.contains(&index) && only_feeds_dense(self.graph, index);
             let of_channel = |channel: usize| {
-                let values: Vec<f32> = values.iter().skip(channel).step_by(channels).copied().collect();
+                let values: Vec<f32> = values
+                    .iter()
+                    .skip(channel)
+                    .step_by(channels)
+                    .copied()
+                    .collect();
                 rule.magnitude(&values)
             };
             TensorRange {
@@ -192,7 +215,13 @@ impl Search<'_> {
     }
 
     fn quantise(&self, plan: &Plan) -> Result<Quantised, CompileError> {
-        quantise(self.graph, self.statement.clone(), &plan.ranges, plan.rules.1, &plan.corrections)
+        quantise(
+            self.graph,
+            self.card.clone(),
+            &plan.ranges,
+            plan.rules.1,
+            &plan.corrections,
+        )
     }
 
     /// How a plan compares with float on the held-out beats.
@@ -217,7 +246,7 @@ impl Search<'_> {
             biases_corrected: !plan.corrections.is_empty(),
             label_agreement: agreeing as f64 / beats,
             max_abs_logit_diff: worst,
-            rms_logit_diff: (sum / (beats * self.statement.labels.len() as f64)).sqrt(),
+            rms_logit_diff: (sum / (beats * self.card.labels.len() as f64)).sqrt(),
         })
     }
 
@@ -229,7 +258,10 @@ impl Search<'_> {
             .collect();
         plan.corrections = vec![Vec::new(); self.graph.nodes.len()];
         for (index, node) in self.graph.nodes.iter().enumerate() {
-            observe("correcting biases", index as f64 / self.graph.nodes.len() as f64);
+            observe(
+                "correcting biases",
+                index as f64 / self.graph.nodes.len() as f64,
+            );
             let network = self.quantise(&plan)?;
             if network.weights[index].is_empty() {
                 continue;
@@ -244,8 +276,13 @@ impl Search<'_> {
                     }
                 }
             })?;
-            plan.corrections[index] =
-                correction(self.graph, node, &float[input], &sums, &network.weights[index]);
+            plan.corrections[index] = correction(
+                self.graph,
+                node,
+                &float[input],
+                &sums,
+                &network.weights[index],
+            );
         }
         Ok(plan)
     }
@@ -279,7 +316,14 @@ impl Search<'_> {
             .enumerate()
             .map(|(tensor, (worst, sum, count))| {
                 let range = [plan.ranges[tensor].low, plan.ranges[tensor].high];
-                Layer::new(self.graph, network, tensor, range, *worst, (sum / (*count).max(1) as f64).sqrt())
+                Layer::new(
+                    self.graph,
+                    network,
+                    tensor,
+                    range,
+                    *worst,
+                    (sum / (*count).max(1) as f64).sqrt(),
+                )
             })
             .collect())
     }

@@ -84,9 +84,14 @@ fn mean_window(window: &WindowShape, mean: &[f64]) -> Vec<f64> {
     let count = (height * width) as f64;
     let mut under = vec![0.0; rows * columns * window.channels];
     for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-            let source = (y * window.stride[0] + row).checked_sub(top).filter(|y| *y < window.height);
-            let place = (x * window.stride[1] + column).checked_sub(left).filter(|x| *x < window.width);
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)))
+        {
+            let source = (y * window.stride[0] + row)
+                .checked_sub(top)
+                .filter(|y| *y < window.height);
+            let place = (x * window.stride[1] + column)
+                .checked_sub(left)
+                .filter(|x| *x < window.width);
             if let (Some(y), Some(x)) = (source, place) {
                 let from = &mean[(y * window.width + x) * window.channels..][..window.channels];
                 let to = &mut under[(column * rows + row) * window.channels..][..window.channels];

@@ -1,5 +1,6 @@
 //! Why a network cannot be compiled.
 
+use super::image::WriteError;
 use crate::pipeline::PipelineError;
 use crate::records::annotation::AnnotationError;
 use crate::runtime::ModelError;
@@ -32,6 +33,9 @@ pub enum CompileError {
         /// Why.
         source: LayerError,
     },
+    /// The quantised network has no image.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// tract fails on the float network.
     #[error("tract cannot run the network for calibration: {reason}")]
     Float {

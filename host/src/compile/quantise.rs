@@ -32,7 +32,7 @@ pub struct TensorRange {
 
 /// What a program states about the model beside its arithmetic.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Statement {
+pub struct Card {
     /// The model's name.
     pub name: String,
     /// Classes, in the order of the logits.
@@ -91,7 +91,7 @@ impl Quantisation {
 /// When a scale is outside what a kernel's multiplier can express.
 pub fn quantise(
     graph: &Graph,
-    statement: Statement,
+    card: Card,
     ranges: &[TensorRange],
     rule: WeightRule,
     corrections: &[Vec<f64>],
@@ -111,7 +111,7 @@ pub fn quantise(
         let correction = corrections.get(index).map_or(&[][..], Vec::as_slice);
         quantiser.node(node, correction)?;
     }
-    Ok(quantiser.finish(statement))
+    Ok(quantiser.finish(card))
 }
 
 struct Quantiser<'a> {
@@ -437,14 +437,20 @@ impl Quantiser<'_> {
         for (index, weights) in directions.iter().enumerate() {
             let correction = correction.get(index * gates..(index + 1) * gates);
             let bias = corrected(&weights.bias, correction.unwrap_or_default());
-            let (direction, of_input) = self.direction(node, shape, weights, &bias, &input, &state)?;
+            let (direction, of_input) =
+                self.direction(node, shape, weights, &bias, &input, &state)?;
             made.push(direction);
             real.extend(of_input);
         }
         self.tensors[node.output] = Some(output);
         let mut made = made.into_iter();
         let Some(forward) = made.next() else {
-            return Err(unsupported(node, "the number of its directions", 0, "1 or 2"));
+            return Err(unsupported(
+                node,
+                "the number of its directions",
+                0,
+                "1 or 2",
+            ));
         };
         let operator = program::Operator::Lstm {
             shape,
@@ -472,11 +478,18 @@ impl Quantiser<'_> {
         let mut real = Vec::with_capacity(weights.input.len());
         let of_input = weights.input.chunks_exact(shape.inputs);
         let of_hidden = weights.hidden.chunks_exact(shape.hidden);
-        for (index, ((of_input, of_hidden), bias)) in of_input.zip(of_hidden).zip(bias).enumerate() {
+        for (index, ((of_input, of_hidden), bias)) in of_input.zip(of_hidden).zip(bias).enumerate()
+        {
             let (gate, cell) = (index / shape.hidden, index % shape.hidden);
-            let of_input = quantise_row(self.rule, of_input, input, *bias, GATE_STEP, MAX_GATE_BIAS);
-            let of_hidden = quantise_row(self.rule, of_hidden, state, 0.0, GATE_STEP, MAX_GATE_BIAS);
-            let gain = if gate == CANDIDATE { 2.0 * GATE_GAIN } else { GATE_GAIN };
+            let of_input =
+                quantise_row(self.rule, of_input, input, *bias, GATE_STEP, MAX_GATE_BIAS);
+            let of_hidden =
+                quantise_row(self.rule, of_hidden, state, 0.0, GATE_STEP, MAX_GATE_BIAS);
+            let gain = if gate == CANDIDATE {
+                2.0 * GATE_GAIN
+            } else {
+                GATE_GAIN
+            };
             made.rows[cell * 4 + gate] = GateRow {
                 bias: of_input.bias,
                 input_multiplier: multiplier(node, of_input.unit * gain)?,
@@ -507,21 +520,17 @@ impl Quantiser<'_> {
         }
     }
 
-    fn finish(self, statement: Statement) -> Quantised {
+    fn finish(self, card: Card) -> Quantised {
         let kept = self.graph.tensors.len() - 1;
         let tensors: Vec<Quantisation> = (0..kept).map(|tensor| self.of(tensor)).collect();
-        let described = self
-            .graph
-            .tensors
-            .iter()
-            .zip(&tensors)
-            .enumerate()
-            .map(|(index, (tensor, quantisation))| program::Tensor {
+        let described = self.graph.tensors.iter().zip(&tensors).enumerate().map(
+            |(index, (tensor, quantisation))| program::Tensor {
                 name: tensor.name.clone(),
                 shape: self.shape(index),
                 scale: quantisation.nominal() as f32,
                 zero_point: quantisation.zero_points[0],
-            });
+            },
+        );
         let inputs = self.graph.inputs.iter().map(|input| Input {
             name: self.graph.tensors[*input].name.clone(),
             tensor: TensorId(*input),
@@ -532,10 +541,10 @@ impl Quantiser<'_> {
         });
         Quantised {
             program: Program {
-                name: statement.name,
-                labels: statement.labels,
-                priors: statement.priors,
-                reads_patient: statement.reads_patient,
+                name: card.name,
+                labels: card.labels,
+                priors: card.priors,
+                reads_patient: card.reads_patient,
                 tensors: described.collect(),
                 inputs: inputs.collect(),
                 steps: self.steps,

@@ -70,7 +70,9 @@ impl Layer {
         let scale = scales.iter().copied().fold(0.0, f64::max);
         let writer = graph.writer(tensor);
         Self {
-            name: writer.map_or(&graph.tensors[tensor].name, |node| &node.name).clone(),
+            name: writer
+                .map_or(&graph.tensors[tensor].name, |node| &node.name)
+                .clone(),
             op: writer.map_or("Input".to_owned(), |node| node.operator_name()),
             tensor: graph.tensors[tensor].name.clone(),
             low,
@@ -141,7 +143,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.layers.iter().map(|layer| layer.tensor.len()).max().unwrap_or(0).max(6);
+        let width = self
+            .layers
+            .iter()
+            .map(|layer| layer.tensor.len())
+            .max()
+            .unwrap_or(0)
+            .max(6);
         writeln!(
             f,
             "{:width$}  {:13} {:>9} {:>9} {:>9} {:>9} {:>9}",
@@ -152,11 +160,20 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{:width$}  {:13} {:9.3} {:9.3} {:9.5} {:9.4} {:9.5}{mark}",
-                layer.tensor, layer.op, layer.low, layer.high, layer.scale, layer.max_abs_error, layer.rms_error
+                layer.tensor,
+                layer.op,
+                layer.low,
+                layer.high,
+                layer.scale,
+                layer.max_abs_error,
+                layer.rms_error
             )?;
         }
         if self.layers.iter().any(|layer| layer.by_channel) {
-            writeln!(f, "* each channel has a scale of its own; the largest is shown")?;
+            writeln!(
+                f,
+                "* each channel has a scale of its own; the largest is shown"
+            )?;
         }
         writeln!(f)?;
         writeln!(
@@ -165,12 +182,20 @@ impl fmt::Display for Report {
             "ranges", "weights", "biases", "agreement", "worst", "RMS"
         )?;
         for tried in &self.tried {
-            let biases = if tried.biases_corrected { "corrected" } else { "rounded" };
+            let biases = if tried.biases_corrected {
+                "corrected"
+            } else {
+                "rounded"
+            };
             let mark = if *tried == self.chosen { " <-" } else { "" };
             writeln!(
                 f,
                 "{:22} {:20} {biases:9} {:>8.2} % {:>10.4} {:>10.5}{mark}",
-                tried.ranges, tried.weights, 100.0 * tried.label_agreement, tried.max_abs_logit_diff, tried.rms_logit_diff
+                tried.ranges,
+                tried.weights,
+                100.0 * tried.label_agreement,
+                tried.max_abs_logit_diff,
+                tried.rms_logit_diff
             )?;
         }
         writeln!(f)?;

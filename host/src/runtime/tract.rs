@@ -125,7 +125,7 @@ impl Runtime for Tract {
 }
 
 /// What the model file states about itself.
-fn statement(proto: &pb::ModelProto) -> Statement {
+pub(crate) fn statement(proto: &pb::ModelProto) -> Statement {
     let shape = |value: &pb::ValueInfoProto| -> Vec<Option<usize>> {
         let Some(pb::type_proto::Value::TensorType(tensor)) =
             value.r#type.as_ref().and_then(|t| t.value.as_ref())
@@ -160,7 +160,7 @@ fn statement(proto: &pb::ModelProto) -> Statement {
 }
 
 /// An error and its causes on one line.
-fn one_line(error: &TractError) -> String {
+pub(crate) fn one_line(error: &TractError) -> String {
     let text = format!("{error:#}");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
