@@ -5,13 +5,58 @@ pub mod tract;
 
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The runtimes of this build, the preferred first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Kind {
+    /// Pure Rust.
+    #[cfg(feature = "tract")]
+    Tract,
+}
+
+impl Kind {
+    /// All of them, the preferred first.
+    pub const ALL: &[Self] = &[
+        #[cfg(feature = "tract")]
+        Self::Tract,
+    ];
+
+    /// The name, as `--runtime` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "tract")]
+            Self::Tract => tract::NAME,
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Loads the network in a model's folder into a runtime.
+///
+/// # Errors
+/// When the folder has no model of the kind that the runtime reads, the model does not fit this build, or the runtime
+/// is not there or refuses it.
+pub fn load(kind: Kind, model_dir: &Path) -> Result<Box<dyn Runtime>, ModelError> {
+    match kind {
+        #[cfg(feature = "tract")]
+        Kind::Tract => Ok(Box::new(tract::Tract::load(
+            &model_dir.join(crate::model::ONNX_FILE),
+        )?)),
+    }
+}
 
 /// One logit a class, in the order of [`LABELS`].
 pub type Logits = [f32; LABELS.len()];
 
 /// Something that runs a trained network.
-pub trait Runtime {
+pub trait Runtime: Send {
     /// The runtime's name, as `--runtime` takes it.
     fn name(&self) -> &'static str;
 

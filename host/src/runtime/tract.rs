@@ -9,7 +9,8 @@ use std::sync::Arc;
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
-const NAME: &str = "tract";
+/// The name, as `--runtime` takes it.
+pub(super) const NAME: &str = "tract";
 
 /// A network in tract, planned for one beat at a time.
 pub struct Tract {
