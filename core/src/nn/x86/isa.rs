@@ -9,15 +9,15 @@ use core::arch::x86_64::*;
 
 /// An instruction set.
 pub(super) trait Isa {
-    /// `PAIRS` pairs of rows times inputs that [`super::kernels::unpack`] made: of each pair a vector of partial sums, lanes
-    /// 0, 1, 4 and 5 of the first row, the others of the second.
+    /// `PAIRS` pairs of rows times inputs: of each pair a vector of partial sums, lanes 0, 1, 4 and 5 of the first row, the
+    /// others of the second. The inputs are widened to int16, and each four of them doubled, as blocks have them.
     ///
     /// # Safety
-    /// The processor has the instruction set; `blocks` has `PAIRS * groups` elements and `unpacked` `4 * groups`.
+    /// The processor has the instruction set; `blocks` has `PAIRS * groups` elements and `inputs` `4 * groups`.
     unsafe fn sums<const PAIRS: usize>(
         blocks: &[WeightBlock],
         groups: usize,
-        unpacked: &[i32],
+        inputs: &[i8],
     ) -> [__m256i; PAIRS];
 }
 
@@ -29,16 +29,17 @@ impl Isa for Avx2 {
     unsafe fn sums<const PAIRS: usize>(
         blocks: &[WeightBlock],
         groups: usize,
-        unpacked: &[i32],
+        inputs: &[i8],
     ) -> [__m256i; PAIRS] {
-        debug_assert!(blocks.len() >= PAIRS * groups && unpacked.len() >= 4 * groups);
-        // SAFETY: the caller has AVX2. Block `i` of a pair is read for `i < groups`, which `blocks` has for each pair; of
-        // `unpacked` 4 words a block are read. Unaligned loads take any address.
+        debug_assert!(blocks.len() >= PAIRS * groups && inputs.len() >= 4 * groups);
+        // SAFETY: the caller has AVX2. Block `i` of a pair is read for `i < groups`, which `blocks` has for each pair, and
+        // 4 inputs a block. Unaligned loads take any address.
         unsafe {
             let mut sums = [_mm256_setzero_si256(); PAIRS];
-            let (weights, inputs) = (blocks.as_ptr(), unpacked.as_ptr());
+            let (weights, inputs) = (blocks.as_ptr(), inputs.as_ptr());
             for step in 0..groups / 2 {
-                let x = _mm256_loadu_si256(inputs.add(8 * step).cast());
+                let x = _mm_cvtepi8_epi16(_mm_loadl_epi64(inputs.add(8 * step).cast()));
+                let x = _mm256_permute4x64_epi64::<0b01_01_00_00>(_mm256_castsi128_si256(x));
                 for (pair, sum) in sums.iter_mut().enumerate() {
                     let bytes = _mm_loadu_si128(weights.add(pair * groups + 2 * step).cast());
                     let products = _mm256_madd_epi16(_mm256_cvtepi8_epi16(bytes), x);
@@ -46,7 +47,9 @@ impl Isa for Avx2 {
                 }
             }
             if groups % 2 == 1 {
-                let x = _mm_loadu_si128(inputs.add(4 * (groups - 1)).cast());
+                let four = inputs.add(4 * (groups - 1)).cast::<i32>();
+                let x = _mm_cvtepi8_epi16(_mm_cvtsi32_si128(four.read_unaligned()));
+                let x = _mm_unpacklo_epi64(x, x);
                 for (pair, sum) in sums.iter_mut().enumerate() {
                     let bytes = _mm_loadl_epi64(weights.add((pair + 1) * groups - 1).cast());
                     let products = _mm_madd_epi16(_mm_cvtepi8_epi16(bytes), x);
@@ -66,15 +69,17 @@ impl Isa for Avx512Vnni {
     unsafe fn sums<const PAIRS: usize>(
         blocks: &[WeightBlock],
         groups: usize,
-        unpacked: &[i32],
+        inputs: &[i8],
     ) -> [__m256i; PAIRS] {
-        debug_assert!(blocks.len() >= PAIRS * groups && unpacked.len() >= 4 * groups);
+        debug_assert!(blocks.len() >= PAIRS * groups && inputs.len() >= 4 * groups);
         // SAFETY: the caller has AVX-512 F, BW, VL and VNNI. As above; what a mask leaves out is not read.
         unsafe {
             let mut sums = [_mm512_setzero_si512(); PAIRS];
-            let (weights, inputs) = (blocks.as_ptr(), unpacked.as_ptr());
+            let (weights, inputs) = (blocks.as_ptr(), inputs.as_ptr());
+            let twice = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
             for step in 0..groups / 4 {
-                let x = _mm512_loadu_si512(inputs.add(16 * step).cast());
+                let x = _mm256_cvtepi8_epi16(_mm_loadu_si128(inputs.add(16 * step).cast()));
+                let x = _mm512_permutexvar_epi64(twice, _mm512_castsi256_si512(x));
                 for (pair, sum) in sums.iter_mut().enumerate() {
                     let bytes = _mm256_loadu_si256(weights.add(pair * groups + 4 * step).cast());
                     *sum = _mm512_dpwssd_epi32(*sum, _mm512_cvtepi8_epi16(bytes), x);
@@ -83,19 +88,24 @@ impl Isa for Avx512Vnni {
             let left = groups % 4;
             if left > 0 {
                 let done = groups - left;
-                // A block is one word of 64 bits, its unpacked inputs are two.
-                let (block_mask, input_mask) = ((1 << left) - 1, (1 << (2 * left)) - 1);
-                let x = _mm512_maskz_loadu_epi64(input_mask, inputs.add(4 * done).cast());
+                // A lane of 64 bits is one block; of 32 bits, four inputs.
+                let mask = (1 << left) - 1;
+                let x = _mm_maskz_loadu_epi32(mask, inputs.add(4 * done).cast());
+                let x = _mm512_castsi256_si512(_mm256_cvtepi8_epi16(x));
+                let x = _mm512_permutexvar_epi64(twice, x);
                 for (pair, sum) in sums.iter_mut().enumerate() {
                     let block = weights.add(pair * groups + done);
-                    let bytes = _mm256_maskz_loadu_epi64(block_mask, block.cast());
+                    let bytes = _mm256_maskz_loadu_epi64(mask, block.cast());
                     *sum = _mm512_dpwssd_epi32(*sum, _mm512_cvtepi8_epi16(bytes), x);
                 }
             }
-            sums.map(|sum| {
+            // No closure: one would be compiled without the instruction set.
+            let mut folded = [_mm256_setzero_si256(); PAIRS];
+            for (folded, sum) in folded.iter_mut().zip(sums) {
                 let high = _mm512_extracti64x4_epi64::<1>(sum);
-                _mm256_add_epi32(_mm512_castsi512_si256(sum), high)
-            })
+                *folded = _mm256_add_epi32(_mm512_castsi512_si256(sum), high);
+            }
+            folded
         }
     }
 }

@@ -25,14 +25,11 @@ pub(super) unsafe fn convolution<I: Isa>(
     output: &mut [i8],
 ) {
     let affine = &layer.affine;
-    let (unpacked, staged) = scratch[..layer.scratch_len()].split_at_mut(4 * affine.groups);
+    let staged = &mut scratch[4 * affine.groups..layer.scratch_len()];
     let mut windows = Windows::new(layer, input, bytes_of(staged), copy);
     for position in output[..layer.output_len()].chunks_exact_mut(affine.rows) {
-        // SAFETY: as the caller promises.
-        unsafe {
-            unpack(windows.next(), unpacked);
-            apply::<I>(affine, unpacked, position);
-        }
+        // SAFETY: as the caller promises; windows are whole groups.
+        unsafe { apply::<I>(affine, windows.next(), position) };
     }
 }
 
@@ -48,12 +45,9 @@ pub(super) unsafe fn dense<I: Isa>(
     output: &mut [i8],
 ) {
     let affine = &layer.affine;
-    let unpacked = &mut scratch[..affine.padded_columns()];
+    let inputs = in_groups(&input[..affine.columns], scratch);
     // SAFETY: as the caller promises.
-    unsafe {
-        unpack_ragged(&input[..affine.columns], unpacked);
-        apply::<I>(affine, unpacked, &mut output[..affine.rows]);
-    }
+    unsafe { apply::<I>(affine, inputs, &mut output[..affine.rows]) };
 }
 
 /// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.
@@ -72,37 +66,46 @@ pub(super) unsafe fn lstm<I: Isa>(
     let shape = &layer.shape;
     let input_groups = shape.inputs.div_ceil(4);
     let hidden_groups = shape.hidden.div_ceil(4);
-    let (values, scratch) = scratch.split_at_mut(4 * input_groups);
-    let (hidden, scratch) = scratch.split_at_mut(4 * hidden_groups);
-    let cells = &mut scratch[..shape.hidden];
+    let (staged, scratch) = scratch.split_at_mut(input_groups);
+    let (cells, scratch) = scratch.split_at_mut(4 * hidden_groups);
+    let (hidden, scratch) = scratch.split_at_mut(hidden_groups);
+    let next = &mut scratch[..hidden_groups];
     cells.fill(0);
     hidden.fill(0);
+    let (mut hidden, mut next) = (bytes_of(hidden), bytes_of(next));
     for step in 0..shape.steps {
         let time = order.time(step, shape.steps);
-        let state = states.at(time);
-        // SAFETY: as the caller promises.
-        unsafe {
-            unpack_ragged(&input[time * shape.inputs..][..shape.inputs], values);
-            let cells = cells.chunks_mut(4).zip(state.chunks_mut(4));
-            let from_input = direction.input.chunks(8 * input_groups);
-            let from_hidden = direction.hidden.chunks(8 * hidden_groups);
-            let weights = from_input.zip(from_hidden).zip(direction.rows.chunks(16));
-            for ((cells, state), ((from_input, from_hidden), rows)) in cells.zip(weights) {
+        let now = in_groups(&input[time * shape.inputs..][..shape.inputs], staged);
+        let fours = cells.as_chunks_mut::<4>().0.iter_mut();
+        for (four, (cells, next)) in fours.zip(next.as_chunks_mut::<4>().0).enumerate() {
+            // SAFETY: as the caller promises; a cell has two pairs of rows in both matrices.
+            unsafe {
                 let mut arguments = [_mm_setzero_si128(); 4];
-                let each = from_input.chunks_exact(2 * input_groups);
-                let each = each.zip(from_hidden.chunks_exact(2 * hidden_groups));
-                let each = each.zip(rows.as_chunks::<4>().0);
-                for (argument, ((from_input, from_hidden), rows)) in arguments.iter_mut().zip(each)
-                {
-                    let [a, b] = I::sums::<2>(from_input, input_groups, values);
-                    let [c, d] = I::sums::<2>(from_hidden, hidden_groups, hidden);
+                for (cell, argument) in (4 * four..shape.hidden).zip(&mut arguments) {
+                    let weights = &direction.input[2 * cell * input_groups..];
+                    let [a, b] = I::sums::<2>(weights, input_groups, now);
+                    let weights = &direction.hidden[2 * cell * hidden_groups..];
+                    let [c, d] = I::sums::<2>(weights, hidden_groups, hidden);
+                    let rows = &direction.rows[4 * cell..4 * cell + 4];
                     *argument = gates(rows, rows_of_two(a, b), rows_of_two(c, d));
                 }
-                advance(arguments, cells, layer.multiplier, state);
+                *next = advance(arguments, cells, layer.multiplier);
             }
-            unpack_ragged(state, hidden);
         }
+        core::mem::swap(&mut hidden, &mut next);
+        copy(hidden, states.at(time));
     }
+}
+
+/// The inputs in whole groups of four: themselves, or a copy in `staged`, of which what is beyond them is arbitrary.
+#[inline(always)]
+fn in_groups<'a>(inputs: &'a [i8], staged: &'a mut [i32]) -> &'a [i8] {
+    if inputs.len().is_multiple_of(4) {
+        return inputs;
+    }
+    let staged = bytes_of(staged);
+    copy(inputs, staged);
+    staged
 }
 
 /// The bytes of words.
@@ -116,83 +119,38 @@ fn bytes_of(words: &mut [i32]) -> &mut [i8] {
 /// Copies as many bytes as both have. For stretches so short that a call to `memcpy` costs more than they do.
 #[inline(always)]
 fn copy(from: &[i8], to: &mut [i8]) {
-    let (from, left) = from[..from.len().min(to.len())].as_chunks::<4>();
-    let (words, to) = to.split_at_mut(4 * from.len());
-    for (from, to) in from.iter().zip(words.as_chunks_mut().0) {
-        *to = *from;
-    }
-    for (from, to) in left.iter().zip(to) {
-        *to = *from;
+    let len = from.len().min(to.len());
+    let (from, to) = (&from[..len], &mut to[..len]);
+    match len {
+        0 => {}
+        1 => to[0] = from[0],
+        2..4 => copy_ends::<2>(from, to),
+        4..8 => copy_ends::<4>(from, to),
+        8..=16 => copy_ends::<8>(from, to),
+        _ => to.copy_from_slice(from),
     }
 }
 
-/// Widens bytes to int16 in the order of weight blocks: each four twice, once for each row of a pair. `bytes` is whole
-/// groups of four, `unpacked` has four words for each of them.
-///
-/// # Safety
-/// The processor has AVX2.
+/// Copies the first `N` bytes and the last `N`, which are all of `N` to `2 N`.
 #[inline(always)]
-unsafe fn unpack(bytes: &[i8], unpacked: &mut [i32]) {
-    let (sixteens, left) = bytes.as_chunks::<16>();
-    let (whole, rest) = unpacked[..bytes.len() / 4 * 4].split_at_mut(16 * sixteens.len());
-    for (bytes, unpacked) in sixteens.iter().zip(whole.as_chunks_mut::<16>().0) {
-        // SAFETY: the caller has AVX2; reads 16 bytes and writes 16 words, which the arrays have.
-        unsafe {
-            let wide = _mm256_cvtepi8_epi16(_mm_loadu_si128(bytes.as_ptr().cast()));
-            let place = unpacked.as_mut_ptr();
-            let first = _mm256_permute4x64_epi64::<0b01_01_00_00>(wide);
-            let second = _mm256_permute4x64_epi64::<0b11_11_10_10>(wide);
-            _mm256_storeu_si256(place.cast(), first);
-            _mm256_storeu_si256(place.add(8).cast(), second);
+fn copy_ends<const N: usize>(from: &[i8], to: &mut [i8]) {
+    if let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) {
+        let (first, last) = (*first, *last);
+        if let Some(place) = to.first_chunk_mut() {
+            *place = first;
         }
-    }
-    for (four, unpacked) in left.as_chunks().0.iter().zip(rest.as_chunks_mut().0) {
-        // SAFETY: the caller has AVX2.
-        unsafe { unpack_four(*four, unpacked) };
-    }
-}
-
-/// [`unpack`] for bytes that need not be whole groups: the last is filled up with zeros.
-///
-/// # Safety
-/// The processor has AVX2.
-#[inline(always)]
-unsafe fn unpack_ragged(bytes: &[i8], unpacked: &mut [i32]) {
-    let (groups, tail) = bytes.split_at(bytes.len() / 4 * 4);
-    // SAFETY: the caller has AVX2.
-    unsafe {
-        unpack(groups, unpacked);
-        if !tail.is_empty()
-            && let Some(place) = unpacked[groups.len()..].first_chunk_mut()
-        {
-            let mut four = [0; 4];
-            copy(tail, &mut four);
-            unpack_four(four, place);
+        if let Some(place) = to.last_chunk_mut() {
+            *place = last;
         }
-    }
-}
-
-/// One group of [`unpack`].
-///
-/// # Safety
-/// The processor has AVX2.
-#[inline(always)]
-unsafe fn unpack_four(four: [i8; 4], unpacked: &mut [i32; 4]) {
-    // SAFETY: the caller has AVX2; writes 16 bytes, which the array has.
-    unsafe {
-        let bytes = _mm_cvtsi32_si128(i32::from_ne_bytes(four.map(i8::cast_unsigned)));
-        let wide = _mm_cvtepi8_epi16(bytes);
-        let place = unpacked.as_mut_ptr().cast();
-        _mm_storeu_si128(place, _mm_unpacklo_epi64(wide, wide));
     }
 }
 
 /// One position through all rows.
 ///
 /// # Safety
-/// The processor has AVX2 and `I`; `unpacked` has four words for each block of a pair of rows.
+/// The processor has AVX2 and `I`; `inputs` has the padded columns.
 #[inline(always)]
-unsafe fn apply<I: Isa>(affine: &Affine<'_>, unpacked: &[i32], output: &mut [i8]) {
+unsafe fn apply<I: Isa>(affine: &Affine<'_>, inputs: &[i8], output: &mut [i8]) {
     let Affine {
         groups, zero_point, ..
     } = *affine;
@@ -202,10 +160,10 @@ unsafe fn apply<I: Isa>(affine: &Affine<'_>, unpacked: &[i32], output: &mut [i8]
         // SAFETY: as the caller promises; there are as many pairs of blocks as of channels.
         let quantised = unsafe {
             match channels.len() / 2 {
-                4 => eight::<I, 4>(blocks, groups, unpacked, channels, zero_point),
-                3 => eight::<I, 3>(blocks, groups, unpacked, channels, zero_point),
-                2 => eight::<I, 2>(blocks, groups, unpacked, channels, zero_point),
-                _ => eight::<I, 1>(blocks, groups, unpacked, channels, zero_point),
+                4 => eight::<I, 4>(blocks, groups, inputs, channels, zero_point),
+                3 => eight::<I, 3>(blocks, groups, inputs, channels, zero_point),
+                2 => eight::<I, 2>(blocks, groups, inputs, channels, zero_point),
+                _ => eight::<I, 1>(blocks, groups, inputs, channels, zero_point),
             }
         };
         match output.first_chunk_mut() {
@@ -223,21 +181,21 @@ unsafe fn apply<I: Isa>(affine: &Affine<'_>, unpacked: &[i32], output: &mut [i8]
 unsafe fn eight<I: Isa, const PAIRS: usize>(
     blocks: &[WeightBlock],
     groups: usize,
-    unpacked: &[i32],
+    inputs: &[i8],
     channels: &[Channel],
     zero_point: i8,
 ) -> [i8; 8] {
     // SAFETY: as the caller promises; the store writes 8 bytes, which the array has.
     unsafe {
-        let sums = I::sums::<PAIRS>(blocks, groups, unpacked);
-        let zero = _mm256_setzero_si256();
-        let pair = |index: usize| sums.get(index).copied().unwrap_or(zero);
-        let low = requantise(rows_of_two(pair(0), pair(1)), channels);
-        let high = match channels.get(4..) {
-            Some(channels) if !channels.is_empty() => {
-                requantise(rows_of_two(pair(2), pair(3)), channels)
-            }
-            _ => _mm_setzero_si128(),
+        let sums = I::sums::<PAIRS>(blocks, groups, inputs);
+        let mut pairs = [_mm256_setzero_si256(); 4];
+        pairs[..PAIRS].copy_from_slice(&sums);
+        let [a, b, c, d] = pairs;
+        let low = requantise(rows_of_two(a, b), channels);
+        let high = if PAIRS > 2 {
+            requantise(rows_of_two(c, d), &channels[4..])
+        } else {
+            _mm_setzero_si128()
         };
         let zero_point = _mm_set1_epi32(i32::from(zero_point));
         let (low, high) = (
@@ -319,24 +277,27 @@ unsafe fn upper_halves(products: __m256i) -> __m128i {
 /// The arguments of a cell's four gates in Q12, from the sums of the input and of the hidden state.
 ///
 /// # Safety
-/// The processor has AVX2.
+/// The processor has AVX2, and `rows` has four elements.
 #[inline(always)]
-unsafe fn gates(rows: &[GateRow; 4], from_input: __m128i, from_hidden: __m128i) -> __m128i {
+unsafe fn gates(rows: &[GateRow], from_input: __m128i, from_hidden: __m128i) -> __m128i {
     const { assert!(size_of::<GateRow>() == 12) };
-    // SAFETY: the caller has AVX2; reads 48 bytes, which the array has.
+    // SAFETY: the caller has AVX2; reads 48 bytes, which four rows have.
     unsafe {
         let words = rows.as_ptr().cast::<__m128i>();
+        let first = _mm_loadu_si128(words);
+        let second = _mm_loadu_si128(words.add(1));
+        let third = _mm_loadu_si128(words.add(2));
         // Words b0 x0 h0 b1, x1 h1 b2 x2, h2 b3 x3 h3: each blend has all words of one kind, out of order.
-        let [first, second, third] = [0, 1, 2].map(|i| _mm_loadu_si128(words.add(i)));
         let bias = _mm_blend_epi32::<0b0010>(_mm_blend_epi32::<0b0100>(first, second), third);
         let bias = _mm_shuffle_epi32::<0b01_10_11_00>(bias);
         let mx = _mm_blend_epi32::<0b0100>(_mm_blend_epi32::<0b1001>(first, second), third);
         let mx = _mm_shuffle_epi32::<0b10_11_00_01>(mx);
         let mh = _mm_blend_epi32::<0b1001>(_mm_blend_epi32::<0b0010>(first, second), third);
         let mh = _mm_shuffle_epi32::<0b11_00_01_10>(mh);
-        let shifted = |sums| _mm_slli_epi32::<{ GATE_SHIFT as i32 }>(sums);
-        let from_input = multiply_q32(shifted(_mm_add_epi32(from_input, bias)), mx);
-        let from_hidden = multiply_q32(shifted(from_hidden), mh);
+        const SHIFT: i32 = GATE_SHIFT as i32;
+        let from_input = _mm_slli_epi32::<SHIFT>(_mm_add_epi32(from_input, bias));
+        let from_input = multiply_q32(from_input, mx);
+        let from_hidden = multiply_q32(_mm_slli_epi32::<SHIFT>(from_hidden), mh);
         saturate_i16(_mm_add_epi32(from_input, from_hidden))
     }
 }
@@ -355,17 +316,13 @@ unsafe fn saturate_i16(values: __m128i) -> __m128i {
     }
 }
 
-/// Takes up to four cells in Q11, with their gates' arguments, one step further and gives the new hidden states.
+/// Takes four cells in Q11, with their gates' arguments, one step further and gives the new hidden states.
 ///
 /// # Safety
 /// The processor has AVX2.
 #[inline(always)]
-unsafe fn advance(arguments: [__m128i; 4], cells: &mut [i32], multiplier: i32, state: &mut [i8]) {
-    let len = cells.len().min(4);
-    let mut padded = [0; 4];
-    padded[..len].copy_from_slice(&cells[..len]);
-    let mut bytes = [0; 16];
-    // SAFETY: the caller has AVX2; loads and stores touch 16 bytes, which the arrays have.
+unsafe fn advance(arguments: [__m128i; 4], cells: &mut [i32; 4], multiplier: i32) -> [i8; 4] {
+    // SAFETY: the caller has AVX2; the load and the store touch 16 bytes, which the array has.
     unsafe {
         let [a, b, c, d] = arguments;
         let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
@@ -375,23 +332,22 @@ unsafe fn advance(arguments: [__m128i; 4], cells: &mut [i32], multiplier: i32, s
         let (input, forget) = sigmoids(input, forget);
         let (candidate, output) = sigmoids(candidate, output);
 
-        let cell = _mm_loadu_si128(padded.as_ptr().cast());
+        let cell = _mm_loadu_si128(cells.as_ptr().cast());
         let kept = _mm_mullo_epi32(forget, cell);
         let added = _mm_mullo_epi32(input, tanh_of(candidate));
         let added = _mm_srai_epi32::<4>(_mm_add_epi32(added, _mm_set1_epi32(1 << 3)));
         let sum = _mm_add_epi32(_mm_add_epi32(kept, added), _mm_set1_epi32(1 << 14));
         let next = saturate_i16(_mm_srai_epi32::<15>(sum));
-        _mm_storeu_si128(padded.as_mut_ptr().cast(), next);
+        _mm_storeu_si128(cells.as_mut_ptr().cast(), next);
 
         let twice = saturate_i16(_mm_slli_epi32::<2>(next));
         let (squashed, _) = sigmoids(twice, twice);
         let product = _mm_mullo_epi32(output, tanh_of(squashed));
         let hidden = multiply_q32(product, _mm_set1_epi32(multiplier));
         let words = _mm_packs_epi32(hidden, hidden);
-        _mm_storeu_si128(bytes.as_mut_ptr().cast(), _mm_packs_epi16(words, words));
+        let bytes = _mm_cvtsi128_si32(_mm_packs_epi16(words, words));
+        bytes.to_ne_bytes().map(u8::cast_signed)
     }
-    cells[..len].copy_from_slice(&padded[..len]);
-    copy(&bytes[..len], state);
 }
 
 /// `2 s - 2^15`: the hyperbolic tangent of half the argument of the sigmoid `s`.

@@ -1,6 +1,7 @@
 //! The fast twins for x86-64: the same bits by vector instructions, chosen when the program runs.
 //!
-//! A position's inputs are widened to int16 once, in the order of the weights, and serve all pairs of rows from there.
+//! Inputs and weights are widened to int16 on their way to the multiplier. Scratch memory holds only what does not lie
+//! together in the input.
 #![allow(
     unsafe_code,
     reason = "a function that needs an instruction set is called once the processor is known to have it"
