@@ -2,6 +2,7 @@
 
 mod classify;
 mod compile;
+mod compare;
 mod evaluate;
 mod output;
 mod synth;
@@ -25,6 +26,7 @@ pub struct Cli {
 enum Verb {
     Classify(classify::Args),
     Compile(compile::Args),
+    Compare(compare::Args),
     Evaluate(evaluate::Args),
     Synth(synth::Args),
 }
@@ -36,6 +38,7 @@ impl Cli {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
             Verb::Compile(args) => compile::run(args),
+            Verb::Compare(args) => compare::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Synth(args) => synth::run(args),
         };
