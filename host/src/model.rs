@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// The name of the exported network in a model's folder.
 pub const ONNX_FILE: &str = "model.onnx";
+/// The name of the device image in a model's folder.
+pub const IMAGE_FILE: &str = "model.hlm";
 
 /// Metadata property: the model's name.
 pub const NAME_KEY: &str = "name";

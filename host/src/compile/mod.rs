@@ -39,3 +39,6 @@ pub mod source;
 pub use error::CompileError;
 #[cfg(feature = "tract")]
 pub use import::import;
+
+#[cfg(all(test, feature = "tract"))]
+mod tests;
