@@ -1,9 +1,10 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
 mod classify;
-mod compile;
 mod compare;
+mod compile;
 mod evaluate;
+mod inspect;
 mod output;
 mod synth;
 
@@ -25,9 +26,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Classify(classify::Args),
-    Compile(compile::Args),
     Compare(compare::Args),
+    Compile(compile::Args),
     Evaluate(evaluate::Args),
+    Inspect(inspect::Args),
     Synth(synth::Args),
 }
 
@@ -37,9 +39,10 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
-            Verb::Compile(args) => compile::run(args),
             Verb::Compare(args) => compare::run(args),
+            Verb::Compile(args) => compile::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
+            Verb::Inspect(args) => inspect::run(args),
             Verb::Synth(args) => synth::run(args),
         };
         match result {

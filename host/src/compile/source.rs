@@ -4,19 +4,18 @@ use super::beats::Sample;
 use super::calibrate::{self, Compiled, Observer};
 use super::error::CompileError;
 use super::quantise::Card;
-use crate::model::PATIENT_KEY;
+use crate::model::{NAME_KEY, PATIENT_KEY, Statement};
 use crate::runtime::ModelError;
 use crate::runtime::tract::{one_line, statement};
 use heartlens_core::spec::LABELS;
 use std::path::Path;
 use tract_onnx::pb::ModelProto;
 
-/// An ONNX file that was trained for the features of this build.
+/// An ONNX file.
 #[derive(Debug, Clone)]
 pub struct Source {
     model: ModelProto,
-    name: String,
-    reads_patient: bool,
+    statement: Statement,
 }
 
 impl Source {
@@ -25,6 +24,16 @@ impl Source {
     /// # Errors
     /// When it cannot be read, is not ONNX, or was trained for other features.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
+        let source = Self::read_any(path)?;
+        source.statement.check_properties(path)?;
+        Ok(source)
+    }
+
+    /// Reads an ONNX file, whatever features it was trained for.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not ONNX.
+    pub fn read_any(path: &Path) -> Result<Self, ModelError> {
         let bytes = std::fs::read(path).map_err(|source| ModelError::Unreadable {
             path: path.to_owned(),
             source,
@@ -35,7 +44,7 @@ impl Source {
                 path: path.to_owned(),
                 reason: one_line(&error),
             })?;
-        Self::new(model, path)
+        Ok(Self::of(model))
     }
 
     /// A model that is in memory; errors call it `path`.
@@ -43,12 +52,16 @@ impl Source {
     /// # Errors
     /// When it was trained for other features.
     pub fn new(model: ModelProto, path: &Path) -> Result<Self, ModelError> {
-        let statement = statement(&model);
-        Ok(Self {
-            name: statement.check_properties(path)?,
-            reads_patient: statement.property(PATIENT_KEY) == Some("read"),
+        let source = Self::of(model);
+        source.statement.check_properties(path)?;
+        Ok(source)
+    }
+
+    fn of(model: ModelProto) -> Self {
+        Self {
+            statement: statement(&model),
             model,
-        })
+        }
     }
 
     /// The model.
@@ -56,9 +69,19 @@ impl Source {
         &self.model
     }
 
-    /// The model's name.
+    /// The model's name; empty where it states none.
     pub fn name(&self) -> &str {
-        &self.name
+        self.property(NAME_KEY).unwrap_or_default()
+    }
+
+    /// The value of a metadata property.
+    pub fn property(&self, key: &str) -> Option<&str> {
+        self.statement.property(key)
+    }
+
+    /// Whether the network reads age and sex.
+    pub fn reads_patient(&self) -> bool {
+        self.property(PATIENT_KEY) == Some("read")
     }
 
     /// Compiles the network. See [`calibrate::compile`].
@@ -71,10 +94,10 @@ impl Source {
         observe: Observer<'_>,
     ) -> Result<Compiled, CompileError> {
         let card = Card {
-            name: self.name.clone(),
+            name: self.name().to_owned(),
             labels: LABELS.map(str::to_owned).to_vec(),
             priors: sample.priors.clone(),
-            reads_patient: self.reads_patient,
+            reads_patient: self.reads_patient(),
         };
         calibrate::compile(
             &self.model,

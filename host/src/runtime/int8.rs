@@ -2,7 +2,7 @@
 
 use super::{LayerOutput, Logits, ModelError, Runtime};
 use crate::compile::image::AlignedImage;
-use crate::model::{OUTPUT, ONNX_FILE};
+use crate::model::{ONNX_FILE, OUTPUT};
 use heartlens_core::model::format::Operator;
 use heartlens_core::model::{ImageError, Model, Progress, TensorInfo};
 use heartlens_core::views::Views;
@@ -101,7 +101,9 @@ impl Runtime for Int8 {
                 Progress::Quantised(_) => return,
                 Progress::Computed(step) => operators.get(step),
             };
-            if let (Some(operator), Some((tensor, elements))) = (operator, executor.output(progress)) {
+            if let (Some(operator), Some((tensor, elements))) =
+                (operator, executor.output(progress))
+            {
                 let values = in_onnx_order(*operator, &tensor, elements);
                 outputs.extend(values.map(|values| LayerOutput {
                     name: tensor.name.to_owned(),
@@ -120,7 +122,8 @@ impl Runtime for Int8 {
 /// A tensor's real values as ONNX orders them: channels before positions, but for the states of an LSTM. `None` where the image does not
 /// know that order: of a concatenation, and of a plane that became a vector when it was laid out.
 fn in_onnx_order(operator: Operator, tensor: &TensorInfo<'_>, elements: &[i8]) -> Option<Vec<f32>> {
-    let real = |value: &i8| tensor.scale * f32::from(i16::from(*value) - i16::from(tensor.zero_point));
+    let real =
+        |value: &i8| tensor.scale * f32::from(i16::from(*value) - i16::from(tensor.zero_point));
     let [height, width, channels] = tensor.shape;
     match operator {
         Operator::ConcatPart | Operator::ConcatInPlace => None,

@@ -13,9 +13,9 @@ use crate::model::IMAGE_FILE;
 #[cfg(feature = "tract")]
 use crate::model::{INPUTS, ONNX_FILE};
 use heartlens_core::model::ImageError;
+pub use heartlens_core::model::{Logits, argmax, softmax};
 #[cfg(feature = "tract")]
 use heartlens_core::spec::LABELS;
-pub use heartlens_core::model::{Logits, argmax, softmax};
 use heartlens_core::views::Views;
 use std::path::{Path, PathBuf};
 
@@ -118,7 +118,9 @@ pub struct LayerOutput {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {source}; a model is a folder with a model.onnx and a model.hlm in it")]
+    #[error(
+        "{path}: cannot be read: {source}; a model is a folder with a model.onnx and a model.hlm in it"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -42,9 +42,15 @@ impl Network {
 
     /// One of the views as an input.
     pub(super) fn input(&mut self, name: &str) -> String {
-        let (_, shape) = INPUTS.iter().find(|(known, _)| *known == name).expect("a view");
+        let (_, shape) = INPUTS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .expect("a view");
         let fixed = shape.iter().map(|n| Value::DimValue(*n as i64));
-        let info = value(name, std::iter::once(Value::DimParam("batch".to_owned())).chain(fixed));
+        let info = value(
+            name,
+            std::iter::once(Value::DimParam("batch".to_owned())).chain(fixed),
+        );
         self.graph().input.push(info);
         name.to_owned()
     }
@@ -52,7 +58,9 @@ impl Network {
     /// A constant of numbers drawn evenly from `-bound..bound`.
     pub(super) fn weights(&mut self, name: &str, dims: &[i64], bound: f32) -> String {
         let len = dims.iter().product::<i64>();
-        let values: Vec<f32> = (0..len).map(|_| self.rng.random_range(-bound..bound)).collect();
+        let values: Vec<f32> = (0..len)
+            .map(|_| self.rng.random_range(-bound..bound))
+            .collect();
         self.constant(name, dims, &values)
     }
 
@@ -128,7 +136,12 @@ impl Network {
     pub(super) fn logits(&mut self, input: &str, features: i64) -> ModelProto {
         let weights = self.weights("logits.w", &[4, features], 2.0 / (features as f32).sqrt());
         let bias = self.weights("logits.b", &[4], 0.5);
-        self.node("Gemm", OUTPUT, &[input, &weights, &bias], vec![int("transB", 1)]);
+        self.node(
+            "Gemm",
+            OUTPUT,
+            &[input, &weights, &bias],
+            vec![int("transB", 1)],
+        );
         self.finish()
     }
 

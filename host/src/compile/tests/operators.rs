@@ -24,7 +24,10 @@ fn error_of(model: &ModelProto) -> (f64, Compiled) {
     let mut int8 = crate::runtime::int8::Int8::new(&compiled.image).expect("an image");
     let unseen = views(3, 64);
     let ours = crate::runtime::Runtime::logits(&mut int8, &unseen).expect("it runs");
-    let float: Vec<[f32; 4]> = unseen.iter().map(|beat| float_logits(model, beat)).collect();
+    let float: Vec<[f32; 4]> = unseen
+        .iter()
+        .map(|beat| float_logits(model, beat))
+        .collect();
     let (mut difference, mut spread) = (0.0, 0.0);
     for class in 0..4 {
         let mean: f64 = float.iter().map(|l| f64::from(l[class])).sum::<f64>() / 64.0;
@@ -41,7 +44,10 @@ fn float_logits(model: &ModelProto, beat: &Views) -> [f32; 4] {
     let mut plan = tract_onnx::onnx().parse(model, None).expect("ONNX").model;
     let mut inputs = tvec!();
     for (index, input) in model.graph.iter().flat_map(|g| &g.input).enumerate() {
-        let (_, shape) = INPUTS.iter().find(|(name, _)| *name == input.name).expect("a view");
+        let (_, shape) = INPUTS
+            .iter()
+            .find(|(name, _)| *name == input.name)
+            .expect("a view");
         let shape: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();
         let values: &[f32] = match input.name.as_str() {
             "waveform" => &beat.waveform,
@@ -49,7 +55,8 @@ fn float_logits(model: &ModelProto, beat: &Views) -> [f32; 4] {
             "spectrogram" => &beat.spectrogram,
             _ => &beat.metadata,
         };
-        plan.set_input_fact(index, f32::fact(&shape).into()).expect("an input");
+        plan.set_input_fact(index, f32::fact(&shape).into())
+            .expect("an input");
         inputs.push(Tensor::from_shape(&shape, values).expect("a view").into());
     }
     let outputs = plan
@@ -66,7 +73,10 @@ fn float_logits(model: &ModelProto, beat: &Views) -> [f32; 4] {
 fn assert_close(name: &str, model: &ModelProto, bound: f64) -> Compiled {
     let (error, compiled) = error_of(model);
     println!("{name}: {error:.4}");
-    assert!((bound / 50.0..bound).contains(&error), "{name}: {error}, expected below {bound}");
+    assert!(
+        (bound / 50.0..bound).contains(&error),
+        "{name}: {error}, expected below {bound}"
+    );
     compiled
 }
 
@@ -131,7 +141,13 @@ fn pools() {
     let x = net.node("AveragePool", "mean", &[&x], attributes);
     let x = net.flat(&x);
     let compiled = assert_close("pools", &net.logits(&x, 4 * 8 * 6), 0.04);
-    assert!(compiled.report.layers.iter().any(|layer| layer.op == "Relu"));
+    assert!(
+        compiled
+            .report
+            .layers
+            .iter()
+            .any(|layer| layer.op == "Relu")
+    );
 
     let mut net = Network::new(5);
     let x = net.input("spectrum");
@@ -182,7 +198,14 @@ fn dense_layers() {
     assert!(input.op == "Input" && input.by_channel, "{input:?}");
 }
 
-fn lstm(net: &mut Network, name: &str, input: &str, [inputs, hidden]: [i64; 2], both: bool, last: bool) -> String {
+fn lstm(
+    net: &mut Network,
+    name: &str,
+    input: &str,
+    [inputs, hidden]: [i64; 2],
+    both: bool,
+    last: bool,
+) -> String {
     let directions = if both { 2 } else { 1 };
     let w = net.weights(&format!("{name}.w"), &[directions, 4 * hidden, inputs], 0.6);
     let r = net.weights(&format!("{name}.r"), &[directions, 4 * hidden, hidden], 0.6);
@@ -199,10 +222,20 @@ fn lstms_in_one_and_two_directions() {
     let x = net.input("waveform");
     let x = net.conv("a", &x, &[6, 2, 7], 4);
     let x = net.relu(&x);
-    let x = net.node("Transpose", "time_first", &[&x], vec![ints("perm", &[2, 0, 1])]);
+    let x = net.node(
+        "Transpose",
+        "time_first",
+        &[&x],
+        vec![ints("perm", &[2, 0, 1])],
+    );
     // All states of both directions, joined as PyTorch does, read by a second one.
     let x = lstm(&mut net, "first", &x, [6, 5], true, false);
-    let x = net.node("Transpose", "pairs", &[&x], vec![ints("perm", &[0, 2, 1, 3])]);
+    let x = net.node(
+        "Transpose",
+        "pairs",
+        &[&x],
+        vec![ints("perm", &[0, 2, 1, 3])],
+    );
     let shape = net.integers("shape", &[0, 0, -1]);
     let x = net.node("Reshape", "joined", &[&x, &shape], vec![]);
     let x = lstm(&mut net, "second", &x, [10, 7], false, true);
@@ -212,9 +245,19 @@ fn lstms_in_one_and_two_directions() {
 
     let mut net = Network::new(9);
     let x = net.input("spectrum");
-    let x = net.node("Transpose", "time_first", &[&x], vec![ints("perm", &[2, 0, 1])]);
+    let x = net.node(
+        "Transpose",
+        "time_first",
+        &[&x],
+        vec![ints("perm", &[2, 0, 1])],
+    );
     let x = lstm(&mut net, "last", &x, [2, 6], true, true);
-    let x = net.node("Transpose", "batch_first", &[&x], vec![ints("perm", &[1, 0, 2])]);
+    let x = net.node(
+        "Transpose",
+        "batch_first",
+        &[&x],
+        vec![ints("perm", &[1, 0, 2])],
+    );
     let x = net.flat(&x);
     assert_close("both directions", &net.logits(&x, 12), 0.06);
 }
@@ -229,18 +272,42 @@ fn parts_of_a_vector_keep_their_scales() {
     let plane = net.flat(&plane);
     let wave = net.input("waveform");
     let wave = net.conv("wave", &wave, &[4, 2, 7], 4);
-    let wave = net.node("Transpose", "time_first", &[&wave], vec![ints("perm", &[2, 0, 1])]);
+    let wave = net.node(
+        "Transpose",
+        "time_first",
+        &[&wave],
+        vec![ints("perm", &[2, 0, 1])],
+    );
     let wave = lstm(&mut net, "states", &wave, [4, 6], true, true);
-    let wave = net.node("Transpose", "batch_first", &[&wave], vec![ints("perm", &[1, 0, 2])]);
+    let wave = net.node(
+        "Transpose",
+        "batch_first",
+        &[&wave],
+        vec![ints("perm", &[1, 0, 2])],
+    );
     let wave = net.flat(&wave);
     let features = net.input("metadata");
-    let joined = net.node("Concat", "join", &[&plane, &wave, &features], vec![int("axis", -1)]);
+    let joined = net.node(
+        "Concat",
+        "join",
+        &[&plane, &wave, &features],
+        vec![int("axis", -1)],
+    );
     let columns = 3 * 8 * 6 + 12 + 46;
     let weights = net.weights("dense.w", &[16, columns], 0.2);
-    let x = net.node("Gemm", "dense", &[&joined, &weights], vec![int("transB", 1)]);
+    let x = net.node(
+        "Gemm",
+        "dense",
+        &[&joined, &weights],
+        vec![int("transB", 1)],
+    );
     let x = net.relu(&x);
     let compiled = assert_close("parts", &net.logits(&x, 16), 0.03);
-    let join = compiled.report.layers.iter().find(|layer| layer.tensor == "join");
+    let join = compiled
+        .report
+        .layers
+        .iter()
+        .find(|layer| layer.tensor == "join");
     assert!(join.is_some_and(|layer| layer.by_channel), "{join:?}");
 }
 
