@@ -97,11 +97,7 @@ pub fn draw(records: &[PathBuf], mut progress: impl FnMut(f64)) -> Result<Sample
         classes.push(open(path)?.classes);
         progress((index + 1) as f64 / (2 * records.len()) as f64);
     }
-    let places = Places::split(&classes);
-    let chosen = [
-        balanced(&places.calibration, &classes, CALIBRATION_BEATS),
-        evenly(&readable(&places.held_out, &classes), HELD_OUT_BEATS),
-    ];
+    let chosen = choose(&classes);
     let mut drawn = [Vec::new(), Vec::new()];
     for (index, path) in records.iter().enumerate() {
         let wanted: BTreeMap<usize, usize> = chosen
@@ -141,6 +137,16 @@ pub fn draw(records: &[PathBuf], mut progress: impl FnMut(f64)) -> Result<Sample
         records: records.len(),
         beats: classes.iter().map(Vec::len).sum(),
     })
+}
+
+/// Chooses beats of records whose beats have these classes (`None`: nobody annotated it): first those to calibrate on, then
+/// those to hold out, each by its record and its place there. See [`Sample`].
+pub fn choose(classes: &[Vec<Option<Class>>]) -> [Vec<(usize, usize)>; 2] {
+    let places = Places::split(classes);
+    [
+        balanced(&places.calibration, classes, CALIBRATION_BEATS),
+        evenly(&readable(&places.held_out, classes), HELD_OUT_BEATS),
+    ]
 }
 
 fn open(path: &Path) -> Result<Known, CompileError> {
@@ -236,7 +242,8 @@ fn balanced(places: &[Place], classes: &[Vec<Option<Class>>], count: usize) -> V
     chosen
 }
 
-fn priors(classes: &[Vec<Option<Class>>]) -> Vec<f32> {
+/// The share of each class among beats of these classes, in the order of [`LABELS`]; equal where none is known.
+pub fn priors(classes: &[Vec<Option<Class>>]) -> Vec<f32> {
     let mut counts = [0_usize; LABELS.len()];
     for class in classes.iter().flatten().flatten() {
         if let Some(count) = counts.get_mut(*class as usize) {

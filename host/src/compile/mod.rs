@@ -2,43 +2,43 @@
 //!
 //! [`import`] reads the ONNX file, [`calibrate::compile`] measures ranges on beats and quantises, [`image`] writes the bytes.
 
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub mod beats;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub mod calibrate;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 mod correction;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 mod error;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub mod graph;
 pub mod image;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 mod import;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 mod integer;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 mod layout;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 mod onnx;
 mod pack;
 pub mod plan;
 pub mod program;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub mod quantise;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub mod ranges;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 mod reference;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub mod report;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub mod source;
 
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub use error::CompileError;
-#[cfg(feature = "tract")]
+#[cfg(feature = "compile")]
 pub use import::import;
 
-#[cfg(all(test, feature = "tract"))]
+#[cfg(all(test, feature = "compile"))]
 mod tests;

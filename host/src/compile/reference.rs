@@ -2,6 +2,7 @@
 
 use super::error::CompileError;
 use super::graph::Graph;
+use super::source::one_line;
 use heartlens_core::views::Views;
 use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
@@ -117,8 +118,7 @@ fn stored(order: &[usize], values: &[f32]) -> Vec<f32> {
 }
 
 fn failure(error: &TractError) -> CompileError {
-    let text = format!("{error:#}");
     CompileError::Float {
-        reason: text.split_whitespace().collect::<Vec<_>>().join(" "),
+        reason: one_line(error),
     }
 }

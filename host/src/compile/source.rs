@@ -6,10 +6,10 @@ use super::error::CompileError;
 use super::quantise::Card;
 use crate::model::{NAME_KEY, PATIENT_KEY, Statement};
 use crate::runtime::ModelError;
-use crate::runtime::tract::{one_line, statement};
 use heartlens_core::spec::LABELS;
 use std::path::Path;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
+use tract_onnx::prelude::TractError;
 
 /// An ONNX file.
 #[derive(Debug, Clone)]
@@ -107,4 +107,45 @@ impl Source {
             observe,
         )
     }
+}
+
+/// What the model file states about itself.
+pub(crate) fn statement(proto: &ModelProto) -> Statement {
+    let shape = |value: &ValueInfoProto| -> Vec<Option<usize>> {
+        let Some(type_proto::Value::TensorType(tensor)) =
+            value.r#type.as_ref().and_then(|t| t.value.as_ref())
+        else {
+            return Vec::new();
+        };
+        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+        dims.map(|dim| match dim.value {
+            Some(tensor_shape_proto::dimension::Value::DimValue(n)) => usize::try_from(n).ok(),
+            _ => None,
+        })
+        .collect()
+    };
+    let graph = proto.graph.as_ref();
+    // Old exporters list the weights among the inputs too.
+    let is_weight = |name: &str| {
+        graph.is_some_and(|graph| graph.initializer.iter().any(|tensor| tensor.name == name))
+    };
+    Statement {
+        properties: proto
+            .metadata_props
+            .iter()
+            .map(|entry| (entry.key.clone(), entry.value.clone()))
+            .collect(),
+        inputs: graph
+            .iter()
+            .flat_map(|graph| &graph.input)
+            .filter(|input| !is_weight(&input.name))
+            .map(|input| (input.name.clone(), shape(input)))
+            .collect(),
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) fn one_line(error: &TractError) -> String {
+    let text = format!("{error:#}");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
