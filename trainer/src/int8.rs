@@ -55,7 +55,10 @@ impl Scores {
     /// Adds those of another fold.
     pub fn merge(&mut self, other: &Self) {
         for (database, tally) in &other.tallies {
-            self.tallies.entry(database.clone()).or_default().merge(tally);
+            self.tallies
+                .entry(database.clone())
+                .or_default()
+                .merge(tally);
         }
         self.beats += other.beats;
         self.agreeing += other.agreeing;
@@ -77,7 +80,14 @@ impl Scores {
                 .map(|(class, label)| {
                     let (float, int8) = (float.class(class).f1, int8.class(class).f1);
                     let difference = int8.zip(float).map(|(int8, float)| int8 - float);
-                    (*label, F1 { float, int8, difference })
+                    (
+                        *label,
+                        F1 {
+                            float,
+                            int8,
+                            difference,
+                        },
+                    )
                 })
                 .collect(),
         }
@@ -96,7 +106,14 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let classes: Vec<Vec<Option<Class>>> = records
         .iter()
-        .map(|record| dataset.records[*record].classes.iter().copied().map(Some).collect())
+        .map(|record| {
+            dataset.records[*record]
+                .classes
+                .iter()
+                .copied()
+                .map(Some)
+                .collect()
+        })
         .collect();
     let views = |places: Vec<(usize, usize)>| -> Vec<Views> {
         let view = |(record, beat): (usize, usize)| {

@@ -9,7 +9,7 @@ use crate::runtime::ModelError;
 use heartlens_core::spec::LABELS;
 use std::path::Path;
 use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
-use tract_onnx::prelude::TractError;
+use tract_onnx::prelude::{Framework, TractError};
 
 /// An ONNX file.
 #[derive(Debug, Clone)]

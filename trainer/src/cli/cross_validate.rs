@@ -86,7 +86,9 @@ impl Arguments {
                 .f1
                 .iter()
                 .map(|(label, f1)| {
-                    let points = f1.difference.map_or("-".to_owned(), |d| format!("{:+.2}", 100.0 * d));
+                    let points = f1
+                        .difference
+                        .map_or("-".to_owned(), |d| format!("{:+.2}", 100.0 * d));
                     format!("{label} {points}")
                 })
                 .collect();
