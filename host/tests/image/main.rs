@@ -1,5 +1,9 @@
 //! Device images: what is written is what is run, and nothing else is loaded.
 
+mod document;
+mod hostile;
+mod plan;
 mod programs;
 mod reference;
+mod refusals;
 mod runs;
