@@ -221,7 +221,14 @@ impl<'a> Sections<'a> {
             }
             if input.first_scale != NONE {
                 let end = usize::from(input.first_scale) + tensor.channels();
-                in_range("input", index, "end of its scales", end as u64, 1, self.scales.len())?;
+                in_range(
+                    "input",
+                    index,
+                    "end of its scales",
+                    end as u64,
+                    1,
+                    self.scales.len(),
+                )?;
             }
         }
         Ok(())
