@@ -502,35 +502,20 @@ impl Quantiser<'_> {
         Ok((made, real))
     }
 
-    /// A tensor's shape; of a plane that becomes a part of a vector, one position that has all its elements.
-    fn shape(&self, tensor: usize) -> [usize; 3] {
-        let described = &self.graph.tensors[tensor];
-        let positions = |tensor: usize| {
-            let [height, width, _] = self.graph.tensors[tensor].shape;
-            height * width
-        };
-        let flattened = self.graph.readers(tensor).any(|reader| {
-            matches!(reader.operator, Operator::Concat { .. })
-                && positions(reader.output) != positions(tensor)
-        });
-        if flattened {
-            [1, 1, described.len()]
-        } else {
-            described.shape
-        }
-    }
-
     fn finish(self, card: Card) -> Quantised {
         let kept = self.graph.tensors.len() - 1;
         let tensors: Vec<Quantisation> = (0..kept).map(|tensor| self.of(tensor)).collect();
-        let described = self.graph.tensors.iter().zip(&tensors).enumerate().map(
-            |(index, (tensor, quantisation))| program::Tensor {
+        let described = self
+            .graph
+            .tensors
+            .iter()
+            .zip(&tensors)
+            .map(|(tensor, quantisation)| program::Tensor {
                 name: tensor.name.clone(),
-                shape: self.shape(index),
+                shape: tensor.shape,
                 scale: quantisation.nominal() as f32,
                 zero_point: quantisation.zero_points[0],
-            },
-        );
+            });
         let inputs = self.graph.inputs.iter().map(|input| Input {
             name: self.graph.tensors[*input].name.clone(),
             tensor: TensorId(*input),

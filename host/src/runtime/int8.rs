@@ -119,16 +119,15 @@ impl Runtime for Int8 {
     }
 }
 
-/// A tensor's real values as ONNX orders them: channels before positions, but for the states of an LSTM. `None` where the image does not
-/// know that order: of a concatenation, and of a plane that became a vector when it was laid out.
+/// A tensor's real values as ONNX orders them: channels before positions, but for the states of an LSTM. `None` for a
+/// concatenation.
 fn in_onnx_order(operator: Operator, tensor: &TensorInfo<'_>, elements: &[i8]) -> Option<Vec<f32>> {
     let real =
         |value: &i8| tensor.scale * f32::from(i16::from(*value) - i16::from(tensor.zero_point));
-    let [height, width, channels] = tensor.shape;
+    let [_, _, channels] = tensor.shape;
     match operator {
         Operator::ConcatPart | Operator::ConcatInPlace => None,
         Operator::Dense | Operator::Lstm => Some(elements.iter().map(real).collect()),
-        _ if height * width == 1 => None,
         _ => Some(
             (0..channels)
                 .flat_map(|channel| elements.iter().skip(channel).step_by(channels).map(real))
