@@ -30,13 +30,18 @@ impl Random {
         (0..len).map(|_| byte(self.word())).collect()
     }
 
-    /// One that brings typical sums of so many columns to the range of int8, and now and then beyond.
+    /// One that brings typical sums of so many columns to the range of int8, and now and then beyond. Every other ratio is
+    /// a power of two, so that exact halves are rounded too.
     fn channel(&mut self, columns: usize) -> Channel {
         let typical = 5500.0 * (columns as f64).sqrt();
         let ratio = 4294967296.0 * 60.0 / typical;
+        let multiplier = (ratio * f64::from(self.word() % 256) / 128.0).min(2e9) as i32;
         Channel {
-            bias: (self.word() as i32) >> 18,
-            multiplier: (ratio * f64::from(self.word() % 256) / 128.0).min(2e9) as i32,
+            bias: self.word() as i32 >> 18,
+            multiplier: match multiplier.checked_ilog2() {
+                Some(bits) if self.word() % 2 == 0 => 1 << bits,
+                _ => multiplier,
+            },
         }
     }
 
