@@ -94,6 +94,117 @@ fn classify_keeps_the_promise_of_its_json() {
     assert_eq!(total as usize, beats.len());
 }
 
+/// Whether ONNX Runtime is not installed, after saying that the test is skipped.
+#[cfg(feature = "ort")]
+fn skipped_without_ort() -> bool {
+    let missing = heartlens::runtime::ort::library().err();
+    if let Some(error) = &missing {
+        println!("skipped: {error}");
+    }
+    missing.is_some()
+}
+
+#[cfg(feature = "ort")]
+#[test]
+fn compare_keeps_the_promise_of_its_json() {
+    if skipped_without_ort() {
+        return;
+    }
+    let output = heartlens(["compare", "models/demo", "--layers", "--json", "-"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let beats = json["beats"].as_u64().unwrap();
+    assert!(beats > 300, "{beats}");
+    let is_pair = |pair: &&Value| pair["a"] == "tract" && pair["b"] == "ort";
+    let pair = json["pairs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(is_pair)
+        .unwrap();
+    let difference = pair["max_abs_logit_diff"].as_f64().unwrap();
+    assert!(difference <= 1e-4, "{difference}");
+    assert_eq!(pair["label_agreement"], 1.0);
+    let layers = json["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(is_pair)
+        .unwrap();
+    let layers = layers["layers"].as_array().unwrap();
+    let last = layers.last().unwrap();
+    assert_eq!(last["name"], "logits");
+    assert!(last["max_abs_diff"].as_f64().unwrap() <= 1e-4);
+    assert!(
+        layers
+            .iter()
+            .all(|layer| layer["rms"].as_f64().unwrap() > 0.0)
+    );
+    // The table for eyes went to standard error.
+    assert!(stderr(&output).contains("waveform.conv0.relu"));
+}
+
+#[cfg(feature = "ort")]
+#[test]
+fn a_runtime_that_is_missing_is_named() {
+    let with_library = |path: &Path, args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_heartlens"))
+            .args(args)
+            .env("ORT_DYLIB_PATH", path)
+            .current_dir(root())
+            .output()
+            .unwrap()
+    };
+    // Neither a missing library nor a file that is none may panic.
+    for (path, said) in [
+        (
+            Path::new("/no/such/libonnxruntime.so"),
+            "/no/such/libonnxruntime.so",
+        ),
+        (&root().join("Cargo.toml"), "Cargo.toml"),
+    ] {
+        let args = ["classify", "models/demo/demo", "--runtime", "ort"];
+        refused(&with_library(path, &args), &[said, "xtask setup"]);
+        // Whether two others are left to compare or not.
+        let message = stderr(&with_library(path, &["compare", "models/demo"]));
+        assert!(
+            message.contains("ort is left out") && message.contains(said),
+            "{message}"
+        );
+    }
+}
+
+#[cfg(feature = "ort")]
+#[test]
+fn the_examples_of_compare_run() {
+    if skipped_without_ort() {
+        return;
+    }
+    let help = heartlens(["compare", "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let mut tables = Vec::new();
+    for line in help.lines().map(str::trim) {
+        if let Some(args) = line.strip_prefix("heartlens ")
+            && args.contains("models/demo")
+        {
+            let output = heartlens(args.split(' '));
+            assert!(output.status.success(), "{line}: {}", stderr(&output));
+            tables.push(String::from_utf8(output.stdout).unwrap());
+        }
+    }
+    let [pairs, layers] = &tables[..] else {
+        panic!("{} examples", tables.len());
+    };
+    assert!(
+        pairs.contains("tract ort") && !pairs.contains("conv0"),
+        "{pairs}"
+    );
+    assert!(
+        layers.contains("tract ort") && layers.contains("conv0"),
+        "{layers}"
+    );
+}
+
 #[test]
 fn every_output_tells_the_same_beats() {
     let (folder, record) = demo_copy();
