@@ -3,8 +3,8 @@
 use super::output::{self, Sink};
 use crate::model;
 use crate::pipeline::{self, Beat, Leads, Peaks, Request};
-use crate::records::Record;
 use crate::records::annotation::{Annotation, Annotations, Code};
+use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::report::{self, Section};
 use crate::runtime::Runtime;
 use crate::runtime::tract::Tract;
@@ -26,9 +26,11 @@ use std::path::PathBuf;
 #[command(after_help = "Example:
   heartlens classify models/demo/demo
   heartlens classify 208 --lead MLII --json beats.json --annotations hlb
-  heartlens classify 208 --report 208.html")]
+  heartlens classify 208 --report 208.html
+  heartlens classify night.edf --lead best
+  heartlens classify chest.csv --rate 250 --unit uV")]
 pub(crate) struct Args {
-    /// WFDB records, with or without `.hea`.
+    /// WFDB records, with or without `.hea`, EDF or EDF+ files (`.edf`) and tables of samples (`.csv`, `.tsv`).
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
     #[command(flatten)]
@@ -62,9 +64,16 @@ pub(crate) struct Reading {
     /// What runs the network.
     #[arg(long, value_enum, default_value_t = RuntimeChoice::Tract)]
     runtime: RuntimeChoice,
-    /// The lead to read, by name or by its place from 0; `both` averages the first two.
-    #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
+    /// The lead to read, by name or by its place from 0; `best` is the one of the best quality, `both` averages the
+    /// first two.
+    #[arg(long, value_name = "NAME|INDEX|best|both", default_value = "0")]
     pub(crate) lead: Leads,
+    /// Samples per second of CSV files, instead of what their time column says.
+    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Unit of CSV columns that name none: mV, uV, nV or V.
+    #[arg(long)]
+    unit: Option<VoltageUnit>,
     /// Where the R peaks come from: found in the signal, or every beat of the reference annotation.
     #[arg(long, value_enum, default_value_t = PeaksChoice::Detected)]
     pub(crate) peaks: PeaksChoice,
@@ -74,6 +83,14 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// What records are to be read with.
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            rate_hz: self.rate,
+            unit: self.unit,
+        }
+    }
+
     /// Loads the model into its runtime.
     pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
         match self.runtime {
@@ -116,6 +133,13 @@ pub(crate) enum SexChoice {
     M,
 }
 
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(hz) if hz.is_finite() && hz > 0.0 => Ok(hz),
+        _ => Err("expected samples per second, above 0".to_owned()),
+    }
+}
+
 fn parse_age(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(age) if (0.0..=130.0).contains(&age) => Ok(age),
@@ -147,7 +171,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let records = args
         .records
         .iter()
-        .map(Record::open)
+        .map(|path| Record::open_with(path, &args.reading.options()))
         .collect::<Result<Vec<_>, _>>()?;
 
     let progress = progress_bar(records.iter().map(Record::duration_s).sum());
@@ -223,7 +247,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// An annotation file's extension must name nothing that is there for another reason.
 fn check_extension(extension: &str, annotator: &str) -> anyhow::Result<()> {
-    let reserved = ["hea", "dat", "mat", "atr", annotator];
+    let reserved = ["hea", "dat", "mat", "edf", "csv", "tsv", "atr", annotator];
     if extension.is_empty()
         || !extension
             .chars()
@@ -378,8 +402,9 @@ fn write_annotations(result: &Classified, extension: &str, model: &str) -> anyho
         .beats
         .iter()
         .map(|beat| Annotation::new(beat.sample, annotation_code(beat.class)));
+    let preamble = result.record.annotation_preamble();
     let annotations = Annotations {
-        list: std::iter::once(note).chain(beats).collect(),
+        list: preamble.into_iter().chain([note]).chain(beats).collect(),
     };
     let path = result.record.annotation_path(extension);
     let bytes = annotations
