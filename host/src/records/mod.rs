@@ -149,6 +149,9 @@ pub struct ReadOptions {
 pub use voltage::VoltageUnit;
 
 impl Record {
+    /// The extensions of files that [`Record::open`] takes for records, in lower case: for whoever looks through a folder.
+    pub const EXTENSIONS: [&str; 4] = ["hea", "edf", "csv", "tsv"];
+
     /// Opens a record by its name: a WFDB record with or without the header's `.hea`, an EDF or EDF+ file (`.edf`), or a
     /// table (`.csv`, `.tsv`). Checks that all of its files are there and long enough.
     ///

@@ -475,7 +475,10 @@ mod tests {
         for from in RATES {
             for len in [1, 2, 100, 5000] {
                 let resampled = to_canonical(&vec![-3.25; len], from).unwrap();
-                assert_eq!(resampled.len(), Ratio::of(from).unwrap().output_len(len));
+                assert_eq!(
+                    resampled.len(),
+                    Ratio::of(from).unwrap().output_len(len as u64) as usize
+                );
                 for value in resampled {
                     assert!((value + 3.25).abs() < 1e-6, "{value} at {from} Hz");
                 }
@@ -518,6 +521,118 @@ mod tests {
         let signal = [0.1, -0.0, f32::NAN, f32::MAX, f32::INFINITY, 1e-40];
         let bits = |s: &[f32]| s.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&to_canonical(&signal, 128.0).unwrap()), bits(&signal));
+    }
+
+    /// The whole signal at once, step by step as [`ToCanonical`] describes it: gaps filled in the whole signal first, then
+    /// block after block through the library.
+    fn at_once(signal: &[f32], from_hz: f64) -> Vec<f32> {
+        let ratio = Ratio::of(from_hz).unwrap();
+        let len = ratio.output_len(signal.len() as u64) as usize;
+        let mut filled = signal.to_vec();
+        let finite: Vec<usize> = (0..signal.len())
+            .filter(|&i| signal[i].is_finite())
+            .collect();
+        let (Some(&first), Some(&last)) = (finite.first(), finite.last()) else {
+            return vec![f32::NAN; len];
+        };
+        filled[..first].fill(signal[first]);
+        filled[last..].fill(signal[last]);
+        for ends in finite.windows(2) {
+            let (a, b) = (ends[0], ends[1]);
+            let step = (signal[b] - signal[a]) / (b - a) as f32;
+            for i in a + 1..b {
+                filled[i] = signal[a] + step * (i - a) as f32;
+            }
+        }
+        let filter = Filter::new(ratio, from_hz).unwrap();
+        let (mut library, block_in) = (filter.library, filter.block_in);
+        let mut skip = filter.skip;
+        let mut input = vec![f64::from(filled[0]); block_in];
+        let mut output = filter.output;
+        let block_out = output.len();
+        let mut rest = &filled[..];
+        let mut result = Vec::new();
+        while result.len() < len {
+            let from = InterleavedSlice::new(&input, 1, block_in).unwrap();
+            let mut to = InterleavedSlice::new_mut(&mut output, 1, block_out).unwrap();
+            library.process_into_buffer(&from, &mut to, None).unwrap();
+            let skipped = skip.min(block_out);
+            skip -= skipped;
+            result.extend(output[skipped..].iter().map(|&v| v as f32));
+            let (now, later) = rest.split_at(block_in.min(rest.len()));
+            rest = later;
+            input.fill(signal[last].into());
+            for (to, from) in input.iter_mut().zip(now) {
+                *to = f64::from(*from);
+            }
+        }
+        result.truncate(len);
+        for (k, sample) in result.iter_mut().enumerate() {
+            let position = k as u64 * ratio.input;
+            let ends = [position / ratio.output, position.div_ceil(ratio.output)];
+            let finite = |i: u64| signal.get(i as usize).is_none_or(|v| v.is_finite());
+            if !ends.into_iter().all(finite) {
+                *sample = f32::NAN;
+            }
+        }
+        result
+    }
+
+    fn bits(signal: &[f32]) -> Vec<u32> {
+        // Every NaN is the same gap.
+        let bits = |v: &f32| if v.is_nan() { u32::MAX } else { v.to_bits() };
+        signal.iter().map(bits).collect()
+    }
+
+    #[test]
+    fn blocks_of_any_size_give_the_same_bits_as_the_whole() {
+        let wave = |t: f64| 0.5 + (TAU * 3.1 * t).sin() + 0.2 * (TAU * 17.0 * t).cos();
+        for from in [360.0, 250.0, 257.0, 100.0, 1000.0 / 3.0] {
+            let mut signal = sampled(from, 30.0, wave);
+            for gaps in [
+                &[][..],
+                &[0..40, 900..901, 903..904, 1500..2400],
+                &[2300..usize::MAX],
+            ] {
+                for gap in gaps {
+                    let end = gap.end.min(signal.len());
+                    signal[gap.start..end].fill(f32::NAN);
+                }
+                let expected = at_once(&signal, from);
+                for size in [1, 7, 1000, signal.len()] {
+                    let mut resampler = ToCanonical::new(from).unwrap();
+                    let mut found = Vec::new();
+                    for block in signal.chunks(size) {
+                        resampler.push(block, &mut found).unwrap();
+                    }
+                    resampler.finish(&mut found).unwrap();
+                    assert_eq!(bits(&found), bits(&expected), "{from} Hz, blocks of {size}");
+                }
+            }
+        }
+    }
+
+    /// What waits inside is bounded by the filter and the gaps' number, not by the signal's or a gap's length.
+    #[test]
+    fn a_long_signal_keeps_no_samples_waiting() {
+        let mut resampler = ToCanonical::new(360.0).unwrap();
+        let (mut result, mut given) = (Vec::new(), 0);
+        let block: Vec<f32> = (0..36_000).map(|k| (k % 300) as f32 / 300.0).collect();
+        for n in 0..300 {
+            let gap = (100..150).contains(&n);
+            let missing = vec![f32::NAN; block.len()];
+            resampler
+                .push(if gap { &missing } else { &block }, &mut result)
+                .unwrap();
+            given += result.len();
+            result.clear();
+            let due = (n + 1) * 12_800;
+            assert!(gap || due - given < 2000, "{n}: {given} of {due}");
+            assert!(resampler.gaps.ranges.len() <= 1);
+        }
+        assert!(resampler.gaps.ranges.is_empty());
+        resampler.finish(&mut result).unwrap();
+        assert_eq!(given + result.len(), 300 * 12_800);
     }
 
     #[test]

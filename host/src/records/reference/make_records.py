@@ -10,6 +10,7 @@ bytes: every byte string means something in these formats. Multi-segment and ske
 plus.edf was written by pyEDFlib; records.json holds what it reads from it, and the annotations.
 """
 
+import datetime
 import json
 import math
 import os
@@ -63,6 +64,13 @@ def noise(count):
     return rng.integers(0, 256, count, dtype=np.uint8).tobytes()
 
 
+def samples_311(count):
+    """Random samples of format 311. The upper two bits of its four bytes mean nothing; wfdb takes one of them for a part of
+    the third sample where it is not 0."""
+    words = rng.integers(0, 1 << 30, -(-count // 3), dtype=np.uint32)
+    return words.astype("<u4").tobytes()
+
+
 cases = []
 # Bytes of n samples by format; 21 samples end inside a unit of 212, 310 and 311.
 SIZES = {
@@ -81,7 +89,7 @@ for fmt, size in SIZES.items():
     for leads, frames in [(1, 40), (3, 7), (2, 31)]:
         name = f"f{fmt}_{leads}"
         signals = [(f"{name}.dat", fmt, 100 + i, f"L{i}", 10 * i) for i in range(leads)]
-        data = noise(size(leads * frames))
+        data = samples_311(leads * frames) if fmt == "311" else noise(size(leads * frames))
         cases.append(case(name, {f"{name}.hea": header(name, 250, frames, signals), f"{name}.dat": data}))
 
 # The invalid count of each format that has one.
@@ -119,7 +127,7 @@ files = {
     ),
     "a.dat": noise(11 + 2 * 2 * 20),
     "b.dat": noise(SIZES["212"](23)),
-    "c.dat": noise(3 + SIZES["311"](20)),
+    "c.dat": noise(3) + samples_311(20),
     "d.dat": noise(3 * 2 * 21),
 }
 cases.append(case("skew", files))
@@ -160,8 +168,6 @@ for channel, (label, dimension, rate, low, high) in enumerate(
     )
 writer.setPatientCode("A-17")
 writer.setSex(0)
-import datetime
-
 writer.setBirthdate(datetime.date(1951, 5, 2))
 writer.setPatientName("Nobody Here")
 writer.setStartdatetime(datetime.datetime(2026, 3, 4, 5, 6, 7))

@@ -4,8 +4,8 @@
 //! and time as ISO 8601 has it (`2026-03-04T05:06:07.008`, with `Z` or an offset or without).
 //!
 //! Times are rounded when they are written, to 1 ms mostly, so that the distance of two says little about the rate. The
-//! whole recording says much: the rate is the fraction of the smallest terms that agrees with how long it took, which is
-//! 360 Hz and not 359.9998 Hz.
+//! whole recording says much: the rate is the whole number, or the fraction of the smallest terms, that agrees with how
+//! long it took, which is 360 Hz and not 359.9998 Hz.
 
 use super::TableFault;
 use super::columns::bare;
@@ -32,7 +32,7 @@ pub(super) struct Clock {
     first: Moment,
     last_s: f64,
     rows: u64,
-    /// How coarse the times are, in s.
+    /// How coarse the times are, in s: the finest last decimal, for many programs leave zeroes at the end out.
     resolution_s: f64,
     /// The first steps, in s, until the usual one is known.
     learning: Vec<f64>,
@@ -109,7 +109,7 @@ impl Clock {
             first: Moment::default(),
             last_s: 0.0,
             rows: 0,
-            resolution_s: 0.0,
+            resolution_s: f64::INFINITY,
             learning: Vec::new(),
             usual_s: None,
             steps: 0,
@@ -142,7 +142,7 @@ impl Clock {
         let moment = self
             .moment(form, text)
             .ok_or_else(|| not(Some(form), text))?;
-        self.resolution_s = self.resolution_s.max(self.resolution_of(form, text));
+        self.resolution_s = self.resolution_s.min(self.resolution_of(form, text));
         if self.rows == 0 {
             self.first = moment;
         }
@@ -226,7 +226,14 @@ impl Clock {
                 resolution_s: self.resolution_s,
             });
         }
-        let rate_hz = simplest_between(steps / (self.steps_s + unsure_s), steps / least_s);
+        let (low, high) = (steps / (self.steps_s + unsure_s), steps / least_s);
+        // A short table may leave several whole numbers.
+        let nearest = (steps / self.steps_s).round();
+        let rate_hz = if (low..=high).contains(&nearest) && nearest > 0.0 {
+            nearest
+        } else {
+            simplest_between(low, high)
+        };
         let mut end = 0;
         for n in 0..self.timeline.runs.len() {
             let start = self.timeline.start(n, rate_hz);
@@ -280,12 +287,12 @@ impl Clock {
         } else {
             1.0
         };
-        let Some((_, decimals)) = text.split_once('.') else {
-            return unit_s;
-        };
-        let digits = decimals.find(|c: char| !c.is_ascii_digit());
-        let digits = digits.unwrap_or(decimals.len()).min(15);
-        unit_s * 10_f64.powi(-(digits as i32))
+        let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        let decimals = digits.split_once('.').map_or("", |(_, decimals)| decimals);
+        let count = decimals.find(|c: char| !c.is_ascii_digit());
+        let count = count.unwrap_or(decimals.len()).min(15);
+        unit_s * 10_f64.powi(exponent.clamp(-300, 300) - count as i32)
     }
 }
 
@@ -331,7 +338,7 @@ mod tests {
     fn the_rate_behind_rounded_times() {
         for (rate_hz, rows, decimals) in [
             (360.0, 3600, 3),
-            (360.0, 12, 3),
+            (360.0, 400, 3),
             (128.0, 5000, 3),
             (250.5, 100_000, 3),
             (1000.0 / 3.0, 10_000, 4),
@@ -367,6 +374,9 @@ mod tests {
             500.0
         );
         assert_eq!(at(["1700000000.25", "1700000000.50", "1700000000.75"]), 4.0);
+        assert_eq!(at(["0.0", "4e-3", "8E-3"]), 250.0);
+        let python = (0..2000).map(|k| format!("{:?}", f64::from(k) / 360.0));
+        assert_eq!(clock(python).unwrap().1, 360.0);
     }
 
     #[test]
