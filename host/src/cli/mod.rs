@@ -3,6 +3,7 @@
 mod classify;
 mod evaluate;
 mod output;
+mod plot;
 mod synth;
 
 use crate::message::{is_broken_pipe, one_line};
@@ -24,6 +25,7 @@ pub struct Cli {
 enum Verb {
     Classify(classify::Args),
     Evaluate(evaluate::Args),
+    Plot(plot::Args),
     Synth(synth::Args),
 }
 
@@ -34,6 +36,7 @@ impl Cli {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
+            Verb::Plot(args) => plot::run(args),
             Verb::Synth(args) => synth::run(args),
         };
         match result {
