@@ -2,6 +2,7 @@
 
 use super::{heartlens, refused, stderr};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -22,7 +23,7 @@ fn records(names: &[&str], minutes: &str) -> tempfile::TempDir {
             "20",
             "--out",
         ];
-        let output = heartlens(args.iter().map(|a| a.as_ref()).chain([path.as_os_str()]));
+        let output = heartlens(args.iter().map(OsStr::new).chain([path.as_os_str()]));
         assert!(output.status.success(), "{}", stderr(&output));
     }
     folder
