@@ -81,13 +81,14 @@ pub(super) unsafe fn lstm<I: Isa>(
             // SAFETY: as the caller promises; a cell has two pairs of rows in both matrices.
             unsafe {
                 let mut arguments = [_mm_setzero_si128(); 4];
-                for (cell, argument) in (4 * four..shape.hidden).zip(&mut arguments) {
-                    let weights = &direction.input[2 * cell * input_groups..];
-                    let [a, b] = I::sums::<2>(weights, input_groups, now);
-                    let weights = &direction.hidden[2 * cell * hidden_groups..];
-                    let [c, d] = I::sums::<2>(weights, hidden_groups, hidden);
-                    let rows = &direction.rows[4 * cell..4 * cell + 4];
-                    *argument = gates(rows, rows_of_two(a, b), rows_of_two(c, d));
+                let twos = (4 * four..shape.hidden).step_by(2);
+                for (cell, arguments) in twos.zip(arguments.as_chunks_mut().0) {
+                    let (input, hidden) = ((input_groups, now), (hidden_groups, &*hidden));
+                    *arguments = if cell + 1 < shape.hidden {
+                        two_cells::<I, 4>(direction, cell, input, hidden)
+                    } else {
+                        two_cells::<I, 2>(direction, cell, input, hidden)
+                    };
                 }
                 *next = advance(arguments, cells, layer.multiplier);
             }
@@ -271,6 +272,36 @@ unsafe fn upper_halves(products: __m256i) -> __m128i {
         let rounded = _mm256_add_epi64(products, _mm256_set1_epi64x(1 << 31));
         let order = _mm256_setr_epi32(1, 3, 5, 7, 1, 3, 5, 7);
         _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(rounded, order))
+    }
+}
+
+/// The gates' arguments of two cells, or of one and nothing: of so many `PAIRS` of rows from the cell on. Input and hidden
+/// state come with their groups.
+///
+/// # Safety
+/// As for [`Isa::sums`] with the direction's matrices from the cell on, which has `2 * PAIRS` rows of gates.
+#[inline(always)]
+unsafe fn two_cells<I: Isa, const PAIRS: usize>(
+    direction: &Direction<'_>,
+    cell: usize,
+    (input_groups, input): (usize, &[i8]),
+    (hidden_groups, hidden): (usize, &[i8]),
+) -> [__m128i; 2] {
+    let rows = &direction.rows[4 * cell..4 * cell + 2 * PAIRS];
+    let from_input = &direction.input[2 * cell * input_groups..];
+    let from_hidden = &direction.hidden[2 * cell * hidden_groups..];
+    // SAFETY: as the caller promises.
+    unsafe {
+        let a = I::sums::<PAIRS>(from_input, input_groups, input);
+        let b = I::sums::<PAIRS>(from_hidden, hidden_groups, hidden);
+        let first = gates(rows, rows_of_two(a[0], a[1]), rows_of_two(b[0], b[1]));
+        let second = if PAIRS > 2 {
+            let (a, b) = (&a[PAIRS - 2..], &b[PAIRS - 2..]);
+            gates(&rows[4..], rows_of_two(a[0], a[1]), rows_of_two(b[0], b[1]))
+        } else {
+            _mm_setzero_si128()
+        };
+        [first, second]
     }
 }
 
