@@ -155,18 +155,22 @@ unsafe fn apply<I: Isa>(affine: &Affine<'_>, inputs: &[i8], output: &mut [i8]) {
     let Affine {
         groups, zero_point, ..
     } = *affine;
-    let blocks = affine.blocks.chunks(4 * groups);
-    let channels = affine.channels.chunks(8);
-    for ((blocks, channels), output) in blocks.zip(channels).zip(output.chunks_mut(8)) {
+    // No `chunks`: it would divide by the groups, once a position.
+    let (mut blocks, mut channels) = (affine.blocks, affine.channels);
+    for output in output.chunks_mut(8) {
+        let now = channels.len().min(8);
+        let each = &channels[..now];
         // SAFETY: as the caller promises; there are as many pairs of blocks as of channels.
         let quantised = unsafe {
-            match channels.len() / 2 {
-                4 => eight::<I, 4>(blocks, groups, inputs, channels, zero_point),
-                3 => eight::<I, 3>(blocks, groups, inputs, channels, zero_point),
-                2 => eight::<I, 2>(blocks, groups, inputs, channels, zero_point),
-                _ => eight::<I, 1>(blocks, groups, inputs, channels, zero_point),
+            match now / 2 {
+                4 => eight::<I, 4>(blocks, groups, inputs, each, zero_point),
+                3 => eight::<I, 3>(blocks, groups, inputs, each, zero_point),
+                2 => eight::<I, 2>(blocks, groups, inputs, each, zero_point),
+                _ => eight::<I, 1>(blocks, groups, inputs, each, zero_point),
             }
         };
+        blocks = &blocks[now / 2 * groups..];
+        channels = &channels[now..];
         match output.first_chunk_mut() {
             Some(output) => *output = quantised,
             None => copy(&quantised, output),

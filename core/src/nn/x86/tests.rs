@@ -2,8 +2,8 @@
 
 use super::Level;
 use crate::nn::{
-    Channel, Convolution, Dense, Direction, GateRow, Lstm, LstmOutput, LstmShape, MaxPool,
-    WeightBlock, Window, WindowShape, blocks_len, pack, pack_gates,
+    Channel, Convolution, Dense, Direction, GateRow, Lstm, LstmOutput, LstmShape, WeightBlock,
+    Window, WindowShape, blocks_len, pack, pack_gates,
 };
 use proptest::prelude::*;
 use std::vec;
@@ -39,7 +39,7 @@ impl Random {
         Channel {
             bias: self.word() as i32 >> 18,
             multiplier: match multiplier.checked_ilog2() {
-                Some(bits) if self.word() % 2 == 0 => 1 << bits,
+                Some(bits) if self.word().is_multiple_of(2) => 1 << bits,
                 _ => multiplier,
             },
         }
