@@ -141,7 +141,11 @@ fn load(model: &Path) -> anyhow::Result<Vec<Box<dyn Runtime>>> {
     for kind in Kind::ALL {
         match runtime::load(*kind, model) {
             Ok(runtime) => runtimes.push(runtime),
-            Err(error @ (ModelError::Library { .. } | ModelError::Unreadable { .. })) => {
+            Err(
+                error @ (ModelError::Library { .. }
+                | ModelError::NotCompiled { .. }
+                | ModelError::Unreadable { .. }),
+            ) => {
                 missing.push((kind, error));
             }
             Err(error) => return Err(error.into()),

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod many;
+mod plot;
+
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -286,17 +289,72 @@ fn a_failed_classify_leaves_nothing_behind() {
     let data = fs::read(record.with_extension("dat")).unwrap();
     fs::write(record.with_extension("dat"), &data[..data.len() / 2]).unwrap();
     let names = before();
+    let file = |name: &str| folder.path().join(name);
     let output = heartlens([
         "classify".as_ref(),
-        root().join("models/demo/demo").as_os_str(),
         record.as_os_str(),
         "--json".as_ref(),
-        folder.path().join("o.json").as_os_str(),
+        file("o.json").as_os_str(),
         "--csv".as_ref(),
-        folder.path().join("o.csv").as_os_str(),
+        file("o.csv").as_os_str(),
+        "--report".as_ref(),
+        file("o.html").as_os_str(),
+        "--annotations".as_ref(),
+        "hlb".as_ref(),
+    ]);
+    refused(&output, &["demo.dat"]);
+    let output = heartlens([
+        "classify".as_ref(),
+        record.as_os_str(),
+        "--out".as_ref(),
+        file("out").as_os_str(),
     ]);
     refused(&output, &["demo.dat"]);
     assert_eq!(before(), names);
+}
+
+/// The examples of a verb's help do what they show, in a folder that has the demo and the model.
+fn examples_work(verb: &str) -> tempfile::TempDir {
+    let help = heartlens([verb, "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let examples: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  heartlens "))
+        .collect();
+    assert!(!examples.is_empty(), "{help}");
+    let folder = tempfile::tempdir().unwrap();
+    for file in [
+        "beat/model.onnx",
+        "demo/demo.hea",
+        "demo/demo.dat",
+        "demo/demo.atr",
+    ] {
+        let copy = folder.path().join("models").join(file);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(root().join("models").join(file), copy).unwrap();
+    }
+    for example in examples {
+        let output = Command::new(env!("CARGO_BIN_EXE_heartlens"))
+            .args(example.split(' '))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{example}: {}", stderr(&output));
+    }
+    folder
+}
+
+#[test]
+fn the_examples_of_classify_work() {
+    let folder = examples_work("classify");
+    for file in [
+        "beats.json",
+        "demo.html",
+        "results/demo.csv",
+        "results/demo.hlb",
+    ] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
 }
 
 #[test]
