@@ -289,15 +289,8 @@ impl Maker {
         let output = self.tensor([height, width, channels]);
         let mut offset = 0;
         for part in parts {
-            let same = self.rng.random_bool(0.6) && self.step_writes(*part);
-            let operand = if same {
-                let whole = self.program.tensors[output.0].clone();
-                self.program.tensors[part.0].scale = whole.scale;
-                self.program.tensors[part.0].zero_point = whole.zero_point;
-                None
-            } else {
-                Some(self.operand(*part))
-            };
+            let copied = self.rng.random_bool(0.6) && self.step_writes(*part);
+            let operand = (!copied).then(|| self.operand(*part));
             let operator = Operator::ConcatPart { offset, operand };
             self.step(vec![*part], Some(output), operator);
             offset += self.len(*part) / positions;

@@ -233,7 +233,7 @@ fn a_memory_plan_that_does_not_hold_is_named() {
     assert_eq!(in_place.count(), 2);
     assert_eq!(
         changed(&program, tensor_table, 1, offset, &56_u32.to_le_bytes()),
-        "step 1: the part lies at byte 56 of the arena, its place is byte 240, at one scale and one position"
+        "step 1: the part lies at byte 56 of the arena, its place is byte 240, in a whole of one position"
     );
     let scale = offset_of!(Tensor, scale);
     assert_eq!(
