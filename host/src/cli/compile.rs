@@ -18,7 +18,7 @@ const STEPS: f64 = 1000.0;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens compile models/beat/model.onnx --calibrate models/demo/demo --out model.hlm
-  heartlens compile models/beat/model.onnx --calibrate $HEARTLENS_DATA/mitdb $HEARTLENS_DATA/svdb --out models/beat/model.hlm")]
+  heartlens compile model.onnx --calibrate $HEARTLENS_DATA/mitdb $HEARTLENS_DATA/svdb --out model.hlm")]
 pub(crate) struct Args {
     /// The network, as `heartlens-train export` writes it.
     #[arg(value_name = "MODEL.onnx")]
@@ -57,13 +57,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         sample.calibration.len(),
         sample.held_out.len(),
     );
-    match &args.json {
-        Some(sink) => {
-            let mut text = serde_json::to_vec_pretty(&compiled.report)?;
-            text.push(b'\n');
-            sink.write(&text)
-        }
-        None => Sink::Stdout.write(compiled.report.to_string().as_bytes()),
+    if let Some(sink) = &args.json {
+        let mut text = serde_json::to_vec_pretty(&compiled.report)?;
+        text.push(b'\n');
+        sink.write(&text)?;
+    }
+    if args.json == Some(Sink::Stdout) {
+        eprint!("{}", compiled.report);
+        Ok(())
+    } else {
+        Sink::Stdout.write(compiled.report.to_string().as_bytes())
     }
 }
 

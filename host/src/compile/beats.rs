@@ -86,8 +86,8 @@ struct Known {
     classes: Vec<Option<Class>>,
 }
 
-/// Reads the first lead of `records` and draws beats of them. Beats come from the reference annotation where there is one, else
-/// from the detector. `progress` hears how much is done, 0..=1.
+/// Reads the first lead of `records` and draws beats of them. Beats come from the reference annotation where there is
+/// one, else from the detector. `progress` hears how much is done, 0..=1.
 ///
 /// # Errors
 /// When a record or its annotations cannot be read, or there are fewer than [`LEAST_BEATS`] of either kind.
@@ -139,8 +139,8 @@ pub fn draw(records: &[PathBuf], mut progress: impl FnMut(f64)) -> Result<Sample
     })
 }
 
-/// Chooses beats of records whose beats have these classes (`None`: nobody annotated it): first those to calibrate on, then
-/// those to hold out, each by its record and its place there. See [`Sample`].
+/// Chooses beats of records whose beats have these classes (`None`: nobody annotated it): first those to calibrate on,
+/// then those to hold out, each by its record and its place there. See [`Sample`].
 pub fn choose(classes: &[Vec<Option<Class>>]) -> [Vec<(usize, usize)>; 2] {
     let places = Places::split(classes);
     [

@@ -31,8 +31,8 @@ pub struct Compiled {
 pub type Observer<'a> = &'a mut dyn FnMut(&'static str, f64);
 
 /// Compiles the network of `model`: ranges are measured on `calibration`; every rule for ranges and weights is tried,
-/// and the program that gives most of the `held_out` beats the label of the float network (of equals, the one whose logits are
-/// closest) is taken, with its biases corrected if that helps. The same input gives the same bytes.
+/// and the program that gives most of the `held_out` beats the label of the float network (of equals, the one whose
+/// logits are closest) is taken, with its biases corrected if that helps. The same input gives the same bytes.
 ///
 /// # Errors
 /// When something of the network cannot be compiled, tract cannot run it, or there are too few beats.
@@ -193,8 +193,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// What `rule` covers of each tensor. An input that only feeds dense layers has a scale a feature: their columns take
-    /// it over.
+    /// What `rule` covers of each tensor. An input that only feeds dense layers has a scale a feature: their columns
+    /// take it over.
     fn ranges(&self, rule: RangeRule) -> Vec<TensorRange> {
         let range = |(index, values): (usize, &Vec<f32>)| {
             let [low, high] = rule.range(values);
