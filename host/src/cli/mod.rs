@@ -6,6 +6,7 @@ mod compile;
 mod evaluate;
 mod inspect;
 mod output;
+mod plot;
 mod synth;
 
 use crate::message::{is_broken_pipe, one_line};
@@ -30,6 +31,7 @@ enum Verb {
     Compile(compile::Args),
     Evaluate(evaluate::Args),
     Inspect(inspect::Args),
+    Plot(plot::Args),
     Synth(synth::Args),
 }
 
@@ -43,6 +45,7 @@ impl Cli {
             Verb::Compile(args) => compile::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Inspect(args) => inspect::run(args),
+            Verb::Plot(args) => plot::run(args),
             Verb::Synth(args) => synth::run(args),
         };
         match result {
