@@ -2,7 +2,7 @@
 
 mod crew;
 mod files;
-mod inputs;
+pub(super) mod inputs;
 mod journal;
 #[cfg(feature = "parquet")]
 mod parquet;

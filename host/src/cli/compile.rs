@@ -1,5 +1,6 @@
 //! `heartlens compile`: a trained network in, a device image out.
 
+use super::classify::inputs::inputs;
 use super::output::{Sink, write_file};
 use crate::compile::beats;
 use crate::compile::source::Source;
@@ -42,7 +43,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bar.set_message(message);
         bar.set_position((done * STEPS) as u64);
     };
-    let records = beats::find_records(&args.calibrate)?;
+    let records: Vec<PathBuf> = inputs(&args.calibrate)?
+        .into_iter()
+        .map(|input| input.path)
+        .collect();
     let sample = beats::draw(&records, |done| show("reading records", done))?;
     let compiled = source
         .compile(&sample, &mut |message, done| show(message, done))
