@@ -140,7 +140,7 @@ fn compile_names_what_is_wrong() {
     );
     refused(
         &["compile", onnx, "--calibrate", "docs", "--out", out],
-        &["docs: found no record in this folder"],
+        &["docs: no record in this folder"],
     );
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     assert_eq!(

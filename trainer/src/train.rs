@@ -324,8 +324,8 @@ pub fn score(
     tallies
 }
 
-/// Gives `visit` every beat of `records` (indices into `dataset`), in order, with the label of the network's largest logit
-/// in the beat's first lead.
+/// Gives `visit` every beat of `records` (indices into `dataset`), in order, with the label of the network's largest
+/// logit in the beat's first lead.
 pub fn predict(
     network: &Network,
     device: Device,

@@ -2,7 +2,7 @@
 
 mod crew;
 mod files;
-mod inputs;
+pub(super) mod inputs;
 mod journal;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -144,7 +144,7 @@ impl Args {
 /// What reads the records, and how: the flags that every verb with a model has.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Reading {
-    /// Folder of the model, with its `model.onnx`.
+    /// Folder of the model, with its `model.hlm` or, for float, `model.onnx`.
     #[arg(long, value_name = "DIR", default_value = "models/beat")]
     model: PathBuf,
     /// What runs the network.

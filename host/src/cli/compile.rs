@@ -1,5 +1,6 @@
 //! `heartlens compile`: a trained network in, a device image out.
 
+use super::classify::inputs::inputs;
 use super::output::{Sink, write_file};
 use crate::compile::beats;
 use crate::compile::source::Source;
@@ -18,7 +19,7 @@ const STEPS: f64 = 1000.0;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens compile models/beat/model.onnx --calibrate models/demo/demo --out model.hlm
-  heartlens compile models/beat/model.onnx --calibrate $HEARTLENS_DATA/mitdb $HEARTLENS_DATA/svdb --out models/beat/model.hlm")]
+  heartlens compile model.onnx --calibrate $HEARTLENS_DATA/mitdb $HEARTLENS_DATA/svdb --out model.hlm")]
 pub(crate) struct Args {
     /// The network, as `heartlens-train export` writes it.
     #[arg(value_name = "MODEL.onnx")]
@@ -42,7 +43,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bar.set_message(message);
         bar.set_position((done * STEPS) as u64);
     };
-    let records = beats::find_records(&args.calibrate)?;
+    let records: Vec<PathBuf> = inputs(&args.calibrate)?
+        .into_iter()
+        .map(|input| input.path)
+        .collect();
     let sample = beats::draw(&records, |done| show("reading records", done))?;
     let compiled = source
         .compile(&sample, &mut |message, done| show(message, done))
@@ -57,13 +61,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         sample.calibration.len(),
         sample.held_out.len(),
     );
-    match &args.json {
-        Some(sink) => {
-            let mut text = serde_json::to_vec_pretty(&compiled.report)?;
-            text.push(b'\n');
-            sink.write(&text)
-        }
-        None => Sink::Stdout.write(compiled.report.to_string().as_bytes()),
+    if let Some(sink) = &args.json {
+        let mut text = serde_json::to_vec_pretty(&compiled.report)?;
+        text.push(b'\n');
+        sink.write(&text)?;
+    }
+    if args.json == Some(Sink::Stdout) {
+        eprint!("{}", compiled.report);
+        Ok(())
+    } else {
+        Sink::Stdout.write(compiled.report.to_string().as_bytes())
     }
 }
 

@@ -35,48 +35,6 @@ pub struct Sample {
     pub beats: usize,
 }
 
-/// The records among `paths`, of which each is a record or a folder that has records in it or in its subfolders;
-/// in alphabetical order within a folder.
-///
-/// # Errors
-/// When a folder cannot be listed or has none.
-pub fn find_records(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CompileError> {
-    let mut records = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            records.push(path.clone());
-            continue;
-        }
-        let before = records.len();
-        let mut folders = vec![path.clone()];
-        for entry in list(path)? {
-            if entry.is_dir() {
-                folders.push(entry);
-            }
-        }
-        for folder in folders {
-            let headers = list(&folder)?.into_iter();
-            records.extend(headers.filter(|file| file.extension().is_some_and(|e| e == "hea")));
-        }
-        if records.len() == before {
-            return Err(CompileError::NoRecords { path: path.clone() });
-        }
-    }
-    Ok(records)
-}
-
-fn list(folder: &Path) -> Result<Vec<PathBuf>, CompileError> {
-    let entries = || -> std::io::Result<Vec<PathBuf>> {
-        folder.read_dir()?.map(|entry| Ok(entry?.path())).collect()
-    };
-    let mut entries = entries().map_err(|source| CompileError::Folder {
-        path: folder.to_owned(),
-        source,
-    })?;
-    entries.sort_unstable();
-    Ok(entries)
-}
-
 /// A record whose beats are known and not yet computed.
 struct Known {
     signal_mv: Vec<f32>,
@@ -86,8 +44,8 @@ struct Known {
     classes: Vec<Option<Class>>,
 }
 
-/// Reads the first lead of `records` and draws beats of them. Beats come from the reference annotation where there is one, else
-/// from the detector. `progress` hears how much is done, 0..=1.
+/// Reads the first lead of `records` and draws beats of them. Beats come from the reference annotation where there is
+/// one, else from the detector. `progress` hears how much is done, 0..=1.
 ///
 /// # Errors
 /// When a record or its annotations cannot be read, or there are fewer than [`LEAST_BEATS`] of either kind.
@@ -139,8 +97,8 @@ pub fn draw(records: &[PathBuf], mut progress: impl FnMut(f64)) -> Result<Sample
     })
 }
 
-/// Chooses beats of records whose beats have these classes (`None`: nobody annotated it): first those to calibrate on, then
-/// those to hold out, each by its record and its place there. See [`Sample`].
+/// Chooses beats of records whose beats have these classes (`None`: nobody annotated it): first those to calibrate on,
+/// then those to hold out, each by its record and its place there. See [`Sample`].
 pub fn choose(classes: &[Vec<Option<Class>>]) -> [Vec<(usize, usize)>; 2] {
     let places = Places::split(classes);
     [

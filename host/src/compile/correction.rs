@@ -1,11 +1,12 @@
-//! Bias correction (Nagel et al. 2019, arXiv:1906.04721, section 4.2, with the means measured instead of derived): rounding weights
-//! and activations moves the mean of what a layer computes, and its bias takes the mean back.
+//! Bias correction (Nagel et al. 2019, arXiv:1906.04721, section 4.2, with the means measured instead of derived):
+//! rounding weights and activations moves the mean of what a layer computes, and its bias takes the mean back.
 
 use super::graph::{Graph, LstmWeights, Node, Operator};
 use heartlens_core::nn::WindowShape;
 
 /// What is added to the biases of `node`, in real units: the mean of what the float layer computes of the float input,
-/// less that of the integers' weights and input. Means are by element of the input, over beats. Empty where the node has no bias.
+/// less that of the integers' weights and input. Means are by element of the input, over beats. Empty where the node has
+/// no bias.
 pub(super) fn correction(
     graph: &Graph,
     node: &Node,

@@ -5,7 +5,6 @@ use crate::pipeline::PipelineError;
 use crate::records::annotation::AnnotationError;
 use crate::runtime::ModelError;
 use heartlens_core::nn::LayerError;
-use std::path::PathBuf;
 
 /// Why a network cannot be compiled. Every variant names the culprit, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -58,22 +57,6 @@ pub enum CompileError {
     /// A record's annotations cannot be read.
     #[error(transparent)]
     Annotations(#[from] AnnotationError),
-    /// A folder cannot be listed.
-    #[error("{path}: cannot be listed: {source}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A folder has no record.
-    #[error(
-        "{path}: found no record in this folder, expected WFDB records (.hea) in it or in its subfolders"
-    )]
-    NoRecords {
-        /// The folder.
-        path: PathBuf,
-    },
     /// There are too few beats to calibrate on.
     #[error(
         "found {found} beats to calibrate on, expected {expected} or more; give longer records or more of them"

@@ -3,7 +3,7 @@
 use super::error::CompileError;
 use heartlens_core::nn::{LstmShape, WindowShape};
 
-/// A network of the operators that can be compiled. See [`Graph::import`](super::import).
+/// A network of the operators that can be compiled. See [`import`](fn@super::import).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     /// Inputs and what the nodes write.

@@ -1,6 +1,7 @@
 //! From a trained ONNX network to a device image: every number an integer.
 //!
-//! [`import`] reads the ONNX file, [`calibrate::compile`] measures ranges on beats and quantises, [`image`] writes the bytes.
+//! [`import`](fn@import) reads the ONNX file, [`calibrate::compile`] measures ranges on beats and quantises, [`image`] writes the
+//! bytes.
 
 #[cfg(feature = "compile")]
 pub mod beats;

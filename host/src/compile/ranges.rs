@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(WeightRule::MeanSquare.magnitude(&[0.0, 0.0]), 0.0);
     }
 
-    /// Values that lie on the integers' grid have no error but at the full range; one outlier among many small values is cut off.
+    /// Values that lie on the integers' grid have no error at the full range; an outlier is covered as far as it pays.
     #[test]
     fn the_mean_squared_error_decides() {
         let on_grid: Vec<f32> = (-127..=127).map(|i| i as f32).collect();
@@ -178,6 +178,7 @@ mod tests {
         small.push(3.0);
         let [low, high] = RangeRule::MeanSquare.range(&small);
         assert_eq!(low, 0.0);
-        assert!((1.0..2.0).contains(&high), "{high}");
+        // 30,000 (h / 255)^2 / 12 + (3 - h)^2 is smallest at 2.89.
+        assert!((2.86..2.92).contains(&high), "{high}");
     }
 }

@@ -201,8 +201,8 @@ impl fmt::Display for Report {
         writeln!(f)?;
         writeln!(
             f,
-            "{}: {} bytes, {} bytes of memory, {} multiply-accumulates a beat; {:.2} % of {} held-out beats have the label \
-             of the float network, the worst difference of a logit is {:.3}",
+            "{}: {} bytes, {} bytes of memory, {} multiply-accumulates a beat; {:.2} % of {} held-out beats have the \
+             label of the float network, the worst difference of a logit is {:.3}",
             self.name,
             self.bytes,
             self.scratch_bytes,

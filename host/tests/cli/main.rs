@@ -63,7 +63,7 @@ fn classify_keeps_the_promise_of_its_json() {
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["record"], "demo");
     assert_eq!(json["model"], "beat");
-    assert_eq!(json["runtime"], "tract");
+    assert_eq!(json["runtime"], "int8");
     assert_eq!(json["synthetic"], true);
     assert_eq!(json["sample_rate_hz"], 360.0);
     assert_eq!(json["duration_s"], 300.0);
@@ -382,6 +382,8 @@ fn what_is_wrong_is_named() {
             record.as_os_str(),
             "--model".as_ref(),
             folder.path().as_os_str(),
+            "--runtime".as_ref(),
+            "tract".as_ref(),
         ]),
         &["model.onnx"],
     );

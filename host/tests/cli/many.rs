@@ -114,7 +114,7 @@ fn a_folder_is_read_side_by_side_and_told_in_order() {
         let report = fs::read_to_string(out_flag.join(format!("{name}.html"))).unwrap();
         assert!(report.contains("<svg") && report.ends_with("</html>"));
     }
-    assert_eq!(String::from_utf8(one.stdout).unwrap(), lines);
+    assert_eq!(String::from_utf8(one.stdout.clone()).unwrap(), lines);
     let words = stderr(&one);
     assert!(
         words.contains("all 4") && words.contains("not a medical device"),

@@ -11,16 +11,16 @@ const TABLES: [&str; 2] = ["csv", "tsv"];
 
 /// A record to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Input {
+pub(in crate::cli) struct Input {
     /// The record.
-    pub(super) path: PathBuf,
+    pub(in crate::cli) path: PathBuf,
     /// What it is called: its file's name without extension, below the folder that was named, with `/` between.
-    pub(super) name: String,
+    pub(in crate::cli) name: String,
 }
 
 /// The records that are meant by these paths: a folder means all records in it and below, by name. Hidden folders, and
 /// links to folders, are passed by.
-pub(super) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+pub(in crate::cli) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for path in paths {
         if !path.is_dir() {

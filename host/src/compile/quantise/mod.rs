@@ -1,17 +1,18 @@
 //! A float network and the ranges of its tensors to integers: the arithmetic of `docs/integer-arithmetic.md`.
 
+mod rows;
+
 use super::error::CompileError;
 use super::graph::{Graph, LstmWeights, Node, Operator};
 use super::program::{self, Input, Program, Step, TensorId};
 use super::ranges::WeightRule;
-use heartlens_core::nn::{Channel, GateRow, LstmShape, MAX_BIAS, MAX_GATE_BIAS, Operand};
+use heartlens_core::nn::{Channel, GateRow, LstmShape, MAX_GATE_BIAS, Operand};
+use rows::{Rows, columns, corrected, logits, quantise_row, rows_of, transposed};
 
 /// Fractional bits of the multipliers that bring one activation's scale to another's.
 const RATIO_BITS: i32 = 20;
 /// Such a multiplier is below 4.
 const MAX_RATIO: f64 = 3.999;
-/// Most fractional bits of a logit.
-const MAX_FRACTION_BITS: u32 = 16;
 /// The position of the candidate among the gates, whose argument is taken twice.
 const CANDIDATE: usize = 2;
 /// One step of a gate's argument, Q12.
@@ -123,16 +124,6 @@ struct Quantiser<'a> {
     steps: Vec<Step>,
 }
 
-/// Rows of a matrix as integers.
-struct Rows {
-    weights: Vec<i8>,
-    /// Input scale times weight scale of each row.
-    units: Vec<f64>,
-    biases: Vec<i32>,
-    /// What the integers stand for.
-    real: Vec<f32>,
-}
-
 impl Quantiser<'_> {
     fn input(&self, tensor: usize) -> Quantisation {
         let range = &self.ranges[tensor];
@@ -166,8 +157,8 @@ impl Quantiser<'_> {
         Quantisation::uniform(scale, zero_point, channels)
     }
 
-    /// The quantisation of what `node` writes, from the range of its output, or of the concatenation that alone reads it: then
-    /// the copy moves bytes and rounds nothing.
+    /// The quantisation of what `node` writes, from the range of its output, or of the concatenation that alone reads
+    /// it: then the copy moves bytes and rounds nothing.
     fn output(&self, node: &Node) -> Quantisation {
         let own = self.affine(node.output, node.relu);
         let mut readers = self.graph.readers(node.output);
@@ -184,7 +175,7 @@ impl Quantiser<'_> {
         own
     }
 
-    /// Whether a concatenation only feeds dense layers: then each part keeps its own scale, and the columns take it over.
+    /// Whether a concatenation only feeds dense layers: then each part keeps its own scale, and columns take it over.
     fn keeps_parts(&self, node: &Node) -> bool {
         only_feeds_dense(self.graph, node.output)
     }
@@ -227,7 +218,8 @@ impl Quantiser<'_> {
                 let (rows, columns) = (window.channels, weights.len() / window.channels);
                 let input = self.of(node.inputs[0]);
                 let by_row = transposed(weights, columns, rows);
-                let mut whole = self.rows_of(
+                let mut whole = rows_of(
+                    self.rule,
                     &by_row,
                     &corrected(bias, correction),
                     self.output(node).nominal(),
@@ -359,37 +351,10 @@ impl Quantiser<'_> {
     /// A matrix whose columns are elements of `input`, in its order.
     fn rows(&self, weights: &[f32], bias: &[f64], input: &Quantisation, unit: f64) -> Rows {
         let channels = input.scales.len();
-        self.rows_of(weights, bias, unit, |_, column| {
+        rows_of(self.rule, weights, bias, unit, |_, column| {
             let channel = column % channels;
             (input.scales[channel], input.zero_points[channel])
         })
-    }
-
-    /// A matrix of which `column(row, column)` gives the scale and zero point of what it multiplies. `unit` is the
-    /// output's scale, which a row without weights is measured by.
-    fn rows_of(
-        &self,
-        weights: &[f32],
-        bias: &[f64],
-        unit: f64,
-        column: impl Fn(usize, usize) -> (f64, i8),
-    ) -> Rows {
-        let columns = weights.len() / bias.len();
-        let mut rows = Rows {
-            weights: Vec::with_capacity(weights.len()),
-            units: Vec::new(),
-            biases: Vec::new(),
-            real: Vec::with_capacity(weights.len()),
-        };
-        for (index, (row, bias)) in weights.chunks_exact(columns).zip(bias).enumerate() {
-            let scales: Vec<(f64, i8)> = (0..columns).map(|c| column(index, c)).collect();
-            let row = quantise_row(self.rule, row, &scales, *bias, unit / 4.0, MAX_BIAS);
-            rows.real.extend(row.real());
-            rows.weights.extend(row.weights);
-            rows.units.push(row.unit);
-            rows.biases.push(row.bias);
-        }
-        rows
     }
 
     /// The channels of a layer, whose output gets a scale that its multipliers can express.
@@ -540,15 +505,8 @@ impl Quantiser<'_> {
     }
 }
 
-/// Scale and zero point of each of `len` elements that a row of weights multiplies.
-fn columns(input: &Quantisation, len: usize) -> Vec<(f64, i8)> {
-    let channels = input.scales.len();
-    (0..len)
-        .map(|i| (input.scales[i % channels], input.zero_points[i % channels]))
-        .collect()
-}
-
-/// Whether all that reads a tensor are dense layers, or concatenations that only feed such: then its channels may have scales of their own.
+/// Whether all that reads a tensor are dense layers, or concatenations that only feed such: then its channels may have
+/// scales of their own.
 pub(super) fn only_feeds_dense(graph: &Graph, tensor: usize) -> bool {
     let mut readers = graph.readers(tensor).peekable();
     readers.peek().is_some()
@@ -557,91 +515,6 @@ pub(super) fn only_feeds_dense(graph: &Graph, tensor: usize) -> bool {
             Operator::Concat { .. } => only_feeds_dense(graph, reader.output),
             _ => false,
         })
-}
-
-/// One row of weights as integers.
-struct Row {
-    weights: Vec<i8>,
-    /// Input scale times weight scale.
-    unit: f64,
-    bias: i32,
-    /// The scales of the columns, and the largest of them.
-    scales: Vec<f64>,
-}
-
-impl Row {
-    /// The real weights that the integers stand for.
-    fn real(&self) -> impl Iterator<Item = f32> + '_ {
-        let weights = self.weights.iter().zip(&self.scales);
-        weights.map(|(weight, scale)| (f64::from(*weight) * self.unit / scale) as f32)
-    }
-}
-
-/// A row whose column `i` multiplies `scale_i * (q - zero_point_i)`. Columns are brought to the largest of the scales. The
-/// weights' scale grows where the bias would not fit. A row without weights is measured in `unit`.
-fn quantise_row(
-    rule: WeightRule,
-    row: &[f32],
-    columns: &[(f64, i8)],
-    bias: f64,
-    unit: f64,
-    max_bias: i32,
-) -> Row {
-    let nominal = columns.iter().map(|(scale, _)| *scale).fold(0.0, f64::max);
-    let brought: Vec<f32> = row
-        .iter()
-        .zip(columns)
-        .map(|(weight, (scale, _))| (f64::from(*weight) * scale / nominal) as f32)
-        .collect();
-    let magnitude = f64::from(rule.magnitude(&brought));
-    let mut scale = if magnitude > 0.0 {
-        magnitude / 127.0
-    } else {
-        unit / nominal
-    };
-    loop {
-        let weights: Vec<i8> = brought
-            .iter()
-            .map(|weight| (f64::from(*weight) / scale).round().clamp(-127.0, 127.0) as i8)
-            .collect();
-        let zero: f64 = weights
-            .iter()
-            .zip(columns)
-            .map(|(weight, (_, zero_point))| f64::from(*weight) * f64::from(*zero_point))
-            .sum();
-        let unit = nominal * scale;
-        let bias = (bias / unit).round() - zero;
-        if bias.abs() <= f64::from(max_bias) || scale > f64::from(f32::MAX) {
-            return Row {
-                weights,
-                unit,
-                bias: bias as i32,
-                scales: columns.iter().map(|(scale, _)| *scale).collect(),
-            };
-        }
-        scale *= 2.0;
-    }
-}
-
-/// The last layer, its logits in the finest units that its multipliers can express.
-fn logits(rows: Rows) -> program::Operator {
-    let largest = rows.units.iter().copied().fold(0.0, f64::max);
-    let fits = |bits: &u32| largest * f64::from(1 << bits) < 0.499;
-    let fraction_bits = (0..=MAX_FRACTION_BITS).rev().find(fits).unwrap_or(0);
-    let to_units = f64::from(1 << fraction_bits) * 4_294_967_296.0;
-    program::Operator::Logits {
-        channels: rows
-            .units
-            .iter()
-            .zip(&rows.biases)
-            .map(|(unit, bias)| Channel {
-                bias: *bias,
-                multiplier: (unit * to_units).round().min(f64::from(i32::MAX)) as i32,
-            })
-            .collect(),
-        weights: rows.weights,
-        fraction_bits,
-    }
 }
 
 /// `ratio` times 2^32.
@@ -670,7 +543,10 @@ fn unsupported(node: &Node, what: &str, found: impl ToString, expected: &str) ->
 
 fn operand(input: &Quantisation, output: &Quantisation) -> Operand {
     let ratio = input.nominal() / output.nominal();
-    let multiplier = (ratio.min(MAX_RATIO) * 2_f64.powi(RATIO_BITS)).round();
+    // 0 would be a copy.
+    let multiplier = (ratio.min(MAX_RATIO) * 2_f64.powi(RATIO_BITS))
+        .round()
+        .max(1.0);
     Operand {
         zero_point: input.zero_points[0],
         multiplier: multiplier as i32,
@@ -684,19 +560,4 @@ fn rescaled(quantisation: &Quantisation, scale: f64) -> Quantisation {
         quantisation.zero_points[0],
         quantisation.scales.len(),
     )
-}
-
-fn corrected(bias: &[f32], correction: &[f64]) -> Vec<f64> {
-    let correction = correction.iter().copied().chain(std::iter::repeat(0.0));
-    bias.iter()
-        .zip(correction)
-        .map(|(b, c)| f64::from(*b) + c)
-        .collect()
-}
-
-/// A row-major matrix of `rows` and `columns` with both exchanged.
-fn transposed<T: Copy>(matrix: &[T], rows: usize, columns: usize) -> Vec<T> {
-    (0..columns)
-        .flat_map(|column| (0..rows).map(move |row| matrix[row * columns + column]))
-        .collect()
 }
