@@ -1,9 +1,11 @@
 //! Heartlens on a host: records in, classified beats out.
 
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod evaluate;
 pub mod file;
+pub mod lead;
 pub mod message;
 pub mod model;
 pub mod pipeline;

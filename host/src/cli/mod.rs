@@ -1,5 +1,6 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
+mod bench;
 mod classify;
 mod evaluate;
 mod output;
@@ -25,6 +26,7 @@ enum Verb {
     Classify(classify::Args),
     Evaluate(evaluate::Args),
     Synth(synth::Args),
+    Bench(bench::Args),
 }
 
 impl Cli {
@@ -35,6 +37,7 @@ impl Cli {
             Verb::Classify(args) => classify::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Synth(args) => synth::run(args),
+            Verb::Bench(args) => bench::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
