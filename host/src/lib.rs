@@ -4,6 +4,8 @@ pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod evaluate;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod file;
 pub mod lead;
 pub mod message;

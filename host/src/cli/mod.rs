@@ -3,6 +3,8 @@
 mod bench;
 mod classify;
 mod evaluate;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod output;
 mod synth;
 
@@ -27,6 +29,8 @@ enum Verb {
     Evaluate(evaluate::Args),
     Synth(synth::Args),
     Bench(bench::Args),
+    #[cfg(feature = "fetch")]
+    Fetch(fetch::Args),
 }
 
 impl Cli {
@@ -38,6 +42,8 @@ impl Cli {
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Synth(args) => synth::run(args),
             Verb::Bench(args) => bench::run(args),
+            #[cfg(feature = "fetch")]
+            Verb::Fetch(args) => fetch::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
