@@ -3,6 +3,7 @@
 pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod doctor;
 pub mod evaluate;
 #[cfg(feature = "fetch")]
 pub mod fetch;

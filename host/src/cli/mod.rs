@@ -2,9 +2,12 @@
 
 mod bench;
 mod classify;
+mod completions;
+mod doctor;
 mod evaluate;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod man;
 mod output;
 mod synth;
 
@@ -31,6 +34,9 @@ enum Verb {
     Bench(bench::Args),
     #[cfg(feature = "fetch")]
     Fetch(fetch::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -44,6 +50,9 @@ impl Cli {
             Verb::Bench(args) => bench::run(args),
             #[cfg(feature = "fetch")]
             Verb::Fetch(args) => fetch::run(args),
+            Verb::Doctor(args) => doctor::run(args),
+            Verb::Completions(args) => completions::run(args),
+            Verb::Man(args) => man::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
