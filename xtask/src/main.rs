@@ -3,6 +3,7 @@
 //! It builds on std and a handful of small crates alone and knows none of the project's own, so that a fresh clone
 //! has it within seconds and it can judge all of them.
 
+mod bench;
 mod check;
 mod dependencies;
 mod environment;
@@ -34,6 +35,8 @@ enum Verb {
     Check,
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
     Qemu(qemu::Args),
+    /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Check => check::run(),
         Verb::Qemu(args) => qemu::run(&args),
+        Verb::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
