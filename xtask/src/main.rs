@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod dependencies;
 mod environment;
+mod fuzz;
 mod kernels;
 mod qemu;
 mod setup;
@@ -37,6 +38,8 @@ enum Verb {
     Qemu(qemu::Args),
     /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
     Bench(bench::Args),
+    /// Runs every fuzz target in turn.
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Check => check::run(),
         Verb::Qemu(args) => qemu::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
