@@ -3,9 +3,11 @@
 //! It builds on std and a handful of small crates alone and knows none of the project's own, so that a fresh clone
 //! has it within seconds and it can judge all of them.
 
+mod bench;
 mod check;
 mod dependencies;
 mod environment;
+mod fuzz;
 mod kernels;
 mod qemu;
 mod setup;
@@ -34,6 +36,10 @@ enum Verb {
     Check,
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
     Qemu(qemu::Args),
+    /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
+    Bench(bench::Args),
+    /// Runs every fuzz target in turn.
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +48,8 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Check => check::run(),
         Verb::Qemu(args) => qemu::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,16 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
+mod bench;
 mod classify;
 mod compare;
 mod compile;
+mod completions;
+mod doctor;
 mod evaluate;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod inspect;
+mod man;
 mod output;
 mod plot;
 mod synth;
@@ -33,6 +39,12 @@ enum Verb {
     Inspect(inspect::Args),
     Plot(plot::Args),
     Synth(synth::Args),
+    Bench(bench::Args),
+    #[cfg(feature = "fetch")]
+    Fetch(fetch::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -47,6 +59,12 @@ impl Cli {
             Verb::Inspect(args) => inspect::run(args),
             Verb::Plot(args) => plot::run(args),
             Verb::Synth(args) => synth::run(args),
+            Verb::Bench(args) => bench::run(args),
+            #[cfg(feature = "fetch")]
+            Verb::Fetch(args) => fetch::run(args),
+            Verb::Doctor(args) => doctor::run(args),
+            Verb::Completions(args) => completions::run(args),
+            Verb::Man(args) => man::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
