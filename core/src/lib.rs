@@ -15,6 +15,7 @@ pub mod beat;
 pub mod class;
 pub mod detector;
 pub mod filter;
+pub mod link;
 pub mod monitor;
 pub mod nn;
 pub mod patient;
