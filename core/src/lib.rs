@@ -22,6 +22,7 @@ pub mod patient;
 pub mod quality;
 pub mod rr;
 pub mod sample;
+pub mod slots;
 pub mod spec;
 mod stats;
 pub mod template;
