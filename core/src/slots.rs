@@ -16,7 +16,8 @@
 //! All numbers are little-endian. Every field of 16 bytes is written at most once between two erasures, as flash demands.
 //! A new model is written to the slot that is not in use, header last, so that before that write the slot is empty and
 //! after it holds a model that has been verified. It is then used on trial: until it has classified a beat, the next
-//! start goes back to the model of the other slot, and no other model is taken.
+//! start goes back to the model before it, and no other model is taken. Where neither slot holds a model to start with,
+//! a device uses the one that its firmware was built with.
 
 use crate::link::CRC;
 use embedded_storage::nor_flash::NorFlash;
@@ -136,39 +137,18 @@ impl core::fmt::Display for SlotError {
 
 impl core::error::Error for SlotError {}
 
-/// The header of a slot's model, as the first [`HEADER_BYTES`] bytes of an image that is flashed with the firmware:
-/// confirmed already.
-pub const fn factory_header(model: &[u8]) -> [u8; HEADER_BYTES] {
-    let fields = fields(1, model.len() as u32, CRC.checksum(model));
-    let mut header = [0; HEADER_BYTES];
-    let mut i = 0;
-    while i < TRIED {
-        header[i] = fields[i];
-        i += 1;
-    }
-    header
-}
-
 /// What the header states, checked, as it lies in flash.
-const fn fields(generation: u32, len: u32, crc: u32) -> [u8; TRIED] {
-    let parts = [
-        MAGIC,
-        generation.to_le_bytes(),
-        len.to_le_bytes(),
-        crc.to_le_bytes(),
-    ];
+fn fields(generation: u32, len: u32, crc: u32) -> [u8; TRIED] {
     let mut bytes = [ERASED; TRIED];
-    let mut i = 0;
-    while i < FIELDS {
-        bytes[i] = parts[i / 4][i % 4];
-        i += 1;
+    let numbers = [generation, len, crc].map(u32::to_le_bytes);
+    for (place, part) in bytes
+        .chunks_exact_mut(4)
+        .zip([MAGIC].iter().chain(&numbers))
+    {
+        place.copy_from_slice(part);
     }
-    let (stated, _) = bytes.split_at(FIELDS);
-    let check = CRC.checksum(stated).to_le_bytes();
-    while i < FIELDS + 4 {
-        bytes[i] = check[i - FIELDS];
-        i += 1;
-    }
+    let check = CRC.checksum(&bytes[..FIELDS]);
+    bytes[FIELDS..FIELDS + 4].copy_from_slice(&check.to_le_bytes());
     bytes
 }
 
@@ -202,8 +182,8 @@ pub struct Slots<F> {
 impl<F: MappedFlash> Slots<F> {
     /// The slots of a flash whose capacity is two slots. `fits` judges whether the bytes are a model for this device.
     ///
-    /// The model in use is then the newest that is whole, fits, and has classified a beat; or that is tried for the first
-    /// time, which is noted down; or the only one there is.
+    /// The model in use is then the newest that is whole, fits, and has classified a beat or is tried for the first time,
+    /// which is noted down. There may be none: a device has another one built in.
     ///
     /// # Errors
     /// When the flash does not take that note.
@@ -217,17 +197,12 @@ impl<F: MappedFlash> Slots<F> {
             active: None,
             coming: None,
         };
-        let held = [Slot::A, Slot::B].map(|slot| {
-            slots
-                .held(slot)
-                .filter(|held| fits(slots.model_at(held.slot)))
-        });
-        let [older, newer] = match held {
-            [Some(a), Some(b)] if a.generation > b.generation => [Some(b), Some(a)],
-            other => other,
-        };
-        let usable = newer.filter(|held| held.confirmed || !held.tried);
-        slots.active = usable.or(older).or(newer);
+        slots.active = [Slot::A, Slot::B]
+            .into_iter()
+            .filter_map(|slot| slots.held(slot))
+            .filter(|held| held.confirmed || !held.tried)
+            .filter(|held| fits(slots.model_at(held.slot)))
+            .max_by_key(|held| held.generation);
         if let Some(held) = slots.active.as_mut().filter(|held| !held.tried) {
             held.tried = true;
             let slot = held.slot;
@@ -239,6 +214,13 @@ impl<F: MappedFlash> Slots<F> {
     /// The slot in use.
     pub fn active(&self) -> Option<Slot> {
         self.active.map(|held| held.slot)
+    }
+
+    /// Where in the flash the model in use lies.
+    pub fn model_range(&self) -> Option<core::ops::Range<usize>> {
+        let held = self.active?;
+        let start = self.offset(held.slot, HEADER_BYTES) as usize;
+        Some(start..start + self.model_at(held.slot).len())
     }
 
     /// The model in use.
