@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-const MEMORY: &str = "memory/netduinoplus2.x";
+/// The boards, each a feature and a memory map.
+const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
 /// Names another stretch than the bundled one; see `src/stretch.rs` for the format.
 const STRETCH_VARIABLE: &str = "HEARTLENS_STRETCH";
 const STRETCH: &str = "stretch/demo.bin";
@@ -15,7 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     place(&stretch, &out.join("stretch.bin"))?;
 
     if std::env::var("CARGO_CFG_TARGET_OS")? == "none" {
-        place(MEMORY, &out.join("memory.x"))?;
+        let chosen = |board: &&str| {
+            std::env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase())).is_some()
+        };
+        // Two boards, or none, are an error of the crate itself.
+        let board = BOARDS.into_iter().find(chosen).unwrap_or(BOARDS[0]);
+        place(&format!("memory/{board}.x"), &out.join("memory.x"))?;
         println!("cargo::rustc-link-search={}", out.display());
         for argument in ["-Tlink.x", "-Tdefmt.x", "--nmagic"] {
             println!("cargo::rustc-link-arg-bins={argument}");
