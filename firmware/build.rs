@@ -1,4 +1,4 @@
-//! Hands the board's memory map to the linker, and the stretch of samples to the compiler.
+//! Hands the board's memory map to the linker, and the stretch of samples and the model to the compiler.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,9 @@ const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
 /// Names another stretch than the bundled one; see `src/stretch.rs` for the format.
 const STRETCH_VARIABLE: &str = "HEARTLENS_STRETCH";
 const STRETCH: &str = "stretch/demo.bin";
+/// Names another model than the shipped one to build in.
+const MODEL_VARIABLE: &str = "HEARTLENS_MODEL";
+const MODEL: &str = "../models/beat/model.hlm";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -14,6 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-env-changed={STRETCH_VARIABLE}");
     let stretch = std::env::var(STRETCH_VARIABLE).unwrap_or_else(|_| STRETCH.into());
     place(&stretch, &out.join("stretch.bin"))?;
+
+    println!("cargo::rerun-if-env-changed={MODEL_VARIABLE}");
+    let model = std::env::var(MODEL_VARIABLE).unwrap_or_else(|_| MODEL.into());
+    place(&model, &out.join("model.hlm"))
+        .map_err(|error| format!("{error}; `heartlens compile` makes a model for devices"))?;
 
     if std::env::var("CARGO_CFG_TARGET_OS")? == "none" {
         let chosen = |board: &&str| {

@@ -4,11 +4,14 @@
 //! has it within seconds and it can judge all of them.
 
 mod check;
+mod costs;
 mod dependencies;
 mod environment;
 mod kernels;
 mod qemu;
+mod replay;
 mod setup;
+mod size;
 mod step;
 mod tally;
 mod test;
@@ -34,6 +37,8 @@ enum Verb {
     Check,
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
     Qemu(qemu::Args),
+    /// What the firmware takes of each board's flash and RAM, the deepest stack included.
+    Size(size::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Check => check::run(),
         Verb::Qemu(args) => qemu::run(&args),
+        Verb::Size(args) => size::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 //!
 //! An image for a real board is flashed and run by `probe-rs`. All others run in QEMU, where images are given the
 //! arguments by semihosting, and `HEARTLENS_SERIAL` names QEMU's character device for the serial line (`none` without).
+//! With a serial line, QEMU ends with this program's standard input.
 //!
 //! Messages of level info go to stdout as they are, one a line, so that programs can read them; all others go to
 //! stderr with their level and place. The exit code is QEMU's, which is the firmware's.
@@ -11,6 +12,8 @@ use defmt_decoder::{DecodeError, Frame, Locations, Table};
 use object::Object as _;
 use std::io::Read as _;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -31,6 +34,8 @@ const CHIPS: [(&str, &str); 1] = [("_board_nrf52840", "nRF52840_xxAA")];
 
 /// Firmware that logs nothing for so long hangs.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
+/// How often one looks up from waiting for the log.
+const GLANCE: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     match run() {
@@ -58,12 +63,13 @@ fn run() -> Result<ExitCode> {
     let table = Table::parse(&elf)?.context("the image has no defmt messages")?;
     let locations = table.get_locations(&elf)?;
 
+    let serial = std::env::var_os("HEARTLENS_SERIAL");
     let mut qemu = Command::new("qemu-system-arm")
         .args(MACHINE)
         .args(["-kernel", &image, "-semihosting-config"])
         .arg(semihosting(&image, arguments))
         .arg("-serial")
-        .arg(std::env::var_os("HEARTLENS_SERIAL").unwrap_or_else(|| "none".into()))
+        .arg(serial.as_deref().unwrap_or("none".as_ref()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -79,11 +85,34 @@ fn run() -> Result<ExitCode> {
         }
     });
 
+    let stopped = Arc::new(AtomicBool::new(false));
+    if serial.is_some() {
+        let stopped = Arc::clone(&stopped);
+        std::thread::spawn(move || {
+            // Whatever comes is of no interest, its end is.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            stopped.store(true, Ordering::SeqCst);
+        });
+    }
+
     let mut decoder = table.new_stream_decoder();
+    let mut silent = Duration::ZERO;
     loop {
-        match bytes.recv_timeout(SILENCE_MAX) {
-            Ok(bytes) => decoder.received(&bytes),
+        match bytes.recv_timeout(GLANCE) {
+            Ok(bytes) => {
+                decoder.received(&bytes);
+                silent = Duration::ZERO;
+            }
             Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) if stopped.load(Ordering::SeqCst) => {
+                qemu.kill()?;
+                qemu.wait()?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            // Who waits on a serial line may wait for long.
+            Err(RecvTimeoutError::Timeout) if serial.is_some() || silent < SILENCE_MAX => {
+                silent += GLANCE;
+            }
             Err(RecvTimeoutError::Timeout) => {
                 qemu.kill()?;
                 bail!(
