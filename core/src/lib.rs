@@ -16,6 +16,7 @@ pub mod class;
 pub mod detector;
 pub mod filter;
 pub mod link;
+pub mod model;
 pub mod monitor;
 pub mod nn;
 pub mod patient;

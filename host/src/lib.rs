@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod compile;
 pub mod device;
 pub mod evaluate;
 pub mod file;

@@ -30,6 +30,19 @@ impl<'w> Dense<'w> {
         })
     }
 
+    /// [`Dense::new`] for weights that have been through it.
+    pub(crate) fn bind(
+        rows: usize,
+        columns: usize,
+        blocks: &'w [WeightBlock],
+        channels: &'w [Channel],
+        output_zero_point: i8,
+    ) -> Result<Self, LayerError> {
+        Ok(Self {
+            affine: Affine::bind(rows, columns, blocks, channels, output_zero_point)?,
+        })
+    }
+
     /// Elements of the input.
     pub const fn input_len(&self) -> usize {
         self.affine.columns

@@ -21,6 +21,7 @@ mod convolution;
 mod dense;
 mod depthwise;
 mod error;
+mod logits;
 mod lstm;
 mod pool;
 mod relu;
@@ -34,6 +35,8 @@ pub use convolution::Convolution;
 pub use dense::Dense;
 pub use depthwise::Depthwise;
 pub use error::LayerError;
+pub(crate) use error::within;
+pub use logits::Logits;
 pub use lstm::{
     Direction, GateRow, Lstm, LstmOutput, LstmShape, MAX_GATE_BIAS, MAX_GATE_COLUMNS, pack_gates,
 };
