@@ -88,14 +88,22 @@ mod tests {
         });
         let text = table.to_string();
         let line = |name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name)).expect(name);
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(name))
+                .expect(name);
             let numbers = line[18..].split_whitespace();
-            numbers.map(|n| n.parse::<f64>().expect("a number")).collect::<Vec<_>>()
+            numbers
+                .map(|n| n.parse::<f64>().expect("a number"))
+                .collect::<Vec<_>>()
         };
         // 640,000 instructions: 10 ms at 64 MHz, three times a second 3 %, and 155 pJ each.
         assert_eq!(line("a beat's network"), [640_000.0, 10.0, 3.81, 3.0, 99.0]);
         assert_eq!(line("a sample")[3], 0.1);
         // 64,000 + 480,000 + 1,920,000.
-        assert_eq!(line("a second "), [2_464_000.0, 38.5, 14.667, 3.85, 381.150]);
+        assert_eq!(
+            line("a second "),
+            [2_464_000.0, 38.5, 14.667, 3.85, 381.150]
+        );
     }
 }

@@ -106,7 +106,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?,
         None => print!("{}", report.table()),
     }
-    let differences = played.iter().filter_map(|played| played.difference.as_ref());
+    let differences = played
+        .iter()
+        .filter_map(|played| played.difference.as_ref());
     if let Some(difference) = differences.chain(&difference).next() {
         bail!("{difference}");
     }

@@ -111,7 +111,9 @@ impl Sum {
                     None => sum.layers.push(layer),
                 }
             }
-            sum.stack_bytes = sum.stack_bytes.max(only(&one.log, "stack")?.number("bytes")?);
+            sum.stack_bytes = sum
+                .stack_bytes
+                .max(only(&one.log, "stack")?.number("bytes")?);
         }
         ensure!(sum.beats > 0, "the firmware classified no beat");
         sum.hours = sum.samples as f64 / (SAMPLE_RATE_HZ * 3600) as f64;
@@ -299,7 +301,13 @@ stack bytes=5000
     fn host() -> String {
         LOG.lines()
             .filter(|line| line.starts_with("beat") || line.starts_with("signal"))
-            .map(|line| line.split(" instructions").next().unwrap_or_default().to_owned() + "\n")
+            .map(|line| {
+                line.split(" instructions")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+                    + "\n"
+            })
             .collect()
     }
 
@@ -307,12 +315,22 @@ stack bytes=5000
     fn records_are_summed_up_by_their_dearest() {
         let one = Played::of("a", LOG.to_owned(), &host()).expect("a log");
         assert!(one.record.identical_to_host && one.difference.is_none());
-        let dear = LOG.replace("total=301", "total=500").replace("bytes=5000", "bytes=6000");
+        let dear = LOG
+            .replace("total=301", "total=500")
+            .replace("bytes=5000", "bytes=6000");
         let other = Played::of("b", dear, &host().replace("bc", "bd")).expect("a log");
         assert!(!other.record.identical_to_host);
-        assert!(other.difference.as_ref().is_some_and(|d| d.starts_with("b: the firmware differs")));
+        assert!(
+            other
+                .difference
+                .as_ref()
+                .is_some_and(|d| d.starts_with("b: the firmware differs"))
+        );
         let sum = Sum::of(&[one, other]).expect("logs");
-        assert_eq!((sum.beats, sum.samples, sum.hours, sum.stack_bytes), (4, 921_600, 2.0, 6000));
+        assert_eq!(
+            (sum.beats, sum.samples, sum.hours, sum.stack_bytes),
+            (4, 921_600, 2.0, 6000)
+        );
         let expected = Instructions {
             per_sample: 301,
             views_per_beat: 1500,
@@ -321,15 +339,32 @@ stack bytes=5000
         assert_eq!(sum.instructions().expect("all measured"), expected);
         assert_eq!(sum.layers[0].instructions, 250);
         let table = Layer::table(&sum.layers);
-        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        assert!(table.lines().any(|line| words(line) == ["conv", "Conv", "100", "250", "2.50"]), "{table}");
-        assert!(table.lines().any(|line| words(line) == ["all", "100", "255", "2.55"]), "{table}");
+        let words = |line: &str| {
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert!(
+            table
+                .lines()
+                .any(|line| words(line) == ["conv", "Conv", "100", "250", "2.50"]),
+            "{table}"
+        );
+        assert!(
+            table
+                .lines()
+                .any(|line| words(line) == ["all", "100", "255", "2.55"]),
+            "{table}"
+        );
     }
 
     #[test]
     fn a_log_that_cannot_be_trusted_is_refused() {
         for (from, to) in [("time_ms=1000", "time_ms=1001"), ("signal", "noise")] {
-            assert!(Played::of("a", LOG.replace(from, to), "").is_err(), "{from}");
+            assert!(
+                Played::of("a", LOG.replace(from, to), "").is_err(),
+                "{from}"
+            );
         }
         for (from, to) in [
             ("beat r_sample=128 time_ms=1000", "bead"),

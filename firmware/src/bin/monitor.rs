@@ -28,8 +28,14 @@ fn main() -> ! {
         Ok(network) => network,
         Err(error) => defmt::panic!("{}", defmt::Display2Format(&error)),
     };
-    defmt::info!("ready board={=str} model={=str}", board::NAME, network.model());
-    let mut live = Live::new(front_end.calibration(), |views: &Views| network.logits(views));
+    defmt::info!(
+        "ready board={=str} model={=str}",
+        board::NAME,
+        network.model()
+    );
+    let mut live = Live::new(front_end.calibration(), |views: &Views| {
+        network.logits(views)
+    });
     front_end.run(|block| {
         live.block(block, &mut panel, |beat| {
             defmt::info!(

@@ -166,7 +166,11 @@ fn main() -> ! {
         }
     }
     if seen != samples {
-        defmt::panic!("the stretch has {=u32} samples, its header says {=u32}", seen, samples);
+        defmt::panic!(
+            "the stretch has {=u32} samples, its header says {=u32}",
+            seen,
+            samples
+        );
     }
     road.finish();
     while let Some(beat) = road.poll() {
