@@ -139,12 +139,20 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    /// A word without `=` belongs to the value before it, which has spaces.
     fn parse(line: &'a str) -> Option<Self> {
-        let mut words = line.split(' ');
-        let kind = words.next()?;
-        let fields = words
-            .map(|word| word.split_once('='))
-            .collect::<Option<_>>()?;
+        let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut fields: Vec<(&str, &str)> = Vec::new();
+        let mut start = 0;
+        for word in rest.split(' ').filter(|_| !rest.is_empty()) {
+            let end = start + word.len();
+            match (word.split_once('='), fields.last_mut()) {
+                (Some(field), _) => fields.push(field),
+                (None, Some((_, value))) => *value = &rest[start - 1 - value.len()..end],
+                (None, None) => return None,
+            }
+            start = end + 1;
+        }
         Some(Self { kind, fields })
     }
 
@@ -326,6 +334,14 @@ signal samples=200 filtered=89
         assert_eq!(parts.len(), 2);
         let checksums = checksums(&device()).expect("a whole log");
         assert_eq!(checksums[1]["spectrogram"], "c2");
+    }
+
+    #[test]
+    fn values_may_have_spaces() {
+        let line = Line::parse("layer index=0 name=my first step op=Conv").expect("a line");
+        assert_eq!(line.field("name").expect("a name"), "my first step");
+        assert_eq!(line.field("op").expect("an operator"), "Conv");
+        assert!(Line::parse("some words of no use").is_none());
     }
 
     #[test]

@@ -106,13 +106,18 @@ fn table(sizes: &[Size]) -> String {
 
 /// Builds an image as it is flashed, and gives where it lies.
 fn build(board: &str, image: &str) -> Result<PathBuf> {
-    let messages = output(
-        cargo("firmware")
-            .args(["build", "--release", "--bin", image])
-            .args(["--no-default-features", "--features", board])
-            .args(["--message-format", "json-render-diagnostics"]),
-    )?;
-    for message in Message::parse_stream(messages.as_bytes()) {
+    let built = cargo("firmware")
+        .args(["build", "--quiet", "--release", "--bin", image])
+        .args(["--no-default-features", "--features", board])
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    ensure!(
+        built.status.success(),
+        "the image {image} for {board} cannot be built"
+    );
+    for message in Message::parse_stream(&built.stdout[..]) {
         if let Message::CompilerArtifact(artifact) = message?
             && let Some(executable) = artifact.executable
         {

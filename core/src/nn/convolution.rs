@@ -99,6 +99,13 @@ impl<'w> Convolution<'w> {
         if self.fits(input, scratch, output) {
             super::armv7em::convolution(self, input, scratch, output);
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::x86::Level::best() {
+            if self.fits(input, scratch, output) {
+                level.convolution(self, input, scratch, output);
+            }
+            return;
+        }
         #[cfg(not(armv7em))]
         self.run_portable(input, scratch, output);
     }

@@ -69,6 +69,13 @@ impl<'w> Dense<'w> {
         if self.fits(input, scratch, output) {
             super::armv7em::dense(self, input, scratch, output);
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::x86::Level::best() {
+            if self.fits(input, scratch, output) {
+                level.dense(self, input, scratch, output);
+            }
+            return;
+        }
         #[cfg(not(armv7em))]
         self.run_portable(input, scratch, output);
     }

@@ -217,6 +217,11 @@ impl<'w> Lstm<'w> {
     pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         #[cfg(armv7em)]
         self.both(input, scratch, output, super::armv7em::lstm);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::x86::Level::best() {
+            self.run_at(level, input, scratch, output);
+            return;
+        }
         #[cfg(not(armv7em))]
         self.run_portable(input, scratch, output);
     }
@@ -224,6 +229,25 @@ impl<'w> Lstm<'w> {
     /// Computes the output: the specification.
     pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         self.both(input, scratch, output, Self::one_direction);
+    }
+
+    /// Computes the output by the twin of an instruction set.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn run_at(
+        &self,
+        level: super::x86::Level,
+        input: &[i8],
+        scratch: &mut [i32],
+        output: &mut [i8],
+    ) {
+        self.both(
+            input,
+            scratch,
+            output,
+            |layer, direction, order, input, scratch, states| {
+                level.lstm(layer, direction, order, input, scratch, states);
+            },
+        );
     }
 
     fn both(

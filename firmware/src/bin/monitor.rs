@@ -39,7 +39,7 @@ fn main() -> ! {
     front_end.run(|block| {
         live.block(block, &mut panel, |beat| {
             defmt::info!(
-                "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={=[f32; 4]}",
+                "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={}",
                 beat.sample,
                 beat.class.name(),
                 beat.rr_s.map_or(0, |rr_s| (rr_s * 1000.0) as u32),

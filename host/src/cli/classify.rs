@@ -1,13 +1,11 @@
 //! `heartlens classify`: records in, labelled beats out.
 
 use super::output::{self, Sink};
-use crate::model;
 use crate::pipeline::{self, Beat, Leads, Peaks, Request};
 use crate::records::Record;
 use crate::records::annotation::{Annotation, Annotations, Code};
 use crate::report::{self, Section};
-use crate::runtime::Runtime;
-use crate::runtime::tract::Tract;
+use crate::runtime::{self, Kind, Runtime};
 use crate::summary::{HEART_RATE_BEATS, Summary, percent};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -60,8 +58,8 @@ pub(crate) struct Reading {
     #[arg(long, value_name = "DIR", default_value = "models/beat")]
     model: PathBuf,
     /// What runs the network.
-    #[arg(long, value_enum, default_value_t = RuntimeChoice::Tract)]
-    runtime: RuntimeChoice,
+    #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
+    runtime: Kind,
     /// The lead to read, by name or by its place from 0; `both` averages the first two.
     #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
     pub(crate) lead: Leads,
@@ -76,17 +74,8 @@ pub(crate) struct Reading {
 impl Reading {
     /// Loads the model into its runtime.
     pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
-        match self.runtime {
-            RuntimeChoice::Tract => Ok(Box::new(Tract::load(&self.model.join(model::ONNX_FILE))?)),
-        }
+        Ok(runtime::load(self.runtime, &self.model)?)
     }
-}
-
-/// The runtimes of this build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RuntimeChoice {
-    /// Pure Rust.
-    Tract,
 }
 
 /// Where the R peaks come from.

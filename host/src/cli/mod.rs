@@ -1,6 +1,7 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
 mod classify;
+mod compare;
 mod evaluate;
 mod output;
 mod synth;
@@ -23,6 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Classify(classify::Args),
+    Compare(compare::Args),
     Evaluate(evaluate::Args),
     Synth(synth::Args),
 }
@@ -33,6 +35,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
+            Verb::Compare(args) => compare::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Synth(args) => synth::run(args),
         };

@@ -1,0 +1,136 @@
+//! The shipped model in every runtime that this machine has, on the demo record's beats: `cargo bench -p heartlens --bench
+//! runtimes`. All take turns within a round, and each counts by its median round, so that what else the machine does
+//! burdens none of them alone. One thread.
+
+use heartlens::model::ONNX_FILE;
+use heartlens::pipeline::{canonical_lead, for_each_beat};
+use heartlens::records::Record;
+use heartlens::runtime::ort::Ort;
+use heartlens::runtime::tract::Tract;
+use heartlens::runtime::{Kind, ModelError, Runtime, load};
+use heartlens_core::detector::Detector;
+use heartlens_core::patient::Patient;
+use heartlens_core::views::Views;
+use std::error::Error;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Rounds, and the beats of a runtime's turn in each.
+const ROUNDS: usize = 31;
+const BEATS: usize = 256;
+const BATCHES: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/// One line of a table: what runs, and its microseconds a beat.
+struct Line {
+    name: String,
+    runtime: Box<dyn Runtime>,
+    at_once: usize,
+    rounds_us: Vec<f64>,
+}
+
+impl Line {
+    fn new(name: String, runtime: Box<dyn Runtime>, at_once: usize) -> Self {
+        Self {
+            name,
+            runtime,
+            at_once,
+            rounds_us: Vec::new(),
+        }
+    }
+
+    fn median_us(&mut self) -> f64 {
+        self.rounds_us.sort_by(f64::total_cmp);
+        self.rounds_us[self.rounds_us.len() / 2]
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let beats = beats(&root.join("models/demo/demo"))?;
+    let model = root.join("models/beat");
+
+    let mut lines = Vec::new();
+    for kind in Kind::ALL {
+        match load(*kind, &model) {
+            Ok(runtime) => lines.push(Line::new(kind.to_string(), runtime, 1)),
+            Err(error) => eprintln!("{kind} is left out: {error}"),
+        }
+    }
+    measure(&mut lines, &beats)?;
+    let slowest = lines.iter_mut().map(Line::median_us).fold(0.0, f64::max);
+    println!("one beat at a time          us a beat   faster than the slowest");
+    for line in &mut lines {
+        let median = line.median_us();
+        println!(
+            "{:<27} {median:>9.2}   {:>6.1}",
+            line.name,
+            slowest / median
+        );
+    }
+
+    let path = model.join(ONNX_FILE);
+    sweep("tract", &beats, |batch| {
+        Ok(Box::new(Tract::load_with_batch(&path, batch)?))
+    })?;
+    sweep("ort", &beats, |batch| {
+        Ok(Box::new(Ort::load_with_batch(&path, batch)?))
+    })
+}
+
+/// A runtime by the number of beats that it is given at once.
+fn sweep(
+    name: &str,
+    beats: &[Views],
+    load: impl Fn(usize) -> Result<Box<dyn Runtime>, ModelError>,
+) -> Result<(), Box<dyn Error>> {
+    let mut lines = Vec::new();
+    for batch in BATCHES {
+        match load(batch) {
+            Ok(runtime) => lines.push(Line::new(format!("{batch} at once"), runtime, BEATS)),
+            Err(error) => {
+                eprintln!("{name} is left out: {error}");
+                return Ok(());
+            }
+        }
+    }
+    measure(&mut lines, beats)?;
+    let single = lines.first_mut().map_or(0.0, Line::median_us);
+    println!("\n{name:<27} us a beat   faster than one at a time");
+    for line in &mut lines {
+        let median = line.median_us();
+        println!("{:<27} {median:>9.2}   {:>6.2}", line.name, single / median);
+    }
+    Ok(())
+}
+
+/// Lets each line run in each round; the first round only warms up.
+fn measure(lines: &mut [Line], beats: &[Views]) -> Result<(), ModelError> {
+    for round in 0..=ROUNDS {
+        for line in &mut *lines {
+            let start = Instant::now();
+            for part in beats.chunks(line.at_once) {
+                black_box(line.runtime.logits(black_box(part))?);
+            }
+            if round > 0 {
+                let us = start.elapsed().as_secs_f64() * 1e6;
+                line.rounds_us.push(us / beats.len() as f64);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first [`BEATS`] beats of a record's lead 0.
+fn beats(record: &Path) -> Result<Vec<Views>, Box<dyn Error>> {
+    let signal = canonical_lead(&Record::open(record)?, 0)?;
+    let mut beats = Vec::new();
+    for_each_beat(&signal, Detector::new(), Patient::default(), |beat| {
+        let mut views = Views::ZERO;
+        views.compute(&beat.frame);
+        beats.push(views);
+    });
+    beats.truncate(BEATS);
+    assert_eq!(beats.len(), BEATS, "the record is too short");
+    Ok(beats)
+}
