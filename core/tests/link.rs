@@ -141,7 +141,8 @@ impl From<FromDevice<'_>> for Answer {
 }
 
 struct Conversation {
-    device: Device<Bench>,
+    device: Device,
+    bench: Bench,
     host: Sender,
     from_device: Receiver,
     answers: Vec<Answer>,
@@ -150,7 +151,8 @@ struct Conversation {
 impl Conversation {
     fn new() -> Self {
         Self {
-            device: Device::new(Bench::default()),
+            device: Device::new(),
+            bench: Bench::default(),
             host: Sender::new(),
             from_device: Receiver::new(),
             answers: Vec::new(),
@@ -168,12 +170,13 @@ impl Conversation {
     fn line(&mut self, bytes: &[u8]) {
         let Self {
             device,
+            bench,
             from_device,
             answers,
             ..
         } = self;
         for byte in bytes {
-            device.receive(*byte, |packet| {
+            device.receive(*byte, bench, |packet| {
                 for byte in packet {
                     if let Some((message, _)) = from_device.push::<FromDevice<'_>>(*byte) {
                         answers.push(message.into());

@@ -1,7 +1,7 @@
 //! The live monitor: blocks of samples from a converter in, beats and lights out. Portable; a board brings the rest.
 
 use heartlens_core::class::Class;
-use heartlens_core::link::{MISSING, millivolts};
+use heartlens_core::link::{Engine, MISSING, millivolts};
 use heartlens_core::monitor::Monitor;
 use heartlens_core::patient::Patient;
 use heartlens_core::sample::Calibration;
@@ -45,28 +45,21 @@ pub struct Beat {
 
 /// A monitor, its views, and the lights.
 #[derive(Debug)]
-pub struct Live<N> {
-    monitor: Monitor,
+pub struct Live {
+    /// From the first block on.
+    monitor: Option<Monitor>,
     views: Views,
-    calibration: Calibration,
-    network: N,
     lights: Lights,
     /// Samples until the lights of the last beat go out.
     lit: u32,
 }
 
-impl<N: FnMut(&Views) -> [f32; LABELS.len()]> Live<N> {
-    /// A monitor of counts with this calibration, for a patient of whom nothing is known. `network` gives the logits of
-    /// a beat.
-    pub const fn new(calibration: Calibration, network: N) -> Self {
+impl Live {
+    /// A monitor of a patient of whom nothing is known.
+    pub const fn new() -> Self {
         Self {
-            monitor: Monitor::new(Patient {
-                age_years: None,
-                sex: None,
-            }),
+            monitor: None,
             views: Views::ZERO,
-            calibration,
-            network,
             lights: Lights {
                 normal: false,
                 ectopic: false,
@@ -77,22 +70,27 @@ impl<N: FnMut(&Views) -> [f32; LABELS.len()]> Live<N> {
     }
 
     /// Takes a block of samples, sets the lights after it and gives each beat to `on_beat`. While an electrode is off,
-    /// there are no samples.
+    /// there are no samples. Calibration and network are the same in all calls.
     pub fn block(
         &mut self,
         counts: &[[i16; 1]],
+        calibration: &Calibration,
+        network: &mut impl Engine,
         board: &mut impl Board,
         mut on_beat: impl FnMut(&Beat),
     ) {
+        let monitor = self
+            .monitor
+            .get_or_insert_with(|| Monitor::new(Patient::default()));
         let off = board.electrode_off();
         for [count] in counts {
             let count = if off { MISSING } else { *count };
             self.lit = self.lit.saturating_sub(1);
-            let Some(beat) = self.monitor.push(millivolts(&self.calibration, count)) else {
+            let Some(beat) = monitor.push(millivolts(calibration, count)) else {
                 continue;
             };
             self.views.compute(&beat.frame);
-            let logits = (self.network)(&self.views);
+            let logits = network.logits(&self.views);
             let class = Class::of(&logits, beat.quality.is_readable());
             self.lights = Lights {
                 normal: class == Class::N,
@@ -113,5 +111,163 @@ impl<N: FnMut(&Views) -> [f32; LABELS.len()]> Live<N> {
         };
         lights.unreadable |= off;
         board.show(lights);
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    const CALIBRATION: Calibration = Calibration {
+        counts_per_mv: 1000.0,
+        zero: 500,
+    };
+
+    /// A network that finds every third beat ectopic.
+    #[derive(Default)]
+    struct Thirds(usize);
+
+    impl Engine for Thirds {
+        type Error = &'static str;
+
+        fn board(&self) -> &'static str {
+            "none"
+        }
+
+        fn model(&self) -> &str {
+            "thirds"
+        }
+
+        fn logits(&mut self, _: &Views) -> [f32; LABELS.len()] {
+            self.0 += 1;
+            match self.0 % 3 {
+                0 => [0.0, 0.0, 1.0, 0.0],
+                _ => [1.0, 0.0, 0.0, 0.0],
+            }
+        }
+
+        fn instructions(&self) -> u32 {
+            0
+        }
+
+        fn begin(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
+            Err("no slots")
+        }
+
+        fn write(&mut self, _: u32, _: &[u8]) -> Result<u32, Self::Error> {
+            Err("no slots")
+        }
+
+        fn end(&mut self) -> Result<(), Self::Error> {
+            Err("no slots")
+        }
+    }
+
+    /// The board as a test sees it: an electrode that comes off, and what the lights showed.
+    #[derive(Default)]
+    struct Bench {
+        off: bool,
+        shown: Vec<Lights>,
+    }
+
+    impl Board for Bench {
+        fn electrode_off(&mut self) -> bool {
+            self.off
+        }
+
+        fn show(&mut self, lights: Lights) {
+            self.shown.push(lights);
+        }
+    }
+
+    /// A beat a second, as blocks of 16 samples of a converter.
+    fn block(index: usize) -> Vec<[i16; 1]> {
+        (index * 16..index * 16 + 16)
+            .map(|i| {
+                let d = ((i % 128) as f32 - 64.0) / 2.5;
+                let noise = ((i * 7919) % 13) as f32 - 6.0;
+                [(500.0 + 1200.0 * (-d * d).exp() + noise) as i16]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_beat_lights_its_light_for_a_quarter_of_a_second() {
+        let (mut live, mut network) = (Live::new(), Thirds::default());
+        let mut board = Bench::default();
+        let mut beats = Vec::new();
+        for index in 0..8 * 30 {
+            live.block(
+                &block(index),
+                &CALIBRATION,
+                &mut network,
+                &mut board,
+                |beat| beats.push(*beat),
+            );
+        }
+        assert!(beats.len() > 25, "{} beats", beats.len());
+        assert!(beats.is_sorted_by(|a, b| a.sample + 100 < b.sample));
+        let readable = beats.iter().filter(|beat| beat.class != Class::Q);
+        assert!(readable.clone().count() > 20);
+        let ectopic = readable
+            .clone()
+            .filter(|beat| beat.class == Class::V)
+            .count();
+        assert!(ectopic >= 6, "{ectopic}");
+        let lit = |light: fn(&Lights) -> bool| board.shown.iter().filter(|l| light(l)).count();
+        // A quarter of a second is two blocks, less the part of the first before the beat.
+        let normal = readable.count() - ectopic;
+        assert!(
+            (normal..=2 * normal).contains(&lit(|l| l.normal)),
+            "{normal}"
+        );
+        assert!((ectopic..=2 * ectopic).contains(&lit(|l| l.ectopic)));
+        let dark = lit(|l| *l == Lights::default());
+        assert!(dark > board.shown.len() / 2, "{dark}");
+        let one = |l: &Lights| u8::from(l.normal) + u8::from(l.ectopic) + u8::from(l.unreadable);
+        assert!(board.shown.iter().all(|lights| one(lights) <= 1));
+    }
+
+    #[test]
+    fn an_electrode_that_is_off_is_shown_and_gives_no_class() {
+        let (mut live, mut network) = (Live::new(), Thirds::default());
+        let mut board = Bench::default();
+        let mut beats = Vec::new();
+        for index in 0..8 * 40 {
+            board.off = (8 * 20..8 * 30).contains(&index);
+            live.block(
+                &block(index),
+                &CALIBRATION,
+                &mut network,
+                &mut board,
+                |beat| beats.push(*beat),
+            );
+            assert!(!board.off || board.shown.last().is_some_and(|l| l.unreadable));
+        }
+        let of = |from: u32, to: u32| {
+            let beats = beats
+                .iter()
+                .filter(move |beat| (from..to).contains(&(beat.sample / 128)));
+            beats.map(|beat| beat.class).collect::<Vec<_>>()
+        };
+        assert!(of(10, 19).len() >= 8);
+        assert!(
+            of(21, 29).iter().all(|class| *class == Class::Q),
+            "{:?}",
+            of(21, 29)
+        );
+        assert!(
+            of(33, 39).iter().any(|class| *class != Class::Q),
+            "{:?}",
+            of(33, 39)
+        );
     }
 }

@@ -30,7 +30,8 @@ pub struct Place {
     pub instructions: fn() -> u32,
 }
 
-/// Why a model is not taken.
+/// Why a model is not taken. An image's own words are for the host, which has checked it before: formatting all of them
+/// would take 10 KiB of flash.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(target_os = "none", derive(defmt::Format))]
 pub enum NetworkError {
@@ -56,7 +57,13 @@ impl core::fmt::Display for NetworkError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Slot(error) => error.fmt(f),
-            Self::Image(error) => error.fmt(f),
+            Self::Image(ImageError::Arena { found, expected }) => write!(
+                f,
+                "the model takes {expected} words of memory, this firmware has {found}"
+            ),
+            Self::Image(_) => {
+                f.write_str("the model is not one for this firmware; its log says why")
+            }
         }
     }
 }
@@ -140,9 +147,13 @@ impl<F: MappedFlash> Engine for Network<F> {
     }
 
     fn end(&mut self) -> Result<(), NetworkError> {
-        self.slots.end(|image| {
-            usable(image)?;
-            Ok::<(), NetworkError>(())
+        self.slots.end(|image| match usable(image) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                #[cfg(target_os = "none")]
+                defmt::warn!("a model is refused: {}", error);
+                Err(NetworkError::Image(error))
+            }
         })?;
         if let Some(range) = self.slots.model_range() {
             self.model = usable((self.place.pinned)(range))?;

@@ -50,7 +50,7 @@ struct Report {
     parts: BTreeMap<String, Cost>,
     /// What those of the network go to.
     layers: Vec<Layer>,
-    /// The deepest stack of the image `replay`, in bytes, the monitor's state on it included.
+    /// The deepest stack of the image `replay`, in bytes.
     stack_bytes: u64,
     records: Vec<replay::Record>,
     #[serde(flatten)]

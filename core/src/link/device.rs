@@ -14,7 +14,7 @@ use core::fmt::{Display, Write as _};
 /// Longest reason of a refusal, in bytes; what is longer is cut.
 const REASON_MAX: usize = 128;
 
-/// What a [`Device`] needs of the machine it runs on: a network, and a place to put another one.
+/// What a [`Device`] needs of the machine that it runs on: a network, and a place to put another one.
 pub trait Engine {
     /// Why a model is refused.
     type Error: Display;
@@ -51,12 +51,11 @@ pub trait Engine {
     fn end(&mut self) -> Result<(), Self::Error>;
 }
 
-/// The device's end of the line. All it needs is in here; [`receive`](Self::receive) is called for every byte.
+/// The device's end of the line. [`receive`](Self::receive) is called for every byte.
 ///
 /// Samples between two gaps are a recording of their own: no beat, template or rhythm reaches across a gap.
 #[derive(Debug)]
-pub struct Device<E> {
-    engine: E,
+pub struct Device {
     receiver: Receiver,
     line: Line,
     work: Work,
@@ -74,7 +73,8 @@ struct Line {
 struct Work {
     calibration: Option<Calibration>,
     patient: Patient,
-    monitor: Monitor,
+    /// Of the stretch under way.
+    monitor: Option<Monitor>,
     views: Views,
     /// Where in the recording the monitor's first sample was.
     origin: u32,
@@ -83,11 +83,10 @@ struct Work {
     gaps: u32,
 }
 
-impl<E: Engine> Device<E> {
+impl Device {
     /// A device that waits for a host.
-    pub const fn new(engine: E) -> Self {
+    pub const fn new() -> Self {
         Self {
-            engine,
             receiver: Receiver::new(),
             line: Line {
                 sender: Sender::new(),
@@ -99,10 +98,7 @@ impl<E: Engine> Device<E> {
                     age_years: None,
                     sex: None,
                 },
-                monitor: Monitor::new(Patient {
-                    age_years: None,
-                    sex: None,
-                }),
+                monitor: None,
                 views: Views::ZERO,
                 origin: 0,
                 next_sample: 0,
@@ -112,16 +108,10 @@ impl<E: Engine> Device<E> {
         }
     }
 
-    /// The machine it runs on.
-    pub fn engine(&self) -> &E {
-        &self.engine
-    }
-
     /// Takes the next byte off the line, does what the message that it may complete asks for, and puts the answers on
-    /// the line by `write`, a packet a call.
-    pub fn receive(&mut self, byte: u8, mut write: impl FnMut(&[u8])) {
+    /// the line by `write`, a packet a call. The engine is the same in all calls.
+    pub fn receive<E: Engine>(&mut self, byte: u8, engine: &mut E, mut write: impl FnMut(&[u8])) {
         let Self {
-            engine,
             receiver,
             line,
             work,
@@ -240,7 +230,7 @@ impl Work {
     /// A new stretch begins at `origin`.
     fn restart(&mut self, origin: u32) {
         self.origin = origin;
-        self.monitor = Monitor::new(self.patient);
+        self.monitor = Some(Monitor::new(self.patient));
     }
 
     fn status(&self, counts: Counts) -> Status {
@@ -254,6 +244,8 @@ impl Work {
 
     /// Takes samples of which the first is at `first`. Those that came before are passed over; where some are missing,
     /// the stretch before them ends and a new one begins.
+    // Beats are large: inlined, one would lie in the frame of every caller, below that of the next.
+    #[inline(never)]
     fn samples<E: Engine>(
         &mut self,
         first: u32,
@@ -280,7 +272,11 @@ impl Work {
         for count in counts.iter().take(SAMPLES_MAX).skip(known) {
             self.next_sample = self.next_sample.saturating_add(1);
             let sample_mv = millivolts(&calibration, i16::from_le_bytes(*count));
-            if let Some(beat) = self.monitor.push(sample_mv) {
+            let beat = self
+                .monitor
+                .as_mut()
+                .and_then(|monitor| monitor.push(sample_mv));
+            if let Some(beat) = beat {
                 self.report(&beat, engine, send);
             }
         }
@@ -307,9 +303,12 @@ impl Work {
         }
     }
 
+    #[inline(never)]
     fn end_stretch<E: Engine>(&mut self, engine: &mut E, send: &mut impl FnMut(&FromDevice<'_>)) {
-        self.monitor.finish();
-        while let Some(beat) = self.monitor.poll() {
+        if let Some(monitor) = &mut self.monitor {
+            monitor.finish();
+        }
+        while let Some(beat) = self.monitor.as_mut().and_then(Monitor::poll) {
             self.report(&beat, engine, send);
         }
     }
@@ -337,5 +336,11 @@ impl Work {
             quality: beat.quality.score,
             instructions,
         }));
+    }
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self::new()
     }
 }

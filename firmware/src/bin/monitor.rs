@@ -6,10 +6,11 @@
 #![no_main]
 
 use heartlens_core::link::Engine as _;
-use heartlens_core::views::Views;
-use heartlens_firmware::board::{self, Flash};
+use heartlens_firmware::board::{self, Flash, FrontEnd, Panel};
 use heartlens_firmware::live::Live;
 use heartlens_firmware::network::{ARENA_WORDS, Arena, Network, Place};
+use heartlens_firmware::stack;
+use static_cell::{ConstStaticCell, StaticCell};
 
 const PLACE: Place = Place {
     board: board::NAME,
@@ -17,33 +18,40 @@ const PLACE: Place = Place {
     instructions: board::instructions,
 };
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    board::start();
-    let (front_end, mut panel, flash) = board::live();
-    let Some(arena) = cortex_m::singleton!(: Arena = [0; ARENA_WORDS]) else {
-        defmt::panic!("the arena is taken")
-    };
-    let mut network = match Network::open(flash, PLACE, arena) {
+static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new([0; ARENA_WORDS]);
+static LIVE: StaticCell<Live> = StaticCell::new();
+
+/// Puts everything into its place. Its frame is gone when the work begins.
+#[inline(never)]
+fn set_up() -> (FrontEnd, Panel, Network<Flash>, &'static mut Live) {
+    let (front_end, panel, flash) = board::live();
+    let network = match Network::open(flash, PLACE, ARENA.take()) {
         Ok(network) => network,
-        Err(error) => defmt::panic!("{}", defmt::Display2Format(&error)),
+        Err(error) => defmt::panic!("{}", error),
     };
     defmt::info!(
         "ready board={=str} model={=str}",
         board::NAME,
         network.model()
     );
-    let mut live = Live::new(front_end.calibration(), |views: &Views| {
-        network.logits(views)
-    });
+    (front_end, panel, network, LIVE.init_with(Live::new))
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    stack::paint();
+    board::start();
+    let (front_end, mut panel, mut network, live) = set_up();
+    let calibration = front_end.calibration();
     front_end.run(|block| {
-        live.block(block, &mut panel, |beat| {
+        live.block(block, &calibration, &mut network, &mut panel, |beat| {
             defmt::info!(
-                "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={}",
+                "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={} stack={=usize}",
                 beat.sample,
                 beat.class.name(),
                 beat.rr_s.map_or(0, |rr_s| (rr_s * 1000.0) as u32),
-                beat.logits
+                beat.logits,
+                stack::deepest()
             );
         });
     })

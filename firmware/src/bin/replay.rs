@@ -126,6 +126,23 @@ fn log_cost(part: &str, cost: &Cost) {
     );
 }
 
+/// Puts everything into its place. Its frame is gone when the work begins.
+#[inline(never)]
+fn set_up() -> &'static mut Road<'static, BoardClock> {
+    let Some(arena) = cortex_m::singleton!(: Arena = [0; ARENA_WORDS]) else {
+        defmt::panic!("the arena is taken")
+    };
+    let executor = match Model::load(BUILT_IN).and_then(|model| model.executor(arena)) {
+        Ok(executor) => executor,
+        Err(error) => defmt::panic!("{}", error),
+    };
+    let road = Road::new(executor, BoardClock);
+    match cortex_m::singleton!(: Road<'static, BoardClock> = road) {
+        Some(road) => road,
+        None => defmt::panic!("the road is taken"),
+    }
+}
+
 #[cortex_m_rt::entry]
 fn main() -> ! {
     stack::paint();
@@ -139,18 +156,13 @@ fn main() -> ! {
         counted
     );
 
-    let mut arena: Arena = [0; ARENA_WORDS];
-    let executor = match Model::load(BUILT_IN).and_then(|model| model.executor(&mut arena)) {
-        Ok(executor) => executor,
-        Err(error) => defmt::panic!("{}", defmt::Display2Format(&error)),
-    };
+    let road = set_up();
     let mut source = Source::open();
     let mut start = [0; HEADER_BYTES];
     if source.read(&mut start) < HEADER_BYTES {
         defmt::panic!("the stretch ends within its header");
     }
     let (samples, calibration) = header(&start);
-    let mut road = Road::new(executor, BoardClock);
     let mut block = [0; BLOCK * SAMPLE_BYTES];
     let mut seen = 0;
     loop {

@@ -5,9 +5,10 @@
 #![no_main]
 
 use heartlens_core::link::{Device, Engine as _};
-use heartlens_firmware::board::{self, Flash};
+use heartlens_firmware::board::{self, Flash, Serial};
 use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN, Network, Place};
 use heartlens_firmware::stack;
+use static_cell::{ConstStaticCell, StaticCell};
 
 const PLACE: Place = Place {
     board: board::NAME,
@@ -15,33 +16,37 @@ const PLACE: Place = Place {
     instructions: board::instructions,
 };
 
-#[cortex_m_rt::entry]
-fn main() -> ! {
-    stack::paint();
-    board::start();
-    let (mut serial, flash) = board::serial();
-    let Some(arena) = cortex_m::singleton!(: Arena = [0; ARENA_WORDS]) else {
-        defmt::panic!("the arena is taken")
-    };
-    let network = match Network::open(flash, PLACE, arena) {
+static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new([0; ARENA_WORDS]);
+static DEVICE: StaticCell<Device> = StaticCell::new();
+
+/// Puts everything into its place. Its frame is gone when the work begins.
+#[inline(never)]
+fn set_up() -> (Serial, Network<Flash>, &'static mut Device) {
+    let (serial, flash) = board::serial();
+    let network = match Network::open(flash, PLACE, ARENA.take()) {
         Ok(network) => network,
-        Err(error) => defmt::panic!("{}", defmt::Display2Format(&error)),
-    };
-    let Some(device) = cortex_m::singleton!(: Device<Network<Flash>> = Device::new(network)) else {
-        defmt::panic!("the device is taken")
+        Err(error) => defmt::panic!("{}", error),
     };
     defmt::info!(
         "ready board={=str} model={=str} model_bytes={=usize} scratch_bytes={=usize}",
         board::NAME,
-        device.engine().model(),
+        network.model(),
         BUILT_IN.len(),
         size_of::<Arena>()
     );
+    (serial, network, DEVICE.init_with(Device::new))
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    stack::paint();
+    board::start();
+    let (mut serial, mut network, device) = set_up();
     let (mut bytes, mut depth) = ([0; 64], 0);
     loop {
         let count = serial.read(&mut bytes);
         for byte in bytes.iter().take(count) {
-            device.receive(*byte, |packet| serial.write(packet));
+            device.receive(*byte, &mut network, |packet| serial.write(packet));
         }
         let deepest = stack::deepest();
         if deepest > depth {

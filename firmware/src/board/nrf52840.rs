@@ -50,7 +50,7 @@ const CALIBRATION: Calibration = Calibration {
 };
 
 /// Bytes that may wait to be read, or to be sent.
-const SERIAL_BYTES: usize = 512;
+const SERIAL_BYTES: usize = 256;
 
 /// Starts the core's cycle counter.
 pub fn start() {

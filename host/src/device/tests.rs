@@ -102,7 +102,8 @@ impl Engine for Bench {
 
 /// One packet in so many is lost, one comes twice, one has a bit flipped; none where it is 0.
 struct Line {
-    device: Device<Bench>,
+    device: Device,
+    bench: Bench,
     answers: VecDeque<u8>,
     random: ChaCha8Rng,
     to_device: u32,
@@ -112,7 +113,8 @@ struct Line {
 impl Line {
     fn new(to_device: u32, from_device: u32, seed: u64) -> Self {
         Self {
-            device: Device::new(Bench::default()),
+            device: Device::new(),
+            bench: Bench::default(),
             answers: VecDeque::new(),
             random: ChaCha8Rng::seed_from_u64(seed),
             to_device,
@@ -143,13 +145,14 @@ impl Write for Line {
     fn write(&mut self, packet: &[u8]) -> io::Result<usize> {
         let Self {
             device,
+            bench,
             answers,
             random,
             to_device,
             from_device,
         } = self;
         for byte in harm(random, *to_device, packet) {
-            device.receive(byte, |packet| {
+            device.receive(byte, bench, |packet| {
                 answers.extend(harm(random, *from_device, packet))
             });
         }
