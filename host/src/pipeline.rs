@@ -115,6 +115,23 @@ pub enum PipelineError {
     Model(#[from] ModelError),
 }
 
+/// A beat on its way out of the network, as [`classify_watched`] shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// 0 for the lead that beats are found in, 1 for the second of two.
+    pub lead: usize,
+    /// The beat's place among those that come back.
+    pub index: usize,
+    /// Its views of this lead.
+    pub views: &'a Views,
+    /// What the network says of them.
+    pub logits: Logits,
+    /// How worth reading the signal around it is, 0..=1.
+    pub quality: f32,
+    /// Whether its signal is worth reading, or an annotator vouches for it: if not, it becomes [`Class::Q`].
+    pub readable: bool,
+}
+
 /// Classifies the beats of a record. `progress` is told after every batch how much of the road is done, 0..=1.
 ///
 /// # Errors
@@ -123,7 +140,22 @@ pub fn classify(
     record: &Record,
     request: &Request<'_>,
     runtime: &mut dyn Runtime,
+    progress: impl FnMut(f64),
+) -> Result<Vec<Beat>, PipelineError> {
+    classify_watched(record, request, runtime, progress, &mut |_| ())
+}
+
+/// As [`classify`], and shows `watch` each beat with its views: all beats of the first lead in order, then, where two
+/// are averaged, the same beats of the second.
+///
+/// # Errors
+/// As [`classify`].
+pub fn classify_watched(
+    record: &Record,
+    request: &Request<'_>,
+    runtime: &mut dyn Runtime,
     mut progress: impl FnMut(f64),
+    watch: &mut dyn FnMut(Seen<'_>),
 ) -> Result<Vec<Beat>, PipelineError> {
     let (first, second) = match request.leads {
         Leads::One(choice) => (record.lead_index(choice)?, None),
@@ -137,25 +169,58 @@ pub fn classify(
     };
     let rate = record.sample_rate_hz();
     let passes = if second.is_some() { 2.0 } else { 1.0 };
+    let vouched = matches!(request.peaks, Peaks::Reference(_));
+    let mut show = |lead, index, views: &Views, beat: &LeadBeat| {
+        watch(Seen {
+            lead,
+            index,
+            views,
+            logits: beat.logits,
+            quality: beat.quality,
+            readable: vouched || beat.readable,
+        });
+    };
 
     let signal = with_added(canonical_lead(record, first)?, request.added_mv.first());
+    let mut first_progress = |done| progress(done / passes);
+    let mut show_first = |index, views: &Views, beat: &LeadBeat| show(0, index, views, beat);
     let mut found = match request.peaks {
-        Peaks::Detected => run_lead(&signal, Detector::new(), request.patient, runtime, |done| {
-            progress(done / passes);
-        })?,
+        Peaks::Detected => {
+            let peaks = Detector::new();
+            run_lead(
+                &signal,
+                peaks,
+                request.patient,
+                runtime,
+                &mut first_progress,
+                &mut show_first,
+            )?
+        }
         Peaks::Reference(samples) => {
             let peaks = canonical_peaks(record, samples, signal.len())?;
-            run_lead(&signal, peaks, request.patient, runtime, |done| {
-                progress(done / passes);
-            })?
+            run_lead(
+                &signal,
+                peaks,
+                request.patient,
+                runtime,
+                &mut first_progress,
+                &mut show_first,
+            )?
         }
     };
     if let Some(second) = second {
         let signal = with_added(canonical_lead(record, second)?, request.added_mv.get(1));
         let peaks = KnownPeaks::new(found.iter().map(|beat| beat.r_sample).collect());
-        let other = run_lead(&signal, peaks, request.patient, runtime, |done| {
-            progress((1.0 + done) / passes);
-        })?;
+        let mut second_progress = |done| progress((1.0 + done) / passes);
+        let mut show_second = |index, views: &Views, beat: &LeadBeat| show(1, index, views, beat);
+        let other = run_lead(
+            &signal,
+            peaks,
+            request.patient,
+            runtime,
+            &mut second_progress,
+            &mut show_second,
+        )?;
         for (ours, theirs) in found.iter_mut().zip(other) {
             for (a, b) in ours.logits.iter_mut().zip(theirs.logits) {
                 *a = (*a + b) / 2.0;
@@ -163,9 +228,9 @@ pub fn classify(
         }
     }
     let beats = found.iter().enumerate().map(|(i, beat)| {
-        let (sample, vouched) = match request.peaks {
-            Peaks::Reference(samples) => (samples[i], true),
-            Peaks::Detected => (resample::from_canonical_index(beat.r_sample, rate), false),
+        let sample = match request.peaks {
+            Peaks::Reference(samples) => samples[i],
+            Peaks::Detected => resample::from_canonical_index(beat.r_sample, rate),
         };
         let choice = Class::from_output(argmax(&beat.logits)).unwrap_or(Class::Q);
         Beat {
@@ -263,26 +328,6 @@ impl PeakSource for KnownPeaks {
     }
 }
 
-/// Sends a lead at the canonical rate through core's monitor and gives each beat to `visit`: with the peaks that
-/// [`classify`] had, the same beats in the same order.
-pub fn for_each_beat<P: PeakSource>(
-    signal_mv: &[f32],
-    peaks: P,
-    patient: Patient,
-    mut visit: impl FnMut(MonitoredBeat),
-) {
-    let mut monitor = Monitor::with_peaks(peaks, patient);
-    for sample in signal_mv {
-        if let Some(beat) = monitor.push(*sample) {
-            visit(beat);
-        }
-    }
-    monitor.finish();
-    while let Some(beat) = monitor.poll() {
-        visit(beat);
-    }
-}
-
 /// What one lead's network says of one beat.
 struct LeadBeat {
     r_sample: u32,
@@ -292,13 +337,15 @@ struct LeadBeat {
     logits: Logits,
 }
 
-/// Sends a lead through core's monitor and its beats, a batch at a time, through the network.
+/// Sends a lead through core's monitor and its beats, a batch at a time, through the network; `show` then gets each with
+/// its place.
 fn run_lead<P: PeakSource>(
     signal: &[f32],
     peaks: P,
     patient: Patient,
     runtime: &mut dyn Runtime,
-    mut progress: impl FnMut(f64),
+    progress: &mut dyn FnMut(f64),
+    show: &mut dyn FnMut(usize, &Views, &LeadBeat),
 ) -> Result<Vec<LeadBeat>, ModelError> {
     let mut monitor = Monitor::with_peaks(peaks, patient);
     let mut all: Vec<LeadBeat> = Vec::new();
@@ -306,10 +353,10 @@ fn run_lead<P: PeakSource>(
     let mut flush = |batch: &mut Vec<Views>, all: &mut [LeadBeat]| {
         let start = all.len() - batch.len();
         let logits = runtime.logits(batch)?;
-        for (beat, logits) in all[start..].iter_mut().zip(logits) {
-            beat.logits = logits;
+        for (i, (views, logits)) in batch.drain(..).zip(logits).enumerate() {
+            all[start + i].logits = logits;
+            show(start + i, &views, &all[start + i]);
         }
-        batch.clear();
         Ok::<(), ModelError>(())
     };
     let take = |beat: MonitoredBeat, all: &mut Vec<LeadBeat>, batch: &mut Vec<Views>| {

@@ -4,13 +4,16 @@ use crate::augment::Augmenter;
 use crate::blocks::ShapeError;
 use crate::config::Config;
 use crate::dataset::Dataset;
+use crate::int8::{self, Int8Findings, Scores};
 use crate::sampler::{Sampler, SamplerError};
 use crate::streams::{Purpose, stream};
 use crate::train::{StepReport, Trainer, TrainingData};
+use heartlens::compile::CompileError;
 use heartlens::evaluate::bootstrap::Bootstrap;
 use heartlens::evaluate::mapping::Mapping;
 use heartlens::evaluate::report::{Peaks, Report, Setting};
 use heartlens::evaluate::tally::Tally;
+use heartlens::runtime::ModelError;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
 use rand::seq::SliceRandom;
@@ -59,6 +62,22 @@ pub enum CrossValidationError {
     /// The config's layers do not fit together.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// A fold's network could not be compiled.
+    #[error("fold {fold}: {source}")]
+    Compile {
+        /// The fold.
+        fold: usize,
+        /// Why.
+        source: CompileError,
+    },
+    /// A fold's device image could not be run.
+    #[error("fold {fold}: {source}")]
+    Image {
+        /// The fold.
+        fold: usize,
+        /// Why.
+        source: ModelError,
+    },
 }
 
 /// Splits the records of `dataset` into `folds` folds, each record into one: by patient, so that no patient is in two
@@ -173,6 +192,9 @@ pub struct Findings {
     pub seeds: Vec<SeedFindings>,
     /// The held-out records of each fold.
     pub splits: Vec<Vec<String>>,
+    /// The same networks as device images, where that was asked for: all folds and seeds together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8Findings>,
 }
 
 /// One training.
@@ -191,6 +213,9 @@ pub struct FoldFindings {
     pub training_s: f64,
     /// Duration of the scoring, in seconds.
     pub scoring_s: f64,
+    /// The same network as a device image, calibrated on the training records, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8Findings>,
 }
 
 /// One seed over all folds.
@@ -242,6 +267,8 @@ pub struct Plan {
     pub parallel: usize,
     /// Where they run.
     pub device: Device,
+    /// Whether each network is also compiled and scored as a device image.
+    pub int8: bool,
 }
 
 /// One training that is done.
@@ -254,13 +281,15 @@ struct Done {
     parameters: usize,
     training_s: f64,
     scoring_s: f64,
+    int8: Option<Scores>,
 }
 
 /// Trains and scores every fold with every seed. `observe` hears of every step, with seed and fold; it is called by
 /// one thread at a time.
 ///
 /// # Errors
-/// If a fold's training records lack a class, or the config's layers do not fit together.
+/// If a fold's training records lack a class, the config's layers do not fit together, or the network cannot be compiled
+/// though the plan asks for it.
 pub fn cross_validate(
     config: &Config,
     dataset: &Dataset,
@@ -338,13 +367,24 @@ fn train_fold(
     let training_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let tallies = trainer.score(dataset, held_out);
+    let scoring_s = start.elapsed().as_secs_f64();
+    let int8 = if plan.int8 {
+        let compiled = int8::compile(&trainer, &config, dataset, &training)
+            .map_err(|source| CrossValidationError::Compile { fold, source })?;
+        let scores = int8::score(&trainer, &compiled.image, dataset, held_out)
+            .map_err(|source| CrossValidationError::Image { fold, source })?;
+        Some(scores)
+    } else {
+        None
+    };
     Ok(Done {
         seed,
         fold,
         tallies,
         parameters: trainer.parameter_count(),
         training_s,
-        scoring_s: start.elapsed().as_secs_f64(),
+        scoring_s,
+        int8,
     })
 }
 
@@ -356,13 +396,21 @@ fn findings(config: &Config, dataset: &Dataset, plan: &Plan, results: &[Done]) -
         from_s: 0.0,
         bootstrap: Bootstrap::default(),
     };
+    let pooled = all(&by_database(results.iter()));
+    let int8 = plan.int8.then(|| {
+        let mut scores = Scores::default();
+        for fold in results.iter().filter_map(|done| done.int8.as_ref()) {
+            scores.merge(fold);
+        }
+        scores.findings(&pooled)
+    });
     let by_seed = |seed: u64| results.iter().filter(move |done| done.seed == seed);
     Findings {
         model: config.name.clone(),
         parameters: results.first().map_or(0, |done| done.parameters),
         spec_hash: format!("{:016x}", spec::HASH),
         config: config.clone(),
-        pooled: all(&by_database(results.iter())).report(&setting),
+        pooled: pooled.report(&setting),
         databases: by_database(results.iter())
             .into_iter()
             .map(|(database, tally)| (database, tally.report(&setting)))
@@ -378,6 +426,7 @@ fn findings(config: &Config, dataset: &Dataset, plan: &Plan, results: &[Done]) -
                     headline: Headline::of(&tally),
                     training_s: done.training_s,
                     scoring_s: done.scoring_s,
+                    int8: done.int8.as_ref().map(|scores| scores.findings(&tally)),
                 }
             })
             .collect(),
@@ -397,6 +446,7 @@ fn findings(config: &Config, dataset: &Dataset, plan: &Plan, results: &[Done]) -
             .iter()
             .map(|records| names(dataset, records))
             .collect(),
+        int8,
     }
 }
 

@@ -13,6 +13,7 @@ pub mod config;
 pub mod cross_validate;
 pub mod dataset;
 mod file;
+pub mod int8;
 pub mod network;
 pub mod onnx;
 pub mod optimizer;

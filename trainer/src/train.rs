@@ -295,6 +295,16 @@ impl Trainer {
     pub fn score(&self, dataset: &Dataset, records: &[usize]) -> BTreeMap<String, Tally> {
         score(&self.average_network, self.device, dataset, records)
     }
+
+    /// Gives `visit` every beat of `records` with the label of its largest averaged logit; see [`predict`].
+    pub fn predict(
+        &self,
+        dataset: &Dataset,
+        records: &[usize],
+        visit: impl FnMut(BeatIndex, Class),
+    ) {
+        predict(&self.average_network, self.device, dataset, records, visit);
+    }
 }
 
 /// Classifies every beat of `records` (indices into `dataset`) in its first lead by the network's largest logit. One
@@ -305,8 +315,25 @@ pub fn score(
     dataset: &Dataset,
     records: &[usize],
 ) -> BTreeMap<String, Tally> {
-    let _no_grad = tch::no_grad_guard();
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    predict(network, device, dataset, records, |index, predicted| {
+        let record = &dataset.records[index.record];
+        let tally = tallies.entry(record.database.clone()).or_default();
+        tally.add_beat(&record.name, record.classes[index.beat], predicted);
+    });
+    tallies
+}
+
+/// Gives `visit` every beat of `records` (indices into `dataset`), in order, with the label of the network's largest logit
+/// in the beat's first lead.
+pub fn predict(
+    network: &Network,
+    device: Device,
+    dataset: &Dataset,
+    records: &[usize],
+    mut visit: impl FnMut(BeatIndex, Class),
+) {
+    let _no_grad = tch::no_grad_guard();
     for &record in records {
         let beats: Vec<BeatIndex> = (0..dataset.records[record].classes.len())
             .map(|beat| BeatIndex { record, beat })
@@ -324,18 +351,11 @@ pub fn score(
                 predicted.resize(start + part.len(), 0);
                 best.copy_data(&mut predicted[start..], part.len());
             }
-            let record = &dataset.records[record];
-            let tally = tallies.entry(record.database.clone()).or_default();
-            for (index, &label) in beats.iter().zip(&predicted) {
-                tally.add_beat(
-                    &record.name,
-                    record.classes[index.beat],
-                    Class::ALL[label as usize],
-                );
+            for (index, label) in beats.iter().zip(&predicted) {
+                visit(*index, Class::ALL[*label as usize]);
             }
         }
     }
-    tallies
 }
 
 /// Beats of `records` to check the export on, to be kept out of training: a hundredth of each class at most, at most

@@ -500,6 +500,7 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         seeds: vec![0, 1],
         parallel: 2,
         device: Device::Cpu,
+        int8: false,
     };
     let mut steps = 0;
     let findings = cross_validate(&config, &dataset, &quiet(&config), &plan, |_, _, _| {
@@ -533,14 +534,28 @@ fn cross_validation_scores_every_beat_once_a_seed() {
     ] {
         assert!(json.get(key).is_some(), "{key}");
     }
-    // The same fold and seed alone, in one thread.
+    // The same fold and seed alone, in one thread, and each network as a device image too.
+    assert!(json.get("int8").is_none());
     let alone = Plan {
         seeds: vec![1],
         parallel: 1,
+        int8: true,
         ..plan
     };
     let again = cross_validate(&config, &dataset, &quiet(&config), &alone, |_, _, _| ()).unwrap();
     assert_eq!(again.folds[2].headline, findings.folds[5].headline);
+    let int8 = again.int8.unwrap();
+    assert_eq!(int8.beats, 6 * 200);
+    assert!(int8.label_agreement > 0.95, "{}", int8.label_agreement);
+    let float = int8.f1["V"];
+    assert_eq!(float.float, again.pooled.classes.v.f1);
+    let folds: Vec<u64> = again
+        .folds
+        .iter()
+        .filter_map(|f| f.int8.as_ref())
+        .map(|i| i.beats)
+        .collect();
+    assert_eq!(folds, [400; 3]);
 }
 
 /// Real records: trained on all but a few for a short time, the network must already be far better than the majority

@@ -184,7 +184,7 @@ pub enum ImageError {
         /// The tensor.
         tensor: usize,
     },
-    /// A part of a concatenation is said to be in its place, and is not, or not at the scale of the whole.
+    /// A part of a concatenation is said to be in its place, and is not.
     NotInPlace {
         /// The step.
         step: usize,
@@ -326,7 +326,7 @@ impl core::fmt::Display for ImageError {
                 expected,
             } => write!(
                 f,
-                "step {step}: the part lies at byte {found} of the arena, its place is byte {expected}, at one scale and \
+                "step {step}: the part lies at byte {found} of the arena, its place is byte {expected}, in a whole of \
                  one position"
             ),
             Self::Arena { found, expected } => {

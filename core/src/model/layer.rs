@@ -9,6 +9,9 @@ use crate::nn::{
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
+/// The multiplier of a part whose scale is the whole's.
+const UNCHANGED: i32 = 1 << 20;
+
 /// A step's operator, ready to run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Layer<'a> {
@@ -201,12 +204,20 @@ impl Binding<'_> {
             Operator::ConcatPart => {
                 let output = self.tensor(step.output)?;
                 let positions = output.positions();
+                let operand = match step.multipliers[0] {
+                    // The part's integers as they are, whatever they stand for.
+                    0 => Operand {
+                        zero_point: output.zero_point,
+                        multiplier: UNCHANGED,
+                    },
+                    multiplier => operand(input, multiplier),
+                };
                 let layer = ConcatPart::new(
                     positions,
                     input.len() / positions.max(1),
                     usize::from(step.geometry[0]),
                     output.channels(),
-                    operand(input, step.multipliers[0]),
+                    operand,
                     output.zero_point,
                 );
                 Layer::ConcatPart(layer.map_err(fault)?)

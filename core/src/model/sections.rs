@@ -220,17 +220,14 @@ impl<'a> Sections<'a> {
                 });
             }
             if input.first_scale != NONE {
-                let last = usize::from(input.first_scale) + tensor.channels() - 1;
-                let largest = self.scales.len().saturating_sub(1);
-                in_range("input", index, "last scale", last as u64, 0, largest)?;
-                // Of no scales at all, not even the first is there.
+                let end = usize::from(input.first_scale) + tensor.channels();
                 in_range(
-                    "header",
-                    0,
-                    "scales",
-                    self.scales.len() as u64,
+                    "input",
+                    index,
+                    "end of its scales",
+                    end as u64,
                     1,
-                    MAX_ELEMENTS,
+                    self.scales.len(),
                 )?;
             }
         }

@@ -141,16 +141,33 @@ fn load(model: &Path) -> anyhow::Result<Vec<Box<dyn Runtime>>> {
     for kind in Kind::ALL {
         match runtime::load(*kind, model) {
             Ok(runtime) => runtimes.push(runtime),
-            Err(error @ (ModelError::Library { .. } | ModelError::Unreadable { .. })) => {
-                missing.push(format!("{kind} is left out: {error}"));
+            Err(
+                error @ (ModelError::Library { .. }
+                | ModelError::NotCompiled { .. }
+                | ModelError::Unreadable { .. }),
+            ) => {
+                missing.push((kind, error));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    if runtimes.len() < 2 {
-        bail!("two runtimes are needed to compare: {}", missing.join("; "));
+    if runtimes.is_empty()
+        && let Some((_, error)) = missing.pop()
+    {
+        return Err(error.into());
     }
-    for line in missing {
+    let lines = missing
+        .iter()
+        .map(|(kind, error)| format!("{kind} is left out: {error}"));
+    let lines: Vec<String> = lines.collect();
+    if let [only] = &runtimes[..] {
+        bail!(
+            "only {} is there, and two are needed to compare; {}",
+            only.name(),
+            lines.join("; ")
+        );
+    }
+    for line in lines {
         eprintln!("warning: {line}");
     }
     Ok(runtimes)

@@ -2,8 +2,11 @@
 
 mod classify;
 mod compare;
+mod compile;
 mod evaluate;
+mod inspect;
 mod output;
+mod plot;
 mod synth;
 
 use crate::message::{is_broken_pipe, one_line};
@@ -25,7 +28,10 @@ pub struct Cli {
 enum Verb {
     Classify(classify::Args),
     Compare(compare::Args),
+    Compile(compile::Args),
     Evaluate(evaluate::Args),
+    Inspect(inspect::Args),
+    Plot(plot::Args),
     Synth(synth::Args),
 }
 
@@ -36,7 +42,10 @@ impl Cli {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
             Verb::Compare(args) => compare::run(args),
+            Verb::Compile(args) => compile::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
+            Verb::Inspect(args) => inspect::run(args),
+            Verb::Plot(args) => plot::run(args),
             Verb::Synth(args) => synth::run(args),
         };
         match result {

@@ -9,8 +9,8 @@ use heartlens_core::nn::{
 };
 use zerocopy::{Immutable, IntoBytes};
 
-/// The multiplier of a part of a concatenation that is copied as it is.
-const UNCHANGED: i32 = 1 << 20;
+/// In place of a multiplier: a part of a concatenation is copied as it is.
+const COPIED: i32 = 0;
 
 /// A step's numbers as the image has them.
 pub(super) struct Packed {
@@ -131,7 +131,7 @@ impl Packing<'_> {
                 if let Some(operand) = operand {
                     self.same_zero_point(0, operand.zero_point)?;
                 }
-                let multiplier = operand.map_or(UNCHANGED, |operand| operand.multiplier);
+                let multiplier = operand.map_or(COPIED, |operand| operand.multiplier);
                 Ok(Packed {
                     geometry: self.sizes([*offset])?,
                     multipliers: [multiplier, 0],

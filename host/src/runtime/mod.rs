@@ -3,13 +3,16 @@
 pub mod comparison;
 #[cfg(feature = "tract")]
 mod graph;
+pub mod int8;
 #[cfg(feature = "ort")]
 pub mod ort;
 #[cfg(feature = "tract")]
 pub mod tract;
 
+use crate::model::IMAGE_FILE;
 #[cfg(feature = "tract")]
 use crate::model::{INPUTS, ONNX_FILE};
+use heartlens_core::model::ImageError;
 pub use heartlens_core::model::{Logits, argmax, softmax};
 #[cfg(feature = "tract")]
 use heartlens_core::spec::LABELS;
@@ -20,6 +23,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Kind {
+    /// The integers that the device computes.
+    Int8,
     /// Pure Rust.
     #[cfg(feature = "tract")]
     Tract,
@@ -31,6 +36,7 @@ pub enum Kind {
 impl Kind {
     /// All of them, the preferred first.
     pub const ALL: &[Self] = &[
+        Self::Int8,
         #[cfg(feature = "tract")]
         Self::Tract,
         #[cfg(feature = "ort")]
@@ -40,6 +46,7 @@ impl Kind {
     /// The name, as `--runtime` takes it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Int8 => int8::NAME,
             #[cfg(feature = "tract")]
             Self::Tract => tract::NAME,
             #[cfg(feature = "ort")]
@@ -61,6 +68,7 @@ impl std::fmt::Display for Kind {
 /// is not there or refuses it.
 pub fn load(kind: Kind, model_dir: &Path) -> Result<Box<dyn Runtime>, ModelError> {
     match kind {
+        Kind::Int8 => Ok(Box::new(int8::Int8::load(&model_dir.join(IMAGE_FILE))?)),
         #[cfg(feature = "tract")]
         Kind::Tract => Ok(Box::new(tract::Tract::load(&model_dir.join(ONNX_FILE))?)),
         #[cfg(feature = "ort")]
@@ -110,12 +118,33 @@ pub struct LayerOutput {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {source}; a model is a folder with a model.onnx in it")]
+    #[error(
+        "{path}: cannot be read: {source}; a model is a folder with a model.onnx and a model.hlm in it"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// There is a network, but no device image of it.
+    #[error(
+        "{path}: there is no device image beside {network}; make it with `heartlens compile {network} --calibrate RECORD... \
+         --out {path}`, or choose another --runtime"
+    )]
+    NotCompiled {
+        /// The image that was looked for.
+        path: PathBuf,
+        /// The network.
+        network: PathBuf,
+    },
+    /// The file is no device image, is damaged, or was made for other features.
+    #[error("{path}: {source}")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImageError,
     },
     /// The file is not ONNX, or is cut short.
     #[error("{path}: not a readable ONNX model: {reason}")]

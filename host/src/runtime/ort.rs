@@ -28,7 +28,7 @@ pub const BATCH: usize = 32;
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// How to get what is missing.
-const HELP: &str = "`cargo xtask setup` gets it, or set ORT_DYLIB_PATH to the shared library of ONNX Runtime 1.24 or later";
+const HELP: &str = "`cargo xtask setup` gets it, or set ORT_DYLIB_PATH to the shared library of ONNX Runtime 1.23 or later";
 
 /// A network in ONNX Runtime, on one thread.
 pub struct Ort {

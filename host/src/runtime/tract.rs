@@ -2,7 +2,8 @@
 
 use super::graph::with_every_tensor;
 use super::{LayerOutput, Logits, ModelError, Runtime};
-use crate::model::{INPUTS, OUTPUT, PATIENT_KEY, Statement};
+use crate::compile::source::{one_line, statement};
+use crate::model::{INPUTS, OUTPUT, PATIENT_KEY};
 use heartlens_core::views::Views;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,45 +163,4 @@ impl Runtime for Tract {
             .map(|(name, values)| LayerOutput { name, values })
             .collect())
     }
-}
-
-/// What the model file states about itself.
-fn statement(proto: &pb::ModelProto) -> Statement {
-    let shape = |value: &pb::ValueInfoProto| -> Vec<Option<usize>> {
-        let Some(pb::type_proto::Value::TensorType(tensor)) =
-            value.r#type.as_ref().and_then(|t| t.value.as_ref())
-        else {
-            return Vec::new();
-        };
-        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
-        dims.map(|dim| match dim.value {
-            Some(pb::tensor_shape_proto::dimension::Value::DimValue(n)) => usize::try_from(n).ok(),
-            _ => None,
-        })
-        .collect()
-    };
-    let graph = proto.graph.as_ref();
-    // Old exporters list the weights among the inputs too.
-    let is_weight = |name: &str| {
-        graph.is_some_and(|graph| graph.initializer.iter().any(|tensor| tensor.name == name))
-    };
-    Statement {
-        properties: proto
-            .metadata_props
-            .iter()
-            .map(|entry| (entry.key.clone(), entry.value.clone()))
-            .collect(),
-        inputs: graph
-            .iter()
-            .flat_map(|graph| &graph.input)
-            .filter(|input| !is_weight(&input.name))
-            .map(|input| (input.name.clone(), shape(input)))
-            .collect(),
-    }
-}
-
-/// An error and its causes on one line.
-fn one_line(error: &TractError) -> String {
-    let text = format!("{error:#}");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -48,16 +48,7 @@ pub(crate) fn smallest() -> Program {
 
 /// A random program that reads some views and uses some operators.
 pub(crate) fn random(seed: u64) -> Program {
-    let mut maker = Maker {
-        rng: ChaCha8Rng::seed_from_u64(seed),
-        program: Program {
-            name: format!("random {seed}"),
-            steps: Vec::new(),
-            tensors: Vec::new(),
-            inputs: Vec::new(),
-            ..smallest()
-        },
-    };
+    let mut maker = Maker::new(seed);
     maker.make();
     maker.program
 }
@@ -83,12 +74,26 @@ pub(crate) fn views(seed: u64) -> Views {
     views
 }
 
-struct Maker {
+/// Makes programs of random weights, step by step.
+pub(crate) struct Maker {
     rng: ChaCha8Rng,
-    program: Program,
+    pub(crate) program: Program,
 }
 
 impl Maker {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            program: Program {
+                name: format!("random {seed}"),
+                steps: Vec::new(),
+                tensors: Vec::new(),
+                inputs: Vec::new(),
+                ..smallest()
+            },
+        }
+    }
+
     fn make(&mut self) {
         for view in View::ALL {
             if self.program.inputs.is_empty() || self.rng.random_bool(0.6) {
@@ -102,7 +107,7 @@ impl Maker {
         self.decide();
     }
 
-    fn input(&mut self, view: View) {
+    pub(crate) fn input(&mut self, view: View) -> TensorId {
         let tensor = self.tensor(view.shape());
         let own = self.rng.random_bool(0.5);
         let channels = if own { view.shape()[2] } else { 0 };
@@ -113,6 +118,7 @@ impl Maker {
             tensor,
             channel_scales,
         });
+        tensor
     }
 
     fn any_operator(&mut self, from: TensorId) {
@@ -122,8 +128,7 @@ impl Maker {
             2 => self.depthwise(from),
             3 => {
                 let rows = self.rng.random_range(1..9);
-                let output = self.tensor([1, 1, rows]);
-                self.dense(from, output);
+                self.connect(from, rows);
             }
             4 => self.pool(from),
             5 => {
@@ -142,11 +147,7 @@ impl Maker {
                 self.concatenation(&plane, [shape[0], shape[1]]);
             }
             7 => {
-                let input = &self.program.tensors[from.0];
-                let (scale, zero_point) = (input.scale, input.zero_point);
-                let output = self.tensor(shape);
-                self.program.tensors[output.0].scale = scale;
-                self.program.tensors[output.0].zero_point = zero_point;
+                let output = self.alike(from, shape);
                 self.step(vec![from], Some(output), Operator::Relu);
             }
             _ => self.lstm(from),
@@ -170,18 +171,32 @@ impl Maker {
             parts.push(output);
         }
         let whole = self.concatenation(&parts, [1, 1]);
-        let columns = self.len(whole);
+        self.logits(whole);
+    }
+
+    pub(crate) fn logits(&mut self, from: TensorId) {
+        let columns = self.len(from);
         let operator = Operator::Logits {
             weights: self.weights(LABELS.len() * columns),
             channels: self.channels(LABELS.len(), columns, 1000.0),
             fraction_bits: 12,
         };
-        self.step(vec![whole], None, operator);
+        self.step(vec![from], None, operator);
     }
 
     fn convolution(&mut self, from: TensorId) {
-        let (window, [height, width]) = self.window(from);
+        let (window, plane) = self.window(from);
         let rows = self.rng.random_range(1..8);
+        self.convolve(from, window, rows, plane);
+    }
+
+    pub(crate) fn convolve(
+        &mut self,
+        from: TensorId,
+        window: WindowShape,
+        rows: usize,
+        [height, width]: [usize; 2],
+    ) -> TensorId {
         let output = self.tensor([height, width, rows]);
         let columns = window.kernel[0] * window.kernel[1] * window.channels;
         let operator = Operator::Convolution {
@@ -190,6 +205,7 @@ impl Maker {
             channels: self.channels(rows, columns, 60.0),
         };
         self.step(vec![from], Some(output), operator);
+        output
     }
 
     fn depthwise(&mut self, from: TensorId) {
@@ -213,22 +229,47 @@ impl Maker {
         self.step(vec![from], Some(output), operator);
     }
 
+    pub(crate) fn connect(&mut self, from: TensorId, rows: usize) -> TensorId {
+        let output = self.tensor([1, 1, rows]);
+        self.dense(from, output);
+        output
+    }
+
     fn pool(&mut self, from: TensorId) {
-        let (mut window, [mut height, mut width]) = self.window(from);
+        let (mut window, mut plane) = self.window(from);
         if self.rng.random_bool(0.3) {
             window = WindowShape::global(window.height, window.width, window.channels);
-            [height, width] = [1, 1];
+            plane = [1, 1];
         }
-        let output = self.tensor([height, width, window.channels]);
-        let input = &self.program.tensors[from.0];
-        let (scale, zero_point) = (input.scale, input.zero_point);
+        if self.rng.random_bool(0.5) {
+            self.largest(from, window, plane);
+        } else {
+            let output = self.alike(from, [plane[0], plane[1], window.channels]);
+            self.step(vec![from], Some(output), Operator::AveragePool { window });
+        }
+    }
+
+    pub(crate) fn largest(
+        &mut self,
+        from: TensorId,
+        window: WindowShape,
+        [height, width]: [usize; 2],
+    ) -> TensorId {
+        let output = self.alike(from, [height, width, window.channels]);
+        self.step(vec![from], Some(output), Operator::MaxPool { window });
+        output
+    }
+
+    /// A tensor of another's scale and zero point.
+    fn alike(&mut self, other: TensorId, shape: [usize; 3]) -> TensorId {
+        let output = self.tensor(shape);
+        let (scale, zero_point) = {
+            let other = &self.program.tensors[other.0];
+            (other.scale, other.zero_point)
+        };
         self.program.tensors[output.0].scale = scale;
         self.program.tensors[output.0].zero_point = zero_point;
-        let operator = match self.rng.random_bool(0.5) {
-            true => Operator::MaxPool { window },
-            false => Operator::AveragePool { window },
-        };
-        self.step(vec![from], Some(output), operator);
+        output
     }
 
     fn add(&mut self, a: TensorId, b: TensorId) {
@@ -238,21 +279,18 @@ impl Maker {
     }
 
     /// Parts of different kinds: in place where the plan can, copied, and brought to another scale.
-    fn concatenation(&mut self, parts: &[TensorId], [height, width]: [usize; 2]) -> TensorId {
+    pub(crate) fn concatenation(
+        &mut self,
+        parts: &[TensorId],
+        [height, width]: [usize; 2],
+    ) -> TensorId {
         let positions = height * width;
         let channels = parts.iter().map(|part| self.len(*part) / positions).sum();
         let output = self.tensor([height, width, channels]);
         let mut offset = 0;
         for part in parts {
-            let same = self.rng.random_bool(0.6) && self.step_writes(*part);
-            let operand = if same {
-                let whole = self.program.tensors[output.0].clone();
-                self.program.tensors[part.0].scale = whole.scale;
-                self.program.tensors[part.0].zero_point = whole.zero_point;
-                None
-            } else {
-                Some(self.operand(*part))
-            };
+            let copied = self.rng.random_bool(0.6) && self.step_writes(*part);
+            let operand = (!copied).then(|| self.operand(*part));
             let operator = Operator::ConcatPart { offset, operand };
             self.step(vec![*part], Some(output), operator);
             offset += self.len(*part) / positions;
@@ -269,32 +307,44 @@ impl Maker {
     }
 
     fn lstm(&mut self, from: TensorId) {
-        let [height, width, inputs] = self.program.tensors[from.0].shape;
-        let (steps, hidden) = (height * width, self.rng.random_range(1..6));
+        let hidden = self.rng.random_range(1..6);
         let kept = match self.rng.random_bool(0.5) {
             true => LstmOutput::Last,
             false => LstmOutput::Sequence,
         };
         let both = self.rng.random_bool(0.5);
+        self.recur(from, hidden, both, kept);
+    }
+
+    pub(crate) fn recur(
+        &mut self,
+        from: TensorId,
+        hidden: usize,
+        both: bool,
+        output: LstmOutput,
+    ) -> TensorId {
+        let [height, width, inputs] = self.program.tensors[from.0].shape;
+        let steps = height * width;
         let channels = hidden * (1 + usize::from(both));
-        let output = self.tensor(match kept {
+        let tensor = self.tensor(match output {
             LstmOutput::Last => [1, 1, channels],
             LstmOutput::Sequence => [1, steps, channels],
         });
-        self.program.tensors[output.0].zero_point = 0;
+        self.program.tensors[tensor.0].zero_point = 0;
         let forward = self.direction(inputs, hidden);
         let operator = Operator::Lstm {
             shape: LstmShape {
                 steps,
                 inputs,
                 hidden,
-                output: kept,
+                output,
             },
             forward,
             backward: both.then(|| self.direction(inputs, hidden)),
             hidden_multiplier: 512,
         };
-        self.step(vec![from], Some(output), operator);
+        self.step(vec![from], Some(tensor), operator);
+        tensor
     }
 
     fn direction(&mut self, inputs: usize, hidden: usize) -> LstmWeights {

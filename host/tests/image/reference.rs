@@ -121,7 +121,7 @@ fn run_step(program: &Program, step: &Step, inputs: &[Vec<i8>], output: &mut [i8
             let [height, width, channels] = tensor(step.output).shape;
             let positions = height * width;
             let operand = operand.unwrap_or(Operand {
-                zero_point: zero_in,
+                zero_point: zero_out,
                 multiplier: 1 << 20,
             });
             let own = input.len() / positions;

@@ -97,6 +97,42 @@ pub(super) unsafe fn lstm<I: Isa>(
     }
 }
 
+/// Raises each output to the value beside it, as many as both slices have.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+pub(super) unsafe fn raise(output: &mut [i8], values: &[i8]) {
+    let len = output.len().min(values.len());
+    let (output, values) = (&mut output[..len], &values[..len]);
+    // The last step overlaps the one before: to raise an output twice changes nothing.
+    let steps = |width: usize| (0..len - width).step_by(width).chain([len - width]);
+    // SAFETY: the caller has AVX2; each step reads and writes as many bytes as its width, and ends within both slices.
+    unsafe {
+        if len >= 16 {
+            for at in steps(16) {
+                let place = output.as_mut_ptr().add(at).cast();
+                let value = _mm_loadu_si128(values.as_ptr().add(at).cast());
+                _mm_storeu_si128(place, _mm_max_epi8(_mm_loadu_si128(place), value));
+            }
+        } else if len >= 4 {
+            for at in steps(4) {
+                let place = output.as_mut_ptr().add(at).cast::<i32>();
+                let value = values.as_ptr().add(at).cast::<i32>().read_unaligned();
+                let (a, b) = (
+                    _mm_cvtsi32_si128(place.read_unaligned()),
+                    _mm_cvtsi32_si128(value),
+                );
+                place.write_unaligned(_mm_cvtsi128_si32(_mm_max_epi8(a, b)));
+            }
+        } else {
+            for (output, value) in output.iter_mut().zip(values) {
+                *output = (*output).max(*value);
+            }
+        }
+    }
+}
+
 /// The inputs in whole groups of four: themselves, or a copy in `staged`, of which what is beyond them is arbitrary.
 #[inline(always)]
 fn in_groups<'a>(inputs: &'a [i8], staged: &'a mut [i32]) -> &'a [i8] {
