@@ -10,7 +10,7 @@ use heartlens_firmware::board::{self, Flash, FrontEnd, Panel};
 use heartlens_firmware::live::Live;
 use heartlens_firmware::network::{ARENA_WORDS, Arena, Network, Place};
 use heartlens_firmware::stack;
-use static_cell::{ConstStaticCell, StaticCell};
+use static_cell::ConstStaticCell;
 
 const PLACE: Place = Place {
     board: board::NAME,
@@ -19,11 +19,10 @@ const PLACE: Place = Place {
 };
 
 static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new([0; ARENA_WORDS]);
-static LIVE: StaticCell<Live> = StaticCell::new();
 
 /// Puts everything into its place. Its frame is gone when the work begins.
 #[inline(never)]
-fn set_up() -> (FrontEnd, Panel, Network<Flash>, &'static mut Live) {
+fn set_up() -> (FrontEnd, Panel, Network<Flash>) {
     let (front_end, panel, flash) = board::live();
     let network = match Network::open(flash, PLACE, ARENA.take()) {
         Ok(network) => network,
@@ -34,14 +33,16 @@ fn set_up() -> (FrontEnd, Panel, Network<Flash>, &'static mut Live) {
         board::NAME,
         network.model()
     );
-    (front_end, panel, network, LIVE.init_with(Live::new))
+    (front_end, panel, network)
 }
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     stack::paint();
     board::start();
-    let (front_end, mut panel, mut network, live) = set_up();
+    let (front_end, mut panel, mut network) = set_up();
+    // On the stack, where nothing has to be moved to or kept in flash.
+    let mut live = Live::new();
     let calibration = front_end.calibration();
     front_end.run(|block| {
         live.block(block, &calibration, &mut network, &mut panel, |beat| {

@@ -26,6 +26,7 @@ use heartlens_firmware::stretch::{EMBEDDED, HEADER_BYTES, SAMPLE_BYTES, counts, 
 use heartlens_firmware::{board, stack};
 use semihosting::fs::File;
 use semihosting::io::Read as _;
+use static_cell::ConstStaticCell;
 
 /// Turns of the loop of known length by which the instruction counter is checked.
 const LOOP_TURNS: u32 = 1_000_000;
@@ -126,22 +127,7 @@ fn log_cost(part: &str, cost: &Cost) {
     );
 }
 
-/// Puts everything into its place. Its frame is gone when the work begins.
-#[inline(never)]
-fn set_up() -> &'static mut Road<'static, BoardClock> {
-    let Some(arena) = cortex_m::singleton!(: Arena = [0; ARENA_WORDS]) else {
-        defmt::panic!("the arena is taken")
-    };
-    let executor = match Model::load(BUILT_IN).and_then(|model| model.executor(arena)) {
-        Ok(executor) => executor,
-        Err(error) => defmt::panic!("{}", error),
-    };
-    let road = Road::new(executor, BoardClock);
-    match cortex_m::singleton!(: Road<'static, BoardClock> = road) {
-        Some(road) => road,
-        None => defmt::panic!("the road is taken"),
-    }
-}
+static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new([0; ARENA_WORDS]);
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -156,7 +142,11 @@ fn main() -> ! {
         counted
     );
 
-    let road = set_up();
+    let executor = match Model::load(BUILT_IN).and_then(|model| model.executor(ARENA.take())) {
+        Ok(executor) => executor,
+        Err(error) => defmt::panic!("{}", error),
+    };
+    let mut road = Road::new(executor, BoardClock);
     let mut source = Source::open();
     let mut start = [0; HEADER_BYTES];
     if source.read(&mut start) < HEADER_BYTES {

@@ -8,7 +8,7 @@ use heartlens_core::link::{Device, Engine as _};
 use heartlens_firmware::board::{self, Flash, Serial};
 use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN, Network, Place};
 use heartlens_firmware::stack;
-use static_cell::{ConstStaticCell, StaticCell};
+use static_cell::ConstStaticCell;
 
 const PLACE: Place = Place {
     board: board::NAME,
@@ -17,11 +17,10 @@ const PLACE: Place = Place {
 };
 
 static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new([0; ARENA_WORDS]);
-static DEVICE: StaticCell<Device> = StaticCell::new();
 
 /// Puts everything into its place. Its frame is gone when the work begins.
 #[inline(never)]
-fn set_up() -> (Serial, Network<Flash>, &'static mut Device) {
+fn set_up() -> (Serial, Network<Flash>) {
     let (serial, flash) = board::serial();
     let network = match Network::open(flash, PLACE, ARENA.take()) {
         Ok(network) => network,
@@ -34,14 +33,16 @@ fn set_up() -> (Serial, Network<Flash>, &'static mut Device) {
         BUILT_IN.len(),
         size_of::<Arena>()
     );
-    (serial, network, DEVICE.init_with(Device::new))
+    (serial, network)
 }
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     stack::paint();
     board::start();
-    let (mut serial, mut network, device) = set_up();
+    let (mut serial, mut network) = set_up();
+    // On the stack, where nothing has to be moved to or kept in flash.
+    let mut device = Device::new();
     let (mut bytes, mut depth) = ([0; 64], 0);
     loop {
         let count = serial.read(&mut bytes);
