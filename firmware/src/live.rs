@@ -86,7 +86,8 @@ impl Live {
         for [count] in counts {
             let count = if off { MISSING } else { *count };
             self.lit = self.lit.saturating_sub(1);
-            let Some(beat) = monitor.push(millivolts(calibration, count)) else {
+            // By reference: a beat is large, and a copy would stay on the stack.
+            let Some(beat) = &monitor.push(millivolts(calibration, count)) else {
                 continue;
             };
             self.views.compute(&beat.frame);

@@ -140,7 +140,7 @@ impl<'a, C: Clock> Road<'a, C> {
             None => self.costs.sample.add(taken),
             Some(_) => self.costs.beat.add(taken),
         }
-        beat.map(|beat| self.classify(&beat, taken))
+        beat.as_ref().map(|beat| self.classify(beat, taken))
     }
 
     /// Ends the recording; [`poll`](Self::poll) gives the beats that are left.

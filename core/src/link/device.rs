@@ -276,8 +276,9 @@ impl Work {
                 .monitor
                 .as_mut()
                 .and_then(|monitor| monitor.push(sample_mv));
-            if let Some(beat) = beat {
-                self.report(&beat, engine, send);
+            // By reference: a beat is large, and a copy would stay on the stack.
+            if let Some(beat) = &beat {
+                self.report(beat, engine, send);
             }
         }
     }
@@ -308,8 +309,8 @@ impl Work {
         if let Some(monitor) = &mut self.monitor {
             monitor.finish();
         }
-        while let Some(beat) = self.monitor.as_mut().and_then(Monitor::poll) {
-            self.report(&beat, engine, send);
+        while let Some(beat) = &self.monitor.as_mut().and_then(Monitor::poll) {
+            self.report(beat, engine, send);
         }
     }
 
