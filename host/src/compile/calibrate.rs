@@ -85,7 +85,10 @@ pub fn compile(
             corrections: Vec::new(),
         };
         keep(search.score(&plan)?, plan);
-        observe("choosing ranges", (index + 1) as f64 / 8.0);
+        observe(
+            "choosing ranges",
+            (index + 1) as f64 / (RangeRule::ALL.len() * WeightRule::ALL.len()) as f64,
+        );
     }
     let Some((_, plan)) = best.clone() else {
         return Err(CompileError::TooFewBeats {
@@ -115,11 +118,16 @@ pub fn compile(
     Ok(Compiled { image, report })
 }
 
+/// At most `count` of `len` places, at even distances.
+fn evenly(len: usize, count: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(len);
+    (0..count).map(move |i| (2 * i + 1) * len / (2 * count))
+}
+
 /// At most `count` of the beats, at even distances.
 fn thinned(beats: &[Views], count: usize) -> Vec<Views> {
-    let count = count.min(beats.len());
-    (0..count)
-        .map(|i| beats[(2 * i + 1) * beats.len() / (2 * count)].clone())
+    evenly(beats.len(), count)
+        .map(|place| beats[place].clone())
         .collect()
 }
 
@@ -254,7 +262,7 @@ impl Search<'_> {
     fn corrected(&self, mut plan: Plan, observe: Observer<'_>) -> Result<Plan, CompileError> {
         let beats = thinned(self.calibration, LAYER_BEATS);
         let float: Vec<Vec<f64>> = (self.graph.tensors.iter().zip(&self.float.tensors))
-            .map(|(tensor, values)| mean(values.iter().map(|v| f64::from(*v)), tensor.len()))
+            .map(|(tensor, values)| self.mean(values, tensor.len()))
             .collect();
         plan.corrections = vec![Vec::new(); self.graph.nodes.len()];
         for (index, node) in self.graph.nodes.iter().enumerate() {
@@ -285,6 +293,19 @@ impl Search<'_> {
             );
         }
         Ok(plan)
+    }
+
+    /// The mean of each of `len` elements over the beats that biases are corrected on.
+    fn mean(&self, values: &[f32], len: usize) -> Vec<f64> {
+        let mut mean = vec![0.0; len];
+        let places = evenly(self.calibration.len(), LAYER_BEATS);
+        let count = self.calibration.len().min(LAYER_BEATS) as f64;
+        for place in places {
+            for (mean, value) in mean.iter_mut().zip(&values[place * len..]) {
+                *mean += f64::from(*value) / count;
+            }
+        }
+        mean
     }
 
     /// How each tensor of the integers compares with float on held-out beats.
@@ -329,12 +350,58 @@ impl Search<'_> {
     }
 }
 
-/// The mean of each of `len` elements over beats that follow one another.
-fn mean(values: impl ExactSizeIterator<Item = f64>, len: usize) -> Vec<f64> {
-    let beats = (values.len() / len) as f64;
-    let mut mean = vec![0.0; len];
-    for (i, value) in values.enumerate() {
-        mean[i % len] += value / beats;
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Network, views};
+    use super::*;
+
+    /// The last layer is linear, so its correction takes the mean error of the logits away whole, but for rounding.
+    #[test]
+    fn corrected_biases_take_the_mean_error_away() -> Result<(), CompileError> {
+        let mut net = Network::new(21);
+        let x = net.input("waveform");
+        let x = net.conv("a", &x, &[6, 2, 5], 2);
+        let x = net.relu(&x);
+        let x = net.flat(&x);
+        let model = net.logits(&x, 6 * 48);
+        let graph = super::super::import(&model)?;
+        let beats = views(5, 200);
+        let reference = Reference::new(&model, &graph)?;
+        let float = Float::measure(&reference, &graph, &beats, &beats, &mut |_, _| ())?;
+        let card = Card {
+            name: "test".to_owned(),
+            labels: heartlens_core::spec::LABELS.map(str::to_owned).to_vec(),
+            priors: vec![0.25; 4],
+            reads_patient: false,
+        };
+        let search = Search {
+            graph: &graph,
+            card: &card,
+            float: &float,
+            calibration: &beats,
+            held_out: &beats,
+        };
+        let mean_error = |plan: &Plan| -> Result<f64, CompileError> {
+            let network = search.quantise(plan)?;
+            let image = image::write(&network.program)?;
+            let logits = integer::run(&image, &network, &beats, |_, _, _| ())?;
+            let mut sums = [0.0; 4];
+            for (ours, float) in logits.iter().zip(&float.logits) {
+                for (sum, (a, b)) in sums.iter_mut().zip(ours.iter().zip(float)) {
+                    *sum += f64::from(a - b) / beats.len() as f64;
+                }
+            }
+            Ok(sums.iter().fold(0.0, |worst, sum| worst.max(sum.abs())))
+        };
+        // A range that cuts the tails moves means.
+        let plan = Plan {
+            rules: (RangeRule::Percentile(95.0), WeightRule::Largest),
+            ranges: search.ranges(RangeRule::Percentile(95.0)),
+            corrections: Vec::new(),
+        };
+        let before = mean_error(&plan)?;
+        let after = mean_error(&search.corrected(plan, &mut |_, _| ())?)?;
+        assert!(before > 0.01 && after < 1e-3, "{before} to {after}");
+        Ok(())
     }
-    mean
 }

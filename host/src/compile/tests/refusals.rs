@@ -209,7 +209,7 @@ fn operators_attributes_and_shapes_are_refused_by_name() {
         ),
         (
             with(OUTPUT, |node| node.attribute[0].i = 0),
-            "logits (Gemm): the shape of its weights is [4, 3], but only a matrix for 3 features",
+            "logits (Gemm): the shape of its bias is [4], but only [3]",
         ),
         (
             with(OUTPUT, |node| node.op_type = "Softmax".to_owned()),
