@@ -3,6 +3,7 @@
 mod classify;
 mod compare;
 mod compile;
+mod device;
 mod evaluate;
 mod inspect;
 mod output;
@@ -29,6 +30,7 @@ enum Verb {
     Classify(classify::Args),
     Compare(compare::Args),
     Compile(compile::Args),
+    Device(device::Args),
     Evaluate(evaluate::Args),
     Inspect(inspect::Args),
     Plot(plot::Args),
@@ -43,6 +45,7 @@ impl Cli {
             Verb::Classify(args) => classify::run(args),
             Verb::Compare(args) => compare::run(args),
             Verb::Compile(args) => compile::run(args),
+            Verb::Device(args) => device::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Inspect(args) => inspect::run(args),
             Verb::Plot(args) => plot::run(args),

@@ -11,8 +11,8 @@ use crate::pipeline::{self, PipelineError};
 use crate::records::Record;
 use crate::runtime::{Logits, ModelError, Runtime};
 use heartlens_core::class::Class;
-use heartlens_core::detector::Detector;
 use heartlens_core::link::{BeatReport, MISSING, millivolts};
+use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
 use heartlens_core::sample::Calibration;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
@@ -101,14 +101,14 @@ pub fn expected(
     let ends = gaps.iter().map(|gap| place(gap.0)).chain([end]);
     let mut all = Vec::new();
     for (begin, end) in begins.zip(ends) {
-        let signal: Vec<f32> = counts
-            .get(begin..end)
-            .unwrap_or_default()
+        let stretch = counts.get(begin..end).unwrap_or_default();
+        let mut monitor = Monitor::new(patient);
+        let mut frames: Vec<MonitoredBeat> = stretch
             .iter()
-            .map(|count| millivolts(&CALIBRATION, *count))
+            .filter_map(|count| monitor.push(millivolts(&CALIBRATION, *count)))
             .collect();
-        let mut frames = Vec::new();
-        pipeline::for_each_beat(&signal, Detector::new(), patient, |beat| frames.push(beat));
+        monitor.finish();
+        frames.extend(std::iter::from_fn(|| monitor.poll()));
         for frames in frames.chunks(BATCH) {
             let mut views = vec![Views::ZERO; frames.len()];
             for (views, beat) in views.iter_mut().zip(frames) {
