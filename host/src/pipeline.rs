@@ -328,6 +328,26 @@ impl PeakSource for KnownPeaks {
     }
 }
 
+/// Sends a lead at the canonical rate through core's monitor and gives each beat to `visit`: with the peaks that
+/// [`classify`] had, the same beats in the same order.
+pub fn for_each_beat<P: PeakSource>(
+    signal_mv: &[f32],
+    peaks: P,
+    patient: Patient,
+    mut visit: impl FnMut(MonitoredBeat),
+) {
+    let mut monitor = Monitor::with_peaks(peaks, patient);
+    for sample in signal_mv {
+        if let Some(beat) = monitor.push(*sample) {
+            visit(beat);
+        }
+    }
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        visit(beat);
+    }
+}
+
 /// What one lead's network says of one beat.
 struct LeadBeat {
     r_sample: u32,
