@@ -4,6 +4,7 @@ pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compile;
+pub mod device;
 pub mod doctor;
 pub mod evaluate;
 #[cfg(feature = "fetch")]

@@ -5,12 +5,15 @@
 
 mod bench;
 mod check;
+mod costs;
 mod dependencies;
 mod environment;
 mod fuzz;
 mod kernels;
 mod qemu;
+mod replay;
 mod setup;
+mod size;
 mod step;
 mod tally;
 mod test;
@@ -40,6 +43,8 @@ enum Verb {
     Bench(bench::Args),
     /// Runs every fuzz target in turn.
     Fuzz(fuzz::Args),
+    /// What the firmware takes of each board's flash and RAM, the deepest stack included.
+    Size(size::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Verb::Qemu(args) => qemu::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
+        Verb::Size(args) => size::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

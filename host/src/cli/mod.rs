@@ -5,6 +5,7 @@ mod classify;
 mod compare;
 mod compile;
 mod completions;
+mod device;
 mod doctor;
 mod evaluate;
 #[cfg(feature = "fetch")]
@@ -35,6 +36,7 @@ enum Verb {
     Classify(classify::Args),
     Compare(compare::Args),
     Compile(compile::Args),
+    Device(device::Args),
     Evaluate(evaluate::Args),
     Inspect(inspect::Args),
     Plot(plot::Args),
@@ -55,6 +57,7 @@ impl Cli {
             Verb::Classify(args) => classify::run(args),
             Verb::Compare(args) => compare::run(args),
             Verb::Compile(args) => compile::run(args),
+            Verb::Device(args) => device::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Inspect(args) => inspect::run(args),
             Verb::Plot(args) => plot::run(args),
