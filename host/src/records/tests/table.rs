@@ -112,22 +112,22 @@ fn gaps_in_time_are_gaps_of_the_signal() {
     let mut text = "time_ms\tmV\n".to_owned();
     // Long enough for several checkpoints of the reader.
     let row = |k: u64| format!("{}\t{}\n", 4 * k, k % 7);
-    (0..140_000)
-        .chain(150_000..290_000)
+    (0..70_000)
+        .chain(75_000..140_000)
         .for_each(|k| text.push_str(&row(k)));
     let folder = folder_with([("t.tsv", &text)]);
     let record = open(&folder, "t.tsv").unwrap();
     assert_eq!(
         (record.sample_rate_hz(), record.len_samples()),
-        (250.0, 290_000)
+        (250.0, 140_000)
     );
-    let expected = |k: usize| (!(140_000..150_000).contains(&k)).then_some((k % 7) as f32);
+    let expected = |k: usize| (!(70_000..75_000).contains(&k)).then_some((k % 7) as f32);
     for (from, to) in [
-        (0, 290_000),
-        (139_990, 150_010),
+        (0, 140_000),
+        (69_990, 75_010),
         (65_535, 65_540),
-        (145_000, 200_000),
-        (289_999, 290_000),
+        (72_000, 100_000),
+        (139_999, 140_000),
     ] {
         let mut k = from;
         for block in record.stream_mv(0, from..to).unwrap() {
@@ -143,7 +143,7 @@ fn gaps_in_time_are_gaps_of_the_signal() {
             w,
             Warning::Missing {
                 gaps: 1,
-                samples: 10_000,
+                samples: 5_000,
                 ..
             }
         )
@@ -208,11 +208,11 @@ fn tables_that_are_none_are_refused() {
         (&*long, "line 2: found a line of more than 1048576 bytes"),
         (&*quoted, "line 3: found 1 cell(s), expected 2"),
         (
-            "time,mv\n0,1\n1,1\n2,1\n1e12,1\n",
+            "time,mv\n0.0,1\n1.0,1\n2.0,1\n1e12,1\n",
             "t.csv: found 1000000000001 samples of each lead, of which 4 are stored",
         ),
         (
-            "time,mv\n0,1\n1,1\n2,1\n1e300,1\n",
+            "time,mv\n0.0,1\n1.0,1\n2.0,1\n1e300,1\n",
             "t.csv: found 18446744073709551615 samples of each lead",
         ),
         (

@@ -497,6 +497,9 @@ fn real_records_agree_with_their_headers() {
 }
 
 proptest! {
+    // Each case reads files some hundred times.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn no_header_makes_reading_panic(
         len: u64, skew in 0..40_u64, offset in 0..60_u64, per_frame in 0..5_u32,
@@ -512,6 +515,9 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
     #[test]
     fn no_list_of_segments_makes_reading_panic(text in "m/[0-3] [0-2] 250( [0-9]{1,2})?(\n(a|b|m|~|\\.\\.|a_layout) [0-9]{0,2}){0,4}") {
         let mut files = segment("a", 4).to_vec();
