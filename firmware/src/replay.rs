@@ -5,6 +5,7 @@ use crate::stretch::Stretch;
 use core::hint::black_box;
 use heartlens_core::detector::Detector;
 use heartlens_core::filter::BandPass;
+use heartlens_core::link::millivolts;
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
 use heartlens_core::quality::Quality;
@@ -130,10 +131,10 @@ pub fn replay(
     let mut monitor = Monitor::new(Patient::default());
     let mut views = Views::ZERO;
     let mut hash = FNV_START;
-    for count in stretch.samples() {
+    for count in stretch.counts() {
         let count = black_box(count);
         meter.start();
-        let sample_mv = calibration.millivolts(count).0;
+        let sample_mv = millivolts(&calibration, count);
         let filtered_mv = black_box(filter.push(sample_mv));
         meter.stop(Part::Filter);
         hash = extend(hash, filtered_mv);

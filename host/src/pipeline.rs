@@ -1,14 +1,19 @@
 //! The whole road on a host: a record's lead in, classified beats out. Every feature is `heartlens_core`'s; here are
 //! only files, rates and a network.
+//!
+//! The signal streams: record, resampler, monitor and network hold a block of it, or a batch of beats, at a time.
 
-use crate::records::resample::{self, ResampleError};
-use crate::records::{LeadChoice, Record, RecordError};
+mod polarity;
+
+use crate::records::resample::{self, ResampleError, ToCanonical};
+use crate::records::{Blocks, LeadChoice, Record, RecordError, Warning};
 use crate::runtime::{Logits, ModelError, Runtime, argmax, softmax};
 use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
 use heartlens_core::views::Views;
+use polarity::Polarity;
 use std::path::PathBuf;
 
 /// Beats that are given to the network at a time.
@@ -102,6 +107,14 @@ pub enum PipelineError {
         /// The record's length, in samples.
         len: usize,
     },
+    /// The record is longer than positions can be counted.
+    #[error("{path}: lasts {days:.0} days, expected at most 388; cut it into several records")]
+    TooLong {
+        /// The record.
+        path: PathBuf,
+        /// How long it lasts, in days.
+        days: f64,
+    },
     /// Two leads were asked for, but there are fewer.
     #[error("{path}: has {found} lead, but averaging needs two; name one with --lead")]
     TooFewLeads {
@@ -132,7 +145,8 @@ pub struct Seen<'a> {
     pub readable: bool,
 }
 
-/// Classifies the beats of a record. `progress` is told after every batch how much of the road is done, 0..=1.
+/// Classifies the beats of a record. `progress` is told after every batch how much of the road is done, 0..=1. A lead
+/// that seems to be recorded upside down becomes one of the record's [warnings](Record::warnings).
 ///
 /// # Errors
 /// When the record, its annotations or the model are at fault; see [`PipelineError`].
@@ -181,25 +195,22 @@ pub fn classify_watched(
         });
     };
 
-    let signal = with_added(canonical_lead(record, first)?, request.added_mv.first());
+    let signal = Signal::open(record, first, request.added_mv.first())?;
     let mut first_progress = |done| progress(done / passes);
     let mut show_first = |index, views: &Views, beat: &LeadBeat| show(0, index, views, beat);
     let mut found = match request.peaks {
-        Peaks::Detected => {
-            let peaks = Detector::new();
-            run_lead(
-                &signal,
-                peaks,
-                request.patient,
-                runtime,
-                &mut first_progress,
-                &mut show_first,
-            )?
-        }
+        Peaks::Detected => run_lead(
+            signal,
+            Detector::new(),
+            request.patient,
+            runtime,
+            &mut first_progress,
+            &mut show_first,
+        )?,
         Peaks::Reference(samples) => {
-            let peaks = canonical_peaks(record, samples, signal.len())?;
+            let peaks = canonical_peaks(record, samples, signal.len)?;
             run_lead(
-                &signal,
+                signal,
                 peaks,
                 request.patient,
                 runtime,
@@ -209,12 +220,12 @@ pub fn classify_watched(
         }
     };
     if let Some(second) = second {
-        let signal = with_added(canonical_lead(record, second)?, request.added_mv.get(1));
+        let signal = Signal::open(record, second, request.added_mv.get(1))?;
         let peaks = KnownPeaks::new(found.iter().map(|beat| beat.r_sample).collect());
         let mut second_progress = |done| progress((1.0 + done) / passes);
         let mut show_second = |index, views: &Views, beat: &LeadBeat| show(1, index, views, beat);
         let other = run_lead(
-            &signal,
+            signal,
             peaks,
             request.patient,
             runtime,
@@ -251,24 +262,95 @@ pub fn classify_watched(
 
 /// A lead with what [`Request::added_mv`] adds to it.
 pub(crate) fn with_added(mut signal: Vec<f32>, added_mv: Option<&Vec<f32>>) -> Vec<f32> {
-    for (sample, added) in signal.iter_mut().zip(added_mv.into_iter().flatten()) {
-        *sample += added;
-    }
+    add(&mut signal, added_mv.map_or(&[], Vec::as_slice));
     signal
 }
 
-/// A lead at the canonical rate, in mV.
+fn add(signal: &mut [f32], added_mv: &[f32]) {
+    for (sample, added) in signal.iter_mut().zip(added_mv) {
+        *sample += added;
+    }
+}
+
+/// A lead at the canonical rate, in mV: all of it. [`stream_canonical`] gives the same in blocks.
 ///
 /// # Errors
 /// When the lead cannot be read, or its rate cannot be brought to the canonical one.
 pub fn canonical_lead(record: &Record, lead: usize) -> Result<Vec<f32>, PipelineError> {
-    let signal = record.read_lead(lead)?;
-    resample::to_canonical(&signal, record.sample_rate_hz()).map_err(|source| {
-        PipelineError::Resample {
+    let mut all = Vec::new();
+    for block in stream_canonical(record, lead)? {
+        all.extend_from_slice(&block?);
+    }
+    Ok(all)
+}
+
+/// A lead at the canonical rate, in mV, as it is read.
+///
+/// # Errors
+/// When the lead cannot be read, or its rate cannot be brought to the canonical one. Blocks may fail likewise.
+pub fn stream_canonical(record: &Record, lead: usize) -> Result<Canonical<'_>, PipelineError> {
+    let blocks = record.stream_mv(lead, 0..usize::MAX)?;
+    let lead = &record.leads()[lead];
+    let resampler =
+        ToCanonical::new(lead.sample_rate_hz).map_err(|source| cannot_resample(record, source))?;
+    let len = resampler.output_len(lead.len_samples);
+    if u32::try_from(len).is_err() {
+        return Err(PipelineError::TooLong {
             path: record.path().to_owned(),
-            source,
-        }
+            days: record.duration_s() / 86_400.0,
+        });
+    }
+    Ok(Canonical {
+        record,
+        blocks,
+        resampler: Some(resampler),
+        len,
     })
+}
+
+fn cannot_resample(record: &Record, source: ResampleError) -> PipelineError {
+    PipelineError::Resample {
+        path: record.path().to_owned(),
+        source,
+    }
+}
+
+/// A lead at the canonical rate, block by block; see [`stream_canonical`]. Ends after an error.
+pub struct Canonical<'a> {
+    record: &'a Record,
+    blocks: Blocks<'a>,
+    /// `None` once the signal has ended.
+    resampler: Option<ToCanonical>,
+    len: usize,
+}
+
+impl Canonical<'_> {
+    /// Samples of all blocks together.
+    pub fn len_samples(&self) -> usize {
+        self.len
+    }
+}
+
+impl Iterator for Canonical<'_> {
+    type Item = Result<Vec<f32>, PipelineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut resampler = self.resampler.take()?;
+        let mut result = Vec::new();
+        let done = match self.blocks.next() {
+            Some(Ok(block)) => {
+                let done = resampler.push(&block, &mut result);
+                self.resampler = done.is_ok().then_some(resampler);
+                done
+            }
+            Some(Err(error)) => return Some(Err(error.into())),
+            None => resampler.finish(&mut result),
+        };
+        Some(match done {
+            Ok(()) => Ok(result),
+            Err(source) => Err(cannot_resample(self.record, source)),
+        })
+    }
 }
 
 /// Annotated beats, in samples at the record's own rate, as peaks at the canonical rate. Beats closer than one sample
@@ -328,6 +410,26 @@ impl PeakSource for KnownPeaks {
     }
 }
 
+/// Sends a lead at the canonical rate through core's monitor and gives each beat to `visit`: with the peaks that
+/// [`classify`] had, the same beats in the same order.
+pub fn for_each_beat<P: PeakSource>(
+    signal_mv: &[f32],
+    peaks: P,
+    patient: Patient,
+    mut visit: impl FnMut(MonitoredBeat),
+) {
+    let mut monitor = Monitor::with_peaks(peaks, patient);
+    for sample in signal_mv {
+        if let Some(beat) = monitor.push(*sample) {
+            visit(beat);
+        }
+    }
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        visit(beat);
+    }
+}
+
 /// What one lead's network says of one beat.
 struct LeadBeat {
     r_sample: u32,
@@ -337,54 +439,123 @@ struct LeadBeat {
     logits: Logits,
 }
 
+/// A lead on its way to the monitor.
+struct Signal<'a> {
+    record: &'a Record,
+    lead: usize,
+    blocks: Canonical<'a>,
+    /// Samples at the canonical rate.
+    len: usize,
+    /// What is added to the samples that are to come.
+    added_mv: &'a [f32],
+}
+
+impl<'a> Signal<'a> {
+    fn open(
+        record: &'a Record,
+        lead: usize,
+        added_mv: Option<&'a Vec<f32>>,
+    ) -> Result<Self, PipelineError> {
+        let blocks = stream_canonical(record, lead)?;
+        Ok(Self {
+            record,
+            lead,
+            len: blocks.len_samples(),
+            blocks,
+            added_mv: added_mv.map_or(&[], Vec::as_slice),
+        })
+    }
+
+    fn next_block(&mut self) -> Option<Result<Vec<f32>, PipelineError>> {
+        Some(self.blocks.next()?.map(|mut block| {
+            add(&mut block, self.added_mv);
+            self.added_mv = self.added_mv.get(block.len()..).unwrap_or(&[]);
+            block
+        }))
+    }
+}
+
+/// Beats on their way through the network.
+struct Batches<'a> {
+    runtime: &'a mut dyn Runtime,
+    show: &'a mut dyn FnMut(usize, &Views, &LeadBeat),
+    beats: Vec<LeadBeat>,
+    /// The views of the last beats, whose logits are yet to be asked for.
+    waiting: Vec<Views>,
+    polarity: Polarity,
+}
+
+impl Batches<'_> {
+    /// Takes a beat, and says whether a batch of them has become full.
+    fn take(&mut self, beat: &MonitoredBeat) -> bool {
+        let mut views = Views::ZERO;
+        views.compute(&beat.frame);
+        self.waiting.push(views);
+        let readable = beat.quality.is_readable();
+        if readable {
+            self.polarity.push(&beat.frame);
+        }
+        self.beats.push(LeadBeat {
+            r_sample: beat.frame.r_sample,
+            rr_s: beat.frame.pre_rr_s,
+            quality: beat.quality.score,
+            readable,
+            logits: Logits::default(),
+        });
+        self.waiting.len() == BATCH
+    }
+
+    fn run(&mut self) -> Result<(), ModelError> {
+        let start = self.beats.len() - self.waiting.len();
+        let logits = self.runtime.logits(&self.waiting)?;
+        for (i, (views, logits)) in self.waiting.drain(..).zip(logits).enumerate() {
+            let beat = &mut self.beats[start + i];
+            beat.logits = logits;
+            (self.show)(start + i, &views, beat);
+        }
+        Ok(())
+    }
+}
+
 /// Sends a lead through core's monitor and its beats, a batch at a time, through the network; `show` then gets each with
 /// its place.
 fn run_lead<P: PeakSource>(
-    signal: &[f32],
+    mut signal: Signal<'_>,
     peaks: P,
     patient: Patient,
     runtime: &mut dyn Runtime,
     progress: &mut dyn FnMut(f64),
     show: &mut dyn FnMut(usize, &Views, &LeadBeat),
-) -> Result<Vec<LeadBeat>, ModelError> {
+) -> Result<Vec<LeadBeat>, PipelineError> {
     let mut monitor = Monitor::with_peaks(peaks, patient);
-    let mut all: Vec<LeadBeat> = Vec::new();
-    let mut batch: Vec<Views> = Vec::with_capacity(BATCH);
-    let mut flush = |batch: &mut Vec<Views>, all: &mut [LeadBeat]| {
-        let start = all.len() - batch.len();
-        let logits = runtime.logits(batch)?;
-        for (i, (views, logits)) in batch.drain(..).zip(logits).enumerate() {
-            all[start + i].logits = logits;
-            show(start + i, &views, &all[start + i]);
-        }
-        Ok::<(), ModelError>(())
+    let mut batches = Batches {
+        runtime,
+        show,
+        beats: Vec::new(),
+        waiting: Vec::with_capacity(BATCH),
+        polarity: Polarity::default(),
     };
-    let take = |beat: MonitoredBeat, all: &mut Vec<LeadBeat>, batch: &mut Vec<Views>| {
-        let mut views = Views::ZERO;
-        views.compute(&beat.frame);
-        batch.push(views);
-        all.push(LeadBeat {
-            r_sample: beat.frame.r_sample,
-            rr_s: beat.frame.pre_rr_s,
-            quality: beat.quality.score,
-            readable: beat.quality.is_readable(),
-            logits: Logits::default(),
-        });
-    };
-    for (i, sample) in signal.iter().enumerate() {
-        if let Some(beat) = monitor.push(*sample) {
-            take(beat, &mut all, &mut batch);
-            if batch.len() == BATCH {
-                flush(&mut batch, &mut all)?;
-                progress(i as f64 / signal.len() as f64);
+    while let Some(block) = signal.next_block() {
+        for sample in block? {
+            if let Some(beat) = monitor.push(sample)
+                && batches.take(&beat)
+            {
+                batches.run()?;
+                progress(f64::from(monitor.samples()) / signal.len as f64);
             }
         }
     }
     monitor.finish();
     while let Some(beat) = monitor.poll() {
-        take(beat, &mut all, &mut batch);
+        batches.take(&beat);
     }
-    flush(&mut batch, &mut all)?;
+    batches.run()?;
     progress(1.0);
-    Ok(all)
+    let lead = &signal.record.leads()[signal.lead].name;
+    if batches.polarity.is_upside_down(lead) {
+        signal
+            .record
+            .note(Warning::UpsideDown { lead: lead.clone() });
+    }
+    Ok(batches.beats)
 }

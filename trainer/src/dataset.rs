@@ -235,7 +235,8 @@ impl RecordBeats {
         let mut signals = Vec::new();
         for lead in order {
             let samples_mv = record.read_lead(lead)?;
-            signals.push(to_canonical(&samples_mv, rate_hz).map_err(|source| {
+            let lead_hz = record.leads()[lead].sample_rate_hz;
+            signals.push(to_canonical(&samples_mv, lead_hz).map_err(|source| {
                 DatasetError::Rate {
                     path: path.to_owned(),
                     source,

@@ -25,6 +25,9 @@ pub(crate) fn run() -> Result<()> {
     report.step("format firmware", || {
         quiet(cargo("firmware").args(["fmt", "--all", "--check"]))
     });
+    report.step("format fuzz", || {
+        quiet(cargo("fuzz").args(["fmt", "--all", "--check"]))
+    });
     report.step("dependency rule", dependencies::check);
 
     for package in ["heartlens-core", "heartlens"] {
@@ -85,6 +88,9 @@ pub(crate) fn run() -> Result<()> {
                 ]),
         )
     });
+    report.step("lints fuzz", || {
+        quiet(clippy("fuzz").args(["--", "-D", "warnings"]))
+    });
     report.step("docs", || {
         quiet(
             crates(cargo(".").arg("doc"), environment)
@@ -98,7 +104,7 @@ pub(crate) fn run() -> Result<()> {
 
     match cargo_deny() {
         Ok(()) => {
-            for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
+            for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml"] {
                 report.step(&format!("licences and sources of {manifest}"), || {
                     quiet(
                         cargo(".")

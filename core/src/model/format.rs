@@ -245,9 +245,9 @@ impl Operator {
         }
     }
 
-    /// How many tensors it reads, sizes it has, multipliers it has, and whether it has weights.
-    pub(crate) const fn fields(self) -> (usize, usize, usize, bool) {
-        match self {
+    /// What of a step it uses.
+    pub(crate) const fn fields(self) -> Fields {
+        let (inputs, sizes, multipliers, weights) = match self {
             Self::Convolution => (1, 12, 0, true),
             Self::Depthwise => (1, 11, 0, true),
             Self::Dense => (1, 1, 0, true),
@@ -258,8 +258,22 @@ impl Operator {
             Self::ConcatInPlace => (1, 1, 0, false),
             Self::Relu => (1, 0, 0, false),
             Self::Lstm => (1, 5, 1, true),
+        };
+        Fields {
+            inputs,
+            sizes,
+            multipliers,
+            weights,
         }
     }
+}
+
+/// How much of a step's record an operator uses, from the front of each list; the rest is empty.
+pub(crate) struct Fields {
+    pub(crate) inputs: usize,
+    pub(crate) sizes: usize,
+    pub(crate) multipliers: usize,
+    pub(crate) weights: bool,
 }
 
 impl Step {

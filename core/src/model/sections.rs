@@ -2,8 +2,8 @@
 
 use super::error::ImageError;
 use super::format::{
-    ALIGNMENT, Header, Input, Label, MAGIC, MAX_INPUTS, MAX_STEPS, MAX_TENSORS, NONE, Operator,
-    READS_PATIENT, Step, Tensor, VERSION, View,
+    ALIGNMENT, Fields, Header, Input, Label, MAGIC, MAX_INPUTS, MAX_STEPS, MAX_TENSORS, NONE,
+    Operator, READS_PATIENT, Step, Tensor, VERSION, View,
 };
 use super::layer::{Layer, operator};
 use crate::spec::{FEATURES_VERSION, HASH, LABELS};
@@ -237,7 +237,12 @@ impl<'a> Sections<'a> {
     fn check_step(&self, index: usize, step: &Step) -> Result<(), ImageError> {
         let operator = operator(index, step)?;
         self.check_name("step", index, step.name)?;
-        let (inputs, sizes, multipliers, weights) = operator.fields();
+        let Fields {
+            inputs,
+            sizes,
+            multipliers,
+            weights,
+        } = operator.fields();
         in_range("step", index, "reserved", u64::from(step.reserved), 0, 0)?;
         for input in &step.inputs[inputs..] {
             let none = usize::from(NONE);

@@ -48,11 +48,6 @@ impl MaxPool {
     pub fn run(&self, input: &[i8], output: &mut [i8]) {
         #[cfg(armv7em)]
         self.run_by(super::armv7em::raise, input, output);
-        #[cfg(target_arch = "x86_64")]
-        if let Some(level) = super::x86::Level::best() {
-            level.max_pool(self, input, output);
-            return;
-        }
         #[cfg(not(armv7em))]
         self.run_portable(input, output);
     }
@@ -68,8 +63,7 @@ impl MaxPool {
     }
 
     /// `raise` takes the larger of an output and a value, channel by channel.
-    #[inline(always)]
-    pub(super) fn run_by(&self, raise: impl Fn(&mut [i8], &[i8]), input: &[i8], output: &mut [i8]) {
+    fn run_by(&self, raise: impl Fn(&mut [i8], &[i8]), input: &[i8], output: &mut [i8]) {
         let fits =
             holds("input", input, self.input_len()) && holds("output", output, self.output_len());
         if !fits {

@@ -12,8 +12,8 @@ mod text;
 use super::output::Sink;
 use crate::message::one_line;
 use crate::pipeline::{self, Beat, Leads, Peaks, Request};
-use crate::records::Record;
 use crate::records::annotation::Code;
+use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::report::{Section, Watch};
 use crate::runtime::{self, Kind, Runtime};
 use crate::summary::Summary;
@@ -36,9 +36,12 @@ use std::path::PathBuf;
 #[command(after_help = "Example:
   heartlens classify models/demo/demo
   heartlens classify models/demo/demo --json beats.json --report demo.html
-  heartlens classify models/demo --out results --resume")]
+  heartlens classify models/demo --out results --resume
+  heartlens classify night.edf --lead best
+  heartlens classify chest.csv --rate 250 --unit uV")]
 pub(crate) struct Args {
-    /// Records, or folders: all records in them and below.
+    /// WFDB records, with or without `.hea`, EDF or EDF+ files (`.edf`), tables of samples (`.csv`, `.tsv`), or folders:
+    /// all records in them and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
     #[command(flatten)]
@@ -147,9 +150,16 @@ pub(crate) struct Reading {
     /// What runs the network.
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
-    /// The lead to read, by name or by its place from 0; `both` averages the first two.
-    #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
+    /// The lead to read, by name or by its place from 0; `best` is the one of the best quality, `both` averages the
+    /// first two.
+    #[arg(long, value_name = "NAME|INDEX|best|both", default_value = "0")]
     pub(crate) lead: Leads,
+    /// Samples per second of CSV files, instead of what their time column says.
+    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Unit of CSV columns that name none: mV, uV, nV or V.
+    #[arg(long)]
+    unit: Option<VoltageUnit>,
     /// Where the R peaks come from: found in the signal, or every beat of the reference annotation.
     #[arg(long, value_enum, default_value_t = PeaksChoice::Detected)]
     pub(crate) peaks: PeaksChoice,
@@ -159,6 +169,14 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// What records are to be read with.
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            rate_hz: self.rate,
+            unit: self.unit,
+        }
+    }
+
     /// Loads the model into its runtime.
     pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
         Ok(runtime::load(self.runtime, &self.model)?)
@@ -206,6 +224,13 @@ pub(crate) enum SexChoice {
     F,
     /// Male.
     M,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(hz) if hz.is_finite() && hz > 0.0 => Ok(hz),
+        _ => Err("expected samples per second, above 0".to_owned()),
+    }
 }
 
 fn parse_age(text: &str) -> Result<f32, String> {

@@ -279,9 +279,7 @@ fn record(path: &Path, annotator: &str) -> anyhow::Result<RecordFacts> {
             .map(|lead| LeadFacts {
                 name: lead.name.clone(),
                 units: lead.units.clone(),
-                counts_per_mv: lead
-                    .calibration
-                    .map(|calibration| calibration.counts_per_mv),
+                counts_per_mv: lead.counts_per_mv,
             })
             .collect(),
         age_years: patient.age_years,

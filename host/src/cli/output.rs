@@ -1,8 +1,8 @@
 //! Where results go.
 
-use crate::file::{temporary_beside, write_whole};
+use crate::file::{is_special, temporary_beside, write_whole};
 use anyhow::Context;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -43,24 +43,24 @@ impl Sink {
 
     /// Begins a result that is written bit by bit, and seen only when it is [finished](Output::finish).
     pub(crate) fn begin(&self) -> anyhow::Result<Output> {
-        Ok(match self {
-            Self::Stdout => {
-                let spool = tempfile::tempfile().context("a temporary file")?;
-                Output::Stdout(BufWriter::new(spool))
-            }
-            Self::File(path) => {
+        match self {
+            Self::File(path) if !is_special(path) => {
                 let file = temporary_beside(path).with_context(|| cannot(path))?;
-                Output::File(BufWriter::new(file), path.clone())
+                Ok(Output::File(BufWriter::new(file), path.clone()))
             }
-        })
+            to => {
+                let spool = tempfile::tempfile().context("a temporary file")?;
+                Ok(Output::Spool(BufWriter::new(spool), to.clone()))
+            }
+        }
     }
 }
 
 /// A result in the making. Dropped, it leaves nothing behind.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Kept aside, for standard output.
-    Stdout(BufWriter<File>),
+    /// Kept aside, for standard output or what is no file.
+    Spool(BufWriter<File>, Sink),
     /// Under another name beside the file's path.
     File(BufWriter<NamedTempFile>, PathBuf),
 }
@@ -69,12 +69,18 @@ impl Output {
     /// Gives the file its name, or copies to standard output.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         match self {
-            Self::Stdout(spool) => {
+            Self::Spool(spool, to) => {
                 let mut spool = spool.into_inner().map_err(io::IntoInnerError::into_error)?;
                 spool.rewind()?;
-                let mut stdout = io::stdout().lock();
-                io::copy(&mut spool, &mut stdout)?;
-                Ok(stdout.flush()?)
+                let mut out: Box<dyn Write> = match &to {
+                    Sink::Stdout => Box::new(io::stdout().lock()),
+                    Sink::File(path) => {
+                        let open = OpenOptions::new().write(true).open(path);
+                        Box::new(open.with_context(|| cannot(path))?)
+                    }
+                };
+                io::copy(&mut spool, &mut out)?;
+                Ok(out.flush()?)
             }
             Self::File(file, path) => {
                 let file = file.into_inner().map_err(io::IntoInnerError::into_error);
@@ -92,14 +98,14 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Stdout(spool) => spool.write(bytes),
+            Self::Spool(spool, _) => spool.write(bytes),
             Self::File(file, _) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Stdout(spool) => spool.flush(),
+            Self::Spool(spool, _) => spool.flush(),
             Self::File(file, _) => file.flush(),
         }
     }

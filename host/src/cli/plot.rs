@@ -99,7 +99,7 @@ fn parse_out(text: &str) -> Result<Sink, String> {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let record = Record::open(&args.record)?;
+    let record = Record::open_with(&args.record, &args.reading.options())?;
     let duration_s = record.duration_s();
     if args.from as f64 >= duration_s {
         bail!(

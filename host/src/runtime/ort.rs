@@ -21,8 +21,9 @@ use tract_onnx::pb::ModelProto;
 /// The name, as `--runtime` takes it.
 pub(super) const NAME: &str = "ort";
 
-/// Beats that the network is given at once, where there are as many.
-pub const BATCH: usize = 32;
+/// Beats that the network is given at once, where there are as many: where `cargo bench -p heartlens --bench runtimes` sees
+/// the time a beat stop falling.
+pub const BATCH: usize = 64;
 
 /// Names the library, instead of the one that `cargo xtask setup` got.
 pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";

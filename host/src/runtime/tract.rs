@@ -13,8 +13,9 @@ use tract_onnx::prelude::*;
 /// The name, as `--runtime` takes it.
 pub(super) const NAME: &str = "tract";
 
-/// Beats that the network is given at once, where there are as many.
-pub const BATCH: usize = 16;
+/// Beats that the network is given at once, where there are as many: where `cargo bench -p heartlens --bench runtimes` sees
+/// the time a beat stop falling.
+pub const BATCH: usize = 64;
 
 /// A network in tract. Its plans are made for a number of beats, when they are first needed: one for [`BATCH`] and one for
 /// single beats.

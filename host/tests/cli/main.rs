@@ -323,16 +323,13 @@ fn examples_work(verb: &str) -> tempfile::TempDir {
         .collect();
     assert!(!examples.is_empty(), "{help}");
     let folder = tempfile::tempdir().unwrap();
-    for file in [
-        "beat/model.onnx",
-        "beat/model.hlm",
-        "demo/demo.hea",
-        "demo/demo.dat",
-        "demo/demo.atr",
-    ] {
-        let copy = folder.path().join("models").join(file);
-        fs::create_dir_all(copy.parent().unwrap()).unwrap();
-        fs::copy(root().join("models").join(file), copy).unwrap();
+    for name in ["beat", "demo"] {
+        let copy = folder.path().join("models").join(name);
+        fs::create_dir_all(&copy).unwrap();
+        for entry in fs::read_dir(root().join("models").join(name)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
     }
     for example in examples {
         let output = Command::new(env!("CARGO_BIN_EXE_heartlens"))

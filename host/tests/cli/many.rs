@@ -2,6 +2,7 @@
 
 use super::{heartlens, refused, stderr};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -22,7 +23,7 @@ fn records(names: &[&str], minutes: &str) -> tempfile::TempDir {
             "20",
             "--out",
         ];
-        let output = heartlens(args.iter().map(|a| a.as_ref()).chain([path.as_os_str()]));
+        let output = heartlens(args.iter().map(OsStr::new).chain([path.as_os_str()]));
         assert!(output.status.success(), "{}", stderr(&output));
     }
     folder
@@ -113,7 +114,7 @@ fn a_folder_is_read_side_by_side_and_told_in_order() {
         let report = fs::read_to_string(out_flag.join(format!("{name}.html"))).unwrap();
         assert!(report.contains("<svg") && report.ends_with("</html>"));
     }
-    assert_eq!(String::from_utf8(one.stdout).unwrap(), lines);
+    assert_eq!(String::from_utf8(one.stdout.clone()).unwrap(), lines);
     let words = stderr(&one);
     assert!(
         words.contains("all 4") && words.contains("not a medical device"),

@@ -69,7 +69,7 @@ fn labels_come_from_where_they_are_said_to() {
 
 #[test]
 fn what_cannot_be_drawn_is_named() {
-    let plot = |flags: &[&str]| heartlens([&["plot", "models/demo/demo"], flags].concat());
+    let plot = |flags: &[&str]| heartlens([&["plot", "models/demo/demo"][..], flags].concat());
     refused(
         &plot(&["--from", "300", "--out", "-"]),
         &["--from 300 s", "300.0 s"],

@@ -183,12 +183,14 @@ fn changed(
     error.to_string()
 }
 
-fn tensor_table(header: &Header) -> (usize, usize) {
+/// Where the table of tensors begins in an image, and the size of a tensor in it.
+pub(crate) fn tensor_table(header: &Header) -> (usize, usize) {
     let inputs = usize::from(header.inputs) * size_of::<Input>();
     (INPUTS + inputs, size_of::<Tensor>())
 }
 
-fn step_table(header: &Header) -> (usize, usize) {
+/// Where the table of steps begins in an image, and the size of a step in it.
+pub(crate) fn step_table(header: &Header) -> (usize, usize) {
     let (tensors, size) = tensor_table(header);
     let scales = 4 * usize::from(header.scales);
     (

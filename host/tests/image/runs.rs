@@ -1,11 +1,18 @@
 //! Running an image is running its program.
 
+use crate::hostile::seal;
 use crate::programs::{random, smallest, views};
 use crate::reference;
+use crate::refusals::{step_table, tensor_table};
 use heartlens::compile::image::{AlignedImage, write};
 use heartlens::compile::program::{Operator, Program};
+use heartlens_core::model::format::{Header, Step, Tensor};
 use heartlens_core::model::{ImageError, Model, Progress};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
+use std::mem::offset_of;
+use zerocopy::FromBytes;
 
 /// Words behind the arena that nobody may touch.
 const GUARD: usize = 16;
@@ -72,6 +79,54 @@ fn images_of_all_operators_are_their_programs_to_the_bit() {
     }
     assert_eq!(operators.len(), 10);
     assert!(logits.len() > 1000, "{} different logits", logits.len());
+}
+
+/// Whatever memory plan the loader takes gives the right bits: tensors and scratch memory are moved at random.
+#[test]
+fn every_plan_that_is_taken_is_sound() {
+    let mut rng = ChaCha8Rng::seed_from_u64(21);
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..120 {
+        let program = random(seed);
+        let views = views(seed);
+        let (expected, _) = reference::run(&program, &views);
+        let original = AlignedImage::new(&write(&program).expect("an image"));
+        let (header, _) = Header::ref_from_prefix(original.bytes()).expect("a header");
+        let arena_bytes = 4 * header.arena_words;
+        let (tensors, steps) = (tensor_table(header), step_table(header));
+        for _ in 0..60 {
+            let mut image = original.bytes().to_vec();
+            for _ in 0..rng.random_range(1..3) {
+                let offset = rng.random_range(0..arena_bytes);
+                let (table, count, field, offset) = match rng.random_bool(0.7) {
+                    true => (tensors, header.tensors, offset_of!(Tensor, offset), offset),
+                    false => (
+                        steps,
+                        header.steps,
+                        offset_of!(Step, scratch),
+                        offset / 4 * 4,
+                    ),
+                };
+                let record = usize::from(rng.random_range(0..count));
+                let at = table.0 + record * table.1 + field;
+                image[at..at + 4].copy_from_slice(&offset.to_le_bytes());
+            }
+            seal(&mut image);
+            let image = AlignedImage::new(&image);
+            let Ok(model) = Model::load(image.bytes()) else {
+                refused += 1;
+                continue;
+            };
+            let mut arena = vec![SENTINEL; model.arena_words()];
+            let mut executor = model.executor(&mut arena).expect("as large as it says");
+            assert_eq!(executor.run(&views), expected, "{}", program.name);
+            taken += 1;
+        }
+    }
+    assert!(
+        taken > 500 && refused > 500,
+        "{taken} taken, {refused} refused"
+    );
 }
 
 #[test]

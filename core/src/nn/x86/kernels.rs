@@ -81,55 +81,20 @@ pub(super) unsafe fn lstm<I: Isa>(
             // SAFETY: as the caller promises; a cell has two pairs of rows in both matrices.
             unsafe {
                 let mut arguments = [_mm_setzero_si128(); 4];
-                for (cell, argument) in (4 * four..shape.hidden).zip(&mut arguments) {
-                    let weights = &direction.input[2 * cell * input_groups..];
-                    let [a, b] = I::sums::<2>(weights, input_groups, now);
-                    let weights = &direction.hidden[2 * cell * hidden_groups..];
-                    let [c, d] = I::sums::<2>(weights, hidden_groups, hidden);
-                    let rows = &direction.rows[4 * cell..4 * cell + 4];
-                    *argument = gates(rows, rows_of_two(a, b), rows_of_two(c, d));
+                let twos = (4 * four..shape.hidden).step_by(2);
+                for (cell, arguments) in twos.zip(arguments.as_chunks_mut().0) {
+                    let (input, hidden) = ((input_groups, now), (hidden_groups, &*hidden));
+                    *arguments = if cell + 1 < shape.hidden {
+                        two_cells::<I, 4>(direction, cell, input, hidden)
+                    } else {
+                        two_cells::<I, 2>(direction, cell, input, hidden)
+                    };
                 }
                 *next = advance(arguments, cells, layer.multiplier);
             }
         }
         core::mem::swap(&mut hidden, &mut next);
         copy(hidden, states.at(time));
-    }
-}
-
-/// Raises each output to the value beside it, as many as both slices have.
-///
-/// # Safety
-/// The processor has AVX2.
-#[inline(always)]
-pub(super) unsafe fn raise(output: &mut [i8], values: &[i8]) {
-    let len = output.len().min(values.len());
-    let (output, values) = (&mut output[..len], &values[..len]);
-    // The last step overlaps the one before: to raise an output twice changes nothing.
-    let steps = |width: usize| (0..len - width).step_by(width).chain([len - width]);
-    // SAFETY: the caller has AVX2; each step reads and writes as many bytes as its width, and ends within both slices.
-    unsafe {
-        if len >= 16 {
-            for at in steps(16) {
-                let place = output.as_mut_ptr().add(at).cast();
-                let value = _mm_loadu_si128(values.as_ptr().add(at).cast());
-                _mm_storeu_si128(place, _mm_max_epi8(_mm_loadu_si128(place), value));
-            }
-        } else if len >= 4 {
-            for at in steps(4) {
-                let place = output.as_mut_ptr().add(at).cast::<i32>();
-                let value = values.as_ptr().add(at).cast::<i32>().read_unaligned();
-                let (a, b) = (
-                    _mm_cvtsi32_si128(place.read_unaligned()),
-                    _mm_cvtsi32_si128(value),
-                );
-                place.write_unaligned(_mm_cvtsi128_si32(_mm_max_epi8(a, b)));
-            }
-        } else {
-            for (output, value) in output.iter_mut().zip(values) {
-                *output = (*output).max(*value);
-            }
-        }
     }
 }
 
@@ -190,18 +155,22 @@ unsafe fn apply<I: Isa>(affine: &Affine<'_>, inputs: &[i8], output: &mut [i8]) {
     let Affine {
         groups, zero_point, ..
     } = *affine;
-    let blocks = affine.blocks.chunks(4 * groups);
-    let channels = affine.channels.chunks(8);
-    for ((blocks, channels), output) in blocks.zip(channels).zip(output.chunks_mut(8)) {
+    // No `chunks`: it would divide by the groups, once a position.
+    let (mut blocks, mut channels) = (affine.blocks, affine.channels);
+    for output in output.chunks_mut(8) {
+        let now = channels.len().min(8);
+        let each = &channels[..now];
         // SAFETY: as the caller promises; there are as many pairs of blocks as of channels.
         let quantised = unsafe {
-            match channels.len() / 2 {
-                4 => eight::<I, 4>(blocks, groups, inputs, channels, zero_point),
-                3 => eight::<I, 3>(blocks, groups, inputs, channels, zero_point),
-                2 => eight::<I, 2>(blocks, groups, inputs, channels, zero_point),
-                _ => eight::<I, 1>(blocks, groups, inputs, channels, zero_point),
+            match now / 2 {
+                4 => eight::<I, 4>(blocks, groups, inputs, each, zero_point),
+                3 => eight::<I, 3>(blocks, groups, inputs, each, zero_point),
+                2 => eight::<I, 2>(blocks, groups, inputs, each, zero_point),
+                _ => eight::<I, 1>(blocks, groups, inputs, each, zero_point),
             }
         };
+        blocks = &blocks[now / 2 * groups..];
+        channels = &channels[now..];
         match output.first_chunk_mut() {
             Some(output) => *output = quantised,
             None => copy(&quantised, output),
@@ -307,6 +276,36 @@ unsafe fn upper_halves(products: __m256i) -> __m128i {
         let rounded = _mm256_add_epi64(products, _mm256_set1_epi64x(1 << 31));
         let order = _mm256_setr_epi32(1, 3, 5, 7, 1, 3, 5, 7);
         _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(rounded, order))
+    }
+}
+
+/// The gates' arguments of two cells, or of one and nothing: of so many `PAIRS` of rows from the cell on. Input and hidden
+/// state come with their groups.
+///
+/// # Safety
+/// As for [`Isa::sums`] with the direction's matrices from the cell on, which has `2 * PAIRS` rows of gates.
+#[inline(always)]
+unsafe fn two_cells<I: Isa, const PAIRS: usize>(
+    direction: &Direction<'_>,
+    cell: usize,
+    (input_groups, input): (usize, &[i8]),
+    (hidden_groups, hidden): (usize, &[i8]),
+) -> [__m128i; 2] {
+    let rows = &direction.rows[4 * cell..4 * cell + 2 * PAIRS];
+    let from_input = &direction.input[2 * cell * input_groups..];
+    let from_hidden = &direction.hidden[2 * cell * hidden_groups..];
+    // SAFETY: as the caller promises.
+    unsafe {
+        let a = I::sums::<PAIRS>(from_input, input_groups, input);
+        let b = I::sums::<PAIRS>(from_hidden, hidden_groups, hidden);
+        let first = gates(rows, rows_of_two(a[0], a[1]), rows_of_two(b[0], b[1]));
+        let second = if PAIRS > 2 {
+            let (a, b) = (&a[PAIRS - 2..], &b[PAIRS - 2..]);
+            gates(&rows[4..], rows_of_two(a[0], a[1]), rows_of_two(b[0], b[1]))
+        } else {
+            _mm_setzero_si128()
+        };
+        [first, second]
     }
 }
 

@@ -15,7 +15,6 @@ mod tests;
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::lstm::{Direction, Lstm, Order, States};
-use super::pool::MaxPool;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Instructions that this processor, and the system on it, can run. There is none of a set that it cannot.
@@ -104,18 +103,6 @@ impl Level {
         }
     }
 
-    /// The twin of [`MaxPool::run_portable`].
-    #[inline]
-    pub(crate) fn max_pool(self, layer: &MaxPool, input: &[i8], output: &mut [i8]) {
-        // SAFETY: there is no level that the processor has not.
-        unsafe {
-            match self.0 {
-                Set::Avx2 => avx2::max_pool(layer, input, output),
-                Set::Avx512Vnni => avx512vnni::max_pool(layer, input, output),
-            }
-        }
-    }
-
     /// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.
     #[inline]
     pub(crate) fn lstm(
@@ -144,7 +131,7 @@ macro_rules! compiled {
     ($module:ident, $isa:ident, $features:literal) => {
         mod $module {
             use super::isa::$isa;
-            use super::{Convolution, Dense, Direction, Lstm, MaxPool, Order, States, kernels};
+            use super::{Convolution, Dense, Direction, Lstm, Order, States, kernels};
 
             #[target_feature(enable = $features)]
             pub(super) fn convolution(
@@ -166,16 +153,6 @@ macro_rules! compiled {
             ) {
                 // SAFETY: whoever calls this has the features.
                 unsafe { kernels::dense::<$isa>(layer, input, scratch, output) }
-            }
-
-            #[target_feature(enable = $features)]
-            pub(super) fn max_pool(layer: &MaxPool, input: &[i8], output: &mut [i8]) {
-                // SAFETY: whoever calls this has the features.
-                layer.run_by(
-                    |output, values| unsafe { kernels::raise(output, values) },
-                    input,
-                    output,
-                );
             }
 
             #[target_feature(enable = $features)]

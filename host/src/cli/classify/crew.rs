@@ -62,7 +62,7 @@ impl Shared {
             Some(_) => Some(Entry::begin(input, &self.args)?),
             None => None,
         };
-        let record = Record::open(&input.path)?;
+        let record = Record::open_with(&input.path, &self.args.reading.options())?;
         let duration_s = record.duration_s();
         let bar = self.progress.add(progress_bar(duration_s));
         bar.set_message(input.name.clone());

@@ -119,8 +119,9 @@ fn write_annotations(path: &Path, classified: &Classified, run: &Run) -> anyhow:
         .beats
         .iter()
         .map(|beat| Annotation::new(beat.sample, annotation_code(beat.class)));
+    let preamble = classified.record.annotation_preamble();
     let annotations = Annotations {
-        list: std::iter::once(note).chain(beats).collect(),
+        list: preamble.into_iter().chain([note]).chain(beats).collect(),
     };
     let bytes = annotations
         .to_bytes()
