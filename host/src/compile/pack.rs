@@ -130,6 +130,14 @@ impl Packing<'_> {
             Operator::ConcatPart { offset, operand } => {
                 if let Some(operand) = operand {
                     self.same_zero_point(0, operand.zero_point)?;
+                    if operand.multiplier == COPIED {
+                        return Err(WriteError::Number {
+                            bearer: format!("step {}", step.name),
+                            what: "multiplier of an operand",
+                            found: i64::from(operand.multiplier),
+                            expected: "above 0".to_owned(),
+                        });
+                    }
                 }
                 let multiplier = operand.map_or(COPIED, |operand| operand.multiplier);
                 Ok(Packed {

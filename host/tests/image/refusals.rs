@@ -5,7 +5,7 @@ use heartlens::compile::image::{AlignedImage, WriteError, write};
 use heartlens::compile::program::{self, Operator, Program, TensorId};
 use heartlens_core::model::format::{self, Header, Input, Label, Step, Tensor, View};
 use heartlens_core::model::{ImageError, Model, checksum, stated_len};
-use heartlens_core::nn::{Channel, LayerError, WindowShape};
+use heartlens_core::nn::{Channel, LayerError, Operand, WindowShape};
 use heartlens_core::spec::{FEATURES_VERSION, HASH};
 use std::mem::offset_of;
 
@@ -423,6 +423,18 @@ fn programs_that_contradict_themselves_have_no_image() {
     for (found, expected) in cases {
         assert_eq!(found, expected);
     }
+    let mut program = parts();
+    program.steps[1].operator = Operator::ConcatPart {
+        offset: 0,
+        operand: Some(Operand {
+            zero_point: 0,
+            multiplier: 0,
+        }),
+    };
+    assert_eq!(
+        write(&program).expect_err("no image").to_string(),
+        "step b: multiplier of an operand is 0, expected above 0"
+    );
     let layer = write(&{
         let mut program = chain();
         program.steps[1].operator = Operator::MaxPool {
