@@ -2,6 +2,7 @@
 
 #![cfg(all(unix, feature = "fetch"))]
 
+mod emulated;
 mod server;
 
 use heartlens::synth::{Options, Recording};
@@ -151,6 +152,8 @@ fn shell(line: &str, folder: &Path) -> Output {
 fn every_verb_has_an_example_that_runs() {
     let folder = working_folder();
     let server = physionet(folder.path());
+    let at = |path: &str| folder.path().join(path);
+    emulated::start(&at("device"), &at("models/beat/model.hlm"));
     let verbs = verbs_below(&[]);
     assert!(verbs.len() >= 8, "{verbs:?}");
     for path in &verbs {

@@ -147,7 +147,7 @@ fn instructions_stay_within_their_budget() {
         ("/instructions/per_sample", 380..=460),
         ("/instructions/views_per_beat", 165_000..=200_000),
         ("/instructions/model_per_beat", 250_000..=320_000),
-        ("/parts/filter/mean", 40..=60),
+        ("/parts/filter/mean", 60..=90),
         ("/parts/quality/mean", 80..=140),
         ("/parts/detector/mean", 120..=220),
         ("/parts/beat/mean", 52_000..=68_000),

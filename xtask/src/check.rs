@@ -7,6 +7,9 @@ use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
 
+/// The boards of the firmware, each a feature.
+const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
+
 /// The licence checker, installed on demand: about five minutes on two cores.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
@@ -64,9 +67,15 @@ pub(crate) fn run() -> Result<()> {
     report.step("lints", || {
         quiet(crates(&mut clippy("."), environment).args(["--all-targets", "--", "-D", "warnings"]))
     });
-    report.step("lints firmware", || {
-        quiet(clippy("firmware").args(["--", "-D", "warnings"]))
-    });
+    for board in BOARDS {
+        report.step(&format!("lints firmware for {board}"), || {
+            quiet(
+                clippy("firmware")
+                    .args(["--no-default-features", "--features", board])
+                    .args(["--", "-D", "warnings"]),
+            )
+        });
+    }
     report.step("lints firmware's host side", || {
         // From the root, where firmware's default target does not apply.
         quiet(

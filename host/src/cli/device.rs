@@ -21,8 +21,10 @@ use std::time::Instant;
 /// The device runs the firmware's image `serial`, on a board or in QEMU.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  heartlens device --port /dev/ttyACM0 models/demo/demo
-  heartlens device --port tcp:localhost:5555 --model models/beat/model.hlm models/demo/demo")]
+  heartlens device --port unix:device models/demo/demo
+  heartlens device --port unix:device --model models/beat/model.hlm
+
+  A board's port has a name such as /dev/ttyACM0 or COM3.")]
 pub(crate) struct Args {
     /// The line: a serial port, `tcp:HOST:PORT` or `unix:PATH`.
     #[arg(long)]
