@@ -100,7 +100,7 @@ pub(super) unsafe fn lstm<I: Isa>(
 
 /// The inputs in whole groups of four: themselves, or a copy in `staged`, of which what is beyond them is arbitrary.
 #[inline(always)]
-fn in_groups<'a>(inputs: &'a [i8], staged: &'a mut [i32]) -> &'a [i8] {
+pub(super) fn in_groups<'a>(inputs: &'a [i8], staged: &'a mut [i32]) -> &'a [i8] {
     if inputs.len().is_multiple_of(4) {
         return inputs;
     }
@@ -119,7 +119,7 @@ fn bytes_of(words: &mut [i32]) -> &mut [i8] {
 
 /// Copies as many bytes as both have. For stretches so short that a call to `memcpy` costs more than they do.
 #[inline(always)]
-fn copy(from: &[i8], to: &mut [i8]) {
+pub(super) fn copy(from: &[i8], to: &mut [i8]) {
     let len = from.len().min(to.len());
     let (from, to) = (&from[..len], &mut to[..len]);
     match len {

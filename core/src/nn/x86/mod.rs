@@ -9,6 +9,8 @@
 
 mod isa;
 mod kernels;
+mod lanes;
+mod recurrent;
 #[cfg(test)]
 mod tests;
 
@@ -80,7 +82,11 @@ impl Level {
         unsafe {
             match self.0 {
                 Set::Avx2 => avx2::convolution(layer, input, scratch, output),
-                Set::Avx512Vnni => avx512vnni::convolution(layer, input, scratch, output),
+                Set::Avx512Vnni => {
+                    if !lanes::convolution(layer, input, output) {
+                        avx512vnni::convolution(layer, input, scratch, output);
+                    }
+                }
             }
         }
     }
@@ -119,7 +125,9 @@ impl Level {
             match self.0 {
                 Set::Avx2 => avx2::lstm(layer, direction, order, input, scratch, states),
                 Set::Avx512Vnni => {
-                    avx512vnni::lstm(layer, direction, order, input, scratch, states);
+                    if !recurrent::lstm(layer, direction, order, input, scratch, states) {
+                        avx512vnni::lstm(layer, direction, order, input, scratch, states);
+                    }
                 }
             }
         }
