@@ -16,7 +16,7 @@ use std::time::Duration;
 const BASE: &str = "/files/mitdb/1.0.0";
 
 fn signal() -> Vec<u8> {
-    (0..200_000_u32).map(|i| (i * i >> 7) as u8).collect()
+    (0..200_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect()
 }
 
 /// A data base of three wanted files and two others, with its sums.

@@ -102,6 +102,7 @@ fn working_folder() -> tempfile::TempDir {
         "208",
         "mitdb/100",
         "mitdb/118",
+        "mitdb/208",
         "mitdb/119",
         "svdb/800",
         "nstdb/em",

@@ -71,6 +71,12 @@ impl SegmentList {
         let sum = segments
             .iter()
             .fold(0_u64, |sum, s| sum.saturating_add(s.frames));
+        if sum == 0 {
+            return Err(at_record(HeaderFault::Missing {
+                field: "segment with samples",
+                expected: "one at least behind the layout",
+            }));
+        }
         match record.len_samples {
             Some(promised) if promised != sum => {
                 return Err(at_record(HeaderFault::SegmentLengths { sum, promised }));

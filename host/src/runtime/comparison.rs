@@ -186,7 +186,7 @@ impl LayerComparison {
         &mut self.layers[index]
     }
 
-    /// The layers that both runtimes have, in the first one's order.
+    /// The layers that both runtimes have, in the order in which both first had them.
     pub fn differences(&self) -> Vec<LayerDifference> {
         let difference = |layer: &Layer| {
             let mean = |sum: f64| (sum / layer.values.max(1) as f64).sqrt();
@@ -245,7 +245,7 @@ mod tests {
         let mut found = LayerComparison::default();
         found.add(("x", &ours), ("y", &theirs)).expect("fits");
         found.add(("x", &ours), ("y", &ours)).expect("fits");
-        let [conv, relu] = &found.differences()[..] else {
+        let [relu, conv] = &found.differences()[..] else {
             panic!("{found:?}");
         };
         assert_eq!((relu.name.as_str(), relu.max_abs_diff), ("relu", 3.0));

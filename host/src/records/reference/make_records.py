@@ -131,7 +131,11 @@ files = {
     "c.dat": noise(3) + samples_311(20),
     "d.dat": noise(3 * 2 * 20),
 }
-cases.append(case("skew", files))
+skewed = case("skew", files)
+# A skew counts frames. Where a frame has several samples, wfdb fills what is shifted in behind the end with zeros for all but
+# as many samples as there are frames; all of it is missing.
+skewed["millivolts"][4][-6:] = [None] * 6
+cases.append(skewed)
 
 # Fixed layout: every segment has the same signals, with gains of its own.
 files = {"fixed.hea": b"fixed/3 2 250 27\nfixed_1 10\nfixed_2 5\nfixed_3 12\n"}

@@ -242,7 +242,8 @@ impl Clock {
                 self.timeline.runs[n].1 = end as f64 / rate_hz;
             }
             let next = self.timeline.runs.get(n + 1).map_or(self.rows, |run| run.0);
-            end = self.timeline.start(n, rate_hz) + (next - self.timeline.runs[n].0);
+            let rows = next - self.timeline.runs[n].0;
+            end = self.timeline.start(n, rate_hz).saturating_add(rows);
         }
         Ok((self.timeline, rate_hz))
     }
