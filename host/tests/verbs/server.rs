@@ -11,8 +11,7 @@ const STALL: Duration = Duration::from_secs(3);
 
 /// What goes wrong with one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "each test program uses some of them")]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Half of the body, then silence.
     Stall,
     /// Nothing at all, for as long.
@@ -33,13 +32,13 @@ pub enum Fault {
 
 /// A request as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The path.
-    pub path: String,
+    pub(crate) path: String,
     /// The first byte asked for.
-    pub start: Option<usize>,
+    pub(crate) start: Option<usize>,
     /// Whether it came by way of this server as a proxy.
-    pub proxied: bool,
+    pub(crate) proxied: bool,
 }
 
 #[derive(Default)]
@@ -51,16 +50,15 @@ struct State {
 }
 
 /// A server on a port of its own, for as long as the test lasts.
-pub struct Server {
+pub(crate) struct Server {
     /// `http://127.0.0.1:PORT`
-    pub address: String,
+    pub(crate) address: String,
     state: Arc<Mutex<State>>,
 }
 
-#[allow(dead_code, reason = "each test program uses some of them")]
 impl Server {
     /// Serves files by their path, `/mitdb/1.0.0/100.hea`.
-    pub fn start(files: HashMap<String, Vec<u8>>) -> Self {
+    pub(crate) fn start(files: HashMap<String, Vec<u8>>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("bound"));
         let state = Arc::new(Mutex::new(State {
@@ -83,18 +81,18 @@ impl Server {
     }
 
     /// The next answers for this path.
-    pub fn faults(&self, path: &str, faults: &[Fault]) {
+    pub(crate) fn faults(&self, path: &str, faults: &[Fault]) {
         let faults = faults.iter().copied().collect();
         self.lock().faults.insert(path.to_owned(), faults);
     }
 
     /// Every answer for this path.
-    pub fn always(&self, path: &str, fault: Fault) {
+    pub(crate) fn always(&self, path: &str, fault: Fault) {
         self.lock().always.insert(path.to_owned(), fault);
     }
 
     /// Nothing goes wrong any more, and nothing has been seen.
-    pub fn repair(&self) {
+    pub(crate) fn repair(&self) {
         let mut state = self.lock();
         state.faults.clear();
         state.always.clear();
@@ -102,14 +100,14 @@ impl Server {
     }
 
     /// Where the requests for this path began.
-    pub fn starts(&self, path: &str) -> Vec<Option<usize>> {
+    pub(crate) fn starts(&self, path: &str) -> Vec<Option<usize>> {
         let state = self.lock();
         let of_path = state.seen.iter().filter(|seen| seen.path == path);
         of_path.map(|seen| seen.start).collect()
     }
 
     /// All requests.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.lock().seen.clone()
     }
 }
