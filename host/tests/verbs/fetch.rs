@@ -1,11 +1,7 @@
 //! `heartlens fetch` against a server that stalls, cuts, corrupts, ignores ranges and answers with errors.
 
-#![cfg(feature = "fetch")]
-
-mod server;
-
+use crate::server::{Fault, Server};
 use heartlens::fetch::{Cause, Database, FetchError, Options, Summary, fetch};
-use server::{Fault, Server};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +12,9 @@ use std::time::Duration;
 const BASE: &str = "/files/mitdb/1.0.0";
 
 fn signal() -> Vec<u8> {
-    (0..200_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect()
+    (0..200_000_u32)
+        .map(|i| (i.wrapping_mul(i) >> 7) as u8)
+        .collect()
 }
 
 /// A data base of three wanted files and two others, with its sums.
@@ -44,7 +42,7 @@ fn database() -> HashMap<String, Vec<u8>> {
 fn options(server: &Server) -> Options {
     Options {
         from: format!("{}/files/", server.address),
-        timeout: Duration::from_millis(300),
+        timeout: Duration::from_secs(1),
         attempts: 3,
         pause: Duration::from_millis(1),
         connections: 2,
@@ -292,7 +290,6 @@ fn the_tree_of_cinc2017_is_made_flat() {
 }
 
 /// The command: what it says, its exit codes, and the environment's proxy.
-#[cfg(feature = "cli")]
 #[test]
 fn the_command_uses_the_proxy_of_the_environment() {
     let server = Server::start(database());

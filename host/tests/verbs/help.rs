@@ -1,12 +1,8 @@
 //! Every verb's help has an example, and every example does what it says: new verbs are found by their help.
 
-#![cfg(all(unix, feature = "fetch"))]
-
-mod emulated;
-mod server;
-
+use crate::emulated;
+use crate::server::Server;
 use heartlens::synth::{Options, Recording};
-use server::Server;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;

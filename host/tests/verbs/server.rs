@@ -11,7 +11,6 @@ const STALL: Duration = Duration::from_secs(3);
 
 /// What goes wrong with one answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "each test program uses some of them")]
 pub(crate) enum Fault {
     /// Half of the body, then silence.
     Stall,
@@ -57,7 +56,6 @@ pub(crate) struct Server {
     state: Arc<Mutex<State>>,
 }
 
-#[allow(dead_code, reason = "each test program uses some of them")]
 impl Server {
     /// Serves files by their path, `/mitdb/1.0.0/100.hea`.
     pub(crate) fn start(files: HashMap<String, Vec<u8>>) -> Self {
