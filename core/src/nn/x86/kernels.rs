@@ -13,6 +13,9 @@ use crate::nn::lstm::{Direction, GATE_SHIFT, GateRow, Lstm, Order, States};
 use crate::nn::windows::Windows;
 use core::arch::x86_64::*;
 
+/// Bytes of a vector.
+pub(super) const VECTOR: usize = 16;
+
 /// The twin of [`Convolution::run_portable`], for buffers that fit.
 ///
 /// # Safety
@@ -143,6 +146,20 @@ fn copy_ends<const N: usize>(from: &[i8], to: &mut [i8]) {
         if let Some(place) = to.last_chunk_mut() {
             *place = last;
         }
+    }
+}
+
+/// Writes one position's elements, at most 16, from the row `first` on, of so many `rows` in all, the first at `place`. Those of the next positions may be
+/// overwritten where they are yet to come.
+#[inline(always)]
+pub(super) fn put(output: &mut [i8], place: usize, bytes: __m128i, rows: usize, first: usize) {
+    let len = (rows - first).min(VECTOR);
+    let mut all = [0; VECTOR];
+    // SAFETY: every x86-64 has SSE2; the array has 16 bytes.
+    unsafe { _mm_storeu_si128(all.as_mut_ptr().cast(), bytes) };
+    match output[place + first..].first_chunk_mut() {
+        Some(place) if len == VECTOR || rows < VECTOR => *place = all,
+        _ => copy(&all[..len], &mut output[place + first..]),
     }
 }
 

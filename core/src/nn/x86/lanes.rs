@@ -8,7 +8,7 @@
     reason = "what is laid is written before it is read, and loads of an inner loop are not checked one by one"
 )]
 
-use super::kernels::copy;
+use super::kernels::put;
 use crate::nn::affine::{Channel, WeightBlock};
 use crate::nn::convolution::Convolution;
 use core::arch::x86_64::*;
@@ -143,7 +143,7 @@ pub(super) fn convolution(layer: &Convolution<'_>, input: &[i8], output: &mut [i
             layer,
             first_of_line: 0,
         };
-        let mut place = first;
+        let mut place = 0;
         let mut put = |output: &mut [i8], bytes: __m128i| {
             put(output, place, bytes, affine.rows, first);
             place += affine.rows;
@@ -330,18 +330,4 @@ unsafe fn sums<const N: usize>(
         below += pitch;
     }
     sums
-}
-
-/// Writes one position's elements from the row `first` on, of so many `rows` in all. Those of the next positions may be
-/// overwritten where they are yet to come.
-#[inline(always)]
-fn put(output: &mut [i8], place: usize, bytes: __m128i, rows: usize, first: usize) {
-    let len = (rows - first).min(ROWS);
-    let mut all = [0; ROWS];
-    // SAFETY: every x86-64 has SSE2; the array has 16 bytes.
-    unsafe { _mm_storeu_si128(all.as_mut_ptr().cast(), bytes) };
-    match output[place..].first_chunk_mut() {
-        Some(place) if len == ROWS || rows < ROWS => *place = all,
-        _ => copy(&all[..len], &mut output[place..]),
-    }
 }

@@ -1,7 +1,8 @@
 //! The fast twins for x86-64: the same bits by vector instructions, chosen when the program runs.
 //!
-//! Inputs and weights are widened to int16 on their way to the multiplier. Scratch memory holds only what does not lie
-//! together in the input.
+//! Convolutions and LSTMs sum up rows in lanes where the processor has VNNI and their weights fit (`lanes`, `recurrent`).
+//! Otherwise inputs and weights are widened to int16 on their way to the multiplier and a row's products added across lanes
+//! (`kernels`); scratch memory then holds only what does not lie together in the input.
 #![allow(
     unsafe_code,
     reason = "a function that needs an instruction set is called once the processor is known to have it"
@@ -10,6 +11,7 @@
 mod isa;
 mod kernels;
 mod lanes;
+mod pool;
 mod recurrent;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ mod tests;
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::lstm::{Direction, Lstm, Order, States};
+use super::window::Window;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Instructions that this processor, and the system on it, can run. There is none of a set that it cannot.
@@ -107,6 +110,13 @@ impl Level {
                 Set::Avx512Vnni => avx512vnni::dense(layer, input, scratch, output),
             }
         }
+    }
+
+    /// The twin of [`super::MaxPool::run_portable`], for buffers that fit.
+    #[inline]
+    pub(crate) fn max_pool(self, window: &Window, input: &[i8], output: &mut [i8]) {
+        // SAFETY: each level has AVX2.
+        unsafe { pool::max_pool(window, input, output) };
     }
 
     /// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.

@@ -2,8 +2,8 @@
 
 use super::Level;
 use crate::nn::{
-    Channel, Convolution, Dense, Direction, GateRow, Lstm, LstmOutput, LstmShape, WeightBlock,
-    Window, WindowShape, blocks_len, pack, pack_gates,
+    Channel, Convolution, Dense, Direction, GateRow, Lstm, LstmOutput, LstmShape, MaxPool,
+    WeightBlock, Window, WindowShape, blocks_len, pack, pack_gates,
 };
 use proptest::prelude::*;
 use std::vec;
@@ -112,6 +112,33 @@ proptest! {
             let found = computed(lens, 2, |scratch, output| {
                 level.convolution(&layer, &input, scratch, output);
             });
+            prop_assert_eq!(&found, &expected, "{:?}", level);
+        }
+    }
+
+    #[test]
+    fn max_pools_have_the_same_bits(
+        seed in 1_u32..,
+        (height, width, channels) in (1_usize..10, 1_usize..20, 1_usize..40),
+        kernel in [1_usize..4, 1_usize..4],
+        stride in [1_usize..4, 1_usize..4],
+    ) {
+        let mut random = Random(seed);
+        let mut padding = |side: usize| random.word() as usize % side;
+        let [down, right] = kernel;
+        let layer = MaxPool::new(WindowShape {
+            height: height.max(down),
+            width: width.max(right),
+            channels,
+            kernel,
+            stride,
+            padding: [padding(down), padding(right), padding(down), padding(right)],
+        }).expect("fits");
+        let input = random.bytes(layer.input_len());
+        let lens = (0, layer.output_len());
+        let expected = computed(lens, 1, |_, output| layer.run_portable(&input, output));
+        for level in levels() {
+            let found = computed(lens, 2, |_, output| layer.run_at(level, &input, output));
             prop_assert_eq!(&found, &expected, "{:?}", level);
         }
     }
