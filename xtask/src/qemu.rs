@@ -115,8 +115,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// What the demo record's views and the kernels cost.
+type DemoCosts = (Demo, BTreeMap<String, Cost>);
+
 /// The views of the demo record and the kernels: the parts of the report, and where the machines differ.
-fn demo_views() -> Result<(Option<(Demo, BTreeMap<String, Cost>)>, Option<String>)> {
+fn demo_views() -> Result<(Option<DemoCosts>, Option<String>)> {
     let device = output(cargo("firmware").args(["run", "--release", "--bin", "views"]))?;
     // From the root, where firmware's default target does not apply.
     let host = output(

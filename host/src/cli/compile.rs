@@ -19,7 +19,7 @@ const STEPS: f64 = 1000.0;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens compile models/beat/model.onnx --calibrate models/demo/demo --out model.hlm
-  heartlens compile model.onnx --calibrate $HEARTLENS_DATA/mitdb $HEARTLENS_DATA/svdb --out model.hlm")]
+  heartlens compile models/beat/model.onnx --calibrate mitdb svdb --out model.hlm")]
 pub(crate) struct Args {
     /// The network, as `heartlens-train export` writes it.
     #[arg(value_name = "MODEL.onnx")]

@@ -540,8 +540,8 @@ mod tests {
         for ends in finite.windows(2) {
             let (a, b) = (ends[0], ends[1]);
             let step = (signal[b] - signal[a]) / (b - a) as f32;
-            for i in a + 1..b {
-                filled[i] = signal[a] + step * (i - a) as f32;
+            for (i, value) in filled[..b].iter_mut().enumerate().skip(a + 1) {
+                *value = signal[a] + step * (i - a) as f32;
             }
         }
         let filter = Filter::new(ratio, from_hz).unwrap();
@@ -592,7 +592,7 @@ mod tests {
             for gaps in [
                 &[][..],
                 &[0..40, 900..901, 903..904, 1500..2400],
-                &[2300..usize::MAX],
+                &[2000..2001, 2300..usize::MAX],
             ] {
                 for gap in gaps {
                     let end = gap.end.min(signal.len());

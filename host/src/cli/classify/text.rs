@@ -178,7 +178,7 @@ pub(super) fn warnings(found: &[(String, Vec<Warning>)]) -> Vec<String> {
         for warning in warnings {
             let same =
                 |other: &Warning| std::mem::discriminant(other) == std::mem::discriminant(warning);
-            let first_here = !met.iter().any(|other| same(other));
+            let first_here = !met.iter().any(&same);
             met.push(warning.clone());
             match kinds.iter_mut().find(|kind| same(kind.1)) {
                 Some(kind) => {
