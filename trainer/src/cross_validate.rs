@@ -68,7 +68,7 @@ pub enum CrossValidationError {
         /// The fold.
         fold: usize,
         /// Why.
-        source: CompileError,
+        source: Box<CompileError>,
     },
     /// A fold's device image could not be run.
     #[error("fold {fold}: {source}")]
@@ -369,8 +369,12 @@ fn train_fold(
     let tallies = trainer.score(dataset, held_out);
     let scoring_s = start.elapsed().as_secs_f64();
     let int8 = if plan.int8 {
-        let compiled = int8::compile(&trainer, &config, dataset, &training)
-            .map_err(|source| CrossValidationError::Compile { fold, source })?;
+        let compiled = int8::compile(&trainer, &config, dataset, &training).map_err(|source| {
+            CrossValidationError::Compile {
+                fold,
+                source: Box::new(source),
+            }
+        })?;
         let scores = int8::score(&trainer, &compiled.image, dataset, held_out)
             .map_err(|source| CrossValidationError::Image { fold, source })?;
         Some(scores)

@@ -87,7 +87,7 @@ pub enum DatasetError {
         /// The record.
         path: PathBuf,
         /// Why.
-        source: RecordError,
+        source: Box<RecordError>,
     },
     /// A record's rate cannot be converted.
     #[error("{}: {source}", path.display())]
@@ -427,7 +427,7 @@ impl Noise {
             let path = folder.join(name);
             let fail = |source| DatasetError::Noise {
                 path: path.clone(),
-                source,
+                source: Box::new(source),
             };
             let record = Record::open(&path).map_err(fail)?;
             for lead in 0..record.leads().len() {
