@@ -85,7 +85,7 @@ fn damaged(image: &[u8], kind: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
             .map(|_| rng.random())
             .collect();
         let head = rng.random_range(0..=noise.len().min(80));
-        if kind % 2 == 0 {
+        if kind.is_multiple_of(2) {
             noise[..head].copy_from_slice(&image[..head]);
         }
         return noise;

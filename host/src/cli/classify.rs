@@ -38,7 +38,9 @@ use std::path::PathBuf;
   heartlens classify models/demo/demo --json beats.json --report demo.html
   heartlens classify models/demo --out results --resume
 
-EDF and CSV are read as well: `heartlens classify night.edf --lead best`, `heartlens classify chest.csv --rate 250 --unit uV`.")]
+Other formats:
+    heartlens classify night.edf --lead best
+    heartlens classify chest.csv --rate 250 --unit uV")]
 pub(crate) struct Args {
     /// WFDB records, with or without `.hea`, EDF or EDF+ files (`.edf`), tables of samples (`.csv`, `.tsv`), or folders:
     /// all records in them and below.

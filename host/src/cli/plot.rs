@@ -5,7 +5,9 @@ use super::output::Sink;
 use crate::pipeline::{self, Beat, Leads, Peaks, canonical_lead};
 use crate::records::Record;
 use crate::report::Plot;
-use anyhow::{Context, bail};
+#[cfg(feature = "png")]
+use anyhow::Context;
+use anyhow::bail;
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
 use std::path::PathBuf;

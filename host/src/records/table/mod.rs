@@ -2,7 +2,7 @@
 //!
 //! A line that names the columns comes first; lines that begin with `#` are comments. A unit stands behind a column's name
 //! (`II (mV)`, `II [uV]`, `ecg_mv`), is the name (`mV`), or stands in a second line, as `rdsamp -c` and PhysioNet's
-//! exports have it. A column `time` or the like says when each sample was taken; see [`clock`]. A cell that is empty or
+//! exports have it. A column `time` or the like says when each sample was taken; see the module `clock`. A cell that is empty or
 //! `nan` is a missing sample.
 
 mod clock;
