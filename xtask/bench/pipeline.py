@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The same work with Python's packages: a WFDB record in, a class for each beat out, on one thread.
 
-    python3 pipeline.py RECORD MODEL.onnx OUT.csv
+    python3 pipeline.py RECORD MODEL.onnx OUT.csv arrays|beats
 
-wfdb reads lead 0, scipy resamples it to 128 Hz and filters it, sleepecg finds the R peaks (its C backend), numpy and
-scipy make the four views of all beats at once - no loop over beats -, onnxruntime runs the network in batches of 256.
+wfdb reads lead 0, scipy resamples it to 128 Hz and filters it, sleepecg finds the R peaks (its C backend). Then, with
+`arrays`, numpy and scipy make the four views of all beats at once, without a loop over beats, and onnxruntime runs the
+network in batches of 256: as fast as it gets, once the whole record is there. With `beats`, each beat goes through the
+same steps by itself, as it must where beats are classified while they come in, which is how Heartlens works.
 The views have the shapes that the model wants and are made the way they are named; they are not Heartlens's features to
 the bit, and the classes are not meant to be right.
 
@@ -80,8 +82,39 @@ def metadata(peaks, pairs, length):
     return table
 
 
+def all_views(signal, peaks, columns):
+    """The views of all beats at once."""
+    pairs = relative(windows(signal, peaks, 64, 128))
+    return {
+        "waveform": pairs[:, :, 24:120],
+        "spectrum": spectra(pairs),
+        "spectrogram": spectrograms(pairs),
+        "metadata": metadata(peaks, pairs, columns),
+    }
+
+
+def views_in_turn(signal, peaks, columns):
+    """The same of one beat after another: the average is carried along, RR intervals are those around the beat."""
+    padded = np.pad(signal, (64, 128))
+    average = None
+    for i, peak in enumerate(peaks):
+        beat = padded[peak : peak + 128]
+        centred = beat - np.median(beat)
+        average = centred if average is None else average
+        pair = np.stack([centred, average]) / (average[48:80].std() + 0.01)
+        average = average + (centred - average) / 16
+        pairs = pair[np.newaxis]
+        around = peaks[max(0, i - 33) : i + 2]
+        yield {
+            "waveform": pairs[:, :, 24:120],
+            "spectrum": spectra(pairs),
+            "spectrogram": spectrograms(pairs),
+            "metadata": metadata(around, np.repeat(pairs, len(around), axis=0), columns)[-1:],
+        }
+
+
 def main():
-    record, model, out = sys.argv[1:]
+    record, model, out, mode = sys.argv[1:]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -105,30 +138,31 @@ def main():
     lap("resample, filter")
     peaks = sleepecg.detect_heartbeats(signal, RATE_HZ, backend="c")
     lap("R peaks")
-    pairs = relative(windows(signal, peaks, 64, 128))
-    views = {
-        "waveform": pairs[:, :, 24:120],
-        "spectrum": spectra(pairs),
-        "spectrogram": spectrograms(pairs),
-        "metadata": metadata(peaks, pairs, shapes["metadata"][1]),
-    }
-    views = {name: np.ascontiguousarray(view, np.float32) for name, view in views.items()}
-    for name, view in views.items():
-        assert list(view.shape[1:]) == shapes[name][1:], (name, view.shape, shapes[name])
-    lap("views")
-    logits = [
-        session.run(["logits"], {name: view[i : i + BATCH] for name, view in views.items()})[0]
-        for i in range(0, len(peaks), BATCH)
-    ]
+    columns = shapes["metadata"][1]
+
+    def network(views):
+        views = {name: np.ascontiguousarray(view, np.float32) for name, view in views.items()}
+        for name, view in views.items():
+            assert list(view.shape[1:]) == shapes[name][1:], (name, view.shape, shapes[name])
+        return session.run(["logits"], views)[0]
+
+    if mode == "arrays":
+        views = all_views(signal, peaks, columns)
+        lap("views")
+        starts = range(0, len(peaks), BATCH)
+        logits = [network({n: v[i : i + BATCH] for n, v in views.items()}) for i in starts]
+        lap("network")
+    else:
+        logits = [network(views) for views in views_in_turn(signal, peaks, columns)]
+        lap("views and network")
     classes = LABELS[np.concatenate(logits).argmax(axis=1)]
-    lap("network")
     with open(out, "w") as file:
         for peak, name in zip(peaks, classes):
             file.write(f"{round(peak * rate / RATE_HZ)},{name}\n")
     lap("write")
     names = ("wfdb", "sleepecg", "scipy", "numpy", "onnxruntime")
     versions = {name: importlib.metadata.version(name) for name in names}
-    result = {"versions": versions, "beats": len(peaks), "stages": seconds}
+    result = {"mode": mode, "versions": versions, "beats": len(peaks), "stages": seconds}
     print(json.dumps(result | {"seconds": sum(seconds.values())}))
 
 

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: the same record through Python's packages and through Heartlens, in one run, and the benchmarks
 //! of the crates.
 //!
-//! Heartlens is timed as a whole command, from its start to the end of its process; Python without its imports.
+//! Heartlens is timed as a whole command, from its start to the end of its process; Python without its imports, once
+//! with all beats in arrays and once beat by beat, which is how Heartlens itself works.
 
 use crate::environment::{Environment, cache};
 use crate::step::{self, cargo};
@@ -15,6 +16,9 @@ use std::time::Instant;
 
 /// What the Python pipeline needs besides the packages of the environment.
 const PEERS: [&str; 2] = ["wfdb==4.3.1", "sleepecg==0.6.0"];
+
+/// The ways in which the Python pipeline works: all beats at once, and one after another.
+const MODES: [&str; 2] = ["arrays", "beats"];
 
 /// Times that each is run; the fastest counts.
 const RUNS: usize = 3;
@@ -43,10 +47,10 @@ struct Report {
     hours: f64,
     /// Heartlens.
     heartlens: Ours,
-    /// The Python pipeline, where it could run.
-    python: Option<Python>,
-    /// Python's seconds over ours.
-    ratio: Option<f64>,
+    /// The Python pipeline in each of [`MODES`], where it could run.
+    python: Vec<Python>,
+    /// Python's seconds over ours, in each mode.
+    ratios: BTreeMap<String, f64>,
     /// What could not run, and what gets it.
     missing: Vec<String>,
 }
@@ -62,6 +66,7 @@ struct Ours {
 /// What the script prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Python {
+    mode: String,
     /// Without imports.
     seconds: f64,
     beats: usize,
@@ -84,23 +89,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     )?;
     let ours = fastest(RUNS, || ours(&heartlens, &record, args.runtime.as_deref()))?;
     let mut missing = Vec::new();
-    let python = match peers() {
+    let mut theirs = Vec::new();
+    match peers() {
         Ok(environment) => {
             let out = folder.path().join("python.csv");
-            Some(fastest(RUNS, || python(&environment, &record, &out))?)
+            for mode in MODES {
+                theirs.push(fastest(RUNS, || python(&environment, &record, &out, mode))?);
+            }
         }
-        Err(error) => {
-            missing.push(format!(
-                "the Python pipeline: {error:#}; to get it: cargo xtask setup, with PyPI in reach"
-            ));
-            None
-        }
-    };
+        Err(error) => missing.push(format!(
+            "the Python pipeline: {error:#}; to get it: cargo xtask setup, with PyPI in reach"
+        )),
+    }
     let report = Report {
         hours: args.hours,
-        ratio: python.as_ref().map(|python| python.seconds / ours.seconds),
+        ratios: theirs
+            .iter()
+            .map(|python| (python.mode.clone(), python.seconds / ours.seconds))
+            .collect(),
         heartlens: ours,
-        python,
+        python: theirs,
         missing,
     };
     print(args.json.as_deref(), &report)?;
@@ -202,21 +210,22 @@ fn peers() -> Result<Environment> {
     Ok(environment)
 }
 
-fn python(environment: &Environment, record: &Path, out: &Path) -> Result<Python> {
+fn python(environment: &Environment, record: &Path, out: &Path, mode: &str) -> Result<Python> {
     let mut python = Command::new("python3");
     environment.apply(&mut python);
     python
         .arg(step::root().join("xtask/bench/pipeline.py"))
         .arg(record)
         .arg(step::root().join("models/beat/model.onnx"))
-        .arg(out);
+        .arg(out)
+        .arg(mode);
     let text = step::output(&mut python)?;
     serde_json::from_str(&text).with_context(|| format!("the Python pipeline printed {text:?}"))
 }
 
 fn print(json: Option<&Path>, report: &Report) -> Result<()> {
     // Two detectors on one record differ by a few beats; more would mean that they did not do the same work.
-    if let Some(python) = &report.python {
+    for python in &report.python {
         let (ours, theirs) = (report.heartlens.beats as f64, python.beats as f64);
         ensure!(
             (ours / theirs - 1.0).abs() < 0.05,
@@ -251,21 +260,23 @@ impl Report {
         } = &self.heartlens;
         let name = format!("Heartlens, {runtime}, the whole process");
         out += &format!("{name:<40}{seconds:>10.3}{beats:>10}\n");
-        if let Some(python) = &self.python {
-            let name = "Python, imports left out";
+        for python in &self.python {
+            let name = format!("Python, {}, imports left out", python.mode);
             out += &format!("{name:<40}{:>10.3}{:>10}\n", python.seconds, python.beats);
             for (stage, seconds) in &python.stages {
                 out += &format!("  {stage:<38}{seconds:>10.3}\n");
             }
+        }
+        if let Some(python) = self.python.first() {
             let versions: Vec<_> = python
                 .versions
                 .iter()
-                .map(|(n, v)| format!("{n} {v}"))
+                .map(|(name, version)| format!("{name} {version}"))
                 .collect();
-            out += &format!("  ({})\n", versions.join(", "));
+            out += &format!("({})\n", versions.join(", "));
         }
-        if let Some(ratio) = self.ratio {
-            out += &format!("Heartlens is {ratio:.1} times as fast\n");
+        for (mode, ratio) in &self.ratios {
+            out += &format!("Heartlens is {ratio:.1} times as fast as Python with {mode}\n");
         }
         for missing in &self.missing {
             out += &format!("MISSING {missing}\n");
@@ -315,13 +326,14 @@ mod tests {
                 beats: 8400,
                 runtime: "int8".into(),
             },
-            python: Some(Python {
+            python: vec![Python {
+                mode: "beats".into(),
                 seconds: 3.5,
                 beats: 8390,
                 stages: BTreeMap::from([("views".into(), 1.0)]),
                 versions: BTreeMap::from([("scipy".into(), "1.17.1".into())]),
-            }),
-            ratio: Some(14.0),
+            }],
+            ratios: BTreeMap::from([("beats".into(), 14.0)]),
             missing: vec!["nothing".into()],
         }
     }
@@ -333,7 +345,7 @@ mod tests {
             "Heartlens, int8",
             "8390",
             "scipy 1.17.1",
-            "14.0 times",
+            "14.0 times as fast as Python with beats",
             "MISSING nothing",
         ] {
             assert!(table.contains(part), "{part} is not in {table}");
