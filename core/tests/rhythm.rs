@@ -106,7 +106,9 @@ fn the_summary_counts_time_and_runs() {
         (Class::V, 5),
         (Class::S, 4),
     ];
-    let beats = classes.iter().flat_map(|&(class, n)| std::iter::repeat_n(class, n));
+    let beats = classes
+        .iter()
+        .flat_map(|&(class, n)| std::iter::repeat_n(class, n));
     for (beat, class) in beats.enumerate() {
         let observation = Observation {
             rr_s: Some(if beat < 50 { 1.0 } else { 0.5 }),

@@ -5,7 +5,9 @@ use crate::blocks::{Parameters, ShapeError};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::config::{Config, View};
 use crate::dataset::Dataset;
+use crate::held_out::Logits;
 use crate::network::Network;
+use crate::onnx::to_vec;
 use crate::optimizer::{AdamW, one_cycle, update_average};
 use crate::sampler::{BeatIndex, Sampler};
 use crate::streams::{Purpose, stream};
@@ -305,37 +307,42 @@ pub fn score(
     dataset: &Dataset,
     records: &[usize],
 ) -> BTreeMap<String, Tally> {
-    let _no_grad = tch::no_grad_guard();
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     for &record in records {
-        let beats: Vec<BeatIndex> = (0..dataset.records[record].classes.len())
-            .map(|beat| BeatIndex { record, beat })
-            .collect();
-        for beats in beats.chunks(SCORED_AT_ONCE) {
-            let parts: Vec<HostBatch> = beats
-                .par_chunks(SCORED_AT_ONCE.div_ceil(16))
-                .map(|beats| HostBatch::plain(dataset, beats))
-                .collect();
-            let mut predicted: Vec<i64> = Vec::new();
-            for part in parts {
-                let logits = network.forward(&part.views().to_device(device), None);
-                let best = logits.argmax(1, false).to_device(Device::Cpu);
-                let start = predicted.len();
-                predicted.resize(start + part.len(), 0);
-                best.copy_data(&mut predicted[start..], part.len());
-            }
-            let record = &dataset.records[record];
-            let tally = tallies.entry(record.database.clone()).or_default();
-            for (index, &label) in beats.iter().zip(&predicted) {
-                tally.add_beat(
-                    &record.name,
-                    record.classes[index.beat],
-                    Class::ALL[label as usize],
-                );
-            }
+        let logits = logits(network, device, dataset, record);
+        let record = &dataset.records[record];
+        let tally = tallies.entry(record.database.clone()).or_default();
+        for (&class, logits) in record.classes.iter().zip(&logits) {
+            tally.add_beat(&record.name, class, largest(logits));
         }
     }
     tallies
+}
+
+/// The class of the largest of a beat's logits or probabilities, the first of equals.
+pub fn largest(values: &Logits) -> Class {
+    let best = (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best });
+    Class::ALL[best]
+}
+
+/// The network's logits of every beat of `record` (an index into `dataset`) in its first lead.
+pub fn logits(network: &Network, device: Device, dataset: &Dataset, record: usize) -> Vec<Logits> {
+    let _no_grad = tch::no_grad_guard();
+    let beats: Vec<BeatIndex> = (0..dataset.records[record].classes.len())
+        .map(|beat| BeatIndex { record, beat })
+        .collect();
+    let mut logits = Vec::with_capacity(beats.len());
+    for beats in beats.chunks(SCORED_AT_ONCE) {
+        let parts: Vec<HostBatch> = beats
+            .par_chunks(SCORED_AT_ONCE.div_ceil(16))
+            .map(|beats| HostBatch::plain(dataset, beats))
+            .collect();
+        for part in parts {
+            let values = to_vec(&network.forward(&part.views().to_device(device), None));
+            logits.extend_from_slice(values.as_chunks().0);
+        }
+    }
+    logits
 }
 
 /// Beats of `records` to check the export on, to be kept out of training: a hundredth of each class at most, at most
