@@ -184,6 +184,10 @@ fn from_records_to_a_model() {
         card.contains("| mitdb, reference by prediction | N | S | V | F |"),
         "{card}"
     );
+    assert!(
+        card.contains("| mitdb | detected | network alone |"),
+        "{card}"
+    );
 }
 
 /// Real recordings, a handful of steps: the rhythm network is measured and exported as its help says.
@@ -242,6 +246,14 @@ fn from_recordings_to_a_rhythm_network() {
         .map(|key| json[key].as_u64().unwrap())
         .sum();
     assert_eq!(counted, 36);
+
+    std::fs::write(path("metrics.json"), serde_json::to_string(&json).unwrap()).unwrap();
+    let output = train(&["card", "--metrics", &path("metrics.json")]);
+    let card = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        card.contains("| seed | AUC |") && card.contains("| all | 0."),
+        "{card}"
+    );
 
     for verb in ["fit", "cross-validate"] {
         let help = String::from_utf8(train(&["rhythm", verb, "--help"]).stdout).unwrap();

@@ -24,7 +24,7 @@ pub struct Findings {
     pub config: RhythmConfig,
     /// Recordings of each rhythm.
     pub records: BTreeMap<Rhythm, usize>,
-    /// Recordings with too few beats for a score; they count as not in fibrillation.
+    /// Recordings with too few beats for a score.
     pub unscored: usize,
     /// All seeds together.
     #[serde(flatten)]
@@ -46,10 +46,10 @@ pub struct SeedFigures {
 }
 
 /// Atrial fibrillation against sinus and other rhythms, by recording: its smoothed score at the end, as
-/// [`Context::score`] gives it.
+/// [`Context::score`] gives it. A recording with too few beats for a score counts as not in fibrillation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
-    /// Area under the ROC curve, 0..=1; equal scores count half.
+    /// Area under the ROC curve of the recordings that have a score, 0..=1; equal scores count half.
     pub auc: Option<f64>,
     /// Recordings in fibrillation that are found.
     pub tp: u64,
@@ -72,8 +72,8 @@ pub struct Figures {
 pub struct Verdict {
     /// Whether it is in fibrillation.
     pub truth: bool,
-    /// The score, below any other where there are too few beats.
-    pub score: f32,
+    /// The score, `None` where there are too few beats.
+    pub score: Option<f32>,
     /// Whether it is held to be.
     pub found: bool,
 }
@@ -103,16 +103,19 @@ impl Figures {
 /// Area under the ROC curve by ranks (Mann & Whitney 1947, Ann. Math. Statist. 18:50): the share of pairs of a recording
 /// in fibrillation and one that is not in which the first has the larger score, ties counting half. `None` without pairs.
 fn auc(verdicts: &[Verdict]) -> Option<f64> {
-    let mut sorted: Vec<&Verdict> = verdicts.iter().collect();
-    sorted.sort_by(|a, b| a.score.total_cmp(&b.score));
+    let mut scored: Vec<(f32, bool)> = verdicts
+        .iter()
+        .filter_map(|verdict| Some((verdict.score?, verdict.truth)))
+        .collect();
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let positive_in = |part: &[(f32, bool)]| part.iter().filter(|(_, truth)| *truth).count() as f64;
     let mut rank_sum = 0.0;
     let mut before = 0.0;
-    for ties in sorted.chunk_by(|a, b| a.score == b.score) {
-        let positive = ties.iter().filter(|v| v.truth).count() as f64;
-        rank_sum += positive * (before + (ties.len() as f64 + 1.0) / 2.0);
+    for ties in scored.chunk_by(|a, b| a.0 == b.0) {
+        rank_sum += positive_in(ties) * (before + (ties.len() as f64 + 1.0) / 2.0);
         before += ties.len() as f64;
     }
-    let positive = verdicts.iter().filter(|v| v.truth).count() as f64;
+    let positive = positive_in(&scored);
     let pairs = positive * (before - positive);
     (pairs > 0.0).then(|| (rank_sum - positive * (positive + 1.0) / 2.0) / pairs)
 }
@@ -152,7 +155,7 @@ pub fn judge(trained: &TrainedRhythm, recording: &Recording) -> Verdict {
     }
     Verdict {
         truth: recording.rhythm == Rhythm::Fibrillation,
-        score: context.score().unwrap_or(f32::NEG_INFINITY),
+        score: context.score(),
         found: context.is_fibrillation() == Some(true),
     }
 }
@@ -226,28 +229,29 @@ pub fn cross_validate(
 mod tests {
     use super::*;
 
-    fn verdicts(of: &[(bool, f32)]) -> Vec<Verdict> {
-        let verdict = |&(truth, score): &(bool, f32)| Verdict {
+    fn verdicts(of: &[(bool, Option<f32>)]) -> Vec<Verdict> {
+        let verdict = |&(truth, score): &(bool, Option<f32>)| Verdict {
             truth,
             score,
-            found: score > 0.0,
+            found: score.is_some_and(|score| score > 0.0),
         };
         of.iter().map(verdict).collect()
     }
 
-    /// By hand: of the 2 x 3 pairs four are in order and one is a tie.
+    /// By hand: of the 2 x 3 pairs four are in order and one is a tie; who has no score is in no pair, but missed.
     #[test]
     fn auc_counts_pairs() {
         let found = Figures::of(&verdicts(&[
-            (true, 2.0),
-            (false, 1.0),
-            (true, -1.0),
-            (false, -1.0),
-            (false, -3.0),
+            (true, Some(2.0)),
+            (false, Some(1.0)),
+            (true, Some(-1.0)),
+            (false, Some(-1.0)),
+            (false, Some(-3.0)),
+            (true, None),
         ]));
         assert_eq!(found.auc, Some(4.5 / 6.0));
-        assert_eq!((found.tp, found.r#fn, found.fp, found.tn), (1, 1, 1, 2));
-        assert_eq!(found.f1, Some(0.5));
-        assert_eq!(Figures::of(&verdicts(&[(true, 1.0)])).auc, None);
+        assert_eq!((found.tp, found.r#fn, found.fp, found.tn), (1, 2, 1, 2));
+        assert_eq!(found.f1, Some(0.4));
+        assert_eq!(Figures::of(&verdicts(&[(true, Some(1.0))])).auc, None);
     }
 }
