@@ -1,11 +1,15 @@
-//! Hands the board's memory map to the linker, and the stretch of samples to the compiler.
+//! Hands the board's memory map to the linker, and the stretch of samples and the model to the compiler.
 
 use std::path::{Path, PathBuf};
 
-const MEMORY: &str = "memory/netduinoplus2.x";
+/// The boards, each a feature and a memory map.
+const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
 /// Names another stretch than the bundled one; see `src/stretch.rs` for the format.
 const STRETCH_VARIABLE: &str = "HEARTLENS_STRETCH";
 const STRETCH: &str = "stretch/demo.bin";
+/// Names another model than the shipped one to build in.
+const MODEL_VARIABLE: &str = "HEARTLENS_MODEL";
+const MODEL: &str = "../models/beat/model.hlm";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -14,8 +18,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stretch = std::env::var(STRETCH_VARIABLE).unwrap_or_else(|_| STRETCH.into());
     place(&stretch, &out.join("stretch.bin"))?;
 
+    println!("cargo::rerun-if-env-changed={MODEL_VARIABLE}");
+    let model = std::env::var(MODEL_VARIABLE).unwrap_or_else(|_| MODEL.into());
+    place(&model, &out.join("model.hlm"))
+        .map_err(|error| format!("{error}; `heartlens compile` makes a model for devices"))?;
+
     if std::env::var("CARGO_CFG_TARGET_OS")? == "none" {
-        place(MEMORY, &out.join("memory.x"))?;
+        let chosen = |board: &&str| {
+            std::env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase())).is_some()
+        };
+        // Two boards, or none, are an error of the crate itself.
+        let board = BOARDS.into_iter().find(chosen).unwrap_or(BOARDS[0]);
+        place(&format!("memory/{board}.x"), &out.join("memory.x"))?;
         println!("cargo::rustc-link-search={}", out.display());
         for argument in ["-Tlink.x", "-Tdefmt.x", "--nmagic"] {
             println!("cargo::rustc-link-arg-bins={argument}");

@@ -46,6 +46,18 @@ impl Class {
     pub fn from_output(index: usize) -> Option<Self> {
         (index < crate::spec::LABELS.len()).then(|| Self::ALL[index])
     }
+
+    /// The class of a beat with these logits: that of the largest, the first of equals, or [`Class::Q`] where the
+    /// signal is not worth reading.
+    pub fn of(logits: &[f32; crate::spec::LABELS.len()], readable: bool) -> Self {
+        let largest =
+            (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best });
+        if readable {
+            Self::ALL[largest]
+        } else {
+            Self::Q
+        }
+    }
 }
 
 impl core::fmt::Display for Class {
@@ -68,5 +80,12 @@ mod tests {
             );
         }
         assert_eq!(Class::from_output(4), None);
+    }
+
+    #[test]
+    fn the_largest_logit_names_the_class_where_the_signal_can_be_read() {
+        assert_eq!(Class::of(&[1.0, 3.0, 3.0, 2.0], true), Class::S);
+        assert_eq!(Class::of(&[-1.0, -3.0, -3.0, -0.5], true), Class::F);
+        assert_eq!(Class::of(&[1.0, 3.0, 3.0, 2.0], false), Class::Q);
     }
 }

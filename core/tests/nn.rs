@@ -1,10 +1,12 @@
 //! The integer kernels against `nn/generate.py`, bit for bit, and what must hold of them for any weights.
 #![allow(clippy::unwrap_used)]
 
+use heartlens_core::model::quantise;
 use heartlens_core::nn::{
-    Add, AveragePool, Channel, ConcatPart, Convolution, Dense, Depthwise, Direction, GateRow, Lstm,
-    LstmOutput, LstmShape, MAX_BIAS, MAX_COLUMNS, MAX_GATE_BIAS, MaxPool, Operand, Relu,
-    WeightBlock, Window, WindowShape, arithmetic, blocks_len, pack, pack_gates, sigmoid, tanh,
+    Add, AveragePool, Channel, ConcatPart, Convolution, Dense, Depthwise, Direction, GateRow,
+    Logits, Lstm, LstmOutput, LstmShape, MAX_BIAS, MAX_COLUMNS, MAX_GATE_BIAS, MaxPool, Operand,
+    Relu, WeightBlock, Window, WindowShape, arithmetic, blocks_len, pack, pack_gates, sigmoid,
+    tanh,
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -206,6 +208,24 @@ impl Case {
                 Relu { zero_point }.run(&mut values);
                 values
             }
+            "logits" => {
+                let (rows, columns) = (self.number("rows"), self.number("columns"));
+                let blocks = packed(rows, columns, &self.array("weights"));
+                let channels = even(self.channels());
+                let layer = Logits::new(rows, columns, &blocks, &channels).unwrap();
+                let mut scratch = vec![0x5a5a_5a5a; layer.scratch_len()];
+                let mut wide = vec![0x5a5a_5a5a; layer.output_len()];
+                layer.run(&input(), &mut scratch, &mut wide);
+                return wide.into_iter().map(i64::from).collect();
+            }
+            "quantise" => {
+                let real = |bits: i32| f32::from_bits(bits.cast_unsigned());
+                let (inverse, zero) = (1.0 / real(self.number("scale")), self.number("zero"));
+                let values = self.array("input").into_iter();
+                values
+                    .map(|bits| quantise(real(bits), inverse, zero))
+                    .collect()
+            }
             "sigmoid" | "tanh" => {
                 let function = match self.operator.as_str() {
                     "sigmoid" => sigmoid,
@@ -310,7 +330,7 @@ fn every_reference_value_is_met_to_the_bit() {
         values += found.len();
         *operators.entry(&case.operator).or_default() += 1;
     }
-    assert_eq!((cases.len(), operators.len()), (41, 11), "{operators:?}");
+    assert_eq!((cases.len(), operators.len()), (46, 13), "{operators:?}");
     assert!(values > 5500, "{values}");
 }
 

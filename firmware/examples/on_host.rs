@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     println!(
         "signal samples={} filtered={filtered:016x}",
-        stretch.samples().len()
+        stretch.counts().len()
     );
     Ok(())
 }

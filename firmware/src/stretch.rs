@@ -7,12 +7,30 @@
 //! | 0 | u32 | number of samples, `n` |
 //! | 4 | f32 | counts per millivolt |
 //! | 8 | i32 | the count that means 0 mV |
-//! | 12 | i16 x n | samples |
+//! | 12 | i16 x n | samples; -32768 is a missing one |
 
-use heartlens_core::sample::{AdcCount, Calibration};
+use heartlens_core::sample::Calibration;
 
-const HEADER_BYTES: usize = 12;
-const SAMPLE_BYTES: usize = 2;
+/// Bytes before the samples.
+pub const HEADER_BYTES: usize = 12;
+/// Bytes of a sample.
+pub const SAMPLE_BYTES: usize = 2;
+
+/// What the header says: how many samples follow, and what turns them into millivolts.
+pub fn header(bytes: &[u8; HEADER_BYTES]) -> (u32, Calibration) {
+    let word = |i: usize| [bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]];
+    let calibration = Calibration {
+        counts_per_mv: f32::from_le_bytes(word(4)),
+        zero: i32::from_le_bytes(word(8)),
+    };
+    (u32::from_le_bytes(word(0)), calibration)
+}
+
+/// The samples in these bytes, in counts.
+pub fn counts(bytes: &[u8]) -> impl ExactSizeIterator<Item = i16> + use<'_> {
+    let (samples, _) = bytes.as_chunks::<SAMPLE_BYTES>();
+    samples.iter().map(|sample| i16::from_le_bytes(*sample))
+}
 
 /// A stretch, read in place.
 #[derive(Debug, Clone, Copy)]
@@ -56,19 +74,16 @@ impl<'a> Stretch<'a> {
             expected,
             found: bytes.len(),
         };
-        let (header, samples) = bytes
+        let (start, samples) = bytes
             .split_first_chunk::<HEADER_BYTES>()
             .ok_or(wrong_length(HEADER_BYTES))?;
-        let word = |i: usize| [header[i], header[i + 1], header[i + 2], header[i + 3]];
-        let sample_bytes = (u32::from_le_bytes(word(0)) as usize).saturating_mul(SAMPLE_BYTES);
+        let (count, calibration) = header(start);
+        let sample_bytes = (count as usize).saturating_mul(SAMPLE_BYTES);
         if samples.len() != sample_bytes {
             return Err(wrong_length(sample_bytes.saturating_add(HEADER_BYTES)));
         }
         Ok(Self {
-            calibration: Calibration {
-                counts_per_mv: f32::from_le_bytes(word(4)),
-                zero: i32::from_le_bytes(word(8)),
-            },
+            calibration,
             samples,
         })
     }
@@ -78,11 +93,9 @@ impl<'a> Stretch<'a> {
         self.calibration
     }
 
-    /// Its samples.
-    pub fn samples(&self) -> impl ExactSizeIterator<Item = AdcCount> + use<'a> {
-        self.samples
-            .chunks_exact(SAMPLE_BYTES)
-            .map(|b| AdcCount(i32::from(i16::from_le_bytes([b[0], b[1]]))))
+    /// Its samples, in counts.
+    pub fn counts(&self) -> impl ExactSizeIterator<Item = i16> + use<'a> {
+        counts(self.samples)
     }
 }
 
@@ -102,7 +115,7 @@ mod tests {
             bytes.extend(sample.to_le_bytes());
         }
         let stretch = Stretch::parse(&bytes).expect("a stretch");
-        let samples: Vec<i32> = stretch.samples().map(|count| count.0).collect();
+        let samples: Vec<i16> = stretch.counts().collect();
         assert_eq!(samples, [-32768, 5, 32767]);
         assert_eq!(stretch.calibration().counts_per_mv, 200.0);
         assert_eq!(stretch.calibration().zero, 1024);

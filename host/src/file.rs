@@ -3,16 +3,28 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes a whole file under another name beside `path` and renames it: a reader sees the old file or the new one.
+/// Writes a whole file under another name beside `path` and renames it: a reader sees the old file or the new one. What is
+/// no file - a pipe, `/dev/null` - is written to.
 ///
 /// # Errors
 /// When the folder is missing or the file cannot be written; what was there stays.
 pub fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
+    if is_special(path) {
+        return std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)?
+            .write_all(contents);
+    }
     let mut file = temporary_beside(path)?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+/// Whether there is something at `path` that is no file, and that no file may replace.
+pub(crate) fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file())
 }
 
 /// A temporary file in `path`'s folder, removed when dropped, with the permissions of an ordinary new file.
@@ -35,6 +47,24 @@ pub(crate) fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFil
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A device that a file replaced would be gone for every program of the machine.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays() -> io::Result<()> {
+        use std::os::unix::net::UnixListener;
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("socket");
+        let _socket = UnixListener::bind(&path)?;
+        assert!(is_special(&path) && is_special(folder.path()));
+        assert!(
+            write_whole(&path, b"text").is_err(),
+            "a socket cannot be opened"
+        );
+        assert!(is_special(&path));
+        assert_eq!(folder.path().read_dir()?.count(), 1);
+        Ok(())
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_else_is_left() -> io::Result<()> {

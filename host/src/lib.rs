@@ -1,10 +1,16 @@
 //! Heartlens on a host: records in, classified beats out.
 
+pub mod bench;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compile;
+pub mod device;
+pub mod doctor;
 pub mod evaluate;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod file;
+pub mod lead;
 pub mod message;
 pub mod model;
 pub mod pipeline;

@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// The name of the exported network in a model's folder.
 pub const ONNX_FILE: &str = "model.onnx";
+/// The name of the device image in a model's folder.
+pub const IMAGE_FILE: &str = "model.hlm";
 
 /// Metadata property: the model's name.
 pub const NAME_KEY: &str = "name";
@@ -67,6 +69,16 @@ impl Statement {
     /// # Errors
     /// When a property is missing or differs, an input is missing or unknown, or a shape differs.
     pub fn check(&self, path: &Path) -> Result<String, ModelError> {
+        // Shapes first: where they differ, so does the hash, and the shape says more.
+        self.check_inputs(path)?;
+        self.check_properties(path)
+    }
+
+    /// Checks the metadata properties alone, for a network that need not read every view, and gives the model's name.
+    ///
+    /// # Errors
+    /// When a property is missing or differs.
+    pub fn check_properties(&self, path: &Path) -> Result<String, ModelError> {
         let require = |key: &'static str| {
             self.property(key)
                 .ok_or_else(|| ModelError::PropertyMissing {
@@ -86,8 +98,6 @@ impl Statement {
                 expected,
             })
         };
-        // Shapes first: where they differ, so does the hash, and the shape says more.
-        self.check_inputs(path)?;
         expect(LABELS_KEY, labels())?;
         expect(SAMPLE_RATE_KEY, spec::SAMPLE_RATE_HZ.to_string())?;
         expect(SPEC_HASH_KEY, spec_hash())?;

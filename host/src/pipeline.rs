@@ -1,14 +1,19 @@
 //! The whole road on a host: a record's lead in, classified beats out. Every feature is `heartlens_core`'s; here are
 //! only files, rates and a network.
+//!
+//! The signal streams: record, resampler, monitor and network hold a block of it, or a batch of beats, at a time.
 
-use crate::records::resample::{self, ResampleError};
-use crate::records::{LeadChoice, Record, RecordError};
+mod polarity;
+
+use crate::records::resample::{self, ResampleError, ToCanonical};
+use crate::records::{Blocks, LeadChoice, Record, RecordError, Warning};
 use crate::runtime::{Logits, ModelError, Runtime, argmax, softmax};
 use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
 use heartlens_core::views::Views;
+use polarity::Polarity;
 use std::path::PathBuf;
 
 /// Beats that are given to the network at a time.
@@ -102,6 +107,14 @@ pub enum PipelineError {
         /// The record's length, in samples.
         len: usize,
     },
+    /// The record is longer than positions can be counted.
+    #[error("{path}: lasts {days:.0} days, expected at most 388; cut it into several records")]
+    TooLong {
+        /// The record.
+        path: PathBuf,
+        /// How long it lasts, in days.
+        days: f64,
+    },
     /// Two leads were asked for, but there are fewer.
     #[error("{path}: has {found} lead, but averaging needs two; name one with --lead")]
     TooFewLeads {
@@ -115,7 +128,25 @@ pub enum PipelineError {
     Model(#[from] ModelError),
 }
 
-/// Classifies the beats of a record. `progress` is told after every batch how much of the road is done, 0..=1.
+/// A beat on its way out of the network, as [`classify_watched`] shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// 0 for the lead that beats are found in, 1 for the second of two.
+    pub lead: usize,
+    /// The beat's place among those that come back.
+    pub index: usize,
+    /// Its views of this lead.
+    pub views: &'a Views,
+    /// What the network says of them.
+    pub logits: Logits,
+    /// How worth reading the signal around it is, 0..=1.
+    pub quality: f32,
+    /// Whether its signal is worth reading, or an annotator vouches for it: if not, it becomes [`Class::Q`].
+    pub readable: bool,
+}
+
+/// Classifies the beats of a record. `progress` is told after every batch how much of the road is done, 0..=1. A lead
+/// that seems to be recorded upside down becomes one of the record's [warnings](Record::warnings).
 ///
 /// # Errors
 /// When the record, its annotations or the model are at fault; see [`PipelineError`].
@@ -123,7 +154,22 @@ pub fn classify(
     record: &Record,
     request: &Request<'_>,
     runtime: &mut dyn Runtime,
+    progress: impl FnMut(f64),
+) -> Result<Vec<Beat>, PipelineError> {
+    classify_watched(record, request, runtime, progress, &mut |_| ())
+}
+
+/// As [`classify`], and shows `watch` each beat with its views: all beats of the first lead in order, then, where two
+/// are averaged, the same beats of the second.
+///
+/// # Errors
+/// As [`classify`].
+pub fn classify_watched(
+    record: &Record,
+    request: &Request<'_>,
+    runtime: &mut dyn Runtime,
     mut progress: impl FnMut(f64),
+    watch: &mut dyn FnMut(Seen<'_>),
 ) -> Result<Vec<Beat>, PipelineError> {
     let (first, second) = match request.leads {
         Leads::One(choice) => (record.lead_index(choice)?, None),
@@ -137,25 +183,55 @@ pub fn classify(
     };
     let rate = record.sample_rate_hz();
     let passes = if second.is_some() { 2.0 } else { 1.0 };
+    let vouched = matches!(request.peaks, Peaks::Reference(_));
+    let mut show = |lead, index, views: &Views, beat: &LeadBeat| {
+        watch(Seen {
+            lead,
+            index,
+            views,
+            logits: beat.logits,
+            quality: beat.quality,
+            readable: vouched || beat.readable,
+        });
+    };
 
-    let signal = with_added(canonical_lead(record, first)?, request.added_mv.first());
+    let signal = Signal::open(record, first, request.added_mv.first())?;
+    let mut first_progress = |done| progress(done / passes);
+    let mut show_first = |index, views: &Views, beat: &LeadBeat| show(0, index, views, beat);
     let mut found = match request.peaks {
-        Peaks::Detected => run_lead(&signal, Detector::new(), request.patient, runtime, |done| {
-            progress(done / passes);
-        })?,
+        Peaks::Detected => run_lead(
+            signal,
+            Detector::new(),
+            request.patient,
+            runtime,
+            &mut first_progress,
+            &mut show_first,
+        )?,
         Peaks::Reference(samples) => {
-            let peaks = canonical_peaks(record, samples, signal.len())?;
-            run_lead(&signal, peaks, request.patient, runtime, |done| {
-                progress(done / passes);
-            })?
+            let peaks = canonical_peaks(record, samples, signal.len)?;
+            run_lead(
+                signal,
+                peaks,
+                request.patient,
+                runtime,
+                &mut first_progress,
+                &mut show_first,
+            )?
         }
     };
     if let Some(second) = second {
-        let signal = with_added(canonical_lead(record, second)?, request.added_mv.get(1));
+        let signal = Signal::open(record, second, request.added_mv.get(1))?;
         let peaks = KnownPeaks::new(found.iter().map(|beat| beat.r_sample).collect());
-        let other = run_lead(&signal, peaks, request.patient, runtime, |done| {
-            progress((1.0 + done) / passes);
-        })?;
+        let mut second_progress = |done| progress((1.0 + done) / passes);
+        let mut show_second = |index, views: &Views, beat: &LeadBeat| show(1, index, views, beat);
+        let other = run_lead(
+            signal,
+            peaks,
+            request.patient,
+            runtime,
+            &mut second_progress,
+            &mut show_second,
+        )?;
         for (ours, theirs) in found.iter_mut().zip(other) {
             for (a, b) in ours.logits.iter_mut().zip(theirs.logits) {
                 *a = (*a + b) / 2.0;
@@ -163,9 +239,9 @@ pub fn classify(
         }
     }
     let beats = found.iter().enumerate().map(|(i, beat)| {
-        let (sample, vouched) = match request.peaks {
-            Peaks::Reference(samples) => (samples[i], true),
-            Peaks::Detected => (resample::from_canonical_index(beat.r_sample, rate), false),
+        let sample = match request.peaks {
+            Peaks::Reference(samples) => samples[i],
+            Peaks::Detected => resample::from_canonical_index(beat.r_sample, rate),
         };
         let choice = Class::from_output(argmax(&beat.logits)).unwrap_or(Class::Q);
         Beat {
@@ -184,26 +260,98 @@ pub fn classify(
     Ok(beats.collect())
 }
 
-/// A lead with what [`Request::added_mv`] adds to it.
+/// A lead with what [`Request::added_mv`] adds to it: what a report shows.
+#[cfg(feature = "cli")]
 pub(crate) fn with_added(mut signal: Vec<f32>, added_mv: Option<&Vec<f32>>) -> Vec<f32> {
-    for (sample, added) in signal.iter_mut().zip(added_mv.into_iter().flatten()) {
-        *sample += added;
-    }
+    add(&mut signal, added_mv.map_or(&[], Vec::as_slice));
     signal
 }
 
-/// A lead at the canonical rate, in mV.
+fn add(signal: &mut [f32], added_mv: &[f32]) {
+    for (sample, added) in signal.iter_mut().zip(added_mv) {
+        *sample += added;
+    }
+}
+
+/// A lead at the canonical rate, in mV: all of it. [`stream_canonical`] gives the same in blocks.
 ///
 /// # Errors
 /// When the lead cannot be read, or its rate cannot be brought to the canonical one.
 pub fn canonical_lead(record: &Record, lead: usize) -> Result<Vec<f32>, PipelineError> {
-    let signal = record.read_lead(lead)?;
-    resample::to_canonical(&signal, record.sample_rate_hz()).map_err(|source| {
-        PipelineError::Resample {
+    let mut all = Vec::new();
+    for block in stream_canonical(record, lead)? {
+        all.extend_from_slice(&block?);
+    }
+    Ok(all)
+}
+
+/// A lead at the canonical rate, in mV, as it is read.
+///
+/// # Errors
+/// When the lead cannot be read, or its rate cannot be brought to the canonical one. Blocks may fail likewise.
+pub fn stream_canonical(record: &Record, lead: usize) -> Result<Canonical<'_>, PipelineError> {
+    let blocks = record.stream_mv(lead, 0..usize::MAX)?;
+    let lead = &record.leads()[lead];
+    let resampler =
+        ToCanonical::new(lead.sample_rate_hz).map_err(|source| cannot_resample(record, source))?;
+    let len = resampler.output_len(lead.len_samples);
+    if u32::try_from(len).is_err() {
+        return Err(PipelineError::TooLong {
             path: record.path().to_owned(),
-            source,
-        }
+            days: record.duration_s() / 86_400.0,
+        });
+    }
+    Ok(Canonical {
+        record,
+        blocks,
+        resampler: Some(resampler),
+        len,
     })
+}
+
+fn cannot_resample(record: &Record, source: ResampleError) -> PipelineError {
+    PipelineError::Resample {
+        path: record.path().to_owned(),
+        source,
+    }
+}
+
+/// A lead at the canonical rate, block by block; see [`stream_canonical`]. Ends after an error.
+pub struct Canonical<'a> {
+    record: &'a Record,
+    blocks: Blocks<'a>,
+    /// `None` once the signal has ended.
+    resampler: Option<ToCanonical>,
+    len: usize,
+}
+
+impl Canonical<'_> {
+    /// Samples of all blocks together.
+    pub fn len_samples(&self) -> usize {
+        self.len
+    }
+}
+
+impl Iterator for Canonical<'_> {
+    type Item = Result<Vec<f32>, PipelineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut resampler = self.resampler.take()?;
+        let mut result = Vec::new();
+        let done = match self.blocks.next() {
+            Some(Ok(block)) => {
+                let done = resampler.push(&block, &mut result);
+                self.resampler = done.is_ok().then_some(resampler);
+                done
+            }
+            Some(Err(error)) => return Some(Err(error.into())),
+            None => resampler.finish(&mut result),
+        };
+        Some(match done {
+            Ok(()) => Ok(result),
+            Err(source) => Err(cannot_resample(self.record, source)),
+        })
+    }
 }
 
 /// Annotated beats, in samples at the record's own rate, as peaks at the canonical rate. Beats closer than one sample
@@ -292,52 +440,123 @@ struct LeadBeat {
     logits: Logits,
 }
 
-/// Sends a lead through core's monitor and its beats, a batch at a time, through the network.
-fn run_lead<P: PeakSource>(
-    signal: &[f32],
-    peaks: P,
-    patient: Patient,
-    runtime: &mut dyn Runtime,
-    mut progress: impl FnMut(f64),
-) -> Result<Vec<LeadBeat>, ModelError> {
-    let mut monitor = Monitor::with_peaks(peaks, patient);
-    let mut all: Vec<LeadBeat> = Vec::new();
-    let mut batch: Vec<Views> = Vec::with_capacity(BATCH);
-    let mut flush = |batch: &mut Vec<Views>, all: &mut [LeadBeat]| {
-        let start = all.len() - batch.len();
-        let logits = runtime.logits(batch)?;
-        for (beat, logits) in all[start..].iter_mut().zip(logits) {
-            beat.logits = logits;
-        }
-        batch.clear();
-        Ok::<(), ModelError>(())
-    };
-    let take = |beat: MonitoredBeat, all: &mut Vec<LeadBeat>, batch: &mut Vec<Views>| {
+/// A lead on its way to the monitor.
+struct Signal<'a> {
+    record: &'a Record,
+    lead: usize,
+    blocks: Canonical<'a>,
+    /// Samples at the canonical rate.
+    len: usize,
+    /// What is added to the samples that are to come.
+    added_mv: &'a [f32],
+}
+
+impl<'a> Signal<'a> {
+    fn open(
+        record: &'a Record,
+        lead: usize,
+        added_mv: Option<&'a Vec<f32>>,
+    ) -> Result<Self, PipelineError> {
+        let blocks = stream_canonical(record, lead)?;
+        Ok(Self {
+            record,
+            lead,
+            len: blocks.len_samples(),
+            blocks,
+            added_mv: added_mv.map_or(&[], Vec::as_slice),
+        })
+    }
+
+    fn next_block(&mut self) -> Option<Result<Vec<f32>, PipelineError>> {
+        Some(self.blocks.next()?.map(|mut block| {
+            add(&mut block, self.added_mv);
+            self.added_mv = self.added_mv.get(block.len()..).unwrap_or(&[]);
+            block
+        }))
+    }
+}
+
+/// Beats on their way through the network.
+struct Batches<'a> {
+    runtime: &'a mut dyn Runtime,
+    show: &'a mut dyn FnMut(usize, &Views, &LeadBeat),
+    beats: Vec<LeadBeat>,
+    /// The views of the last beats, whose logits are yet to be asked for.
+    waiting: Vec<Views>,
+    polarity: Polarity,
+}
+
+impl Batches<'_> {
+    /// Takes a beat, and says whether a batch of them has become full.
+    fn take(&mut self, beat: &MonitoredBeat) -> bool {
         let mut views = Views::ZERO;
         views.compute(&beat.frame);
-        batch.push(views);
-        all.push(LeadBeat {
+        self.waiting.push(views);
+        let readable = beat.quality.is_readable();
+        if readable {
+            self.polarity.push(&beat.frame);
+        }
+        self.beats.push(LeadBeat {
             r_sample: beat.frame.r_sample,
             rr_s: beat.frame.pre_rr_s,
             quality: beat.quality.score,
-            readable: beat.quality.is_readable(),
+            readable,
             logits: Logits::default(),
         });
+        self.waiting.len() == BATCH
+    }
+
+    fn run(&mut self) -> Result<(), ModelError> {
+        let start = self.beats.len() - self.waiting.len();
+        let logits = self.runtime.logits(&self.waiting)?;
+        for (i, (views, logits)) in self.waiting.drain(..).zip(logits).enumerate() {
+            let beat = &mut self.beats[start + i];
+            beat.logits = logits;
+            (self.show)(start + i, &views, beat);
+        }
+        Ok(())
+    }
+}
+
+/// Sends a lead through core's monitor and its beats, a batch at a time, through the network; `show` then gets each with
+/// its place.
+fn run_lead<P: PeakSource>(
+    mut signal: Signal<'_>,
+    peaks: P,
+    patient: Patient,
+    runtime: &mut dyn Runtime,
+    progress: &mut dyn FnMut(f64),
+    show: &mut dyn FnMut(usize, &Views, &LeadBeat),
+) -> Result<Vec<LeadBeat>, PipelineError> {
+    let mut monitor = Monitor::with_peaks(peaks, patient);
+    let mut batches = Batches {
+        runtime,
+        show,
+        beats: Vec::new(),
+        waiting: Vec::with_capacity(BATCH),
+        polarity: Polarity::default(),
     };
-    for (i, sample) in signal.iter().enumerate() {
-        if let Some(beat) = monitor.push(*sample) {
-            take(beat, &mut all, &mut batch);
-            if batch.len() == BATCH {
-                flush(&mut batch, &mut all)?;
-                progress(i as f64 / signal.len() as f64);
+    while let Some(block) = signal.next_block() {
+        for sample in block? {
+            if let Some(beat) = monitor.push(sample)
+                && batches.take(&beat)
+            {
+                batches.run()?;
+                progress(f64::from(monitor.samples()) / signal.len as f64);
             }
         }
     }
     monitor.finish();
     while let Some(beat) = monitor.poll() {
-        take(beat, &mut all, &mut batch);
+        batches.take(&beat);
     }
-    flush(&mut batch, &mut all)?;
+    batches.run()?;
     progress(1.0);
-    Ok(all)
+    let lead = &signal.record.leads()[signal.lead].name;
+    if batches.polarity.is_upside_down(lead) {
+        signal
+            .record
+            .note(Warning::UpsideDown { lead: lead.clone() });
+    }
+    Ok(batches.beats)
 }

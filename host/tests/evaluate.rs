@@ -184,7 +184,7 @@ fn scene() -> TempDir {
 fn evaluate(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_heartlens"))
         .current_dir(folder)
-        .args(["evaluate", "--model", "model"])
+        .args(["evaluate", "--model", "model", "--runtime", "tract"])
         .args(arguments)
         .output()
         .unwrap()

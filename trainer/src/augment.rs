@@ -79,7 +79,7 @@ impl HostBatch {
 }
 
 /// The views of a beat as it is.
-fn plain_views(beat: &Beat, views: &mut Views) {
+pub(crate) fn plain_views(beat: &Beat, views: &mut Views) {
     for (channel, window) in [&beat.beat, &beat.template].into_iter().enumerate() {
         views.compute_channel(channel, &normalise(window, beat.scale_mv));
     }

@@ -5,14 +5,16 @@ use crate::blocks::ShapeError;
 use crate::config::Config;
 use crate::dataset::Dataset;
 use crate::held_out::{HeldOut, identity};
+use crate::int8::{self, Int8Findings};
 use crate::sampler::{Sampler, SamplerError};
 use crate::streams::{Purpose, stream};
 use crate::train::{StepReport, Trainer, TrainingData, logits};
+use heartlens::compile::CompileError;
 use heartlens::evaluate::bootstrap::Bootstrap;
 use heartlens::evaluate::mapping::Mapping;
 use heartlens::evaluate::report::{Peaks, Report, Setting};
-
 use heartlens::evaluate::tally::Tally;
+use heartlens::runtime::ModelError;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
 use rand::seq::SliceRandom;
@@ -80,6 +82,22 @@ pub enum CrossValidationError {
     /// The config's layers do not fit together.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// A fold's network could not be compiled.
+    #[error("fold {fold}: {source}")]
+    Compile {
+        /// The fold.
+        fold: usize,
+        /// Why.
+        source: Box<CompileError>,
+    },
+    /// A fold's device image could not be run.
+    #[error("fold {fold}: {source}")]
+    Image {
+        /// The fold.
+        fold: usize,
+        /// Why.
+        source: ModelError,
+    },
 }
 
 /// Splits the records of `dataset` into `folds` folds, each record into one: by patient, so that no patient is in two
@@ -216,6 +234,9 @@ pub struct Findings {
     pub splits: Vec<Vec<String>>,
     /// The same trainings judged in other ways.
     pub variants: Vec<Variant>,
+    /// The same networks as device images, where that was asked for: all folds and seeds together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8Findings>,
 }
 
 /// All trainings judged in one way.
@@ -255,6 +276,9 @@ pub struct FoldFindings {
     pub training_s: f64,
     /// Duration of the scoring, in seconds.
     pub scoring_s: f64,
+    /// The same network as a device image, calibrated on the training records, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8Findings>,
 }
 
 /// One seed over all folds.
@@ -308,13 +332,16 @@ pub struct Plan {
     pub device: Device,
     /// Folder in which the logits of held-out records are kept; a training whose logits are there is not done again.
     pub keep: Option<PathBuf>,
+    /// Whether each network is also compiled and scored as a device image.
+    pub int8: bool,
 }
 
 /// Trains every fold with every seed and gives the logits of the records that each did not see, in order of seed and
 /// fold. `observe` hears of every step, with seed and fold; it is called by one thread at a time.
 ///
 /// # Errors
-/// If a fold's training records lack a class, the config's layers do not fit together, or logits cannot be kept.
+/// If a fold's training records lack a class, the config's layers do not fit together, logits cannot be kept, or a network
+/// cannot be compiled though the plan asks for it.
 pub fn train_folds(
     config: &Config,
     dataset: &Dataset,
@@ -388,6 +415,7 @@ fn train_fold(
     });
     if let Some(path) = &kept
         && let Some(done) = HeldOut::read(path, &identity, dataset, held_out)
+        && (done.int8.is_some() || !plan.int8)
     {
         return Ok(HeldOut { fold, ..done });
     }
@@ -407,13 +435,29 @@ fn train_fold(
         let logits = logits(trainer.result(), plan.device, dataset, record);
         (record, logits)
     };
+    let logits = held_out.iter().map(score).collect();
+    let scoring_s = start.elapsed().as_secs_f64();
+    let int8 = if plan.int8 {
+        let compiled = int8::compile(&trainer, &config, dataset, &training).map_err(|source| {
+            CrossValidationError::Compile {
+                fold,
+                source: Box::new(source),
+            }
+        })?;
+        let logits = int8::logits(&compiled.image, dataset, held_out)
+            .map_err(|source| CrossValidationError::Image { fold, source })?;
+        Some(logits)
+    } else {
+        None
+    };
     let done = HeldOut {
         seed,
         fold,
-        logits: held_out.iter().map(score).collect(),
+        logits,
+        int8,
         parameters: trainer.parameter_count(),
         training_s,
-        scoring_s: start.elapsed().as_secs_f64(),
+        scoring_s,
     };
     if let Some(path) = kept {
         done.write(&path, &identity, dataset)
@@ -460,7 +504,7 @@ pub fn findings(
         parameters: trained.first().map_or(0, |done| done.parameters),
         spec_hash: format!("{:016x}", spec::HASH),
         config: config.clone(),
-        pooled: all(&by_database(results.iter())).report(&setting),
+        pooled: pooled.report(&setting),
         databases: by_database(results.iter())
             .into_iter()
             .map(|(database, tally)| (database, tally.report(&setting)))
@@ -477,6 +521,7 @@ pub fn findings(
                     headline: Headline::of(&tally),
                     training_s: done.training_s,
                     scoring_s: done.scoring_s,
+                    int8: Int8Findings::of(dataset, [done], peaks),
                 }
             })
             .collect(),
@@ -497,6 +542,7 @@ pub fn findings(
             .map(|records| names(dataset, records))
             .collect(),
         variants: Vec::new(),
+        int8: Int8Findings::of(dataset, trained, peaks),
     }
 }
 

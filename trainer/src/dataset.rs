@@ -90,7 +90,7 @@ pub enum DatasetError {
         /// The record.
         path: PathBuf,
         /// Why.
-        source: RecordError,
+        source: Box<RecordError>,
     },
     /// A record's rate cannot be converted.
     #[error("{}: {source}", path.display())]
@@ -243,7 +243,8 @@ impl RecordBeats {
         let mut signals = Vec::new();
         for lead in order {
             let samples_mv = record.read_lead(lead)?;
-            signals.push(to_canonical(&samples_mv, rate_hz).map_err(|source| {
+            let lead_hz = record.leads()[lead].sample_rate_hz;
+            signals.push(to_canonical(&samples_mv, lead_hz).map_err(|source| {
                 DatasetError::Rate {
                     path: path.to_owned(),
                     source,
@@ -487,7 +488,7 @@ impl Noise {
             let path = folder.join(name);
             let fail = |source| DatasetError::Noise {
                 path: path.clone(),
-                source,
+                source: Box::new(source),
             };
             let record = Record::open(&path).map_err(fail)?;
             for lead in 0..record.leads().len() {

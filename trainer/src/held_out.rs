@@ -29,7 +29,12 @@ pub struct HeldOut {
     pub scoring_s: f64,
     /// One vector of logits a beat, by index into the data set's records.
     pub logits: BTreeMap<usize, Vec<Logits>>,
+    /// The same of the network as a device image, where it was compiled.
+    pub int8: Option<BTreeMap<usize, Vec<Logits>>>,
 }
+
+/// What comes before a record's name for the logits of the device image.
+const INT8: &str = "int8 ";
 
 /// What a training's result depends on, as text: features, config, and the records on both sides.
 pub fn identity(config: &Config, dataset: &Dataset, training: &[usize]) -> String {
@@ -61,25 +66,27 @@ impl HeldOut {
             return None;
         }
         let tensors = SafeTensors::deserialize(&bytes).ok()?;
-        let mut logits = BTreeMap::new();
-        for &index in held_out {
-            let record = &dataset.records[index];
-            let tensor = tensors.tensor(&key(record)).ok()?;
-            if tensor.shape() != [record.classes.len(), spec::LABELS.len()] {
-                return None;
-            }
-            let (numbers, _) = tensor.data().as_chunks::<4>();
-            let numbers: Vec<f32> = numbers.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            let (beats, _) = numbers.as_chunks();
-            logits.insert(index, beats.to_vec());
-        }
+        let read = |prefix: &str| -> Option<BTreeMap<usize, Vec<Logits>>> {
+            let of_record = |&index: &usize| {
+                let record = &dataset.records[index];
+                let tensor = tensors.tensor(&format!("{prefix}{}", key(record))).ok()?;
+                if tensor.shape() != [record.classes.len(), spec::LABELS.len()] {
+                    return None;
+                }
+                let (numbers, _) = tensor.data().as_chunks::<4>();
+                let numbers: Vec<f32> = numbers.iter().map(|b| f32::from_le_bytes(*b)).collect();
+                Some((index, numbers.as_chunks().0.to_vec()))
+            };
+            held_out.iter().map(of_record).collect()
+        };
         Some(Self {
             seed: header.get("seed")?.parse().ok()?,
             fold: header.get("fold")?.parse().ok()?,
             parameters: header.get("parameters")?.parse().ok()?,
             training_s: header.get("training_s")?.parse().ok()?,
             scoring_s: header.get("scoring_s")?.parse().ok()?,
-            logits,
+            logits: read("")?,
+            int8: read(INT8),
         })
     }
 
@@ -99,12 +106,16 @@ impl HeldOut {
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
+        let int8 = self.int8.iter().flatten();
         let data: Vec<(String, usize, Vec<u8>)> = self
             .logits
             .iter()
-            .map(|(&index, beats)| {
+            .map(|logits| ("", logits))
+            .chain(int8.map(|logits| (INT8, logits)))
+            .map(|(prefix, (&index, beats))| {
+                let name = format!("{prefix}{}", key(&dataset.records[index]));
                 let bytes = beats.iter().flatten().flat_map(|v| v.to_le_bytes());
-                (key(&dataset.records[index]), beats.len(), bytes.collect())
+                (name, beats.len(), bytes.collect())
             })
             .collect();
         let views = data

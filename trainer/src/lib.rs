@@ -14,6 +14,7 @@ pub mod cross_validate;
 pub mod dataset;
 mod file;
 pub mod held_out;
+pub mod int8;
 pub mod network;
 pub mod onnx;
 pub mod optimizer;

@@ -12,6 +12,7 @@ use crate::optimizer::{AdamW, one_cycle, update_average};
 use crate::sampler::{BeatIndex, Sampler};
 use crate::streams::{Purpose, stream};
 use heartlens::evaluate::tally::Tally;
+use heartlens::runtime::argmax;
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
 use rand::seq::IndexedRandom;
@@ -321,8 +322,7 @@ pub fn score(
 
 /// The class of the largest of a beat's logits or probabilities, the first of equals.
 pub fn largest(values: &Logits) -> Class {
-    let best = (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best });
-    Class::ALL[best]
+    Class::ALL[argmax(values)]
 }
 
 /// The network's logits of every beat of `record` (an index into `dataset`) in its first lead.

@@ -15,6 +15,7 @@ use heartlens_trainer::cross_validate::{
 };
 use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
 use heartlens_trainer::held_out::HeldOut;
+use heartlens_trainer::int8::Int8Findings;
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
 use heartlens_trainer::streams::{Purpose, stream};
 use heartlens_trainer::train::{Trainer, TrainingData, largest, probe};
@@ -503,6 +504,7 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         parallel: 2,
         device: Device::Cpu,
         keep: None,
+        int8: false,
     };
     let mut steps = 0;
     let count = |steps: &mut usize, plan: &Plan, config: &Config| {
@@ -524,6 +526,7 @@ fn cross_validation_scores_every_beat_once_a_seed() {
     );
     assert_eq!(findings.pooled.beats, 2 * 6 * 200);
     assert_eq!(findings.folds.len(), 6);
+    assert_eq!(findings.int8, None);
     let json = serde_json::to_value(&findings).unwrap();
     for key in [
         "records",
@@ -566,6 +569,7 @@ fn cross_validation_scores_every_beat_once_a_seed() {
     };
     let again = count(&mut steps, &alone, &config);
     assert_eq!(again[2].logits, trained[5].logits);
+    assert_eq!(Int8Findings::of(&dataset, &again, Peaks::Reference), None);
 
     // Logits that were kept are not trained again, unless the config is another.
     let folder = tempfile::tempdir().unwrap();
@@ -573,7 +577,17 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         keep: Some(folder.path().join("logits")),
         ..plan
     };
+    let float = count(&mut steps, &keeping, &config);
+    assert!(float.iter().all(|done| done.int8.is_none()));
+    let keeping = Plan {
+        int8: true,
+        ..keeping
+    };
     let kept = count(&mut steps, &keeping, &config);
+    let int8 = Int8Findings::of(&dataset, &kept, Peaks::Reference).unwrap();
+    assert_eq!(int8.beats, 2 * 6 * 200);
+    assert!(int8.label_agreement > 0.95, "{}", int8.label_agreement);
+    assert_eq!(int8.f1["V"].float, findings.pooled.classes.v.f1);
     steps = 0;
     assert_eq!(count(&mut steps, &keeping, &config), kept);
     assert_eq!(steps, 0);

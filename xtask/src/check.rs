@@ -7,6 +7,9 @@ use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
 
+/// The boards of the firmware, each a feature.
+const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
+
 /// The licence checker, installed on demand: about five minutes on two cores.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
@@ -24,6 +27,9 @@ pub(crate) fn run() -> Result<()> {
     });
     report.step("format firmware", || {
         quiet(cargo("firmware").args(["fmt", "--all", "--check"]))
+    });
+    report.step("format fuzz", || {
+        quiet(cargo("fuzz").args(["fmt", "--all", "--check"]))
     });
     report.step("dependency rule", dependencies::check);
 
@@ -61,9 +67,15 @@ pub(crate) fn run() -> Result<()> {
     report.step("lints", || {
         quiet(crates(&mut clippy("."), environment).args(["--all-targets", "--", "-D", "warnings"]))
     });
-    report.step("lints firmware", || {
-        quiet(clippy("firmware").args(["--", "-D", "warnings"]))
-    });
+    for board in BOARDS {
+        report.step(&format!("lints firmware for {board}"), || {
+            quiet(
+                clippy("firmware")
+                    .args(["--no-default-features", "--features", board])
+                    .args(["--", "-D", "warnings"]),
+            )
+        });
+    }
     report.step("lints firmware's host side", || {
         // From the root, where firmware's default target does not apply.
         quiet(
@@ -85,6 +97,9 @@ pub(crate) fn run() -> Result<()> {
                 ]),
         )
     });
+    report.step("lints fuzz", || {
+        quiet(clippy("fuzz").args(["--", "-D", "warnings"]))
+    });
     report.step("docs", || {
         quiet(
             crates(cargo(".").arg("doc"), environment)
@@ -98,7 +113,7 @@ pub(crate) fn run() -> Result<()> {
 
     match cargo_deny() {
         Ok(()) => {
-            for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
+            for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml"] {
                 report.step(&format!("licences and sources of {manifest}"), || {
                     quiet(
                         cargo(".")

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
-const RULE: [(&str, &[&str]); 7] = [
+const RULE: [(&str, &[&str]); 8] = [
     ("heartlens-core", &[]),
     ("heartlens", &["heartlens-core"]),
     ("heartlens-trainer", &["heartlens-core", "heartlens"]),
@@ -15,6 +15,7 @@ const RULE: [(&str, &[&str]); 7] = [
     ),
     ("heartlens-firmware", &["heartlens-core"]),
     ("qemu-runner", &[]),
+    ("heartlens-fuzz", &["heartlens-core", "heartlens"]),
     ("xtask", &[]),
 ];
 
@@ -22,7 +23,7 @@ const RULE: [(&str, &[&str]); 7] = [
 const RUNTIMES: [&str; 3] = ["default", "tract", "ort"];
 
 /// The workspaces, each by the folder of its manifest.
-const WORKSPACES: [&str; 2] = [".", "firmware"];
+const WORKSPACES: [&str; 3] = [".", "firmware", "fuzz"];
 
 /// Holds the crates of all workspaces against the rule. The error names every breach.
 pub(crate) fn check() -> Result<()> {

@@ -3,12 +3,17 @@
 //! It builds on std and a handful of small crates alone and knows none of the project's own, so that a fresh clone
 //! has it within seconds and it can judge all of them.
 
+mod bench;
 mod check;
+mod costs;
 mod dependencies;
 mod environment;
+mod fuzz;
 mod kernels;
 mod qemu;
+mod replay;
 mod setup;
+mod size;
 mod step;
 mod tally;
 mod test;
@@ -34,6 +39,12 @@ enum Verb {
     Check,
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
     Qemu(qemu::Args),
+    /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
+    Bench(bench::Args),
+    /// Runs every fuzz target in turn.
+    Fuzz(fuzz::Args),
+    /// What the firmware takes of each board's flash and RAM, the deepest stack included.
+    Size(size::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +53,9 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Check => check::run(),
         Verb::Qemu(args) => qemu::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
+        Verb::Size(args) => size::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,13 @@
 //! `cargo xtask qemu`: the firmware in QEMU, held against this machine.
 //!
-//! The image `views` and the example `on_host` of `firmware` are the same code; each prints one line a beat with the
-//! checksums of its views. Here the lines are compared, and the instructions that the image counted are reported. So
-//! are those of the integer kernels, which the image `kernels` counts.
+//! Two images have a twin on this machine, an example of `firmware` of the same code: `replay` classifies a record beat
+//! by beat, `views` computes the views of the demo record. Each prints one line a beat; here the lines are compared, and
+//! the instructions that the images counted are reported. So are those of the integer kernels, which the image `kernels`
+//! counts.
 
+use crate::costs::Table;
 use crate::kernels::Kernels;
+use crate::replay::{self, Layer, Played};
 use crate::step::{cargo, output};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
@@ -16,7 +19,18 @@ const COUNTER_SLACK: u64 = 4;
 
 /// What `cargo xtask qemu` may be told.
 #[derive(Debug, Default, clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask qemu --record models/demo/demo --json -")]
 pub(crate) struct Args {
+    /// Plays this WFDB record instead of the demo in flash; may be given several times.
+    #[arg(long, value_name = "R")]
+    record: Vec<PathBuf>,
+    /// Plays every record of `mitdb` and `svdb` in the folder that HEARTLENS_DATA names.
+    #[arg(long)]
+    all: bool,
+    /// The lead to play, by name or by its place from 0.
+    #[arg(long, value_name = "NAME|INDEX", default_value = "0")]
+    lead: String,
     /// Writes the report as JSON; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -28,43 +42,62 @@ struct Report {
     board: &'static str,
     beats: usize,
     samples: u64,
-    /// Whether filtered signal and all views of all beats have the same bits as on this machine.
+    hours: f64,
+    /// Whether every byte of every beat is the same as on this machine.
     identical_to_host: bool,
     instructions: Instructions,
     /// What the instructions go to.
     parts: BTreeMap<String, Cost>,
+    /// What those of the network go to.
+    layers: Vec<Layer>,
+    /// The deepest stack of the image `replay`, in bytes.
+    stack_bytes: u64,
+    records: Vec<replay::Record>,
+    #[serde(flatten)]
+    demo: Option<Demo>,
+}
+
+/// What is compared and measured on the demo record alone.
+#[derive(Debug, PartialEq, Serialize)]
+struct Demo {
     /// One object a beat: its position, whether it is readable, and each view's checksum in hexadecimal.
     checksums: Vec<BTreeMap<String, String>>,
     kernels: Kernels,
 }
 
 /// Means, rounded up.
-#[derive(Debug, PartialEq, Serialize)]
-struct Instructions {
-    /// From a converter's count through filter, quality and detector.
-    per_sample: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Instructions {
+    /// From a sample through filter, quality and detector into the history.
+    pub(crate) per_sample: u64,
     /// From the sample that completes a beat to its four views.
-    views_per_beat: u64,
+    pub(crate) views_per_beat: u64,
+    /// From the views to the logits.
+    pub(crate) model_per_beat: u64,
 }
 
 /// The instructions of one part of the work.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-struct Cost {
-    mean: u64,
-    largest: u64,
+pub(crate) struct Cost {
+    pub(crate) mean: u64,
+    pub(crate) largest: u64,
 }
 
 /// `cargo xtask qemu`. An error where the two machines differ.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let device = output(cargo("firmware").args(["run", "--release", "--bin", "views"]))?;
-    // From the root, where firmware's default target does not apply.
-    let host = output(
-        cargo(".")
-            .args(["run", "--release", "--example", "on_host"])
-            .args(["--manifest-path", "firmware/Cargo.toml"]),
-    )?;
-    let kernels = output(cargo("firmware").args(["run", "--release", "--bin", "kernels"]))?;
-    let report = Report::of(&device, &host, &kernels)?;
+    let mut records = args.record.clone();
+    if args.all {
+        records.extend(replay::all_records()?);
+    }
+    let played = match &records[..] {
+        [] => vec![replay::demo()?],
+        records => replay::records(records, &args.lead)?,
+    };
+    let (demo, difference) = match &records[..] {
+        [] => demo_views()?,
+        _ => (None, None),
+    };
+    let report = Report::of(&played, demo, difference.is_none())?;
     match &args.json {
         Some(path) if path.as_os_str() == "-" => {
             println!("{}", serde_json::to_string_pretty(&report)?);
@@ -73,10 +106,33 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?,
         None => print!("{}", report.table()),
     }
-    if !report.identical_to_host {
-        bail!("{}", difference(&device, &host));
+    let differences = played
+        .iter()
+        .filter_map(|played| played.difference.as_ref());
+    if let Some(difference) = differences.chain(&difference).next() {
+        bail!("{difference}");
     }
     Ok(())
+}
+
+/// What the demo record's views and the kernels cost.
+type DemoCosts = (Demo, BTreeMap<String, Cost>);
+
+/// The views of the demo record and the kernels: the parts of the report, and where the machines differ.
+fn demo_views() -> Result<(Option<DemoCosts>, Option<String>)> {
+    let device = output(cargo("firmware").args(["run", "--release", "--bin", "views"]))?;
+    // From the root, where firmware's default target does not apply.
+    let host = output(
+        cargo(".")
+            .args(["run", "--release", "--example", "on_host"])
+            .args(["--manifest-path", "firmware/Cargo.toml"]),
+    )?;
+    let kernels = output(cargo("firmware").args(["run", "--release", "--bin", "kernels"]))?;
+    let demo = Demo {
+        checksums: checksums(&device)?,
+        kernels: Kernels::of(&kernels)?,
+    };
+    Ok((Some((demo, parts(&device)?)), difference(&device, &host)))
 }
 
 /// One line of the log: its first word, and `name=value` for all others.
@@ -86,12 +142,20 @@ pub(crate) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
+    /// A word without `=` belongs to the value before it, which has spaces.
     fn parse(line: &'a str) -> Option<Self> {
-        let mut words = line.split(' ');
-        let kind = words.next()?;
-        let fields = words
-            .map(|word| word.split_once('='))
-            .collect::<Option<_>>()?;
+        let (kind, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut fields: Vec<(&str, &str)> = Vec::new();
+        let mut start = 0;
+        for word in rest.split(' ').filter(|_| !rest.is_empty()) {
+            let end = start + word.len();
+            match (word.split_once('='), fields.last_mut()) {
+                (Some(field), _) => fields.push(field),
+                (None, Some((_, value))) => *value = &rest[start - 1 - value.len()..end],
+                (None, None) => return None,
+            }
+            start = end + 1;
+        }
         Some(Self { kind, fields })
     }
 
@@ -113,77 +177,100 @@ pub(crate) fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
     log.lines().filter_map(Line::parse)
 }
 
-/// The lines that both machines must agree on.
+/// The lines that both machines must agree on, less what the device alone can count.
 fn results(log: &str) -> impl Iterator<Item = &str> {
     log.lines()
         .filter(|line| line.starts_with("beat ") || line.starts_with("signal "))
+        .map(|line| line.split(" instructions=").next().unwrap_or(line))
+}
+
+/// The log's one line of this kind.
+pub(crate) fn only<'a>(log: &'a str, kind: &str) -> Result<Line<'a>> {
+    lines(log)
+        .find(|line| line.kind == kind)
+        .with_context(|| format!("the firmware logged no `{kind}` line"))
+}
+
+/// The log's `cost` lines. An error where the instruction counter is off, or something was not measured.
+pub(crate) fn parts(log: &str) -> Result<BTreeMap<String, Cost>> {
+    let known = only(log, "loop")?;
+    let (expected, counted) = (known.number("expected")?, known.number("counted")?);
+    ensure!(
+        (expected..=expected + COUNTER_SLACK).contains(&counted),
+        "a loop of {expected} instructions was counted as {counted}: QEMU's instruction counter is off"
+    );
+    let mut parts = BTreeMap::new();
+    for line in lines(log).filter(|line| line.kind == "cost") {
+        let name = line.field("part")?.to_owned();
+        let total = line.number("total")?;
+        let (count, largest) = (line.number("count")?, line.number("largest")?);
+        ensure!(
+            count > 0 && total > 0,
+            "the firmware did not measure {name}"
+        );
+        let mean = total.div_ceil(count);
+        parts.insert(name, Cost { mean, largest });
+    }
+    Ok(parts)
+}
+
+/// The views' checksums, beat by beat.
+fn checksums(log: &str) -> Result<Vec<BTreeMap<String, String>>> {
+    let samples = only(log, "signal")?.number("samples")?;
+    let beats = lines(log).filter(|line| line.kind == "beat");
+    let checksums: Vec<BTreeMap<String, String>> = beats
+        .map(|beat| {
+            let fields = beat.fields.iter();
+            fields
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        })
+        .collect();
+    ensure!(
+        !checksums.is_empty() && samples > 0,
+        "the firmware saw no beat"
+    );
+    Ok(checksums)
 }
 
 impl Report {
-    fn of(device: &str, host: &str, kernels: &str) -> Result<Self> {
-        let one = |kind: &str| {
-            lines(device)
-                .find(|line| line.kind == kind)
-                .with_context(|| format!("the firmware logged no `{kind}` line"))
-        };
-        let known = one("loop")?;
-        let (expected, counted) = (known.number("expected")?, known.number("counted")?);
-        ensure!(
-            (expected..=expected + COUNTER_SLACK).contains(&counted),
-            "a loop of {expected} instructions was counted as {counted}: QEMU's instruction counter is off"
-        );
-        let samples = one("signal")?.number("samples")?;
-        let beats: Vec<_> = lines(device).filter(|line| line.kind == "beat").collect();
-        ensure!(!beats.is_empty() && samples > 0, "the firmware saw no beat");
-
-        let mut parts = BTreeMap::new();
-        for line in lines(device).filter(|line| line.kind == "cost") {
-            let name = line.field("part")?.to_owned();
-            let total = line.number("total")?;
-            let (count, largest) = (line.number("count")?, line.number("largest")?);
-            ensure!(
-                count > 0 && total > 0,
-                "the firmware did not measure {name}"
-            );
-            let mean = total.div_ceil(count);
-            parts.insert(name, Cost { mean, largest });
-        }
-        let mean = |name: &str| {
-            parts
-                .get(name)
-                .map(|cost: &Cost| cost.mean)
-                .with_context(|| format!("the firmware did not measure {name}"))
-        };
-        let instructions = Instructions {
-            per_sample: mean("filter")? + mean("quality")? + mean("detector")?,
-            views_per_beat: mean("beat")? + mean("views")?,
-        };
-        let checksums = beats.iter().map(|beat| {
-            let fields = beat.fields.iter();
-            fields
-                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-                .collect()
+    fn of(
+        played: &[Played],
+        demo: Option<(Demo, BTreeMap<String, Cost>)>,
+        views_identical: bool,
+    ) -> Result<Self> {
+        let sum = replay::Sum::of(played)?;
+        let instructions = sum.instructions()?;
+        let mut parts = sum.parts.clone();
+        let demo = demo.map(|(demo, more)| {
+            // The views' parts are finer; what both have is the demo's in either.
+            parts.extend(more);
+            demo
         });
         Ok(Self {
             board: "netduinoplus2",
-            beats: beats.len(),
-            samples,
-            identical_to_host: results(device).eq(results(host)),
+            beats: sum.beats,
+            samples: sum.samples,
+            hours: sum.hours,
+            identical_to_host: views_identical
+                && played.iter().all(|played| played.difference.is_none()),
             instructions,
             parts,
-            checksums: checksums.collect(),
-            kernels: Kernels::of(kernels)?,
+            layers: sum.layers,
+            stack_bytes: sum.stack_bytes,
+            records: played.iter().map(|played| played.record.clone()).collect(),
+            demo,
         })
     }
 
     fn table(&self) -> String {
         let mut table = format!(
-            "{} in QEMU: {} samples, {} beats, views {} this machine's\n{:<14}{:>12}{:>12}\n",
+            "{} in QEMU: {:.2} h of ECG, {} beats, {} this machine's\n{:<14}{:>12}{:>12}\n",
             self.board,
-            self.samples,
+            self.hours,
             self.beats,
             if self.identical_to_host {
-                "identical to"
+                "every byte identical to"
             } else {
                 "DIFFERENT from"
             },
@@ -197,28 +284,28 @@ impl Report {
                 cost.mean, cost.largest
             ));
         }
-        table.push_str(&format!(
-            "per sample {}, views per beat {}\n",
-            self.instructions.per_sample, self.instructions.views_per_beat
-        ));
-        table.push_str(&self.kernels.table());
+        table.push_str(&Layer::table(&self.layers));
+        table.push_str(&Table::of(&self.instructions).to_string());
+        if let Some(demo) = &self.demo {
+            table.push_str(&demo.kernels.table());
+        }
         table
     }
 }
 
-/// Names the first line in which the machines differ.
-fn difference(device: &str, host: &str) -> String {
+/// The first line in which the machines differ, if any.
+pub(crate) fn difference(device: &str, host: &str) -> Option<String> {
     let (mut device, mut host) = (results(device), results(host));
     loop {
         match (device.next(), host.next()) {
             (Some(d), Some(h)) if d == h => {}
-            (None, None) => return "the machines agree".into(),
+            (None, None) => return None,
             (d, h) => {
-                return format!(
+                return Some(format!(
                     "the firmware differs from this machine\n  firmware:     {}\n  this machine: {}",
                     d.unwrap_or("nothing more"),
                     h.unwrap_or("nothing more")
-                );
+                ));
             }
         }
     }
@@ -234,48 +321,36 @@ beat r_sample=155 waveform=a2 spectrum=b2 spectrogram=c2 metadata=d2
 signal samples=200 filtered=89
 ";
 
-    const KERNELS: &str = "\
-equal operator=dense cases=1 values=9 spread=9 mismatches=0
-cost name=dense macs=10 instructions=15 portable=30
-";
-
     fn device() -> String {
         format!(
             "loop expected=2000 counted=2001\n{HOST}\
              cost part=filter count=200 total=8001 largest=50\n\
-             cost part=detector count=200 total=20000 largest=5000\n\
-             cost part=quality count=200 total=400 largest=2\n\
-             cost part=beat count=2 total=1001 largest=600\n\
              cost part=views count=2 total=3000 largest=1500\n"
         )
     }
 
     #[test]
-    fn a_run_is_summed_up() {
-        let report = Report::of(&device(), HOST, KERNELS).expect("a whole log");
-        assert!(report.identical_to_host);
-        assert_eq!((report.beats, report.samples), (2, 200));
-        assert_eq!(
-            report.instructions,
-            Instructions {
-                per_sample: 143,
-                views_per_beat: 2001
-            }
-        );
-        assert_eq!(
-            report.parts["beat"],
-            Cost {
-                mean: 501,
-                largest: 600
-            }
-        );
-        assert_eq!(report.checksums[1]["spectrogram"], "c2");
-        assert!(report.table().contains("identical to this machine's"));
+    fn costs_are_means_rounded_up() {
+        let parts = parts(&device()).expect("a whole log");
+        let (mean, largest) = (41, 50);
+        assert_eq!(parts["filter"], Cost { mean, largest });
+        assert_eq!(parts.len(), 2);
+        let checksums = checksums(&device()).expect("a whole log");
+        assert_eq!(checksums[1]["spectrogram"], "c2");
+    }
+
+    #[test]
+    fn values_may_have_spaces() {
+        let line = Line::parse("layer index=0 name=my first step op=Conv").expect("a line");
+        assert_eq!(line.field("name").expect("a name"), "my first step");
+        assert_eq!(line.field("op").expect("an operator"), "Conv");
+        assert!(Line::parse("some words of no use").is_none());
     }
 
     #[test]
     fn every_difference_is_found_and_named() {
         let same = device();
+        assert_eq!(difference(&same, HOST), None);
         for (from, to) in [
             ("metadata=d2", "metadata=d3"),
             ("filtered=89", "filtered=8a"),
@@ -286,14 +361,18 @@ cost name=dense macs=10 instructions=15 portable=30
             ),
         ] {
             let host = HOST.replace(from, to);
-            let report = Report::of(&same, &host, KERNELS).expect("a whole log");
-            assert!(!report.identical_to_host, "{from}");
-            assert!(
-                difference(&same, &host).contains("firmware differs"),
-                "{from}"
-            );
+            let found = difference(&same, &host).expect("a difference");
+            assert!(found.contains("firmware differs"), "{from}");
         }
-        assert!(difference(&same, "").contains("nothing more"));
+        let found = difference(&same, "").expect("a difference");
+        assert!(found.contains("nothing more"));
+    }
+
+    #[test]
+    fn what_only_the_device_counts_is_no_difference() {
+        let device = "beat r_sample=5 logits=ab instructions=7\n";
+        assert_eq!(difference(device, "beat r_sample=5 logits=ab\n"), None);
+        assert!(difference(device, "beat r_sample=5 logits=ac\n").is_some());
     }
 
     #[test]
@@ -301,14 +380,15 @@ cost name=dense macs=10 instructions=15 portable=30
         for (from, to) in [
             ("counted=2001", "counted=1000"),
             ("counted=2001", "counted=many"),
-            ("signal", "noise"),
-            ("cost part=beat count=2 total=1001 largest=600\n", ""),
             ("count=2 total=3000", "count=0 total=0"),
-            ("beat", "bead"),
         ] {
             let log = device().replace(from, to);
-            assert!(Report::of(&log, HOST, KERNELS).is_err(), "{from} -> {to}");
+            assert!(parts(&log).is_err(), "{from} -> {to}");
         }
-        assert!(Report::of("", HOST, KERNELS).is_err());
+        for (from, to) in [("signal", "noise"), ("beat", "bead")] {
+            let log = device().replace(from, to);
+            assert!(checksums(&log).is_err(), "{from} -> {to}");
+        }
+        assert!(parts("").is_err() && checksums("").is_err());
     }
 }

@@ -39,6 +39,7 @@ fn parts(tally: &mut Tally) -> Result<()> {
         Ok(machine)
     })?;
     part("crates", || crates(&machine, tally))?;
+    part("firmware's portable half", || portable_firmware(tally))?;
     if machine.firmware {
         part("firmware in QEMU", || qemu::run(&qemu::Args::default()))?;
         tally.passed += 1;
@@ -92,6 +93,23 @@ fn crates(machine: &Machine, tally: &mut Tally) -> Result<()> {
     }
     command.args(["--", "--show-output"]);
 
+    let (status, counted) = listen(&mut command)?;
+    *tally += counted;
+    println!("{counted}");
+    if !status.success() {
+        bail!("`{}` ended with {status}", step::shown(&command));
+    }
+    Ok(())
+}
+
+/// The tests of what firmware and this machine compute alike.
+fn portable_firmware(tally: &mut Tally) -> Result<()> {
+    // From the root, where firmware's default target does not apply.
+    let mut command = cargo(".");
+    command
+        .args(["test", "--manifest-path", "firmware/Cargo.toml"])
+        .args(["--package", "heartlens-firmware", "--lib"])
+        .args(["--", "--show-output"]);
     let (status, counted) = listen(&mut command)?;
     *tally += counted;
     println!("{counted}");

@@ -1,7 +1,8 @@
 //! Rows of weights, their biases and their requantisation: what convolutions and dense layers compute at each position.
 
-use super::arithmetic::requantise;
+use super::arithmetic::{multiply_q32, requantise};
 use super::error::{LayerError, multiplier, same_len, within};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most columns of a matrix: an accumulator then holds products of magnitude 2^14 up to 2^30 in all.
 pub const MAX_COLUMNS: usize = 1 << 16;
@@ -12,12 +13,16 @@ const MAX_ROWS: usize = 4096;
 
 /// Weights of two rows (outputs) and four columns (inputs): four of the first row, then four of the second. Aligned, so
 /// that a Cortex-M4 loads it with one LDRD.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, FromBytes, Immutable, IntoBytes, KnownLayout,
+)]
 #[repr(C, align(4))]
 pub struct WeightBlock(pub [i8; 8]);
 
 /// Bias and requantisation of one output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, FromBytes, Immutable, IntoBytes, KnownLayout,
+)]
 #[repr(C)]
 pub struct Channel {
     /// What the accumulator starts from, in units of input scale times weight scale, with the input's zero point
@@ -62,8 +67,8 @@ pub fn pack(
     Ok(())
 }
 
-/// Checks the number of blocks and that fillers are zero; gives the blocks of a pair of rows.
-pub(crate) fn check_blocks(
+/// Checks the number of blocks; gives the blocks of a pair of rows.
+pub(crate) fn check_blocks_len(
     blocks: &[WeightBlock],
     rows: usize,
     columns: usize,
@@ -72,6 +77,15 @@ pub(crate) fn check_blocks(
     within("rows", rows, 1, MAX_ROWS)?;
     within("columns", columns, 1, max_columns)?;
     same_len("weight blocks", blocks.len(), blocks_len(rows, columns))?;
+    Ok(columns.div_ceil(4))
+}
+
+/// Checks that fillers are zero, of blocks whose number fits.
+pub(crate) fn check_fillers(
+    blocks: &[WeightBlock],
+    rows: usize,
+    columns: usize,
+) -> Result<(), LayerError> {
     let groups = columns.div_ceil(4);
     for (index, block) in blocks.iter().enumerate() {
         let columns_left = columns - index % groups * 4;
@@ -85,7 +99,7 @@ pub(crate) fn check_blocks(
             return Err(LayerError::Filler { block: index });
         }
     }
-    Ok(groups)
+    Ok(())
 }
 
 /// Checks the bias and the multiplier of every channel.
@@ -131,9 +145,21 @@ impl<'w> Affine<'w> {
         channels: &'w [Channel],
         zero_point: i8,
     ) -> Result<Self, LayerError> {
-        let groups = check_blocks(blocks, rows, columns, MAX_COLUMNS)?;
+        let affine = Self::bind(rows, columns, blocks, channels, zero_point)?;
+        affine.check()?;
+        Ok(affine)
+    }
+
+    /// [`Affine::new`] without a look at each weight and channel, for those that [`Affine::check`] has seen.
+    pub(crate) fn bind(
+        rows: usize,
+        columns: usize,
+        blocks: &'w [WeightBlock],
+        channels: &'w [Channel],
+        zero_point: i8,
+    ) -> Result<Self, LayerError> {
+        let groups = check_blocks_len(blocks, rows, columns, MAX_COLUMNS)?;
         same_len("channels", channels.len(), rows.next_multiple_of(2))?;
-        check_channels(channels, MAX_BIAS)?;
         Ok(Self {
             blocks,
             channels,
@@ -144,9 +170,32 @@ impl<'w> Affine<'w> {
         })
     }
 
+    /// Checks each weight and channel.
+    pub(crate) fn check(&self) -> Result<(), LayerError> {
+        check_fillers(self.blocks, self.rows, self.columns)?;
+        check_channels(self.channels, MAX_BIAS)
+    }
+
+    /// Weights and biases.
+    pub(crate) const fn params(&self) -> usize {
+        self.rows * (self.columns + 1)
+    }
+
     /// Columns, rounded up to whole blocks.
     pub(crate) const fn padded_columns(&self) -> usize {
         4 * self.groups
+    }
+
+    /// One position with wide outputs: `accumulator * multiplier / 2^32`, rounded, which always fits.
+    pub(crate) fn apply_wide(&self, input: &[i32], output: &mut [i32]) {
+        let pairs = self.blocks.chunks_exact(self.groups);
+        let channels = self.channels.chunks_exact(2);
+        for ((blocks, channels), outputs) in pairs.zip(channels).zip(output.chunks_mut(2)) {
+            let products = dot_pair(blocks, input);
+            for ((output, product), channel) in outputs.iter_mut().zip(products).zip(channels) {
+                *output = multiply_q32(channel.bias + product, channel.multiplier);
+            }
+        }
     }
 
     /// One position: `input` has the padded columns, `output` one element a row.

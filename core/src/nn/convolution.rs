@@ -1,9 +1,9 @@
 //! Convolution over a plane or a signal.
 
 use super::affine::{Affine, Channel, WeightBlock};
-use super::error::LayerError;
+use super::error::{LayerError, within};
 use super::holds;
-use super::window::Window;
+use super::window::{MAX_ELEMENTS, Window};
 
 /// A convolution, with ReLU where the output's zero point is -128.
 ///
@@ -31,9 +31,32 @@ impl<'w> Convolution<'w> {
         channels: &'w [Channel],
         output_zero_point: i8,
     ) -> Result<Self, LayerError> {
+        let layer = Self::bind(
+            window,
+            rows,
+            input_zero_point,
+            blocks,
+            channels,
+            output_zero_point,
+        )?;
+        layer.affine.check()?;
+        Ok(layer)
+    }
+
+    /// [`Convolution::new`] for weights that have been through it.
+    pub(crate) fn bind(
+        window: Window,
+        rows: usize,
+        input_zero_point: i8,
+        blocks: &'w [WeightBlock],
+        channels: &'w [Channel],
+        output_zero_point: i8,
+    ) -> Result<Self, LayerError> {
+        let outputs = window.positions().saturating_mul(rows);
+        within("output elements", outputs, 1, MAX_ELEMENTS)?;
         Ok(Self {
             window,
-            affine: Affine::new(rows, window.len(), blocks, channels, output_zero_point)?,
+            affine: Affine::bind(rows, window.len(), blocks, channels, output_zero_point)?,
             padding: input_zero_point,
         })
     }
@@ -75,6 +98,13 @@ impl<'w> Convolution<'w> {
         #[cfg(armv7em)]
         if self.fits(input, scratch, output) {
             super::armv7em::convolution(self, input, scratch, output);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::x86::Level::best() {
+            if self.fits(input, scratch, output) {
+                level.convolution(self, input, scratch, output);
+            }
+            return;
         }
         #[cfg(not(armv7em))]
         self.run_portable(input, scratch, output);

@@ -30,6 +30,19 @@ impl<'w> Dense<'w> {
         })
     }
 
+    /// [`Dense::new`] for weights that have been through it.
+    pub(crate) fn bind(
+        rows: usize,
+        columns: usize,
+        blocks: &'w [WeightBlock],
+        channels: &'w [Channel],
+        output_zero_point: i8,
+    ) -> Result<Self, LayerError> {
+        Ok(Self {
+            affine: Affine::bind(rows, columns, blocks, channels, output_zero_point)?,
+        })
+    }
+
     /// Elements of the input.
     pub const fn input_len(&self) -> usize {
         self.affine.columns
@@ -55,6 +68,13 @@ impl<'w> Dense<'w> {
         #[cfg(armv7em)]
         if self.fits(input, scratch, output) {
             super::armv7em::dense(self, input, scratch, output);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::x86::Level::best() {
+            if self.fits(input, scratch, output) {
+                level.dense(self, input, scratch, output);
+            }
+            return;
         }
         #[cfg(not(armv7em))]
         self.run_portable(input, scratch, output);

@@ -32,11 +32,29 @@ impl<'w> Depthwise<'w> {
         channels: &'w [Channel],
         output_zero_point: i8,
     ) -> Result<Self, LayerError> {
+        let layer = Self::bind(
+            window,
+            input_zero_point,
+            weights,
+            channels,
+            output_zero_point,
+        )?;
+        layer.check()?;
+        Ok(layer)
+    }
+
+    /// [`Depthwise::new`] for channels that have been through it.
+    pub(crate) fn bind(
+        window: Window,
+        input_zero_point: i8,
+        weights: &'w [i8],
+        channels: &'w [Channel],
+        output_zero_point: i8,
+    ) -> Result<Self, LayerError> {
         let [height, width] = window.shape.kernel;
         within("elements of a kernel", height * width, 1, MAX_COLUMNS)?;
         same_len("weights", weights.len(), window.len())?;
         same_len("channels", channels.len(), window.shape.channels)?;
-        check_channels(channels, MAX_BIAS)?;
         Ok(Self {
             window,
             weights,
@@ -44,6 +62,16 @@ impl<'w> Depthwise<'w> {
             padding: input_zero_point,
             zero_point: output_zero_point,
         })
+    }
+
+    /// Checks each channel.
+    pub(crate) fn check(&self) -> Result<(), LayerError> {
+        check_channels(self.channels, MAX_BIAS)
+    }
+
+    /// Weights and biases.
+    pub(crate) const fn params(&self) -> usize {
+        self.weights.len() + self.channels.len()
     }
 
     /// Elements of the input.

@@ -1,10 +1,11 @@
 //! Long short-term memory (Hochreiter & Schmidhuber 1997, with forget gate), in one or both directions of time.
 
 use super::activation::{sigmoid, tanh, twice_cell};
-use super::affine::{WeightBlock, blocks_len, check_blocks, dot_pair};
+use super::affine::{WeightBlock, blocks_len, check_blocks_len, check_fillers, dot_pair};
 use super::arithmetic::{multiply_q32, round_shift, saturate_i8, saturate_i16};
 use super::error::{LayerError, multiplier, same_len, within};
 use super::holds;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most inputs, and most hidden cells.
 pub const MAX_GATE_COLUMNS: usize = 1 << 10;
@@ -38,7 +39,9 @@ pub struct LstmShape {
 }
 
 /// Bias and scales of one gate of one cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, FromBytes, Immutable, IntoBytes, KnownLayout,
+)]
 #[repr(C)]
 pub struct GateRow {
     /// What the input's accumulator starts from: both biases, in units of input scale times weight scale, with the
@@ -118,24 +121,24 @@ impl<'w> Lstm<'w> {
         backward: Option<Direction<'w>>,
         hidden_multiplier: i32,
     ) -> Result<Self, LayerError> {
+        let layer = Self::bind(shape, forward, backward, hidden_multiplier)?;
+        layer.check()?;
+        Ok(layer)
+    }
+
+    /// [`Lstm::new`] for weights that have been through it.
+    pub(crate) fn bind(
+        shape: LstmShape,
+        forward: Direction<'w>,
+        backward: Option<Direction<'w>>,
+        hidden_multiplier: i32,
+    ) -> Result<Self, LayerError> {
         within("steps", shape.steps, 1, 1 << 16)?;
         let rows = GATES * within("hidden cells", shape.hidden, 1, MAX_GATE_COLUMNS)?;
         for direction in [Some(forward), backward].into_iter().flatten() {
-            check_blocks(direction.input, rows, shape.inputs, MAX_GATE_COLUMNS)?;
-            check_blocks(direction.hidden, rows, shape.hidden, MAX_GATE_COLUMNS)?;
+            check_blocks_len(direction.input, rows, shape.inputs, MAX_GATE_COLUMNS)?;
+            check_blocks_len(direction.hidden, rows, shape.hidden, MAX_GATE_COLUMNS)?;
             same_len("gate rows", direction.rows.len(), rows)?;
-            for row in direction.rows {
-                if row.bias.unsigned_abs() > MAX_GATE_BIAS.unsigned_abs() {
-                    return Err(LayerError::Range {
-                        what: "bias of a gate",
-                        found: i64::from(row.bias),
-                        smallest: -i64::from(MAX_GATE_BIAS),
-                        largest: i64::from(MAX_GATE_BIAS),
-                    });
-                }
-                multiplier("input multiplier", row.input_multiplier, i32::MAX)?;
-                multiplier("hidden multiplier", row.hidden_multiplier, i32::MAX)?;
-            }
         }
         multiplier(
             "multiplier of the hidden state",
@@ -150,8 +153,36 @@ impl<'w> Lstm<'w> {
         })
     }
 
+    /// Checks each weight and gate.
+    pub(crate) fn check(&self) -> Result<(), LayerError> {
+        let rows = GATES * self.shape.hidden;
+        for direction in [Some(self.forward), self.backward].into_iter().flatten() {
+            check_fillers(direction.input, rows, self.shape.inputs)?;
+            check_fillers(direction.hidden, rows, self.shape.hidden)?;
+            for row in direction.rows {
+                if row.bias.unsigned_abs() > MAX_GATE_BIAS.unsigned_abs() {
+                    return Err(LayerError::Range {
+                        what: "bias of a gate",
+                        found: i64::from(row.bias),
+                        smallest: -i64::from(MAX_GATE_BIAS),
+                        largest: i64::from(MAX_GATE_BIAS),
+                    });
+                }
+                multiplier("input multiplier", row.input_multiplier, i32::MAX)?;
+                multiplier("hidden multiplier", row.hidden_multiplier, i32::MAX)?;
+            }
+        }
+        Ok(())
+    }
+
     const fn directions(&self) -> usize {
         1 + self.backward.is_some() as usize
+    }
+
+    /// Weights and biases, of which a gate has one.
+    pub(crate) const fn params(&self) -> usize {
+        let columns = self.shape.inputs + self.shape.hidden;
+        self.directions() * GATES * self.shape.hidden * (columns + 1)
     }
 
     /// Elements of the input.
@@ -186,6 +217,11 @@ impl<'w> Lstm<'w> {
     pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         #[cfg(armv7em)]
         self.both(input, scratch, output, super::armv7em::lstm);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::x86::Level::best() {
+            self.run_at(level, input, scratch, output);
+            return;
+        }
         #[cfg(not(armv7em))]
         self.run_portable(input, scratch, output);
     }
@@ -193,6 +229,25 @@ impl<'w> Lstm<'w> {
     /// Computes the output: the specification.
     pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         self.both(input, scratch, output, Self::one_direction);
+    }
+
+    /// Computes the output by the twin of an instruction set.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn run_at(
+        &self,
+        level: super::x86::Level,
+        input: &[i8],
+        scratch: &mut [i32],
+        output: &mut [i8],
+    ) {
+        self.both(
+            input,
+            scratch,
+            output,
+            |layer, direction, order, input, scratch, states| {
+                level.lstm(layer, direction, order, input, scratch, states);
+            },
+        );
     }
 
     fn both(

@@ -2,7 +2,7 @@
 //!
 //! `docs/integer-arithmetic.md` states the arithmetic: number formats, the one rounding rule, and why no accumulator
 //! overflows. Each operator is one file with a portable `run_portable`, which is the specification in code; `run` takes
-//! the fast twin where the processor has one (`armv7em`) and gives the same bits.
+//! the fast twin where the processor has one (`armv7em`; `x86`, chosen at run time) and gives the same bits.
 //!
 //! An operator is built once from its geometry and its weights, which stay where they are (in flash), and everything is
 //! checked there. Activations are int8, channels last: `[height, width, channels]`, of which a signal is
@@ -21,10 +21,15 @@ mod convolution;
 mod dense;
 mod depthwise;
 mod error;
+mod logits;
 mod lstm;
 mod pool;
 mod relu;
 mod window;
+#[cfg(any(armv7em, target_arch = "x86_64"))]
+mod windows;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use activation::{sigmoid, tanh};
 pub use add::{Add, Operand};
@@ -34,6 +39,8 @@ pub use convolution::Convolution;
 pub use dense::Dense;
 pub use depthwise::Depthwise;
 pub use error::LayerError;
+pub(crate) use error::within;
+pub use logits::Logits;
 pub use lstm::{
     Direction, GateRow, Lstm, LstmOutput, LstmShape, MAX_GATE_BIAS, MAX_GATE_COLUMNS, pack_gates,
 };

@@ -48,6 +48,11 @@ impl MaxPool {
     pub fn run(&self, input: &[i8], output: &mut [i8]) {
         #[cfg(armv7em)]
         self.run_by(super::armv7em::raise, input, output);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(level) = super::x86::Level::best() {
+            self.run_at(level, input, output);
+            return;
+        }
         #[cfg(not(armv7em))]
         self.run_portable(input, output);
     }
@@ -62,11 +67,21 @@ impl MaxPool {
         self.run_by(raise, input, output);
     }
 
+    /// Computes the output by the twin of an instruction set.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn run_at(&self, level: super::x86::Level, input: &[i8], output: &mut [i8]) {
+        if self.fits(input, output) {
+            level.max_pool(&self.window, input, output);
+        }
+    }
+
+    fn fits(&self, input: &[i8], output: &[i8]) -> bool {
+        holds("input", input, self.input_len()) && holds("output", output, self.output_len())
+    }
+
     /// `raise` takes the larger of an output and a value, channel by channel.
     fn run_by(&self, raise: impl Fn(&mut [i8], &[i8]), input: &[i8], output: &mut [i8]) {
-        let fits =
-            holds("input", input, self.input_len()) && holds("output", output, self.output_len());
-        if !fits {
+        if !self.fits(input, output) {
             return;
         }
         let channels = self.window.shape.channels;

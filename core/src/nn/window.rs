@@ -5,7 +5,9 @@ use super::error::{LayerError, within};
 /// Longest side of a tensor, and most channels.
 const MAX_SIDE: usize = 4096;
 /// Largest tensor, in elements.
-const MAX_ELEMENTS: usize = 1 << 20;
+pub(crate) const MAX_ELEMENTS: usize = 1 << 20;
+/// Most elements under one row of the output, padding included, so that no size overflows 32 bits.
+const MAX_BAND: usize = 1 << 24;
 
 /// Where a window slides over `[height, width, channels]`. A signal has height 1; see [`WindowShape::line`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,8 @@ impl Window {
     /// Checks the geometry.
     ///
     /// # Errors
-    /// If a size is zero or too large, padding is not less than the kernel, or no window fits.
+    /// If a size is zero or too large, padding is not less than the kernel, or no window fits. Whatever is taken has sizes
+    /// that fit 32 bits.
     pub fn new(shape: WindowShape) -> Result<Self, LayerError> {
         within("input height", shape.height, 1, MAX_SIDE)?;
         within("input width", shape.width, 1, MAX_SIDE)?;
@@ -125,6 +128,13 @@ impl Window {
             left,
             right,
         )?;
+        let outputs = (height * width).saturating_mul(shape.channels);
+        within("output elements", outputs, 1, MAX_ELEMENTS)?;
+        // What a kernel sees of one row of the output; more than a window, which so fits as well.
+        let band = (left + shape.width + right)
+            .saturating_mul(shape.kernel[0])
+            .saturating_mul(shape.channels);
+        within("elements under a row of the output", band, 1, MAX_BAND)?;
         Ok(Self {
             shape,
             output: [height, width],

@@ -6,7 +6,7 @@ Made with Python 3.11.7, NumPy 2.4.6, all arithmetic in int64; seed 20240305 (Nu
     python3 core/tests/nn/generate.py
 
 It writes cases.txt beside itself. A case is one line `case OPERATOR name=integer ...`, then one line an array:
-`name value value ...`. Weights are not packed: convolutions have [rows, kernel height, kernel width, channels], depthwise
+`name value value ...`. Float32 arguments stand as their bits, taken for an int32. Weights are not packed: convolutions have [rows, kernel height, kernel width, channels], depthwise
 convolutions [kernel height, kernel width, channels], LSTM directions [4, hidden, columns] with gates in the order input,
 forget, candidate, output.
 """
@@ -102,6 +102,32 @@ def dense(rows, columns, weights=None, x=None, params=None, zero_out=None):
     output = requantise(weights @ x + bias, m, zero_out)
     arrays = {"input": x, "weights": weights, "bias": bias, "multiplier": m}
     return record("dense", {"rows": rows, "columns": columns, "zero_out": zero_out}, arrays, output)
+
+
+def logits(rows, columns, bits, extreme=False):
+    weights = constant(-128, rows, columns) if extreme else int8s(rows, columns)
+    x = constant(-128, columns) if extreme else int8s(columns)
+    bias, m = channels(5400 * np.sqrt(columns), rows)
+    # Scales that make logits of a few units.
+    m = np.minimum(m * 2**bits // 20, 2**31 - 1)
+    if extreme:
+        bias, m = np.resize([2**30 - 1, -(2**30) + 1], rows), constant(2**31 - 1, rows)
+    output = int32(half_up(int32(weights @ x + bias) * m, 32))
+    arrays = {"input": x, "weights": weights, "bias": bias, "multiplier": m}
+    return record("logits", {"rows": rows, "columns": columns}, arrays, output)
+
+
+def quantise(count, scale, zero):
+    """Arguments as the bits of their float32, their order of operations in float32 as well."""
+    x = np.append(rng.normal(0, 60 * scale, count), np.arange(-4, 5) * scale / 2)
+    x = np.append(x, [np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0]).astype(np.float32)
+    inverse = np.float32(1) / np.float32(scale)
+    with np.errstate(invalid="ignore", over="ignore"):
+        shifted = x * inverse + np.float32(zero + 128.5)
+    assert shifted.dtype == np.float32
+    output = np.where(np.isnan(x), zero, np.clip(np.floor(shifted), 0, 255) - 128).astype(np.int64)
+    numbers = {"scale": np.float32(scale).view(np.int32), "zero": zero}
+    return record("quantise", numbers, {"input": x.view(np.int32)}, output)
 
 
 def depthwise(shape, kernel, stride, padding):
@@ -252,6 +278,11 @@ record("relu", {"zero": -7}, {"input": values}, np.maximum(values, -7))
 arguments = np.append(np.arange(-32768, 32768, 53), 32767)
 record("sigmoid", {}, {"input": arguments}, sigmoid(arguments))
 record("tanh", {}, {"input": arguments}, 2 * sigmoid(arguments) - 2**15)
+logits(4, 24, 12)
+logits(3, 41, 8)
+logits(4, 512, 16, extreme=True)
+quantise(80, 0.0625, -3)
+quantise(80, 0.0371, 127)
 
 OUT.write_text("\n".join(lines) + "\n")
 print(f"{OUT.name}: {OUT.stat().st_size} bytes")

@@ -48,7 +48,7 @@ fn main() -> ! {
     });
     defmt::info!(
         "signal samples={=usize} filtered={=u64:016x}",
-        stretch.samples().len(),
+        stretch.counts().len(),
         filtered
     );
     for part in Part::ALL {

@@ -1,34 +1,47 @@
 //! `heartlens classify`: records in, labelled beats out.
 
-use super::output::{self, Sink};
-use crate::model;
+mod crew;
+mod files;
+pub(super) mod inputs;
+mod journal;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod rows;
+mod text;
+
+use super::output::Sink;
+use crate::message::one_line;
 use crate::pipeline::{self, Beat, Leads, Peaks, Request};
-use crate::records::Record;
-use crate::records::annotation::{Annotation, Annotations, Code};
-use crate::report::{self, Section};
-use crate::runtime::Runtime;
-use crate::runtime::tract::Tract;
-use crate::summary::{HEART_RATE_BEATS, Summary, percent};
-use anyhow::{Context, bail};
+use crate::records::annotation::Code;
+use crate::records::{ReadOptions, Record, VoltageUnit};
+use crate::report::{Section, Watch};
+use crate::runtime::{self, Kind, Runtime};
+use crate::summary::Summary;
+use anyhow::bail;
 use clap::ValueEnum;
+use crew::{Crew, Shared};
+use files::Combined;
 use heartlens_core::class::Class;
 use heartlens_core::patient::{Patient, Sex};
-use heartlens_core::spec::LABELS;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value, json};
-use std::fmt::Write as _;
+use inputs::Input;
+use journal::Journal;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Classify the beats of records: N normal, S supraventricular, V ventricular, F fusion, Q unreadable (AAMI EC57).
 ///
 /// Research software, not a medical device.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Example:
   heartlens classify models/demo/demo
-  heartlens classify 208 --lead MLII --json beats.json --annotations hlb
-  heartlens classify 208 --report 208.html")]
+  heartlens classify models/demo/demo --json beats.json --report demo.html
+  heartlens classify models/demo --out results --resume
+
+EDF and CSV are read as well: `heartlens classify night.edf --lead best`, `heartlens classify chest.csv --rate 250 --unit uV`.")]
 pub(crate) struct Args {
-    /// WFDB records, with or without `.hea`.
+    /// WFDB records, with or without `.hea`, EDF or EDF+ files (`.edf`), tables of samples (`.csv`, `.tsv`), or folders:
+    /// all records in them and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
     #[command(flatten)]
@@ -39,32 +52,114 @@ pub(crate) struct Args {
     /// The patient's sex, instead of what the record says.
     #[arg(long, value_enum)]
     sex: Option<SexChoice>,
-    /// Write a WFDB annotation file beside each record, with this extension.
+    /// Write a WFDB annotation file beside each record, with this extension (with --out: there, in place of `hlb`).
     #[arg(long, value_name = "EXT")]
     annotations: Option<String>,
     /// Write one line a beat; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     csv: Option<Sink>,
-    /// Write beats and summary, one object a record (in an array where there are several); `-` is standard output.
+    /// Write beats and summary, one object a record, in an array where several records or a folder are named; `-` is
+    /// standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<Sink>,
+    /// Write one row a beat as Parquet; `-` is standard output.
+    #[cfg(feature = "parquet")]
+    #[arg(long, value_name = "FILE")]
+    parquet: Option<Sink>,
     /// Write a report that stands alone, one HTML file for all records; `-` is standard output.
     #[arg(long, value_name = "FILE.html")]
     report: Option<Sink>,
+    /// Write files of each record into this folder, as soon as it is done, named as the record is; records of a folder
+    /// keep their place below it.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Which files --out writes.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "KIND,...",
+        value_delimiter = ',',
+        requires = "out",
+        default_value = "annotations,csv,json,report"
+    )]
+    formats: Vec<Format>,
+    /// Pass over the records whose files in --out are complete and were made from the same files with the same flags.
+    #[arg(long, requires = "out", conflicts_with_all = RESUME_EXCLUDES)]
+    resume: bool,
+    /// Records that are read at a time [default: one a core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// Files of all records together, which cannot be made from what is left to do.
+const RESUME_EXCLUDES: &[&str] = &[
+    "csv",
+    "json",
+    #[cfg(feature = "parquet")]
+    "parquet",
+    "report",
+];
+
+/// A kind of file that `--out` writes of each record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Format {
+    /// WFDB annotations, NAME.hlb.
+    Annotations,
+    /// One line a beat, NAME.csv.
+    Csv,
+    /// Beats and summary, NAME.json.
+    Json,
+    /// One row a beat, NAME.parquet.
+    #[cfg(feature = "parquet")]
+    Parquet,
+    /// A report that stands alone, NAME.html.
+    Report,
+}
+
+/// Extension of annotation files in `--out`, unless `--annotations` gives another.
+const ANNOTATIONS: &str = "hlb";
+
+impl Args {
+    /// All flags that change what is found in a record, as text that differs when one of them does.
+    fn what_shapes_a_result(&self) -> String {
+        format!("{:?} {:?} {:?}", self.reading, self.age, self.sex)
+    }
+
+    /// Where the files of all records together go.
+    fn sinks(&self) -> impl Iterator<Item = &Sink> {
+        #[cfg(feature = "parquet")]
+        let parquet = &self.parquet;
+        #[cfg(not(feature = "parquet"))]
+        let parquet = &None;
+        let sinks = [&self.csv, &self.json, &self.report, parquet];
+        sinks.into_iter().flatten()
+    }
+
+    /// Whether each record's part of a report is asked for.
+    fn wants_sections(&self) -> bool {
+        self.report.is_some() || (self.out.is_some() && self.formats.contains(&Format::Report))
+    }
 }
 
 /// What reads the records, and how: the flags that every verb with a model has.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Reading {
-    /// Folder of the model, with its `model.onnx`.
+    /// Folder of the model, with its `model.hlm` or, for float, `model.onnx`.
     #[arg(long, value_name = "DIR", default_value = "models/beat")]
     model: PathBuf,
     /// What runs the network.
-    #[arg(long, value_enum, default_value_t = RuntimeChoice::Tract)]
-    runtime: RuntimeChoice,
-    /// The lead to read, by name or by its place from 0; `both` averages the first two.
-    #[arg(long, value_name = "NAME|INDEX|both", default_value = "0")]
+    #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
+    runtime: Kind,
+    /// The lead to read, by name or by its place from 0; `best` is the one of the best quality, `both` averages the
+    /// first two.
+    #[arg(long, value_name = "NAME|INDEX|best|both", default_value = "0")]
     pub(crate) lead: Leads,
+    /// Samples per second of CSV files, instead of what their time column says.
+    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Unit of CSV columns that name none: mV, uV, nV or V.
+    #[arg(long)]
+    unit: Option<VoltageUnit>,
     /// Where the R peaks come from: found in the signal, or every beat of the reference annotation.
     #[arg(long, value_enum, default_value_t = PeaksChoice::Detected)]
     pub(crate) peaks: PeaksChoice,
@@ -74,19 +169,18 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Loads the model into its runtime.
-    pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
-        match self.runtime {
-            RuntimeChoice::Tract => Ok(Box::new(Tract::load(&self.model.join(model::ONNX_FILE))?)),
+    /// What records are to be read with.
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            rate_hz: self.rate,
+            unit: self.unit,
         }
     }
-}
 
-/// The runtimes of this build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RuntimeChoice {
-    /// Pure Rust.
-    Tract,
+    /// Loads the model into its runtime.
+    pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
+        Ok(runtime::load(self.runtime, &self.model)?)
+    }
 }
 
 /// Where the R peaks come from.
@@ -107,6 +201,22 @@ impl std::fmt::Display for PeaksChoice {
     }
 }
 
+impl Reading {
+    /// The samples of the record's annotated beats, if R peaks are taken from there.
+    pub(crate) fn reference(&self, record: &Record) -> anyhow::Result<Option<Vec<u64>>> {
+        if self.peaks == PeaksChoice::Detected {
+            return Ok(None);
+        }
+        let annotations = record.annotations(&self.annotator)?;
+        let beats: Vec<u64> = annotations.beats().map(|(beat, _)| beat.sample).collect();
+        if beats.is_empty() {
+            let path = record.annotation_path(&self.annotator);
+            bail!("{}: has no beat annotations", path.display());
+        }
+        Ok(Some(beats))
+    }
+}
+
 /// Sex as the command line takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SexChoice {
@@ -116,6 +226,13 @@ pub(crate) enum SexChoice {
     M,
 }
 
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(hz) if hz.is_finite() && hz > 0.0 => Ok(hz),
+        _ => Err("expected samples per second, above 0".to_owned()),
+    }
+}
+
 fn parse_age(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(age) if (0.0..=130.0).contains(&age) => Ok(age),
@@ -123,107 +240,132 @@ fn parse_age(text: &str) -> Result<f32, String> {
     }
 }
 
+/// What all records of a run are read with.
+#[derive(Debug)]
+struct Run {
+    args: Args,
+    model: String,
+    runtime: &'static str,
+    reads_patient: bool,
+}
+
 /// One record's result.
+#[derive(Debug)]
 struct Classified {
+    name: String,
     record: Record,
     lead: String,
     beats: Vec<Beat>,
     summary: Summary,
+    warnings: Vec<String>,
     section: Option<Section>,
 }
 
-/// Runs the verb. Nothing is written before every record has been classified.
+/// Runs the verb. Files of one record are written when it is done; files of all records when all are, without those
+/// that could not be read.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(extension) = &args.annotations {
         check_extension(extension, &args.reading.annotator)?;
     }
-    let mut runtime = args.reading.load()?;
-    if (args.age.is_some() || args.sex.is_some()) && !runtime.reads_patient() {
+    let inputs = inputs::inputs(&args.records)?;
+    let journal = match &args.out {
+        Some(folder) => {
+            inputs::check_names(&inputs)?;
+            Some(Journal::read(folder)?)
+        }
+        None => None,
+    };
+    let is_done = |input: &Input| {
+        let journal = journal.as_ref().filter(|_| args.resume);
+        journal.is_some_and(|journal| journal.has(input, args))
+    };
+    let todo: Vec<usize> = (0..inputs.len())
+        .filter(|i| !is_done(&inputs[*i]))
+        .collect();
+    let passed_over = inputs.len() - todo.len();
+    if passed_over > 0 {
+        eprintln!("{passed_over} of {} records were done before", inputs.len());
+    }
+    if todo.is_empty() {
+        return Ok(());
+    }
+    let shared = Shared::new(args.clone(), inputs, todo, journal);
+    let mut crew = Crew::start(shared)?;
+    let finished = finish(args, &mut crew);
+    if finished.is_err() {
+        crew.halt();
+    }
+    finished
+}
+
+/// Takes in the results and writes what is asked of all records together.
+fn finish(args: &Args, crew: &mut Crew) -> anyhow::Result<()> {
+    let run = crew.run();
+    if (args.age.is_some() || args.sex.is_some()) && !run.reads_patient {
         eprintln!(
             "warning: model {} does not read age and sex: they change nothing",
-            runtime.model_name()
+            run.model
         );
     }
-    let records = args
-        .records
-        .iter()
-        .map(Record::open)
-        .collect::<Result<Vec<_>, _>>()?;
-
-    let progress = progress_bar(records.iter().map(Record::duration_s).sum());
-    let mut results = Vec::with_capacity(records.len());
-    let mut done_s = 0.0;
-    for record in records {
-        progress.set_message(record.name().to_owned());
-        let duration_s = record.duration_s();
-        let result = classify(args, record, runtime.as_mut(), |done| {
-            progress.set_position((done_s + done * duration_s) as u64);
-        })?;
-        done_s += duration_s;
-        results.push(result);
-    }
-    progress.finish_and_clear();
-
-    let model_name = runtime.model_name().to_owned();
-    if let Some(extension) = &args.annotations {
-        for result in &results {
-            write_annotations(result, extension, &model_name)?;
+    let several = args.records.len() > 1 || args.records.iter().any(|path| path.is_dir());
+    let mut combined = Combined::begin(&run, several)?;
+    let mut table = text::Table::default();
+    let mut alone = None;
+    let mut warnings = Vec::new();
+    let mut failures: Vec<(String, anyhow::Error)> = Vec::new();
+    while let Some((name, result)) = crew.next_in_order()? {
+        match result {
+            Ok(mut classified) => {
+                combined.add(&mut classified, &run)?;
+                table.add(&classified);
+                warnings.push((name, classified.record.warnings()));
+                alone = Some(classified);
+            }
+            Err(error) => failures.push((name, error)),
         }
     }
-    if let Some(sink) = &args.csv {
-        sink.write(&csv(&results)?)?;
-    }
-    if let Some(sink) = &args.json {
-        let mut objects: Vec<Value> = results
-            .iter()
-            .map(|result| object(result, &model_name, runtime.name(), args))
-            .collect();
-        let whole = if objects.len() == 1 {
-            objects.swap_remove(0)
-        } else {
-            objects.into()
-        };
-        let mut text = serde_json::to_vec_pretty(&whole)?;
-        text.push(b'\n');
-        sink.write(&text)?;
-    }
-    if let Some(sink) = &args.report {
-        let sections: Vec<Section> = results
-            .iter_mut()
-            .filter_map(|result| result.section.take())
-            .collect();
-        sink.write(report::render(&sections).as_bytes())?;
-    }
-
-    let mut text = String::new();
-    for result in &results {
-        for warning in result.record.warnings() {
-            eprintln!("warning: {}: {warning}", result.record.name());
-        }
-        describe(
-            &mut text,
-            result,
-            &model_name,
-            runtime.name(),
-            args.reading.peaks,
-        )?;
-    }
-    text.push_str("\nResearch software, not a medical device.\n");
-    if [&args.csv, &args.json, &args.report]
-        .into_iter()
-        .flatten()
-        .any(|sink| *sink == Sink::Stdout)
-    {
-        eprint!("{text}");
-        Ok(())
+    let records = warnings.len() + failures.len();
+    if warnings.is_empty() {
+        drop(combined);
     } else {
-        Sink::Stdout.write(text.as_bytes())
+        combined.finish()?;
+        for warning in text::warnings(&warnings) {
+            eprintln!("warning: {warning}");
+        }
+        let mut words = match alone {
+            Some(classified) if records == 1 => text::describe(&classified, &run)?,
+            _ => table.to_string(),
+        };
+        words.push_str("\nResearch software, not a medical device.\n");
+        match args.sinks().any(|sink| *sink == Sink::Stdout) {
+            true => eprint!("{words}"),
+            false => Sink::Stdout.write(words.as_bytes())?,
+        }
+    }
+    if records == 1
+        && let Some((_, error)) = failures.pop()
+    {
+        return Err(error);
+    }
+    for (_, error) in &failures {
+        eprintln!("error: {}", one_line(error.as_ref()));
+    }
+    match failures.len() {
+        0 => Ok(()),
+        all if all == records => bail!("none of {records} records could be classified"),
+        some => {
+            let names: Vec<&str> = failures.iter().map(|(name, _)| name.as_str()).collect();
+            bail!(
+                "{some} of {records} records could not be classified: {}; all others are done",
+                text::listed(&names)
+            )
+        }
     }
 }
 
 /// An annotation file's extension must name nothing that is there for another reason.
 fn check_extension(extension: &str, annotator: &str) -> anyhow::Result<()> {
-    let reserved = ["hea", "dat", "mat", "atr", annotator];
+    let reserved = ["hea", "dat", "mat", "edf", "csv", "tsv", "atr", annotator];
     if extension.is_empty()
         || !extension
             .chars()
@@ -239,30 +381,20 @@ fn check_extension(extension: &str, annotator: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Classifies a record's beats.
 fn classify(
     args: &Args,
+    input: &Input,
     record: Record,
     runtime: &mut dyn Runtime,
     progress: impl FnMut(f64),
 ) -> anyhow::Result<Classified> {
-    let reference: Vec<u64> = match args.reading.peaks {
-        PeaksChoice::Detected => Vec::new(),
-        PeaksChoice::Reference => {
-            let annotations = record.annotations(&args.reading.annotator)?;
-            let beats: Vec<u64> = annotations.beats().map(|(beat, _)| beat.sample).collect();
-            if beats.is_empty() {
-                let path = record.annotation_path(&args.reading.annotator);
-                bail!("{}: has no beat annotations", path.display());
-            }
-            beats
-        }
-    };
+    let reference = args.reading.reference(&record)?;
     let request = Request {
         leads: &args.reading.lead,
-        peaks: match args.reading.peaks {
-            PeaksChoice::Detected => Peaks::Detected,
-            PeaksChoice::Reference => Peaks::Reference(&reference),
-        },
+        peaks: reference
+            .as_deref()
+            .map_or(Peaks::Detected, Peaks::Reference),
         patient: Patient {
             age_years: args.age.or(record.patient().age_years),
             sex: match args.sex {
@@ -273,16 +405,23 @@ fn classify(
         },
         added_mv: &[],
     };
-    let beats = pipeline::classify(&record, &request, runtime, progress)?;
-    let section = match &args.report {
-        Some(_) => Some(Section::collect(&record, &request, runtime, &beats)?),
-        None => None,
+    let (beats, section) = if args.wants_sections() {
+        let mut watch = Watch::new(&args.reading.lead);
+        let mut see = |seen: pipeline::Seen<'_>| watch.see(seen);
+        let beats = pipeline::classify_watched(&record, &request, runtime, progress, &mut see)?;
+        let section = Section::collect(&record, &request, runtime, &beats, watch)?;
+        (beats, Some(section))
+    } else {
+        let beats = pipeline::classify(&record, &request, runtime, progress)?;
+        (beats, None)
     };
     let lead = match &args.reading.lead {
         Leads::Both => "both".to_owned(),
         Leads::One(choice) => record.leads()[record.lead_index(choice)?].name.clone(),
     };
     Ok(Classified {
+        name: input.name.clone(),
+        warnings: record.warnings().iter().map(ToString::to_string).collect(),
         summary: Summary::of(&beats),
         record,
         lead,
@@ -301,93 +440,6 @@ pub(crate) fn progress_bar(duration_s: f64) -> ProgressBar {
     }
 }
 
-fn object(result: &Classified, model: &str, runtime: &str, args: &Args) -> Value {
-    let beats: Vec<Value> = result
-        .beats
-        .iter()
-        .map(|beat| {
-            let scores: Map<String, Value> = LABELS
-                .iter()
-                .zip(beat.scores)
-                .map(|(label, score)| ((*label).to_owned(), rounded(f64::from(score), 6)))
-                .collect();
-            json!({
-                "sample": beat.sample,
-                "time_s": rounded(beat.time_s, 4),
-                "class": beat.class.name(),
-                "scores": scores,
-                "rr_ms": beat.rr_ms.map(|rr| rounded(rr, 2)),
-                "quality": rounded(f64::from(beat.quality), 4),
-            })
-        })
-        .collect();
-    json!({
-        "record": result.record.name(),
-        "sample_rate_hz": result.record.sample_rate_hz(),
-        "duration_s": result.record.duration_s(),
-        "lead": result.lead,
-        "peaks": args.reading.peaks.to_string(),
-        "synthetic": result.record.is_synthetic(),
-        "model": model,
-        "runtime": runtime,
-        "beats": beats,
-        "summary": result.summary,
-        "notice": "research software, not a medical device",
-    })
-}
-
-fn rounded(x: f64, digits: i32) -> Value {
-    let unit = 10_f64.powi(digits);
-    json!((x * unit).round() / unit)
-}
-
-fn csv(results: &[Classified]) -> anyhow::Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut header = vec!["record", "sample", "time_s", "class", "rr_ms", "quality"];
-    let scores: Vec<String> = LABELS
-        .iter()
-        .map(|label| format!("score_{label}"))
-        .collect();
-    header.extend(scores.iter().map(String::as_str));
-    writer.write_record(&header)?;
-    for result in results {
-        for beat in &result.beats {
-            let mut row = vec![
-                result.record.name().to_owned(),
-                beat.sample.to_string(),
-                format!("{:.4}", beat.time_s),
-                beat.class.name().to_owned(),
-                beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:.2}")),
-                format!("{:.4}", beat.quality),
-            ];
-            row.extend(beat.scores.iter().map(|score| format!("{score:.6}")));
-            writer.write_record(&row)?;
-        }
-    }
-    writer.into_inner().context("CSV")
-}
-
-fn write_annotations(result: &Classified, extension: &str, model: &str) -> anyhow::Result<()> {
-    let mut note = Annotation::new(0, Code::NOTE);
-    note.aux = format!(
-        "heartlens {} model {model}: research software, not a medical device",
-        env!("CARGO_PKG_VERSION")
-    )
-    .into_bytes();
-    let beats = result
-        .beats
-        .iter()
-        .map(|beat| Annotation::new(beat.sample, annotation_code(beat.class)));
-    let annotations = Annotations {
-        list: std::iter::once(note).chain(beats).collect(),
-    };
-    let path = result.record.annotation_path(extension);
-    let bytes = annotations
-        .to_bytes()
-        .with_context(|| path.display().to_string())?;
-    output::write_file(&path, &bytes)
-}
-
 /// The WFDB code that stands for a class of EC57.
 pub(crate) fn annotation_code(class: Class) -> Code {
     match class {
@@ -399,116 +451,9 @@ pub(crate) fn annotation_code(class: Class) -> Code {
     }
 }
 
-/// Unusual beats that the summary lists.
-const UNUSUAL_SHOWN: usize = 8;
-
-fn describe(
-    out: &mut String,
-    result: &Classified,
-    model: &str,
-    runtime: &str,
-    peaks: PeaksChoice,
-) -> std::fmt::Result {
-    let (record, summary) = (&result.record, &result.summary);
-    let synthetic = if record.is_synthetic() {
-        "  SYNTHETIC"
-    } else {
-        ""
-    };
-    writeln!(
-        out,
-        "{}{synthetic}  {}, {} Hz, lead {}; model {model} in {runtime}, R peaks {peaks}",
-        record.name(),
-        clock(record.duration_s(), 0),
-        record.sample_rate_hz(),
-        result.lead,
-    )?;
-    writeln!(out)?;
-    for class in Class::ALL {
-        let count = summary.counts[class.name()];
-        if count > 0 || class != Class::Q {
-            writeln!(
-                out,
-                "  {class} {:<17} {count:>7}  {:>6}",
-                class.meaning(),
-                percent((summary.beats > 0).then(|| count as f64 / summary.beats as f64)),
-            )?;
-        }
-    }
-    writeln!(out, "  {:<19} {:>7}", "all beats", summary.beats)?;
-    writeln!(out)?;
-    if let Some(rate) = summary.heart_rate_bpm {
-        writeln!(
-            out,
-            "  heart rate      {:.0} /min; {:.0} to {:.0} over {HEART_RATE_BEATS} beats",
-            rate.mean, rate.min, rate.max
-        )?;
-    }
-    writeln!(
-        out,
-        "  ectopic burden  S {}, V {}",
-        percent(summary.supraventricular_burden),
-        percent(summary.ventricular_burden)
-    )?;
-    if let Some(rr) = summary.longest_rr_ms {
-        writeln!(out, "  longest RR      {rr:.0} ms")?;
-    }
-    let mut unusual = result
-        .beats
-        .iter()
-        .filter(|beat| beat.class != Class::N)
-        .peekable();
-    if unusual.peek().is_some() {
-        writeln!(
-            out,
-            "\n  first unusual beats (time, class, probability, RR)"
-        )?;
-    }
-    for beat in unusual.by_ref().take(UNUSUAL_SHOWN) {
-        let score = Class::ALL
-            .iter()
-            .position(|class| *class == beat.class)
-            .and_then(|index| beat.scores.get(index))
-            .map_or_else(|| "   -".to_owned(), |score| format!("{score:.2}"));
-        let rr = beat
-            .rr_ms
-            .map_or_else(String::new, |rr| format!("{rr:>5.0} ms"));
-        writeln!(
-            out,
-            "    {:>12}  {}  {score}  {rr}",
-            clock(beat.time_s, 3),
-            beat.class
-        )?;
-    }
-    let more = unusual.count();
-    if more > 0 {
-        writeln!(out, "    and {more} more: --csv or --json list all")?;
-    }
-    Ok(())
-}
-
-/// Seconds as `h:mm:ss`, with decimals.
-fn clock(seconds: f64, decimals: usize) -> String {
-    let unit = 10_u64.pow(decimals as u32);
-    let ticks = (seconds * unit as f64).round() as u64;
-    let (whole, rest) = (ticks / unit, ticks % unit);
-    let mut text = format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
-    if decimals > 0 {
-        text.push_str(&format!(".{rest:0decimals$}"));
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_carry_over() {
-        assert_eq!(clock(0.0, 0), "0:00:00");
-        assert_eq!(clock(59.9996, 3), "0:01:00.000");
-        assert_eq!(clock(3725.25, 3), "1:02:05.250");
-    }
 
     #[test]
     fn extensions_that_would_destroy_are_refused() {

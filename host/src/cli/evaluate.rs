@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut subjects = Vec::new();
     for path in &args.records {
         for path in records_of(path, &args.reading.annotator)? {
-            let subject = open(&path, &args.reading.annotator, mapping)?;
+            let subject = open(&path, &args.reading, mapping)?;
             if subjects.iter().any(|s: &Subject| s.name == subject.name) {
                 bail!("record {} is given twice; each counts once", subject.name);
             }
@@ -276,8 +276,9 @@ fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {
     Ok(records)
 }
 
-fn open(path: &Path, annotator: &str, mapping: Mapping) -> anyhow::Result<Subject> {
-    let record = Record::open(path)?;
+fn open(path: &Path, reading: &Reading, mapping: Mapping) -> anyhow::Result<Subject> {
+    let annotator = &reading.annotator;
+    let record = Record::open_with(path, &reading.options())?;
     let reference = mapping.events(&record.annotations(annotator)?.list);
     if !reference
         .iter()
@@ -377,12 +378,10 @@ impl AddedNoise {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let record = Record::open(path)?;
         let place = || path.display().to_string();
-        let rate_hz = record.sample_rate_hz();
         let mut signals = Vec::new();
         for (index, lead) in record.leads().iter().enumerate() {
-            let counts_per_mv = lead
-                .calibration
-                .map_or(200.0, |c| f64::from(c.counts_per_mv));
+            let rate_hz = lead.sample_rate_hz;
+            let counts_per_mv = lead.counts_per_mv.map_or(200.0, f64::from);
             let noise =
                 Noise::new(record.read_lead(index)?, rate_hz, counts_per_mv).with_context(place)?;
             let canonical_hz = f64::from(spec::SAMPLE_RATE_HZ);
@@ -411,12 +410,14 @@ impl AddedNoise {
             Leads::Both => vec![0, 1],
         };
         let beats = noise::measured_beats(reference);
-        let rate_hz = record.sample_rate_hz();
         indices
             .into_iter()
             .map(|index| {
                 let noise = &self.signals[index % self.signals.len()];
                 let signal = record.read_lead(index)?;
+                let rate_hz = record.leads()[index].sample_rate_hz;
+                let part = rate_hz / record.sample_rate_hz();
+                let beats: Vec<u64> = beats.iter().map(|b| (*b as f64 * part) as u64).collect();
                 let qrs_mv = noise::qrs_amplitude_mv(&signal, rate_hz, &beats)
                     .filter(|&mv| mv > 0.0)
                     .ok_or(NoiseError::NoSignal { beats: beats.len() })

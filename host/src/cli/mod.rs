@@ -1,8 +1,19 @@
 //! The `heartlens` command: one file a verb, each with its clap `Args` and a `run`.
 
+mod bench;
 mod classify;
+mod compare;
+mod compile;
+mod completions;
+mod device;
+mod doctor;
 mod evaluate;
+#[cfg(feature = "fetch")]
+mod fetch;
+mod inspect;
+mod man;
 mod output;
+mod plot;
 mod synth;
 
 use crate::message::{is_broken_pipe, one_line};
@@ -23,8 +34,19 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Classify(classify::Args),
+    Compare(compare::Args),
+    Compile(compile::Args),
+    Device(device::Args),
     Evaluate(evaluate::Args),
+    Inspect(inspect::Args),
+    Plot(plot::Args),
     Synth(synth::Args),
+    Bench(bench::Args),
+    #[cfg(feature = "fetch")]
+    Fetch(fetch::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Cli {
@@ -33,8 +55,19 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
+            Verb::Compare(args) => compare::run(args),
+            Verb::Compile(args) => compile::run(args),
+            Verb::Device(args) => device::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
+            Verb::Inspect(args) => inspect::run(args),
+            Verb::Plot(args) => plot::run(args),
             Verb::Synth(args) => synth::run(args),
+            Verb::Bench(args) => bench::run(args),
+            #[cfg(feature = "fetch")]
+            Verb::Fetch(args) => fetch::run(args),
+            Verb::Doctor(args) => doctor::run(args),
+            Verb::Completions(args) => completions::run(args),
+            Verb::Man(args) => man::run(args),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -1,9 +1,11 @@
 //! Where results go.
 
-use crate::file::write_whole;
+use crate::file::{is_special, temporary_beside, write_whole};
 use anyhow::Context;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Where a result goes: a file, or standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +40,107 @@ impl Sink {
             Self::File(path) => write_file(path, contents),
         }
     }
+
+    /// Begins a result that is written bit by bit, and seen only when it is [finished](Output::finish).
+    pub(crate) fn begin(&self) -> anyhow::Result<Output> {
+        match self {
+            Self::File(path) if !is_special(path) => {
+                let file = temporary_beside(path).with_context(|| cannot(path))?;
+                Ok(Output::File(BufWriter::new(file), path.clone()))
+            }
+            to => {
+                let spool = tempfile::tempfile().context("a temporary file")?;
+                Ok(Output::Spool(BufWriter::new(spool), to.clone()))
+            }
+        }
+    }
+}
+
+/// A result in the making. Dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Kept aside, for standard output or what is no file.
+    Spool(BufWriter<File>, Sink),
+    /// Under another name beside the file's path.
+    File(BufWriter<NamedTempFile>, PathBuf),
+}
+
+impl Output {
+    /// Gives the file its name, or copies to standard output.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Spool(spool, to) => {
+                let mut spool = spool.into_inner().map_err(io::IntoInnerError::into_error)?;
+                spool.rewind()?;
+                let mut out: Box<dyn Write> = match &to {
+                    Sink::Stdout => Box::new(io::stdout().lock()),
+                    Sink::File(path) => {
+                        let open = OpenOptions::new().write(true).open(path);
+                        Box::new(open.with_context(|| cannot(path))?)
+                    }
+                };
+                io::copy(&mut spool, &mut out)?;
+                Ok(out.flush()?)
+            }
+            Self::File(file, path) => {
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+                file.and_then(|file| {
+                    file.as_file().sync_all()?;
+                    Ok(file.persist(&path)?)
+                })
+                .with_context(|| cannot(&path))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Spool(spool, _) => spool.write(bytes),
+            Self::File(file, _) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Spool(spool, _) => spool.flush(),
+            Self::File(file, _) => file.flush(),
+        }
+    }
 }
 
 /// Writes a whole file, or leaves what was there.
 pub(crate) fn write_file(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
-    write_whole(path, contents).with_context(|| format!("{}: cannot be written", path.display()))
+    write_whole(path, contents).with_context(|| cannot(path))
+}
+
+fn cannot(path: &Path) -> String {
+    format!("{}: cannot be written", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_seen_when_it_is_finished_and_not_before() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("result");
+        let sink = Sink::File(path.clone());
+        let mut dropped = sink.begin()?;
+        dropped.write_all(b"half")?;
+        drop(dropped);
+        assert_eq!(folder.path().read_dir()?.count(), 0);
+        let mut output = sink.begin()?;
+        output.write_all(b"one, ")?;
+        output.write_all(b"two")?;
+        assert!(!path.exists());
+        output.finish()?;
+        assert_eq!(std::fs::read(&path)?, b"one, two");
+        assert_eq!(folder.path().read_dir()?.count(), 1);
+        assert!(Sink::File(path.join("below/a/file")).begin().is_err());
+        Ok(())
+    }
 }

@@ -124,8 +124,9 @@ pub enum Operator {
     ConcatPart {
         /// The part's first channel in the output.
         offset: usize,
-        /// The part's zero point and multiplier; `None` is a copy of the bytes, which the memory plan may make
-        /// unnecessary by letting the part be written where it belongs.
+        /// The part's zero point and multiplier; `None` is a copy of the integers, which the memory plan may make
+        /// unnecessary by letting the part be written where it belongs. Copied integers keep their own scale and zero
+        /// point, and the rows of what reads them account for it; the whole's are then those of its first part.
         operand: Option<Operand>,
     },
     /// ReLU that could not be fused.

@@ -349,6 +349,9 @@ pub enum AnnotationError {
         /// Which, and why.
         cause: Unwritable,
     },
+    /// They are part of the record's own file, which cannot be read.
+    #[error(transparent)]
+    Record(#[from] super::RecordError),
 }
 
 impl Annotations {
@@ -556,19 +559,27 @@ impl Annotations {
             })
     }
 
-    /// Recounts the samples at `rate_hz`, and says so in the leading note, where the file says that it counts at
-    /// another rate. (Rounded to the nearest sample, halves up.)
-    pub fn count_at(&mut self, rate_hz: f64) {
-        let Some(own) = self.time_resolution_hz().filter(|&own| own != rate_hz) else {
+    /// Recounts the samples at `rate_hz`, and says so in the leading note, where they count at another rate: the one that
+    /// the file states, or else `assumed_hz`. (Rounded to the nearest sample, halves up.)
+    pub fn count_at(&mut self, rate_hz: f64, assumed_hz: f64) {
+        let own = self.time_resolution_hz().unwrap_or(assumed_hz);
+        if own == rate_hz {
             return;
-        };
+        }
         for annotation in &mut self.list {
             if annotation.code == Code::NOTE && annotation.aux.starts_with(RESOLUTION_NOTE) {
-                annotation.aux = [RESOLUTION_NOTE, format!(" {rate_hz}").as_bytes()].concat();
+                annotation.aux = time_resolution_note(rate_hz).aux;
             }
             annotation.sample = (annotation.sample as f64 * rate_hz / own + 0.5).floor() as u64;
         }
     }
+}
+
+/// The note that an annotation file begins with where it counts at another rate than WFDB would assume.
+pub(super) fn time_resolution_note(rate_hz: f64) -> Annotation {
+    let mut note = Annotation::new(0, Code::NOTE);
+    note.aux = [RESOLUTION_NOTE, format!(" {rate_hz}").as_bytes()].concat();
+    note
 }
 
 /// The largest part of `step` that one `SKIP` holds.
@@ -708,9 +719,9 @@ mod tests {
     #[test]
     fn a_file_of_another_rate_is_recounted() {
         let mut read = Annotations::parse(BY_WFDB).unwrap();
-        read.count_at(360.0);
+        read.count_at(360.0, 250.0);
         assert_eq!(read.list, as_wfdb_was_told());
-        read.count_at(128.0);
+        read.count_at(128.0, 250.0);
         let samples: Vec<u64> = read.list.iter().map(|a| a.sample).collect();
         // 7, 1030, 2054, 3000, 3001, 1000000 and 2000000000 times 128 / 360.
         assert_eq!(

@@ -16,17 +16,21 @@ const DEFAULT_SAMPLE_RATE_HZ: f64 = 250.0;
 /// ADC counts per physical unit where a header states none, or 0.
 const DEFAULT_GAIN: f64 = 200.0;
 const DEFAULT_UNITS: &str = "mV";
+/// The largest number of leads that a record may have.
+pub(super) const MAX_LEADS: u64 = 1024;
+/// The largest number of samples that a signal may have in a frame.
+const MAX_SAMPLES_PER_FRAME: u64 = 1 << 16;
 
 /// What a header says of its record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
     /// The record's name as the header states it.
     pub name: String,
-    /// Samples per second of every signal, in Hz; finite and above 0.
+    /// Frames per second, in Hz; finite and above 0. Annotations count frames.
     pub sample_rate_hz: f64,
     /// Whether the header states the rate; if not, 250 Hz are assumed.
     pub sample_rate_stated: bool,
-    /// Samples of every signal; `None` where the header leaves it to the signal files' size.
+    /// Frames; `None` where the header leaves it to the signal files' size.
     pub len_samples: Option<u64>,
     /// The signals, at least one, in the header's order.
     pub signals: Vec<Signal>,
@@ -39,9 +43,11 @@ pub struct Header {
 pub struct Signal {
     /// The file that holds the samples, relative to the header's folder. Neighbours may share it.
     pub file: String,
-    /// How the file stores a sample.
-    pub format: Format,
-    /// How many samples of the file lie before the record's sample 0.
+    /// How the file stores a sample; `None` for format 0, a signal that is not stored.
+    pub format: Option<Format>,
+    /// Samples of the signal in each frame, at least 1: its rate in parts of the record's.
+    pub samples_per_frame: u32,
+    /// How many frames of the file lie before the signal's sample 0.
     pub skew_samples: u64,
     /// Bytes of the file before its first sample.
     pub byte_offset: u64,
@@ -100,27 +106,54 @@ pub enum HeaderFault {
         /// Signal lines found.
         described: usize,
     },
+    /// There are very many leads.
+    #[error("the record line promises {promised} leads, expected at most {MAX_LEADS}")]
+    TooManyLeads {
+        /// Leads in the record line.
+        promised: u64,
+    },
     /// The record line says that there is no signal.
     #[error("the record line promises 0 leads, expected at least 1")]
     NoLeads,
-    /// The record has several segments.
+    /// A segment has segments itself.
     #[error(
-        "found a record of several segments (`{found}`), expected one segment; open its segments one by one"
+        "found a record of several segments (`{found}`), expected a record of one segment here"
     )]
     Segments {
         /// The record line's first field.
         found: String,
     },
+    /// There are fewer segment lines than the record line says, or none.
+    #[error(
+        "the record line promises {promised} segment(s), but {described} are described; expected as many, at least 1"
+    )]
+    SegmentCount {
+        /// Segments in the record line.
+        promised: u64,
+        /// Segment lines found.
+        described: usize,
+    },
+    /// The segments' lengths do not add up to the record's.
+    #[error(
+        "the segments' lengths add up to {sum} samples, but the record line promises {promised}"
+    )]
+    SegmentLengths {
+        /// Samples of all segments.
+        sum: u64,
+        /// Samples by the record line.
+        promised: u64,
+    },
     /// The storage format is none that is supported.
-    #[error("found signal format {found}, expected one of 16, 212")]
+    #[error(
+        "found signal format {found}, expected one of 8, 16, 24, 32, 61, 80, 160, 212, 310, 311{}",
+        flac(found)
+    )]
     Format {
         /// The format's number.
         found: String,
     },
-    /// A signal has several samples a frame.
-    #[error(
-        "found {found} samples per frame, expected 1: leads of several rates are not supported"
-    )]
+    /// A signal has very many samples a frame.
+    #[error("found {found} samples per frame, expected 1 to {MAX_SAMPLES_PER_FRAME}")]
     SamplesPerFrame {
         /// Samples per frame.
         found: u64,
@@ -143,6 +176,16 @@ pub enum HeaderFault {
     },
 }
 
+/// What helps where the format is one of WFDB's compressed ones.
+fn flac(format: &str) -> &'static str {
+    match format {
+        "508" | "516" | "524" => {
+            "; this one is FLAC: WFDB's `xform` rewrites the record in format 16"
+        }
+        _ => "",
+    }
+}
+
 /// What is wrong with a header, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {fault}")]
@@ -159,33 +202,28 @@ impl Header {
     /// # Errors
     /// [`MalformedHeader`], naming the line.
     pub fn parse(text: &str) -> Result<Self, MalformedHeader> {
-        let mut lines = text
-            .lines()
-            .enumerate()
-            .map(|(i, line)| (i + 1, line.trim()))
-            .filter(|(_, line)| !line.is_empty());
-        let mut contents = lines.by_ref().filter(|(_, line)| !line.starts_with('#'));
-
-        let Some((record_line, record)) = contents.next() else {
-            return Err(MalformedHeader {
-                line: 1,
-                fault: HeaderFault::Empty,
-            });
-        };
+        let mut lines = Lines::of(text);
+        let (record_line, record) = lines.record_line()?;
         let at_record = |fault| MalformedHeader {
             line: record_line,
             fault,
         };
-        let RecordLine {
-            name,
-            leads,
-            sample_rate_hz,
-            len_samples,
-        } = RecordLine::parse(record).map_err(at_record)?;
+        if let Some(segments) = record.segments {
+            return Err(at_record(HeaderFault::Segments {
+                found: shown(&format!("{}/{segments}", record.name)),
+            }));
+        }
+        let leads = record.leads;
+        if leads == 0 {
+            return Err(at_record(HeaderFault::NoLeads));
+        }
 
         let mut signals: Vec<Signal> = Vec::new();
         while (signals.len() as u64) < leads {
-            let Some((line, signal)) = contents.next() else {
+            if signals.len() as u64 == MAX_LEADS {
+                return Err(at_record(HeaderFault::TooManyLeads { promised: leads }));
+            }
+            let Some((line, signal)) = lines.next_content() else {
                 return Err(at_record(HeaderFault::Leads {
                     promised: leads,
                     described: signals.len(),
@@ -201,17 +239,13 @@ impl Header {
             }
             signals.push(signal);
         }
-        let comments = lines
-            .filter_map(|(_, line)| line.strip_prefix('#'))
-            .map(|comment| comment.trim().to_owned())
-            .collect();
         Ok(Self {
-            name,
-            sample_rate_hz: sample_rate_hz.unwrap_or(DEFAULT_SAMPLE_RATE_HZ),
-            sample_rate_stated: sample_rate_hz.is_some(),
-            len_samples,
+            name: record.name,
+            sample_rate_hz: record.sample_rate_hz.unwrap_or(DEFAULT_SAMPLE_RATE_HZ),
+            sample_rate_stated: record.sample_rate_hz.is_some(),
+            len_samples: record.len_samples,
             signals,
-            comments,
+            comments: lines.comments(),
         })
     }
 
@@ -227,7 +261,11 @@ impl Header {
         }
         text.push('\n');
         for signal in &self.signals {
-            let _ = write!(text, "{} {}", signal.file, signal.format.number());
+            let format = signal.format.map_or(0, Format::number);
+            let _ = write!(text, "{} {format}", signal.file);
+            if signal.samples_per_frame != 1 {
+                let _ = write!(text, "x{}", signal.samples_per_frame);
+            }
             if signal.skew_samples != 0 {
                 let _ = write!(text, ":{}", signal.skew_samples);
             }
@@ -253,34 +291,38 @@ impl Header {
         text
     }
 
-    /// What the comments say of the patient: the first line as `mitdb` has it (`75 F ...`, age -1 for unknown), or
-    /// anywhere `<age>: 75 <sex>: F` or `Age: 75 Sex: Female`.
+    /// What the comments say of the patient; see [`patient_of`].
     pub fn patient(&self) -> Patient {
-        let mut patient = Patient::default();
-        if let Some(first) = self.comments.first() {
-            let mut words = first.split_whitespace();
-            if let (Some(age), Some(sex @ ("M" | "F"))) = (words.next(), words.next())
-                && age.parse::<f32>().is_ok()
-            {
-                patient.age_years = age_of(age);
-                patient.sex = sex_of(sex);
-                return patient;
-            }
-        }
-        let words: Vec<&str> = self
-            .comments
-            .iter()
-            .flat_map(|comment| comment.split_whitespace())
-            .collect();
-        for pair in words.windows(2) {
-            match pair[0].to_ascii_lowercase().as_str() {
-                "<age>:" | "age:" => patient.age_years = patient.age_years.or(age_of(pair[1])),
-                "<sex>:" | "sex:" => patient.sex = patient.sex.or(sex_of(pair[1])),
-                _ => {}
-            }
-        }
-        patient
+        patient_of(&self.comments)
     }
+}
+
+/// What comments say of the patient: the first line as `mitdb` has it (`75 F ...`, age -1 for unknown), or
+/// anywhere `<age>: 75 <sex>: F` or `Age: 75 Sex: Female`.
+pub fn patient_of(comments: &[String]) -> Patient {
+    let mut patient = Patient::default();
+    if let Some(first) = comments.first() {
+        let mut words = first.split_whitespace();
+        if let (Some(age), Some(sex @ ("M" | "F"))) = (words.next(), words.next())
+            && age.parse::<f32>().is_ok()
+        {
+            patient.age_years = age_of(age);
+            patient.sex = sex_of(sex);
+            return patient;
+        }
+    }
+    let words: Vec<&str> = comments
+        .iter()
+        .flat_map(|comment| comment.split_whitespace())
+        .collect();
+    for pair in words.windows(2) {
+        match pair[0].to_ascii_lowercase().as_str() {
+            "<age>:" | "age:" => patient.age_years = patient.age_years.or(age_of(pair[1])),
+            "<sex>:" | "sex:" => patient.sex = patient.sex.or(sex_of(pair[1])),
+            _ => {}
+        }
+    }
+    patient
 }
 
 fn age_of(word: &str) -> Option<f32> {
@@ -295,28 +337,74 @@ fn sex_of(word: &str) -> Option<Sex> {
     }
 }
 
-struct RecordLine {
-    name: String,
-    leads: u64,
-    sample_rate_hz: Option<f64>,
-    len_samples: Option<u64>,
+/// A header's lines: numbered from 1, trimmed, empty ones left out.
+pub(super) struct Lines<'a> {
+    lines: std::vec::IntoIter<(usize, &'a str)>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        let lines: Vec<(usize, &str)> = text
+            .lines()
+            .enumerate()
+            .map(|(i, line)| (i + 1, line.trim()))
+            .filter(|(_, line)| !line.is_empty())
+            .collect();
+        Self {
+            lines: lines.into_iter(),
+        }
+    }
+
+    /// The next line that is no comment.
+    pub(super) fn next_content(&mut self) -> Option<(usize, &'a str)> {
+        self.lines.find(|(_, line)| !line.starts_with('#'))
+    }
+
+    /// The record line and its number: the first that is no comment.
+    pub(super) fn record_line(&mut self) -> Result<(usize, RecordLine), MalformedHeader> {
+        let (line, text) = self.next_content().ok_or(MalformedHeader {
+            line: 1,
+            fault: HeaderFault::Empty,
+        })?;
+        let record = RecordLine::parse(text).map_err(|fault| MalformedHeader { line, fault })?;
+        Ok((line, record))
+    }
+
+    /// The comments among the lines that are left, without their `#` and outer spaces.
+    pub(super) fn comments(self) -> Vec<String> {
+        self.lines
+            .filter_map(|(_, line)| line.strip_prefix('#'))
+            .map(|comment| comment.trim().to_owned())
+            .collect()
+    }
+}
+
+/// What a record line says.
+pub(super) struct RecordLine {
+    pub(super) name: String,
+    /// How many segments the record has, where it is one of several.
+    pub(super) segments: Option<u64>,
+    pub(super) leads: u64,
+    pub(super) sample_rate_hz: Option<f64>,
+    pub(super) len_samples: Option<u64>,
 }
 
 impl RecordLine {
     fn parse(line: &str) -> Result<Self, HeaderFault> {
         let mut fields = line.split_whitespace();
         let name = fields.next().ok_or(HeaderFault::Empty)?;
-        if name.contains('/') {
-            return Err(HeaderFault::Segments { found: shown(name) });
-        }
+        let (name, segments) = match name.split_once('/') {
+            Some((name, count)) => {
+                let count = number("number of segments", count, "a whole number")?;
+                (name, Some(count))
+            }
+            None => (name, None),
+        };
         let leads = fields.next().ok_or(HeaderFault::Missing {
             field: "number of leads",
             expected: "a record line `NAME LEADS [RATE [SAMPLES]]`",
         })?;
         let leads = number("number of leads", leads, "a whole number")?;
-        if leads == 0 {
-            return Err(HeaderFault::NoLeads);
-        }
         let rate = fields
             .next()
             // A counter's frequency and start may follow the rate: `360/15.24(105.23)`.
@@ -338,6 +426,7 @@ impl RecordLine {
             .transpose()?;
         Ok(Self {
             name: name.to_owned(),
+            segments,
             leads,
             sample_rate_hz: rate,
             len_samples: len.filter(|&n| n > 0),
@@ -354,8 +443,7 @@ impl Signal {
             Some(field)
         };
         let file = next().ok_or(HeaderFault::Empty)?.to_owned();
-        let outside = file.split('/').any(|part| part == "..") || file.starts_with('/');
-        if outside || file.contains('\\') || file.contains(':') {
+        if is_outside(&file) {
             return Err(HeaderFault::FileOutside {
                 found: shown(&file),
             });
@@ -366,6 +454,7 @@ impl Signal {
         })?;
         let FormatField {
             format,
+            samples_per_frame,
             skew_samples,
             byte_offset,
         } = FormatField::parse(format)?;
@@ -392,6 +481,7 @@ impl Signal {
         Ok(Self {
             file,
             format,
+            samples_per_frame,
             skew_samples,
             byte_offset,
             gain: if calibrated { gain.gain } else { DEFAULT_GAIN },
@@ -409,7 +499,8 @@ impl Signal {
 
 /// `212`, `16+24`, `16x1:3+24`: format, samples per frame, skew, byte offset.
 struct FormatField {
-    format: Format,
+    format: Option<Format>,
+    samples_per_frame: u32,
     skew_samples: u64,
     byte_offset: u64,
 }
@@ -437,15 +528,23 @@ impl FormatField {
             modifiers = after;
         }
         let number: u16 = number("signal format", format, expected)?;
-        let format = Format::from_number(number).ok_or_else(|| HeaderFault::Format {
-            found: shown(format),
-        })?;
-        match per_frame {
-            None | Some(0 | 1) => {}
-            Some(found) => return Err(HeaderFault::SamplesPerFrame { found }),
+        let format = match Format::from_number(number) {
+            None if number != 0 => {
+                return Err(HeaderFault::Format {
+                    found: shown(format),
+                });
+            }
+            known => known,
+        };
+        let samples_per_frame = per_frame.unwrap_or(1).max(1);
+        if samples_per_frame > MAX_SAMPLES_PER_FRAME {
+            return Err(HeaderFault::SamplesPerFrame {
+                found: samples_per_frame,
+            });
         }
         Ok(Self {
             format,
+            samples_per_frame: samples_per_frame as u32,
             skew_samples: skew.unwrap_or(0),
             byte_offset: offset.unwrap_or(0),
         })
@@ -487,8 +586,15 @@ impl GainField {
     }
 }
 
+/// Whether a file's name leads out of the header's folder.
+pub(super) fn is_outside(file: &str) -> bool {
+    let upwards = file.split('/').any(|part| part == "..") || file.starts_with('/');
+    upwards || file.contains('\\') || file.contains(':')
+}
+
 /// How `new` contradicts the signals before it, if it shares its file with one.
 fn contradiction(before: &[Signal], new: &Signal) -> Option<&'static str> {
+    new.format?;
     let other = before.iter().rfind(|s| s.file == new.file)?;
     let neighbour = before.last().is_some_and(|s| s.file == new.file);
     if !neighbour {
@@ -502,7 +608,7 @@ fn contradiction(before: &[Signal], new: &Signal) -> Option<&'static str> {
     }
 }
 
-fn number<T: std::str::FromStr>(
+pub(super) fn number<T: std::str::FromStr>(
     field: &'static str,
     found: &str,
     expected: &'static str,
@@ -548,7 +654,8 @@ mod tests {
             header.signals[0],
             Signal {
                 file: "a.dat".into(),
-                format: Format::Bits12,
+                format: Some(Format::Bits12),
+                samples_per_frame: 1,
                 skew_samples: 3,
                 byte_offset: 24,
                 gain: 200.5,
@@ -570,7 +677,8 @@ mod tests {
             header.signals[2],
             Signal {
                 file: "sub/b.dat".into(),
-                format: Format::Bits16,
+                format: Some(Format::Bits16),
+                samples_per_frame: 1,
                 skew_samples: 0,
                 byte_offset: 0,
                 gain: 200.0,
@@ -663,13 +771,16 @@ mod tests {
             ("r 1 360 -5", "found `-5` as number of samples"),
             ("r 1\nr.dat", "line 2: found no signal format"),
             (
-                "r 1\nr.dat 310",
-                "line 2: found signal format 310, expected one of 16, 212",
+                "r 1\nr.dat 309",
+                "line 2: found signal format 309, expected one of 8, 16, 24",
             ),
-            ("r 1\n~ 0", "line 2: found signal format 0"),
             (
-                "r 1\nr.dat 16x4",
-                "line 2: found 4 samples per frame, expected 1",
+                "r 1\nr.dat 516",
+                "311; this one is FLAC: WFDB's `xform` rewrites",
+            ),
+            (
+                "r 1\nr.dat 16x65537",
+                "line 2: found 65537 samples per frame, expected 1 to 65536",
             ),
             ("r 1\nr.dat 16+", "found `16+` as signal format"),
             ("r 1\nr.dat 16+1+2", "found `16+1+2` as signal format"),
@@ -719,6 +830,7 @@ mod tests {
             include_str!("reference/w16.hea"),
             "r 2 360\na.dat 16:5+24\nb.dat 212 -1e-3(7)/uV 1 2 3 4 5 six seven",
             "r 1\na.dat 16",
+            "r 3 360 7\n~ 0\n~ 0x2\nb.dat 311x4",
         ] {
             let header = Header::parse(text).unwrap();
             assert_eq!(Header::parse(&header.to_text()), Ok(header), "{text}");

@@ -7,7 +7,8 @@
 use heartlens_core::spec;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler};
-use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::ops::Range;
 
 /// The lowest rate that is accepted, in Hz: half of it is the band-pass filter's upper corner.
 pub const MIN_RATE_HZ: f64 = 2.0 * spec::FILTER_HIGH_HZ;
@@ -52,10 +53,23 @@ fn library(error: impl std::error::Error + Send + Sync + 'static) -> ResampleErr
 }
 
 /// Brings a signal to [`spec::SAMPLE_RATE_HZ`], without delay: output sample k lies at k / 128 s, as input sample k
-/// lies at k / `from_hz` s.
+/// lies at k / `from_hz` s. The whole signal at once; [`ToCanonical`] does the same in blocks.
 ///
 /// # Shapes
 /// `signal_mv`: `[n]`, any n; the result: `[ceil(n * 128 / from_hz)]`, every k / 128 s below n / `from_hz` s.
+///
+/// # Errors
+/// As [`ToCanonical::new`].
+pub fn to_canonical(signal_mv: &[f32], from_hz: f64) -> Result<Vec<f32>, ResampleError> {
+    let mut resampler = ToCanonical::new(from_hz)?;
+    let mut result = Vec::with_capacity(resampler.output_len(signal_mv.len()));
+    resampler.push(signal_mv, &mut result)?;
+    resampler.finish(&mut result)?;
+    Ok(result)
+}
+
+/// Brings a signal to [`spec::SAMPLE_RATE_HZ`] as it streams by. The result is the same to the bit, whatever blocks the
+/// signal comes in.
 ///
 /// Before the first and after the last sample the signal is taken to stay as it is there. Samples that are not finite
 /// are gaps: the filter sees a straight line in their place, and the result is NaN there. A signal that has the
@@ -63,68 +77,251 @@ fn library(error: impl std::error::Error + Send + Sync + 'static) -> ResampleErr
 /// 199.998 Hz it lasts 1000 s, and what a signal's sudden end does to it is felt everywhere, at some 0.1 % of the
 /// signal's size.
 ///
-/// # Errors
-/// [`ResampleError::Rate`] outside of [`MIN_RATE_HZ`] to [`MAX_RATE_HZ`], [`ResampleError::Ratio`] where the rates'
-/// ratio has no small terms.
-pub fn to_canonical(signal_mv: &[f32], from_hz: f64) -> Result<Vec<f32>, ResampleError> {
-    let ratio = Ratio::of(from_hz)?;
-    if from_hz == CANONICAL_HZ {
-        return Ok(signal_mv.to_vec());
+/// # Example
+/// ```
+/// use heartlens::records::resample::ToCanonical;
+///
+/// let mut resampler = ToCanonical::new(360.0)?;
+/// let mut canonical = Vec::new();
+/// for block in [[0.5; 100], [0.7; 100]] {
+///     resampler.push(&block, &mut canonical)?;
+/// }
+/// resampler.finish(&mut canonical)?;
+/// assert_eq!(canonical.len(), 72); // 200 samples of 360 Hz last 71.1 canonical ones.
+/// # Ok::<(), heartlens::records::resample::ResampleError>(())
+/// ```
+pub struct ToCanonical {
+    ratio: Ratio,
+    /// `None` where the signal has the canonical rate already.
+    filter: Option<Filter>,
+    gaps: Gaps,
+    /// Samples taken and given so far.
+    taken: u64,
+    given: u64,
+}
+
+impl ToCanonical {
+    /// A resampler at the start of a signal of `from_hz` Hz.
+    ///
+    /// # Errors
+    /// [`ResampleError::Rate`] outside of [`MIN_RATE_HZ`] to [`MAX_RATE_HZ`], [`ResampleError::Ratio`] where the rates'
+    /// ratio has no small terms.
+    pub fn new(from_hz: f64) -> Result<Self, ResampleError> {
+        let ratio = Ratio::of(from_hz)?;
+        let filter = if from_hz == CANONICAL_HZ {
+            None
+        } else {
+            Some(Filter::new(ratio, from_hz)?)
+        };
+        Ok(Self {
+            ratio,
+            filter,
+            gaps: Gaps::default(),
+            taken: 0,
+            given: 0,
+        })
     }
-    let len = ratio.output_len(signal_mv.len());
-    let filled = without_gaps(signal_mv);
-    let (Some(&first), Some(&last)) = (filled.first(), filled.last()) else {
-        // Nothing but gaps, or nothing at all.
-        return Ok(vec![f32::NAN; len]);
-    };
 
-    // Blocks of an even number of samples on both sides, so that the filter's delay, half a block, is whole samples.
-    let blocks = 2 * FILTER_SAMPLES.div_ceil(2 * ratio.input.min(ratio.output));
-    let (block_in, block_out) = (blocks * ratio.input, blocks * ratio.output);
-    if block_in > MAX_FILTER_SAMPLES {
-        return Err(ResampleError::Ratio { found: from_hz });
+    /// Samples that a signal of `len` samples becomes.
+    pub fn output_len(&self, len: usize) -> usize {
+        usize::try_from(self.ratio.output_len(len as u64)).unwrap_or(usize::MAX)
     }
-    let (block_in, block_out) = (block_in as usize, block_out as usize);
-    let mut resampler = Fft::<f64>::new_custom(
-        ratio.input as usize,
-        ratio.output as usize,
-        block_in,
-        1,
-        1,
-        rubato::WindowFunction::BlackmanHarris2,
-        FixedSync::Both,
-    )
-    .map_err(library)?;
 
-    // One block of the first sample goes ahead, half of which the filter needs.
-    let mut input = vec![f64::from(first); block_in];
-    let mut output = vec![0.0; block_out];
-    let mut skip = block_out + resampler.output_delay();
-    let mut rest = filled.as_ref();
-    let mut result = Vec::with_capacity(len + block_out);
-    while result.len() < len {
-        let buffer_in = InterleavedSlice::new(&input, 1, block_in).map_err(library)?;
-        let mut buffer_out =
-            InterleavedSlice::new_mut(&mut output, 1, block_out).map_err(library)?;
-        resampler
-            .process_into_buffer(&buffer_in, &mut buffer_out, None)
-            .map_err(library)?;
-        let skipped = skip.min(block_out);
-        skip -= skipped;
-        result.extend(output[skipped..].iter().map(|&v| v as f32));
+    /// Takes the signal's next samples, any number of them, and appends those of the result that are known by then.
+    ///
+    /// # Errors
+    /// [`ResampleError::Library`].
+    pub fn push(&mut self, signal_mv: &[f32], result: &mut Vec<f32>) -> Result<(), ResampleError> {
+        let Some(filter) = &mut self.filter else {
+            result.extend_from_slice(signal_mv);
+            return Ok(());
+        };
+        let start = result.len();
+        for sample in signal_mv {
+            if sample.is_finite() {
+                self.gaps
+                    .close(self.taken, *sample, |filled| filter.push(filled, result))?;
+                filter.push(*sample, result)?;
+            } else {
+                self.gaps.open(self.taken);
+            }
+            self.taken += 1;
+        }
+        self.restore_gaps(&mut result[start..]);
+        Ok(())
+    }
 
-        let (now, later) = rest.split_at(block_in.min(rest.len()));
-        rest = later;
-        input.fill(f64::from(last));
-        for (to, &from) in input.iter_mut().zip(now) {
-            *to = from.into();
+    /// Ends the signal, and appends the rest of the result.
+    ///
+    /// # Errors
+    /// [`ResampleError::Library`].
+    pub fn finish(mut self, result: &mut Vec<f32>) -> Result<(), ResampleError> {
+        let Some(filter) = &mut self.filter else {
+            return Ok(());
+        };
+        let rest = (self.ratio.output_len(self.taken) - self.given) as usize;
+        let start = result.len();
+        match self.gaps.last {
+            // Nothing but gaps, or nothing at all.
+            None => result.resize(start + rest, f32::NAN),
+            Some(last) => {
+                while result.len() - start < rest {
+                    filter.push(last, result)?;
+                }
+                result.truncate(start + rest);
+            }
+        }
+        self.restore_gaps(&mut result[start..]);
+        Ok(())
+    }
+
+    /// Makes every sample NaN that lies on, or next to, one of the signal that is not finite. `result` is what follows
+    /// what has been given so far.
+    fn restore_gaps(&mut self, result: &mut [f32]) {
+        if self.gaps.ranges.is_empty() {
+            self.given += result.len() as u64;
+            return;
+        }
+        for sample in result {
+            let position = u128::from(self.given) * u128::from(self.ratio.input);
+            let output = u128::from(self.ratio.output);
+            let before = (position / output) as u64;
+            let after = position.div_ceil(output) as u64;
+            if self.gaps.meets(before, after) {
+                *sample = f32::NAN;
+            }
+            self.given += 1;
         }
     }
-    result.truncate(len);
-    if let Cow::Owned(_) = filled {
-        ratio.restore_gaps(signal_mv, &mut result);
+}
+
+/// The library's resampler, fed sample by sample, its delay taken off.
+struct Filter {
+    library: Fft<f64>,
+    /// A block that fills up.
+    input: Vec<f64>,
+    block_in: usize,
+    output: Vec<f64>,
+    /// Samples of the output that are yet to be left out: the filter's delay.
+    skip: usize,
+}
+
+impl Filter {
+    fn new(ratio: Ratio, from_hz: f64) -> Result<Self, ResampleError> {
+        // Blocks of an even number of samples on both sides, so that the filter's delay, half a block, is whole samples.
+        let blocks = 2 * FILTER_SAMPLES.div_ceil(2 * ratio.input.min(ratio.output));
+        let (block_in, block_out) = (blocks * ratio.input, blocks * ratio.output);
+        if block_in > MAX_FILTER_SAMPLES {
+            return Err(ResampleError::Ratio { found: from_hz });
+        }
+        let (block_in, block_out) = (block_in as usize, block_out as usize);
+        let library = Fft::<f64>::new_custom(
+            ratio.input as usize,
+            ratio.output as usize,
+            block_in,
+            1,
+            1,
+            rubato::WindowFunction::BlackmanHarris2,
+            FixedSync::Both,
+        )
+        .map_err(library)?;
+        Ok(Self {
+            // One block of the first sample goes ahead, half of which the filter needs.
+            skip: block_out + library.output_delay(),
+            library,
+            input: Vec::with_capacity(block_in),
+            block_in,
+            output: vec![0.0; block_out],
+        })
     }
-    Ok(result)
+
+    fn push(&mut self, sample: f32, result: &mut Vec<f32>) -> Result<(), ResampleError> {
+        if self.skip > self.output.len() {
+            self.input.resize(self.block_in, sample.into());
+            self.process(result)?;
+        }
+        self.input.push(sample.into());
+        if self.input.len() == self.block_in {
+            self.process(result)?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, result: &mut Vec<f32>) -> Result<(), ResampleError> {
+        let (block_in, block_out) = (self.block_in, self.output.len());
+        let buffer_in = InterleavedSlice::new(&self.input, 1, block_in).map_err(library)?;
+        let mut buffer_out =
+            InterleavedSlice::new_mut(&mut self.output, 1, block_out).map_err(library)?;
+        self.library
+            .process_into_buffer(&buffer_in, &mut buffer_out, None)
+            .map_err(library)?;
+        let skipped = self.skip.min(block_out);
+        self.skip -= skipped;
+        result.extend(self.output[skipped..].iter().map(|&v| v as f32));
+        self.input.clear();
+        Ok(())
+    }
+}
+
+/// Where the signal has no samples.
+#[derive(Default)]
+struct Gaps {
+    /// Those that the result has not passed yet, ascending; the last one may still be open.
+    ranges: VecDeque<Range<u64>>,
+    is_open: bool,
+    /// The last finite sample.
+    last: Option<f32>,
+}
+
+impl Gaps {
+    /// Sample `at` is missing.
+    fn open(&mut self, at: u64) {
+        match self.ranges.back_mut() {
+            Some(range) if self.is_open => range.end = at + 1,
+            _ => self.ranges.push_back(at..at + 1),
+        }
+        self.is_open = true;
+    }
+
+    /// Sample `at` is `sample`, not missing. Gives what takes the place of the gap before it, if there was one, to
+    /// `fill`: a straight line, or `sample` where the signal has not begun.
+    fn close(
+        &mut self,
+        at: u64,
+        sample: f32,
+        mut fill: impl FnMut(f32) -> Result<(), ResampleError>,
+    ) -> Result<(), ResampleError> {
+        if self.is_open
+            && let Some(range) = self.ranges.back()
+        {
+            self.is_open = false;
+            let missing = at - range.start;
+            match self.last {
+                None => (0..missing).try_for_each(|_| fill(sample))?,
+                Some(last) => {
+                    let step = (sample - last) / (missing + 1) as f32;
+                    (1..=missing).try_for_each(|n| fill(last + step * n as f32))?;
+                }
+            }
+        }
+        self.last = Some(sample);
+        Ok(())
+    }
+
+    /// Whether sample `before` or `after`, the same one or neighbours, is missing. The next question is not about
+    /// earlier ones.
+    fn meets(&mut self, before: u64, after: u64) -> bool {
+        while let Some(range) = self.ranges.front() {
+            if range.end > before {
+                return range.start <= after;
+            }
+            if self.is_open && self.ranges.len() == 1 {
+                return false;
+            }
+            self.ranges.pop_front();
+        }
+        false
+    }
 }
 
 /// The canonical sample next to sample `sample` of a signal of `from_hz` Hz: halves go up, and what is beyond `u32`
@@ -174,23 +371,9 @@ impl Ratio {
     }
 
     /// Canonical samples that lie before the end of `len` samples.
-    fn output_len(self, len: usize) -> usize {
-        let len = len as u128 * u128::from(self.output);
-        len.div_ceil(self.input.into()) as usize
-    }
-
-    /// Makes every sample NaN that lies on, or next to, a sample of `signal` that is not finite.
-    fn restore_gaps(self, signal: &[f32], result: &mut [f32]) {
-        for (k, sample) in result.iter_mut().enumerate() {
-            let position = k as u128 * u128::from(self.input);
-            let output = u128::from(self.output);
-            let before = (position / output) as usize;
-            let after = position.div_ceil(output) as usize;
-            let finite = |i: usize| signal.get(i).is_none_or(|v| v.is_finite());
-            if !(finite(before) && finite(after)) {
-                *sample = f32::NAN;
-            }
-        }
+    fn output_len(self, len: u64) -> u64 {
+        let len = u128::from(len) * u128::from(self.output);
+        u64::try_from(len.div_ceil(self.input.into())).unwrap_or(u64::MAX)
     }
 }
 
@@ -200,33 +383,6 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     } else {
         greatest_common_divisor(b, a % b)
     }
-}
-
-/// The signal with a straight line in the place of every gap, and the nearest sample in that of a gap at either end.
-/// Empty where there is nothing but a gap.
-fn without_gaps(signal: &[f32]) -> Cow<'_, [f32]> {
-    if signal.iter().all(|v| v.is_finite()) {
-        return signal.into();
-    }
-    let mut filled = signal.to_vec();
-    let mut last: Option<usize> = None;
-    for i in (0..signal.len()).filter(|&i| signal[i].is_finite()) {
-        match last {
-            None => filled[..i].fill(signal[i]),
-            Some(last) => {
-                let step = (signal[i] - signal[last]) / (i - last) as f32;
-                for (n, gap) in filled[last..i].iter_mut().enumerate().skip(1) {
-                    *gap = signal[last] + step * n as f32;
-                }
-            }
-        }
-        last = Some(i);
-    }
-    match last {
-        None => filled.clear(),
-        Some(last) => filled[last..].fill(signal[last]),
-    }
-    filled.into()
 }
 
 #[cfg(test)]
@@ -319,7 +475,10 @@ mod tests {
         for from in RATES {
             for len in [1, 2, 100, 5000] {
                 let resampled = to_canonical(&vec![-3.25; len], from).unwrap();
-                assert_eq!(resampled.len(), Ratio::of(from).unwrap().output_len(len));
+                assert_eq!(
+                    resampled.len(),
+                    Ratio::of(from).unwrap().output_len(len as u64) as usize
+                );
                 for value in resampled {
                     assert!((value + 3.25).abs() < 1e-6, "{value} at {from} Hz");
                 }
@@ -362,6 +521,118 @@ mod tests {
         let signal = [0.1, -0.0, f32::NAN, f32::MAX, f32::INFINITY, 1e-40];
         let bits = |s: &[f32]| s.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&to_canonical(&signal, 128.0).unwrap()), bits(&signal));
+    }
+
+    /// The whole signal at once, step by step as [`ToCanonical`] describes it: gaps filled in the whole signal first, then
+    /// block after block through the library.
+    fn at_once(signal: &[f32], from_hz: f64) -> Vec<f32> {
+        let ratio = Ratio::of(from_hz).unwrap();
+        let len = ratio.output_len(signal.len() as u64) as usize;
+        let mut filled = signal.to_vec();
+        let finite: Vec<usize> = (0..signal.len())
+            .filter(|&i| signal[i].is_finite())
+            .collect();
+        let (Some(&first), Some(&last)) = (finite.first(), finite.last()) else {
+            return vec![f32::NAN; len];
+        };
+        filled[..first].fill(signal[first]);
+        filled[last..].fill(signal[last]);
+        for ends in finite.windows(2) {
+            let (a, b) = (ends[0], ends[1]);
+            let step = (signal[b] - signal[a]) / (b - a) as f32;
+            for (i, value) in filled[..b].iter_mut().enumerate().skip(a + 1) {
+                *value = signal[a] + step * (i - a) as f32;
+            }
+        }
+        let filter = Filter::new(ratio, from_hz).unwrap();
+        let (mut library, block_in) = (filter.library, filter.block_in);
+        let mut skip = filter.skip;
+        let mut input = vec![f64::from(filled[0]); block_in];
+        let mut output = filter.output;
+        let block_out = output.len();
+        let mut rest = &filled[..];
+        let mut result = Vec::new();
+        while result.len() < len {
+            let from = InterleavedSlice::new(&input, 1, block_in).unwrap();
+            let mut to = InterleavedSlice::new_mut(&mut output, 1, block_out).unwrap();
+            library.process_into_buffer(&from, &mut to, None).unwrap();
+            let skipped = skip.min(block_out);
+            skip -= skipped;
+            result.extend(output[skipped..].iter().map(|&v| v as f32));
+            let (now, later) = rest.split_at(block_in.min(rest.len()));
+            rest = later;
+            input.fill(signal[last].into());
+            for (to, from) in input.iter_mut().zip(now) {
+                *to = f64::from(*from);
+            }
+        }
+        result.truncate(len);
+        for (k, sample) in result.iter_mut().enumerate() {
+            let position = k as u64 * ratio.input;
+            let ends = [position / ratio.output, position.div_ceil(ratio.output)];
+            let finite = |i: u64| signal.get(i as usize).is_none_or(|v| v.is_finite());
+            if !ends.into_iter().all(finite) {
+                *sample = f32::NAN;
+            }
+        }
+        result
+    }
+
+    fn bits(signal: &[f32]) -> Vec<u32> {
+        // Every NaN is the same gap.
+        let bits = |v: &f32| if v.is_nan() { u32::MAX } else { v.to_bits() };
+        signal.iter().map(bits).collect()
+    }
+
+    #[test]
+    fn blocks_of_any_size_give_the_same_bits_as_the_whole() {
+        let wave = |t: f64| 0.5 + (TAU * 3.1 * t).sin() + 0.2 * (TAU * 17.0 * t).cos();
+        for from in [360.0, 250.0, 257.0, 100.0, 1000.0 / 3.0] {
+            let mut signal = sampled(from, 30.0, wave);
+            for gaps in [
+                &[][..],
+                &[0..40, 900..901, 903..904, 1500..2400],
+                &[2000..2001, 2300..usize::MAX],
+            ] {
+                for gap in gaps {
+                    let end = gap.end.min(signal.len());
+                    signal[gap.start..end].fill(f32::NAN);
+                }
+                let expected = at_once(&signal, from);
+                for size in [1, 7, 1000, signal.len()] {
+                    let mut resampler = ToCanonical::new(from).unwrap();
+                    let mut found = Vec::new();
+                    for block in signal.chunks(size) {
+                        resampler.push(block, &mut found).unwrap();
+                    }
+                    resampler.finish(&mut found).unwrap();
+                    assert_eq!(bits(&found), bits(&expected), "{from} Hz, blocks of {size}");
+                }
+            }
+        }
+    }
+
+    /// What waits inside is bounded by the filter and the gaps' number, not by the signal's or a gap's length.
+    #[test]
+    fn a_long_signal_keeps_no_samples_waiting() {
+        let mut resampler = ToCanonical::new(360.0).unwrap();
+        let (mut result, mut given) = (Vec::new(), 0);
+        let block: Vec<f32> = (0..36_000).map(|k| (k % 300) as f32 / 300.0).collect();
+        for n in 0..60 {
+            let gap = (20..30).contains(&n);
+            let missing = vec![f32::NAN; block.len()];
+            resampler
+                .push(if gap { &missing } else { &block }, &mut result)
+                .unwrap();
+            given += result.len();
+            result.clear();
+            let due = (n + 1) * 12_800;
+            assert!(gap || due - given < 2000, "{n}: {given} of {due}");
+            assert!(resampler.gaps.ranges.len() <= 1);
+        }
+        assert!(resampler.gaps.ranges.is_empty());
+        resampler.finish(&mut result).unwrap();
+        assert_eq!(given + result.len(), 60 * 12_800);
     }
 
     #[test]

@@ -347,7 +347,7 @@ pub(super) fn quality(columns: &[Column], duration_s: f64) -> Markup {
     }
     html! {
         svg.chart viewBox={ "0 0 " (at(WIDTH)) " 114" } role="img" aria-label="Signal quality over time" {
-            (area.y_axis(0.5, |share| format!("{:.0} %", 100.0 * share)))
+            (area.y_axis(0.5, |share| format!("{:.0}", 100.0 * share)))
             path class={ "bar " (css(Class::Q)) } d=(bars.data()) {}
             path.line d=(line.data()) {}
             (area.time_axis())

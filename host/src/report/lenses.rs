@@ -1,15 +1,12 @@
 //! What each of the four views said of a chosen beat, by leaving it out.
+//!
+//! The views of a day are hundreds of megabytes, and making them again takes as long as classifying. So [`Watch`] looks on
+//! while the beats are classified and keeps the views of those that may be chosen, and the sums of the normal ones.
 
 use super::strips::certainty;
-use crate::pipeline::{
-    Beat, KnownPeaks, Leads, Peaks, PipelineError, Request, canonical_lead, canonical_peaks,
-    for_each_beat, with_added,
-};
-use crate::records::Record;
-use crate::runtime::{Logits, ModelError, Runtime, softmax};
+use crate::pipeline::{Beat, Leads, Seen};
+use crate::runtime::{Logits, ModelError, Runtime, argmax, softmax};
 use heartlens_core::class::Class;
-use heartlens_core::detector::Detector;
-use heartlens_core::monitor::MonitoredBeat;
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 
@@ -63,138 +60,147 @@ pub(super) struct LeftOut {
     pub(super) without: [Logits; View::ALL.len()],
 }
 
-/// Of each class that the network tells apart, the readable beat that it was most certain of, as indices.
-pub(super) fn chosen(beats: &[Beat]) -> Vec<usize> {
-    let of_class = |class: Class| {
-        (0..beats.len())
-            .filter(|i| beats[*i].class == class)
-            .max_by(|a, b| {
-                let (first, second) = (&beats[*a], &beats[*b]);
-                certainty(first)
-                    .total_cmp(&certainty(second))
-                    .then(first.quality.total_cmp(&second.quality))
-                    .then(b.cmp(a))
-            })
-    };
-    Class::ALL[..LABELS.len()]
-        .iter()
-        .filter_map(|class| of_class(*class))
-        .collect()
+/// Beats a class that may be chosen, where two leads are averaged and the first does not know what the second will say.
+const KEPT_OF_TWO_LEADS: usize = 16;
+
+/// Looks on while a record's beats are classified, and keeps what a report shows of their views.
+#[derive(Debug)]
+pub struct Watch {
+    /// Beats that are kept a class.
+    kept: usize,
+    /// Of each class that the network tells apart, the readable beats that the first lead was most certain of.
+    candidates: [Vec<Candidate>; LABELS.len()],
+    /// Of each lead, the mean over the readable beats that it calls N.
+    normal: [Mean; 2],
 }
 
-/// Reads the record's leads once more, for the views of the chosen beats and the averages of the normal ones, and asks the
-/// network what it says without each view. `first_lead_mv` is the lead that beats were found in, at the canonical rate.
-///
-/// Where two leads were averaged, so are the logits here.
-///
-/// # Errors
-/// When a lead cannot be read or the network fails.
-pub(super) fn lenses(
-    record: &Record,
-    request: &Request<'_>,
-    runtime: &mut dyn Runtime,
-    beats: &[Beat],
-    first_lead_mv: &[f32],
-) -> Result<Vec<Lens>, PipelineError> {
-    let chosen = chosen(beats);
-    let first = match request.peaks {
-        Peaks::Detected => Collected::of(first_lead_mv, Detector::new(), request, beats, &chosen),
-        Peaks::Reference(samples) => {
-            let peaks = canonical_peaks(record, samples, first_lead_mv.len())?;
-            Collected::of(first_lead_mv, peaks, request, beats, &chosen)
+/// A beat that may be chosen.
+#[derive(Debug)]
+struct Candidate {
+    index: usize,
+    certainty: f32,
+    quality: f32,
+    /// Of the first lead, and of the second where there is one.
+    views: Vec<Views>,
+}
+
+impl Candidate {
+    /// More certain first, then of better quality, then earlier.
+    fn before(&self, other: &Self) -> std::cmp::Ordering {
+        other
+            .certainty
+            .total_cmp(&self.certainty)
+            .then(other.quality.total_cmp(&self.quality))
+            .then(self.index.cmp(&other.index))
+    }
+}
+
+impl Watch {
+    /// Looks on while these leads are read.
+    pub fn new(leads: &Leads) -> Self {
+        Self {
+            kept: match leads {
+                Leads::One(_) => 1,
+                Leads::Both => KEPT_OF_TWO_LEADS,
+            },
+            candidates: Default::default(),
+            normal: Default::default(),
         }
-    };
-    let mut leads = vec![first];
-    if *request.leads == Leads::Both {
-        let peaks = KnownPeaks::new(leads[0].r_samples.clone());
-        let second_mv = with_added(canonical_lead(record, 1)?, request.added_mv.get(1));
-        leads.push(Collected::of(&second_mv, peaks, request, beats, &chosen));
     }
-    let mut lenses = Vec::with_capacity(chosen.len());
-    for (k, &index) in chosen.iter().enumerate() {
-        let Some(views) = leads[0].views.get(k).cloned() else {
-            continue;
-        };
-        lenses.push(Lens {
-            beat: beats[index].clone(),
-            views,
-            usual: left_out(runtime, &leads, k)?,
-        });
+
+    /// To be given every beat that [`crate::pipeline::classify_watched`] shows.
+    pub fn see(&mut self, seen: Seen<'_>) {
+        let first_choice = argmax(&seen.logits);
+        if seen.readable && Class::from_output(first_choice) == Some(Class::N) {
+            self.normal[seen.lead].add(seen.views);
+        }
+        if seen.lead > 0 {
+            let mut candidates = self.candidates.iter_mut().flatten();
+            if let Some(candidate) = candidates.find(|candidate| candidate.index == seen.index) {
+                candidate.views.push(seen.views.clone());
+            }
+        } else if seen.readable {
+            let candidate = Candidate {
+                index: seen.index,
+                certainty: softmax(&seen.logits)[first_choice],
+                quality: seen.quality,
+                views: Vec::new(),
+            };
+            let candidates = &mut self.candidates[first_choice];
+            let place = candidates.partition_point(|other| other.before(&candidate).is_lt());
+            if place < self.kept {
+                candidates.truncate(self.kept - 1);
+                let views = vec![seen.views.clone()];
+                candidates.insert(place, Candidate { views, ..candidate });
+            }
+        }
     }
-    Ok(lenses)
+
+    /// Of each class, the readable beat that the network was most certain of, and what it says without each view: the view
+    /// is replaced by its mean over the recording's normal beats. Where two leads were averaged, so are the logits here,
+    /// and the choice is among the [`KEPT_OF_TWO_LEADS`] beats that the first lead was most certain of.
+    ///
+    /// # Errors
+    /// When the network fails.
+    pub(super) fn lenses(
+        mut self,
+        runtime: &mut dyn Runtime,
+        beats: &[Beat],
+    ) -> Result<Vec<Lens>, ModelError> {
+        let usual: Option<Vec<Views>> = match self.kept {
+            1 => &self.normal[..1],
+            _ => &self.normal[..],
+        }
+        .iter()
+        .map(Mean::finish)
+        .collect();
+        let mut lenses = Vec::with_capacity(LABELS.len());
+        for (candidates, class) in self.candidates.iter_mut().zip(Class::ALL) {
+            candidates.retain(|candidate| beats[candidate.index].class == class);
+            for candidate in candidates.iter_mut() {
+                candidate.certainty = certainty(&beats[candidate.index]);
+            }
+            candidates.sort_by(Candidate::before);
+            let Some(chosen) = candidates.first() else {
+                continue;
+            };
+            lenses.push(Lens {
+                beat: beats[chosen.index].clone(),
+                views: chosen.views[0].clone(),
+                usual: match &usual {
+                    Some(usual) => Some(left_out(runtime, &chosen.views, usual)?),
+                    None => None,
+                },
+            });
+        }
+        Ok(lenses)
+    }
 }
 
-/// The `k`-th chosen beat with each view left out; `None` where there is no normal beat.
+/// What the network says of a beat with each view left out; `views` and `usual` are one a lead.
 fn left_out(
     runtime: &mut dyn Runtime,
-    leads: &[Collected],
-    k: usize,
-) -> Result<Option<LeftOut>, ModelError> {
+    views: &[Views],
+    usual: &[Views],
+) -> Result<LeftOut, ModelError> {
+    let leads = views.len() as f32;
     let mut sums = [Logits::default(); View::ALL.len()];
-    for lead in leads {
-        let (Some(usual), Some(views)) = (&lead.usual, lead.views.get(k)) else {
-            return Ok(None);
-        };
+    for (views, usual) in views.iter().zip(usual) {
         let variants = View::ALL.map(|view| view.replaced(views, usual));
         for (sum, logits) in sums.iter_mut().zip(runtime.logits(&variants)?) {
             for (sum, logit) in sum.iter_mut().zip(logits) {
-                *sum += logit / leads.len() as f32;
+                *sum += logit / leads;
             }
         }
     }
-    Ok(leads[0].usual.clone().map(|views| LeftOut {
-        views,
+    Ok(LeftOut {
+        views: usual[0].clone(),
         without: sums.map(|logits| softmax(&logits)),
-    }))
-}
-
-/// What is kept of one lead.
-struct Collected {
-    r_samples: Vec<u32>,
-    /// Of the chosen beats, in their order.
-    views: Vec<Views>,
-    /// The average over the normal beats.
-    usual: Option<Views>,
-}
-
-impl Collected {
-    fn of(
-        lead_mv: &[f32],
-        peaks: impl heartlens_core::monitor::PeakSource,
-        request: &Request<'_>,
-        beats: &[Beat],
-        chosen: &[usize],
-    ) -> Self {
-        let mut r_samples = Vec::with_capacity(beats.len());
-        let mut kept: Vec<Option<Views>> = vec![None; chosen.len()];
-        let mut mean = Mean::default();
-        for_each_beat(lead_mv, peaks, request.patient, |found: MonitoredBeat| {
-            let index = r_samples.len();
-            r_samples.push(found.frame.r_sample);
-            let normal = beats.get(index).is_some_and(|beat| beat.class == Class::N);
-            let place = chosen.iter().position(|i| *i == index);
-            if !normal && place.is_none() {
-                return;
-            }
-            let mut views = Views::ZERO;
-            views.compute(&found.frame);
-            if normal {
-                mean.add(&views);
-            }
-            if let Some(place) = place {
-                kept[place] = Some(views);
-            }
-        });
-        Self {
-            r_samples,
-            views: kept.into_iter().flatten().collect(),
-            usual: mean.finish(),
-        }
-    }
+    })
 }
 
 /// A running mean of views, summed in f64.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Mean {
     count: usize,
     sums: [Vec<f64>; View::ALL.len()],
@@ -240,16 +246,78 @@ impl Mean {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::{Peaks, PipelineError, Request, classify_watched};
     use crate::report::tests::{Fake, beats_of, synthetic_record};
 
+    /// The first lead is certain of these logits' class; the views tell beats apart.
+    fn see(watch: &mut Watch, lead: usize, index: usize, logits: Logits, readable: bool) {
+        let mut views = Views::ZERO;
+        views.waveform[0] = index as f32;
+        views.waveform[1] = lead as f32;
+        watch.see(Seen {
+            lead,
+            index,
+            views: &views,
+            logits,
+            quality: 1.0 - index as f32 / 100.0,
+            readable,
+        });
+    }
+
+    fn chosen(watch: Watch, beats: &[Beat]) -> Vec<(Class, f32)> {
+        let lenses = watch.lenses(&mut Fake, beats).expect("the fake runs");
+        lenses
+            .iter()
+            .map(|lens| (lens.beat.class, lens.views.waveform[0]))
+            .collect()
+    }
+
     #[test]
-    fn the_most_certain_beat_of_each_class_is_chosen() {
-        let mut beats = beats_of("NNSVVNQ", |_| 0.8);
-        beats[1].scores = [0.99, 0.01, 0.0, 0.0];
-        beats[4].scores = [0.0, 0.0, 0.95, 0.05];
-        beats[6].scores = [0.0, 0.0, 1.0, 0.0];
-        assert_eq!(chosen(&beats), [1, 2, 4]);
-        assert!(chosen(&[]).is_empty());
+    fn the_most_certain_readable_beat_of_each_class_is_chosen() {
+        let one: Leads = "0".parse().unwrap_or_else(|e| match e {});
+        let logits = [
+            [1.0, 0.0, 0.0, 0.0],
+            [5.0, 0.0, 0.0, 0.0],
+            [5.0, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 2.0, 0.0],
+            [0.0, 0.0, 3.0, 0.0],
+            [0.0, 0.0, 9.0, 0.0],
+        ];
+        let mut beats = beats_of("NNNVVQ", |_| 0.8);
+        let mut watch = Watch::new(&one);
+        for (i, logits) in logits.into_iter().enumerate() {
+            beats[i].scores = softmax(&logits);
+            see(&mut watch, 0, i, logits, i != 5);
+        }
+        assert_eq!(chosen(watch, &beats), [(Class::N, 1.0), (Class::V, 4.0)]);
+        assert!(chosen(Watch::new(&one), &[]).is_empty());
+    }
+
+    /// The first lead is surest of beat 0, both together of beat 2; beat 1 becomes another class.
+    #[test]
+    fn two_leads_choose_by_what_they_say_together() {
+        let mut watch = Watch::new(&Leads::Both);
+        let first = [
+            [0.0, 0.0, 9.0, 0.0],
+            [0.0, 0.0, 8.0, 0.0],
+            [0.0, 0.0, 7.0, 0.0],
+        ];
+        let second = [[0.0; 4], [9.0, 0.0, 0.0, 0.0], [0.0, 0.0, 7.0, 0.0]];
+        let mut beats = beats_of("VNV", |_| 0.8);
+        for (lead, said) in [first, second].into_iter().enumerate() {
+            for (i, logits) in said.into_iter().enumerate() {
+                see(&mut watch, lead, i, logits, true);
+            }
+        }
+        for (beat, (a, b)) in beats.iter_mut().zip(first.iter().zip(second)) {
+            beat.scores = softmax(&std::array::from_fn(|i| (a[i] + b[i]) / 2.0));
+        }
+        let kept: Vec<&Candidate> = watch.candidates.iter().flatten().collect();
+        assert!(kept.iter().all(|candidate| {
+            let leads: Vec<f32> = candidate.views.iter().map(|v| v.waveform[1]).collect();
+            leads == [0.0, 1.0]
+        }));
+        assert_eq!(chosen(watch, &beats), [(Class::V, 2.0)]);
     }
 
     #[test]
@@ -280,10 +348,11 @@ mod tests {
                 patient: record.patient(),
                 added_mv: &[],
             };
-            let mut fake = Fake;
-            let beats = crate::pipeline::classify(&record, &request, &mut fake, |_| ())?;
-            let lead_mv = canonical_lead(&record, 0)?;
-            let lenses = lenses(&record, &request, &mut fake, &beats, &lead_mv)?;
+            let (mut fake, mut watch) = (Fake, Watch::new(&leads));
+            let beats = classify_watched(&record, &request, &mut fake, |_| (), &mut |seen| {
+                watch.see(seen)
+            })?;
+            let lenses = watch.lenses(&mut fake, &beats)?;
             assert!(lenses.len() >= 2, "the record has N and V");
             for lens in &lenses {
                 let said = lens.beat.scores;

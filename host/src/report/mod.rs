@@ -12,6 +12,7 @@ mod lens_charts;
 mod lenses;
 mod page;
 mod paper;
+mod plot;
 mod strips;
 mod svg;
 mod trend;
@@ -21,6 +22,10 @@ use crate::records::Record;
 use crate::runtime::Runtime;
 use crate::summary::Summary;
 use heartlens_core::patient::Patient;
+pub use lenses::Watch;
+pub use plot::Plot;
+#[cfg(feature = "png")]
+pub use plot::{PngError, png};
 
 /// One record's part of a report: everything that is shown of it, cut out of its signal.
 #[derive(Debug, Clone)]
@@ -51,9 +56,9 @@ struct Facts {
 }
 
 impl Section {
-    /// Collects what a report shows of a record whose beats have been classified with the same request and runtime:
-    /// reads its lead once more for the strips, and asks the network again about a few chosen beats, one view left out
-    /// at a time.
+    /// Collects what a report shows of a record whose beats have been classified with the same request and runtime while
+    /// `watch` looked on: reads its lead once more for the strips, and asks the network again about a few chosen beats,
+    /// one view left out at a time.
     ///
     /// # Errors
     /// When a lead cannot be read, or the network fails; see [`PipelineError`].
@@ -62,6 +67,7 @@ impl Section {
         request: &Request<'_>,
         runtime: &mut dyn Runtime,
         beats: &[Beat],
+        watch: Watch,
     ) -> Result<Self, PipelineError> {
         let (index, lead) = match request.leads {
             Leads::One(choice) => {
@@ -81,7 +87,7 @@ impl Section {
             }
         };
         let lead_mv = with_added(canonical_lead(record, index)?, request.added_mv.first());
-        let lenses = lenses::lenses(record, request, runtime, beats, &lead_mv)?;
+        let lenses = watch.lenses(runtime, beats)?;
         let facts = Facts {
             name: record.name().to_owned(),
             lead,

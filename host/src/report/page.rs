@@ -16,6 +16,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const NOTICE: &str = "Research software, not a medical device";
 
+/// The page's style sheet, with the colours of both schemes.
+pub(super) const STYLE: &str = include_str!("style.css");
+
 /// Runs of one class, and pauses, that are listed.
 const LISTED: usize = 10;
 
@@ -38,7 +41,7 @@ pub(super) fn document(sections: &[Section], strips: usize) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (NOTICE) " - ECG beat report: " (title.replace("://", ": //")) }
-                style { (PreEscaped(include_str!("style.css"))) }
+                style { (PreEscaped(STYLE)) (PreEscaped(paper::STYLE)) }
             }
             body {
                 p.notice role="note" {
@@ -437,9 +440,9 @@ fn quality(section: &Section, columns: &[trend::Column]) -> Markup {
         / beats.len() as f64;
     html! {
         section {
-            h3 { "Signal quality" }
+            h3 { "Signal quality" span.unit { " in percent" } }
             p.lead {
-                "Line: mean quality of the signal around the beats, 0 to 100 %. Bars: the share of beats that could not be read. "
+                "Line: mean quality of the signal around the beats. Bars: the share of beats that could not be read. "
                 @if beats.is_empty() {
                     "No beat was found."
                 } @else {

@@ -71,14 +71,41 @@ impl Range {
     }
 }
 
+/// The style sheet of what [`draw`] draws, inside of an element of class `paper`.
+pub(super) const STYLE: &str = include_str!("paper.css");
+
+/// A strip, drawn in millimetres.
+pub(super) struct Drawn {
+    /// Elements of SVG, from the upper left corner.
+    pub(super) body: Markup,
+    /// In mm.
+    pub(super) width: f64,
+    /// In mm.
+    pub(super) height: f64,
+    /// Whether some of the trace lies beyond the paper.
+    pub(super) cut: bool,
+}
+
 /// Where a time lies on a strip, in mm from its left edge.
 pub(super) fn x_mm(strip: &Strip, time_s: f64) -> f64 {
     CALIBRATION_MM + (time_s - strip.start_s as f64) * MM_PER_S
 }
 
-/// A strip with its grid, calibration mark, trace, letters, RR intervals and time, and whether some of the trace lies
-/// beyond the paper. `beats` are the recording's.
+/// A strip as a picture of its own, and whether some of the trace lies beyond the paper. `beats` are the recording's.
 pub(super) fn paper(strip: &Strip, beats: &[Beat]) -> (Markup, bool) {
+    let drawn = draw(strip, beats);
+    let (width, height) = (num(drawn.width, 2), num(drawn.height, 2));
+    let picture = html! {
+        svg.paper width={ (width) "mm" } height={ (height) "mm" } viewBox={ "0 0 " (width) " " (height) } role="img"
+            aria-label={ "ECG from " (clock(strip.start_s as f64, true)) ", " (num(strip.len_s, 1)) " s, 25 mm/s, 10 mm/mV" } {
+            (drawn.body)
+        }
+    };
+    (picture, drawn.cut)
+}
+
+/// Grid, calibration mark, trace, letters, RR intervals and time. `beats` are the recording's.
+pub(super) fn draw(strip: &Strip, beats: &[Beat]) -> Drawn {
     let range = Range::of(&strip.samples_mv);
     let height = (range.high_mv - range.low_mv) * MM_PER_MV;
     let width = CALIBRATION_MM + (strip.len_s * MM_PER_S).ceil();
@@ -94,39 +121,40 @@ pub(super) fn paper(strip: &Strip, beats: &[Beat]) -> (Markup, bool) {
     });
     let end_s = strip.start_s as f64 + strip.len_s;
     let seconds = (strip.start_s..).take_while(|s| *s as f64 + 0.25 <= end_s);
-    let drawn = html! {
-        svg.paper width={ (num(width, 2)) "mm" } height={ (num(total, 2)) "mm" }
-            viewBox={ "0 0 " (num(width, 2)) " " (num(total, 2)) } role="img"
-            aria-label={ "ECG from " (clock(strip.start_s as f64, true)) ", " (num(strip.len_s, 1)) " s, 25 mm/s, 10 mm/mV" } {
-            rect.sheet x="0" y=(num(top, 2)) width=(num(width, 2)) height=(num(height, 2)) {}
-            path.mm1 d=(grid(width, top, bottom, 1)) {}
-            path.mm5 d=(grid(width, top, bottom, 5)) {}
-            @for event in &strip.events {
-                @let from = x_mm(strip, event.span_s.0.max(strip.start_s as f64)) - 2.0;
-                @let to = x_mm(strip, event.span_s.1.min(end_s)) + 2.0;
-                rect.event x=(num(from, 2)) y=(num(top, 2)) width=(num((to - from).max(0.0), 2)) height="1" {}
-            }
-            path.pulse d={ "M1 " (num(zero, 2)) "h1v-10h4v10h1" } {}
-            svg x="0" y=(num(top, 2)) width=(num(width, 2)) height=(num(height, 2))
-                viewBox={ "0 " (num(top, 2)) " " (num(width, 2)) " " (num(height, 2)) } {
-                path.trace d=(trace(&strip.samples_mv, |mv| y_mm(mv - range.offset_mv))) {}
-            }
-            @for beat in within {
-                @let x = num(x_mm(strip, beat.time_s), 2);
-                path.tick d={ "M" (x) " " (num(top - 1.4, 2)) "v1.4" } {}
-                text.beat.(css(beat.class)) x=(x) y=(num(top - 2.2, 2)) text-anchor="middle" { (beat.class) }
-            }
-            @for (x, label) in rr_labels {
-                text.rr x=(num(x, 2)) y=(num(top - 2.2, 2)) text-anchor="middle" { (label) }
-            }
-            @for second in seconds {
-                @let x = num(x_mm(strip, second as f64), 2);
-                path.tick d={ "M" (x) " " (num(bottom, 2)) "v1.2" } {}
-                text.time x=(x) y=(num(bottom + 4.2, 2)) { (clock(second as f64, true)) }
-            }
+    let body = html! {
+        rect.sheet x="0" y=(num(top, 2)) width=(num(width, 2)) height=(num(height, 2)) {}
+        path.mm1 d=(grid(width, top, bottom, 1)) {}
+        path.mm5 d=(grid(width, top, bottom, 5)) {}
+        @for event in &strip.events {
+            @let from = x_mm(strip, event.span_s.0.max(strip.start_s as f64)) - 2.0;
+            @let to = x_mm(strip, event.span_s.1.min(end_s)) + 2.0;
+            rect.event x=(num(from, 2)) y=(num(top, 2)) width=(num((to - from).max(0.0), 2)) height="1" {}
+        }
+        path.pulse d={ "M1 " (num(zero, 2)) "h1v-10h4v10h1" } {}
+        svg x="0" y=(num(top, 2)) width=(num(width, 2)) height=(num(height, 2))
+            viewBox={ "0 " (num(top, 2)) " " (num(width, 2)) " " (num(height, 2)) } {
+            path.trace d=(trace(&strip.samples_mv, |mv| y_mm(mv - range.offset_mv))) {}
+        }
+        @for beat in within {
+            @let x = num(x_mm(strip, beat.time_s), 2);
+            path.tick d={ "M" (x) " " (num(top - 1.4, 2)) "v1.4" } {}
+            text.beat.(css(beat.class)) x=(x) y=(num(top - 2.2, 2)) text-anchor="middle" { (beat.class) }
+        }
+        @for (x, label) in rr_labels {
+            text.rr x=(num(x, 2)) y=(num(top - 2.2, 2)) text-anchor="middle" { (label) }
+        }
+        @for second in seconds {
+            @let x = num(x_mm(strip, second as f64), 2);
+            path.tick d={ "M" (x) " " (num(bottom, 2)) "v1.2" } {}
+            text.time x=(x) y=(num(bottom + 4.2, 2)) { (clock(second as f64, true)) }
         }
     };
-    (drawn, range.cut)
+    Drawn {
+        body,
+        width,
+        height: total,
+        cut: range.cut,
+    }
 }
 
 /// Lines every `step` mm, counted from the trace's beginning, so that whole seconds lie on thick lines.

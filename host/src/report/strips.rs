@@ -52,6 +52,27 @@ pub(super) struct Strip {
 }
 
 impl Strip {
+    /// Cuts these seconds out of a recording's lead, which has the canonical rate.
+    pub(super) fn cut(
+        beats: &[Beat],
+        lead_mv: &[f32],
+        duration_s: f64,
+        seconds: Range<usize>,
+        events: Vec<Event>,
+    ) -> Self {
+        let rate = SAMPLE_RATE_HZ as usize;
+        let first = beats.partition_point(|beat| beat.time_s < seconds.start as f64);
+        let last = beats.partition_point(|beat| beat.time_s < seconds.end as f64);
+        let to = (seconds.end * rate).min(lead_mv.len());
+        Self {
+            start_s: seconds.start,
+            len_s: duration_s.min(seconds.end as f64) - seconds.start as f64,
+            events,
+            beats: first..last,
+            samples_mv: lead_mv[(seconds.start * rate).min(to)..to].to_vec(),
+        }
+    }
+
     /// The whole seconds that it touches.
     fn seconds(&self) -> Range<usize> {
         self.start_s..self.start_s + self.len_s.ceil() as usize
@@ -112,7 +133,7 @@ pub(super) fn strips(beats: &[Beat], lead_mv: &[f32], duration_s: f64, limit: us
             break;
         }
         if let Some(seconds) = place(&strips, &event, duration_s) {
-            strips.push(cut(beats, lead_mv, duration_s, seconds, event));
+            strips.push(Strip::cut(beats, lead_mv, duration_s, seconds, vec![event]));
         }
     }
     strips
@@ -139,26 +160,6 @@ fn place(strips: &[Strip], event: &Event, duration_s: f64) -> Option<Range<usize
         .max(last.saturating_sub(STRIP_S))
         .clamp(room.start, latest);
     Some(start..(start + STRIP_S).min(room.end))
-}
-
-fn cut(
-    beats: &[Beat],
-    lead_mv: &[f32],
-    duration_s: f64,
-    seconds: Range<usize>,
-    event: Event,
-) -> Strip {
-    let rate = SAMPLE_RATE_HZ as usize;
-    let first = beats.partition_point(|beat| beat.time_s < seconds.start as f64);
-    let last = beats.partition_point(|beat| beat.time_s < seconds.end as f64);
-    let to = (seconds.end * rate).min(lead_mv.len());
-    Strip {
-        start_s: seconds.start,
-        len_s: duration_s.min(seconds.end as f64) - seconds.start as f64,
-        events: vec![event],
-        beats: first..last,
-        samples_mv: lead_mv[(seconds.start * rate).min(to)..to].to_vec(),
-    }
 }
 
 /// All events but the uncertain beats, in the rule's order.

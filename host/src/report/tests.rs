@@ -372,8 +372,12 @@ fn a_record_becomes_a_report() -> Result<(), PipelineError> {
             patient: record.patient(),
             added_mv: &[],
         };
-        let beats = crate::pipeline::classify(&record, &request, &mut Fake, |_| ())?;
-        let section = Section::collect(&record, &request, &mut Fake, &beats)?;
+        let mut watch = Watch::new(&leads);
+        let beats =
+            crate::pipeline::classify_watched(&record, &request, &mut Fake, |_| (), &mut |seen| {
+                watch.see(seen)
+            })?;
+        let section = Section::collect(&record, &request, &mut Fake, &beats, watch)?;
         let html = render(std::slice::from_ref(&section));
         let xml = xml(&html);
         let page = Page::of(&xml);

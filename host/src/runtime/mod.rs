@@ -1,17 +1,83 @@
 //! Executors of a trained network, all behind one trait: views in, logits out.
 
+pub mod comparison;
+#[cfg(feature = "tract")]
+mod graph;
+pub mod int8;
+#[cfg(feature = "ort")]
+pub mod ort;
 #[cfg(feature = "tract")]
 pub mod tract;
 
+use crate::model::IMAGE_FILE;
+#[cfg(feature = "tract")]
+use crate::model::{INPUTS, ONNX_FILE};
+use heartlens_core::model::ImageError;
+pub use heartlens_core::model::{Logits, argmax, softmax};
+#[cfg(feature = "tract")]
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// One logit a class, in the order of [`LABELS`].
-pub type Logits = [f32; LABELS.len()];
+/// The runtimes of this build, the preferred first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Kind {
+    /// The integers that the device computes.
+    Int8,
+    /// Pure Rust.
+    #[cfg(feature = "tract")]
+    Tract,
+    /// ONNX Runtime, a library that is loaded when it is asked for.
+    #[cfg(feature = "ort")]
+    Ort,
+}
+
+impl Kind {
+    /// All of them, the preferred first.
+    pub const ALL: &[Self] = &[
+        Self::Int8,
+        #[cfg(feature = "tract")]
+        Self::Tract,
+        #[cfg(feature = "ort")]
+        Self::Ort,
+    ];
+
+    /// The name, as `--runtime` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => int8::NAME,
+            #[cfg(feature = "tract")]
+            Self::Tract => tract::NAME,
+            #[cfg(feature = "ort")]
+            Self::Ort => ort::NAME,
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Loads the network in a model's folder into a runtime.
+///
+/// # Errors
+/// When the folder has no model of the kind that the runtime reads, the model does not fit this build, or the runtime
+/// is not there or refuses it.
+pub fn load(kind: Kind, model_dir: &Path) -> Result<Box<dyn Runtime>, ModelError> {
+    match kind {
+        Kind::Int8 => Ok(Box::new(int8::Int8::load(&model_dir.join(IMAGE_FILE))?)),
+        #[cfg(feature = "tract")]
+        Kind::Tract => Ok(Box::new(tract::Tract::load(&model_dir.join(ONNX_FILE))?)),
+        #[cfg(feature = "ort")]
+        Kind::Ort => Ok(Box::new(ort::Ort::load(&model_dir.join(ONNX_FILE))?)),
+    }
+}
 
 /// Something that runs a trained network.
-pub trait Runtime {
+pub trait Runtime: Send {
     /// The runtime's name, as `--runtime` takes it.
     fn name(&self) -> &'static str;
 
@@ -26,18 +92,59 @@ pub trait Runtime {
     /// # Errors
     /// When the executor fails or returns something other than finite numbers of the expected shape.
     fn logits(&mut self, beats: &[Views]) -> Result<Vec<Logits>, ModelError>;
+
+    /// What each layer makes of one beat, in the order of the computation. Layers are told apart by the names that
+    /// their outputs have in the ONNX file; a runtime that computes several layers in one gives the last one's alone.
+    ///
+    /// # Errors
+    /// As for [`Runtime::logits`], or when the runtime cannot look inside the network.
+    fn layer_outputs(&mut self, _beat: &Views) -> Result<Vec<LayerOutput>, ModelError> {
+        Err(ModelError::NoLayers {
+            runtime: self.name(),
+        })
+    }
+}
+
+/// A tensor inside a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerOutput {
+    /// Its name in the ONNX file.
+    pub name: String,
+    /// Its values, in the order of the ONNX file's tensor (channels before positions).
+    pub values: Vec<f32>,
 }
 
 /// Why a model could not be loaded or run. Every variant names the file, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file cannot be read.
-    #[error("{path}: cannot be read: {source}; a model is a folder with a model.onnx in it")]
+    #[error(
+        "{path}: cannot be read: {source}; a model is a folder with a model.onnx and a model.hlm in it"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// There is a network, but no device image of it.
+    #[error(
+        "{path}: there is no device image beside {network}; make it with `heartlens compile {network} --calibrate RECORD... \
+         --out {path}`, or choose another --runtime"
+    )]
+    NotCompiled {
+        /// The image that was looked for.
+        path: PathBuf,
+        /// The network.
+        network: PathBuf,
+    },
+    /// The file is no device image, is damaged, or was made for other features.
+    #[error("{path}: {source}")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ImageError,
     },
     /// The file is not ONNX, or is cut short.
     #[error("{path}: not a readable ONNX model: {reason}")]
@@ -91,6 +198,20 @@ pub enum ModelError {
         /// The view's shape.
         expected: String,
     },
+    /// A runtime's library cannot be loaded.
+    #[error("ONNX Runtime: {reason}; {help}")]
+    Library {
+        /// What was looked for, and what the system said.
+        reason: String,
+        /// How to get it.
+        help: &'static str,
+    },
+    /// The runtime shows only the logits.
+    #[error("{runtime} does not show the tensors inside a network")]
+    NoLayers {
+        /// The runtime's name.
+        runtime: &'static str,
+    },
     /// The executor refused the model or failed on it.
     #[error("{path}: {runtime} failed: {reason}")]
     Runtime {
@@ -115,30 +236,67 @@ pub enum ModelError {
     },
 }
 
-/// Probabilities of the classes: `exp(x - max)` over their sum.
-pub fn softmax(logits: &Logits) -> Logits {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exp = logits.map(|x| libm::expf(x - max));
-    let sum: f32 = exp.iter().sum();
-    exp.map(|x| x / sum)
+/// The bytes of a model's file.
+#[cfg(feature = "tract")]
+fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
+    std::fs::read(path).map_err(|source| ModelError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
-/// Index of the largest logit, the first of equals.
-pub fn argmax(logits: &Logits) -> usize {
-    (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
+/// Each of [`INPUTS`] for a batch of beats: its shape, batch dimension first, and its values.
+#[cfg(feature = "tract")]
+fn inputs(beats: &[Views]) -> impl Iterator<Item = (Vec<usize>, Vec<f32>)> {
+    let views: [fn(&Views) -> &[f32]; INPUTS.len()] = [
+        |beat| &beat.waveform,
+        |beat| &beat.spectrum,
+        |beat| &beat.spectrogram,
+        |beat| &beat.metadata,
+    ];
+    INPUTS.iter().zip(views).map(move |((_, shape), view)| {
+        let shape: Vec<usize> = std::iter::once(beats.len())
+            .chain(shape.iter().copied())
+            .collect();
+        let mut values = Vec::with_capacity(shape.iter().product());
+        for beat in beats {
+            values.extend_from_slice(view(beat));
+        }
+        (shape, values)
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn softmax_and_argmax_by_hand() {
-        let p = softmax(&[0.0, (3.0_f32).ln(), 0.0, 0.0]);
-        assert!((p[1] - 0.5).abs() < 1e-6 && (p[0] - 1.0 / 6.0).abs() < 1e-6);
-        let p = softmax(&[1000.0, -1000.0, 1000.0, f32::MIN]);
-        assert_eq!(p, [0.5, 0.0, 0.5, 0.0]);
-        assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), 1);
-        assert_eq!(argmax(&[4.0, 3.0, 3.0, 2.0]), 0);
+/// An executor's output as the logits of `beats` beats.
+#[cfg(feature = "tract")]
+fn logits_of(
+    output: &[f32],
+    beats: usize,
+    path: &Path,
+    runtime: &'static str,
+) -> Result<Vec<Logits>, ModelError> {
+    let misfit = |found: String, expected: String| ModelError::Output {
+        path: path.to_owned(),
+        runtime,
+        found,
+        expected,
+    };
+    let (all, []) = output.as_chunks() else {
+        return Err(misfit(
+            format!("{} logits", output.len()),
+            format!("{} a beat", LABELS.len()),
+        ));
+    };
+    if all.len() != beats {
+        return Err(misfit(
+            format!("logits of {} beats", all.len()),
+            beats.to_string(),
+        ));
+    }
+    match all.iter().flatten().find(|logit| !logit.is_finite()) {
+        Some(logit) => Err(misfit(
+            format!("the logit {logit}"),
+            "finite numbers".to_owned(),
+        )),
+        None => Ok(all.to_vec()),
     }
 }

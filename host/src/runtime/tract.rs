@@ -1,23 +1,36 @@
 //! `tract`: a pure Rust executor, the default on a host.
 
-use super::{Logits, ModelError, Runtime};
-use crate::model::{INPUTS, OUTPUT, PATIENT_KEY, Statement};
-use heartlens_core::spec::LABELS;
+use super::graph::with_every_tensor;
+use super::{LayerOutput, Logits, ModelError, Runtime};
+use crate::compile::source::{one_line, statement};
+use crate::model::{INPUTS, OUTPUT, PATIENT_KEY};
 use heartlens_core::views::Views;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tract_onnx::pb;
 use tract_onnx::prelude::*;
 
-const NAME: &str = "tract";
+/// The name, as `--runtime` takes it.
+pub(super) const NAME: &str = "tract";
 
-/// A network in tract, planned for one beat at a time.
+/// Beats that the network is given at once, where there are as many: where `cargo bench -p heartlens --bench runtimes` sees
+/// the time a beat stop falling.
+pub const BATCH: usize = 64;
+
+/// A network in tract. Its plans are made for a number of beats, when they are first needed: one for [`BATCH`] and one for
+/// single beats.
 pub struct Tract {
     path: PathBuf,
     model_name: String,
     reads_patient: bool,
-    plan: Arc<TypedRunnableModel>,
+    proto: pb::ModelProto,
+    batch: usize,
+    many: Option<Plan>,
+    one: Option<Plan>,
+    layers: Option<(Plan, Vec<String>)>,
 }
+
+type Plan = Arc<TypedRunnableModel>;
 
 impl Tract {
     /// Loads an exported network and plans its execution.
@@ -25,66 +38,89 @@ impl Tract {
     /// # Errors
     /// When the file cannot be read, is not ONNX, was trained for other features, or tract refuses it.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        let not_onnx = |reason: TractError| ModelError::NotOnnx {
-            path: path.to_owned(),
-            reason: one_line(&reason),
-        };
-        let onnx = tract_onnx::onnx();
-        let proto = onnx
+        Self::load_with_batch(path, BATCH)
+    }
+
+    /// The same, for another batch than [`BATCH`]; 0 counts as 1.
+    ///
+    /// # Errors
+    /// As for [`Tract::load`].
+    pub fn load_with_batch(path: &Path, batch: usize) -> Result<Self, ModelError> {
+        let bytes = super::read(path)?;
+        let proto = tract_onnx::onnx()
             .proto_model_for_read(&mut bytes.as_slice())
-            .map_err(not_onnx)?;
+            .map_err(|reason| ModelError::NotOnnx {
+                path: path.to_owned(),
+                reason: one_line(&reason),
+            })?;
         let statement = statement(&proto);
-        let model_name = statement.check(path)?;
-        let plan = Self::plan(&onnx, &proto).map_err(|error| ModelError::Runtime {
+        let mut tract = Self {
             path: path.to_owned(),
+            model_name: statement.check(path)?,
+            reads_patient: statement.property(PATIENT_KEY) == Some("read"),
+            proto,
+            batch: batch.max(1),
+            many: None,
+            one: None,
+            layers: None,
+        };
+        // A graph that tract refuses is refused here.
+        tract.one = Some(tract.told(plan(&tract.proto, &[OUTPUT], 1))?);
+        Ok(tract)
+    }
+
+    /// What tract says, with the file that it says it of.
+    fn told<T>(&self, result: TractResult<T>) -> Result<T, ModelError> {
+        result.map_err(|error| ModelError::Runtime {
+            path: self.path.clone(),
             runtime: NAME,
             reason: one_line(&error),
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            model_name,
-            reads_patient: statement.property(PATIENT_KEY) == Some("read"),
-            plan,
         })
     }
 
-    fn plan(
-        onnx: &tract_onnx::Onnx,
-        proto: &pb::ModelProto,
-    ) -> TractResult<Arc<TypedRunnableModel>> {
-        let mut model = onnx
-            .model_for_proto_model(proto)?
-            .with_input_names(INPUTS.map(|(name, _)| name))?
-            .with_outputs_by_name([OUTPUT])?;
-        for (i, (_, shape)) in INPUTS.iter().enumerate() {
-            let mut batched = tvec!(1);
-            batched.extend_from_slice(shape);
-            model.set_input_fact(i, f32::fact(&batched).into())?;
+    /// The plan for this many beats: one or a whole batch.
+    fn plan_for(&mut self, beats: usize) -> TractResult<Plan> {
+        let kept = if beats == 1 {
+            &mut self.one
+        } else {
+            &mut self.many
+        };
+        match kept {
+            Some(plan) => Ok(plan.clone()),
+            None => Ok(kept.insert(plan(&self.proto, &[OUTPUT], beats)?).clone()),
         }
-        model.into_optimized()?.into_runnable()
     }
+}
 
-    fn run(&self, beat: &Views) -> TractResult<Vec<f32>> {
-        let views: [&[f32]; INPUTS.len()] = [
-            &beat.waveform,
-            &beat.spectrum,
-            &beat.spectrogram,
-            &beat.metadata,
-        ];
-        let mut inputs = tvec!();
-        for (view, (_, shape)) in views.into_iter().zip(INPUTS) {
-            let mut batched = tvec!(1);
-            batched.extend_from_slice(shape);
-            inputs.push(Tensor::from_shape(&batched, view)?.into());
-        }
-        let outputs = self.plan.run(inputs)?;
-        let logits = outputs[0].to_plain_array_view::<f32>()?;
-        Ok(logits.iter().copied().collect())
+/// Plans the computation of these outputs for so many beats. (tract cannot plan an LSTM for any number.)
+fn plan<S: AsRef<str>>(proto: &pb::ModelProto, outputs: &[S], beats: usize) -> TractResult<Plan> {
+    let mut model = tract_onnx::onnx()
+        .model_for_proto_model(proto)?
+        .with_input_names(INPUTS.map(|(name, _)| name))?
+        .with_outputs_by_name(outputs)?;
+    for (i, (_, shape)) in INPUTS.iter().enumerate() {
+        let mut batched = tvec!(beats);
+        batched.extend_from_slice(shape);
+        model.set_input_fact(i, f32::fact(&batched).into())?;
     }
+    model.into_optimized()?.into_runnable()
+}
+
+/// Runs a plan on as many beats as it was made for, and gives the values of each output.
+fn run(plan: &Plan, beats: &[Views]) -> TractResult<Vec<Vec<f32>>> {
+    let mut inputs = tvec!();
+    for (shape, values) in super::inputs(beats) {
+        inputs.push(Tensor::from_shape(&shape, &values)?.into());
+    }
+    let outputs = plan.run(inputs)?;
+    let values = |output: &TValue| -> TractResult<Vec<f32>> {
+        Ok(output
+            .to_plain_array_view::<f32>()?
+            .iter()
+            .copied()
+            .collect())
+    };
+    outputs.iter().map(values).collect()
 }
 
 impl Runtime for Tract {
@@ -102,65 +138,30 @@ impl Runtime for Tract {
 
     fn logits(&mut self, beats: &[Views]) -> Result<Vec<Logits>, ModelError> {
         let mut all = Vec::with_capacity(beats.len());
-        for beat in beats {
-            let found = self.run(beat).map_err(|error| ModelError::Runtime {
-                path: self.path.clone(),
-                runtime: NAME,
-                reason: one_line(&error),
-            })?;
-            match Logits::try_from(found.as_slice()) {
-                Ok(logits) if logits.iter().all(|x| x.is_finite()) => all.push(logits),
-                _ => {
-                    return Err(ModelError::Output {
-                        path: self.path.clone(),
-                        runtime: NAME,
-                        found: format!("{found:?}"),
-                        expected: format!("{} finite logits", LABELS.len()),
-                    });
-                }
-            }
+        let (whole, rest) = beats.split_at(beats.len() / self.batch * self.batch);
+        for batch in whole.chunks(self.batch).chain(rest.chunks(1)) {
+            let outputs = self
+                .plan_for(batch.len())
+                .and_then(|plan| run(&plan, batch));
+            let outputs = self.told(outputs)?;
+            let logits = outputs.first().map_or(&[][..], Vec::as_slice);
+            all.extend(super::logits_of(logits, batch.len(), &self.path, NAME)?);
         }
         Ok(all)
     }
-}
 
-/// What the model file states about itself.
-fn statement(proto: &pb::ModelProto) -> Statement {
-    let shape = |value: &pb::ValueInfoProto| -> Vec<Option<usize>> {
-        let Some(pb::type_proto::Value::TensorType(tensor)) =
-            value.r#type.as_ref().and_then(|t| t.value.as_ref())
-        else {
-            return Vec::new();
+    fn layer_outputs(&mut self, beat: &Views) -> Result<Vec<LayerOutput>, ModelError> {
+        if self.layers.is_none() {
+            let (proto, names) = with_every_tensor(&self.proto);
+            self.layers = Some((self.told(plan(&proto, &names, 1))?, names));
+        }
+        let Some((plan, names)) = &self.layers else {
+            return Ok(Vec::new());
         };
-        let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
-        dims.map(|dim| match dim.value {
-            Some(pb::tensor_shape_proto::dimension::Value::DimValue(n)) => usize::try_from(n).ok(),
-            _ => None,
-        })
-        .collect()
-    };
-    let graph = proto.graph.as_ref();
-    // Old exporters list the weights among the inputs too.
-    let is_weight = |name: &str| {
-        graph.is_some_and(|graph| graph.initializer.iter().any(|tensor| tensor.name == name))
-    };
-    Statement {
-        properties: proto
-            .metadata_props
-            .iter()
-            .map(|entry| (entry.key.clone(), entry.value.clone()))
-            .collect(),
-        inputs: graph
-            .iter()
-            .flat_map(|graph| &graph.input)
-            .filter(|input| !is_weight(&input.name))
-            .map(|input| (input.name.clone(), shape(input)))
-            .collect(),
+        let outputs = self.told(run(plan, std::slice::from_ref(beat)))?;
+        let layers = names.iter().cloned().zip(outputs);
+        Ok(layers
+            .map(|(name, values)| LayerOutput { name, values })
+            .collect())
     }
-}
-
-/// An error and its causes on one line.
-fn one_line(error: &TractError) -> String {
-    let text = format!("{error:#}");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

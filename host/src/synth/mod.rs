@@ -277,7 +277,8 @@ impl Recording {
             .zip(counts)
             .map(|(lead, counts)| Signal {
                 file: format!("{name}.dat"),
-                format: FORMAT,
+                format: Some(FORMAT),
+                samples_per_frame: 1,
                 skew_samples: 0,
                 byte_offset: 0,
                 gain: COUNTS_PER_MV,

@@ -23,7 +23,8 @@ use tch::Device;
 /// fold and seed. The folds depend on the config's seed alone and are the same for all seeds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --seeds 2 --json metrics.json")]
+  heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --seeds 2 --json metrics.json
+  heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --int8")]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -45,6 +46,9 @@ pub(super) struct Arguments {
     /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Compile each network as well, calibrated on its training records, and score the device image beside float
+    #[arg(long)]
+    int8: bool,
     /// Where to write the findings; - for stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -70,6 +74,7 @@ impl Arguments {
                 .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
             device,
             keep: self.keep.clone(),
+            int8: self.int8,
         };
         let trainings = plan.splits.len() as u64 * self.seeds;
         let progress = bar(trainings * u64::from(config.training.steps), "steps");
@@ -143,6 +148,24 @@ impl Arguments {
                     digits(headline.macro_f1_nsv),
                 );
             }
+        }
+        if let Some(int8) = &findings.int8 {
+            let differences: Vec<String> = int8
+                .f1
+                .iter()
+                .map(|(label, f1)| {
+                    let points = f1
+                        .difference
+                        .map_or("-".to_owned(), |d| format!("{:+.2}", 100.0 * d));
+                    format!("{label} {points}")
+                })
+                .collect();
+            eprintln!(
+                "int8: {:.3} % of {} beats have the label of float; F1 differs by {} points",
+                100.0 * int8.label_agreement,
+                int8.beats,
+                differences.join(", "),
+            );
         }
         if let Some(path) = self.json {
             write_json(&findings, &path)?;

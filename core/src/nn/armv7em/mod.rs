@@ -9,7 +9,7 @@ use super::affine::{Affine, Channel, WeightBlock};
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::lstm::{Direction, Lstm, Order, States};
-use super::window::{Window, WindowShape};
+use super::windows::Windows;
 pub(super) use instructions::raise;
 use instructions::{
     add_hidden, advance, bytes_of, copy, quantise_one, quantise_two, sum_two, unpack_first,
@@ -25,15 +25,7 @@ pub(crate) fn convolution(
 ) {
     let groups = layer.affine.groups;
     let (unpacked, staged) = scratch[..layer.scratch_len()].split_at_mut(4 * groups);
-    let mut windows = Windows {
-        window: &layer.window,
-        input: &input[..layer.input_len()],
-        padding: layer.padding,
-        len: 4 * groups,
-        staged: bytes_of(staged),
-        y: 0,
-        x: 0,
-    };
+    let mut windows = Windows::new(layer, input, bytes_of(staged), copy);
     let rows = layer.affine.rows;
     let mut pairs = output[..layer.output_len()].chunks_exact_mut(2 * rows);
     for outputs in &mut pairs {
@@ -60,91 +52,6 @@ pub(crate) fn dense(layer: &Dense<'_>, input: &[i8], scratch: &mut [i32], output
         unpack_one(&block, &mut scratch[blocks.len() / 2..]);
     }
     apply_one(affine, scratch, &mut output[..affine.rows]);
-}
-
-/// The windows of a convolution, row by row.
-struct Windows<'a> {
-    window: &'a Window,
-    input: &'a [i8],
-    padding: i8,
-    /// Bytes of a window in whole blocks. Those beyond the window are arbitrary.
-    len: usize,
-    /// Room for the band or for a window at the edge.
-    staged: &'a mut [i8],
-    y: usize,
-    x: usize,
-}
-
-impl Windows<'_> {
-    /// The next window's bytes.
-    #[inline]
-    fn next(&mut self) -> &[i8] {
-        let (x, y) = (self.x, self.y);
-        self.x += 1;
-        if self.x == self.window.output[1] {
-            self.x = 0;
-            self.y += 1;
-        }
-        if self.window.shape.kernel[0] == 1 {
-            self.on_a_line(y, x)
-        } else {
-            self.in_the_band(y, x)
-        }
-    }
-
-    /// A window of one row lies together in the input, and is copied only at the edges.
-    #[inline]
-    fn on_a_line(&mut self, y: usize, x: usize) -> &[i8] {
-        let WindowShape {
-            width,
-            channels,
-            kernel,
-            stride,
-            ..
-        } = self.window.shape;
-        let columns = self.window.columns(x);
-        let start = (y * stride[0] * width + columns.start) * channels;
-        if columns.len == kernel[1]
-            && let Some(bytes) = self.input.get(start..start + self.len)
-        {
-            return bytes;
-        }
-        let staged = &mut self.staged[..self.len];
-        staged.fill(self.padding);
-        let inside = &self.input[start..start + columns.len * channels];
-        copy(inside, &mut staged[columns.before * channels..]);
-        staged
-    }
-
-    /// The rows under the output's row `y` are interleaved column by column, so that each window lies together and
-    /// neighbours overlap.
-    #[inline]
-    fn in_the_band(&mut self, y: usize, x: usize) -> &[i8] {
-        let WindowShape {
-            width,
-            channels,
-            kernel: [height, _],
-            stride: [_, stride],
-            padding: [_, left, _, right],
-            ..
-        } = self.window.shape;
-        let column = height * channels;
-        if x == 0 {
-            let rows = self.window.rows(y);
-            if rows.len < height || left + right > 0 {
-                self.staged.fill(self.padding);
-            }
-            let pitch = width * channels;
-            let lines = self.input.chunks_exact(pitch).skip(rows.start);
-            for (row, line) in (rows.before..).zip(lines.take(rows.len)) {
-                let band = &mut self.staged[left * column + row * channels..];
-                for (pixel, place) in line.chunks_exact(channels).zip(band.chunks_mut(column)) {
-                    copy(pixel, place);
-                }
-            }
-        }
-        &self.staged[x * stride * column..][..self.len]
-    }
 }
 
 /// Two positions through all rows.

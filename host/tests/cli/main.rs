@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod many;
+mod plot;
+
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,7 +63,7 @@ fn classify_keeps_the_promise_of_its_json() {
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["record"], "demo");
     assert_eq!(json["model"], "beat");
-    assert_eq!(json["runtime"], "tract");
+    assert_eq!(json["runtime"], "int8");
     assert_eq!(json["synthetic"], true);
     assert_eq!(json["sample_rate_hz"], 360.0);
     assert_eq!(json["duration_s"], 300.0);
@@ -92,6 +95,117 @@ fn classify_keeps_the_promise_of_its_json() {
         .map(|count| count.as_u64().unwrap())
         .sum();
     assert_eq!(total as usize, beats.len());
+}
+
+/// Whether ONNX Runtime is not installed, after saying that the test is skipped.
+#[cfg(feature = "ort")]
+fn skipped_without_ort() -> bool {
+    let missing = heartlens::runtime::ort::library().err();
+    if let Some(error) = &missing {
+        println!("skipped: {error}");
+    }
+    missing.is_some()
+}
+
+#[cfg(feature = "ort")]
+#[test]
+fn compare_keeps_the_promise_of_its_json() {
+    if skipped_without_ort() {
+        return;
+    }
+    let output = heartlens(["compare", "models/demo", "--layers", "--json", "-"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let beats = json["beats"].as_u64().unwrap();
+    assert!(beats > 300, "{beats}");
+    let is_pair = |pair: &&Value| pair["a"] == "tract" && pair["b"] == "ort";
+    let pair = json["pairs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(is_pair)
+        .unwrap();
+    let difference = pair["max_abs_logit_diff"].as_f64().unwrap();
+    assert!(difference <= 1e-4, "{difference}");
+    assert_eq!(pair["label_agreement"], 1.0);
+    let layers = json["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(is_pair)
+        .unwrap();
+    let layers = layers["layers"].as_array().unwrap();
+    let last = layers.last().unwrap();
+    assert_eq!(last["name"], "logits");
+    assert!(last["max_abs_diff"].as_f64().unwrap() <= 1e-4);
+    assert!(
+        layers
+            .iter()
+            .all(|layer| layer["rms"].as_f64().unwrap() > 0.0)
+    );
+    // The table for eyes went to standard error.
+    assert!(stderr(&output).contains("waveform.conv0.relu"));
+}
+
+#[cfg(feature = "ort")]
+#[test]
+fn a_runtime_that_is_missing_is_named() {
+    let with_library = |path: &Path, args: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_heartlens"))
+            .args(args)
+            .env("ORT_DYLIB_PATH", path)
+            .current_dir(root())
+            .output()
+            .unwrap()
+    };
+    // Neither a missing library nor a file that is none may panic.
+    for (path, said) in [
+        (
+            Path::new("/no/such/libonnxruntime.so"),
+            "/no/such/libonnxruntime.so",
+        ),
+        (&root().join("Cargo.toml"), "Cargo.toml"),
+    ] {
+        let args = ["classify", "models/demo/demo", "--runtime", "ort"];
+        refused(&with_library(path, &args), &[said, "xtask setup"]);
+        // Whether two others are left to compare or not.
+        let message = stderr(&with_library(path, &["compare", "models/demo"]));
+        assert!(
+            message.contains("ort is left out") && message.contains(said),
+            "{message}"
+        );
+    }
+}
+
+#[cfg(feature = "ort")]
+#[test]
+fn the_examples_of_compare_run() {
+    if skipped_without_ort() {
+        return;
+    }
+    let help = heartlens(["compare", "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let mut tables = Vec::new();
+    for line in help.lines().map(str::trim) {
+        if let Some(args) = line.strip_prefix("heartlens ")
+            && args.contains("models/demo")
+        {
+            let output = heartlens(args.split(' '));
+            assert!(output.status.success(), "{line}: {}", stderr(&output));
+            tables.push(String::from_utf8(output.stdout).unwrap());
+        }
+    }
+    let [pairs, layers] = &tables[..] else {
+        panic!("{} examples", tables.len());
+    };
+    assert!(
+        pairs.contains("tract ort") && !pairs.contains("conv0"),
+        "{pairs}"
+    );
+    assert!(
+        layers.contains("tract ort") && layers.contains("conv0"),
+        "{layers}"
+    );
 }
 
 #[test]
@@ -175,17 +289,70 @@ fn a_failed_classify_leaves_nothing_behind() {
     let data = fs::read(record.with_extension("dat")).unwrap();
     fs::write(record.with_extension("dat"), &data[..data.len() / 2]).unwrap();
     let names = before();
+    let file = |name: &str| folder.path().join(name);
     let output = heartlens([
         "classify".as_ref(),
-        root().join("models/demo/demo").as_os_str(),
         record.as_os_str(),
         "--json".as_ref(),
-        folder.path().join("o.json").as_os_str(),
+        file("o.json").as_os_str(),
         "--csv".as_ref(),
-        folder.path().join("o.csv").as_os_str(),
+        file("o.csv").as_os_str(),
+        "--report".as_ref(),
+        file("o.html").as_os_str(),
+        "--annotations".as_ref(),
+        "hlb".as_ref(),
+    ]);
+    refused(&output, &["demo.dat"]);
+    let output = heartlens([
+        "classify".as_ref(),
+        record.as_os_str(),
+        "--out".as_ref(),
+        file("out").as_os_str(),
     ]);
     refused(&output, &["demo.dat"]);
     assert_eq!(before(), names);
+}
+
+/// The examples of a verb's help do what they show, in a folder that has the demo and the model.
+fn examples_work(verb: &str) -> tempfile::TempDir {
+    let help = heartlens([verb, "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let examples: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  heartlens "))
+        .collect();
+    assert!(!examples.is_empty(), "{help}");
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["beat", "demo"] {
+        let copy = folder.path().join("models").join(name);
+        fs::create_dir_all(&copy).unwrap();
+        for entry in fs::read_dir(root().join("models").join(name)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+    }
+    for example in examples {
+        let output = Command::new(env!("CARGO_BIN_EXE_heartlens"))
+            .args(example.split(' '))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{example}: {}", stderr(&output));
+    }
+    folder
+}
+
+#[test]
+fn the_examples_of_classify_work() {
+    let folder = examples_work("classify");
+    for file in [
+        "beats.json",
+        "demo.html",
+        "results/demo.csv",
+        "results/demo.hlb",
+    ] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
 }
 
 #[test]
@@ -215,6 +382,8 @@ fn what_is_wrong_is_named() {
             record.as_os_str(),
             "--model".as_ref(),
             folder.path().as_os_str(),
+            "--runtime".as_ref(),
+            "tract".as_ref(),
         ]),
         &["model.onnx"],
     );

@@ -1,0 +1,208 @@
+//! From views to logits: quantise, then step by step in one arena.
+
+use super::format::{Input, NONE, Step, View};
+use super::layer::Layer;
+use super::plan::scratch;
+use super::scores::Logits;
+use super::{Model, TensorInfo};
+use crate::spec::LABELS;
+use crate::views::Views;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A loaded network with the memory that it works in. Running it cannot fail, and gives the same bits on every machine.
+#[derive(Debug)]
+pub struct Executor<'a> {
+    model: Model<'a>,
+    /// At least as long as the model says.
+    arena: &'a mut [i32],
+}
+
+/// What [`Executor::run_layers`] has just done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It has quantised the network's input of this index.
+    Quantised(usize),
+    /// It has run the step of this index.
+    Computed(usize),
+}
+
+/// `x` as an integer: `floor(x * inverse_scale + (zero_point + 128.5)) - 128` in f32, that is, rounded to the nearest,
+/// halves up, and saturated. NaN becomes the zero point, which is real zero.
+#[inline]
+pub fn quantise(x: f32, inverse_scale: f32, zero_point: i8) -> i8 {
+    let shifted = x * inverse_scale + (f32::from(zero_point) + 128.5);
+    if shifted.is_nan() {
+        return zero_point;
+    }
+    // The conversion rounds towards zero and saturates.
+    ((shifted as u8) ^ 0x80).cast_signed()
+}
+
+impl<'a> Executor<'a> {
+    /// `arena` is long enough for the model.
+    pub(super) const fn new(model: Model<'a>, arena: &'a mut [i32]) -> Self {
+        Self { model, arena }
+    }
+
+    /// The network.
+    pub const fn model(&self) -> &Model<'a> {
+        &self.model
+    }
+
+    /// The logits of a beat.
+    pub fn run(&mut self, views: &Views) -> Logits {
+        self.run_layers(views, |_, _| ())
+    }
+
+    /// The logits of a beat. `observe` is told of each input and each step when it is done, and may look at its
+    /// [`output`](Self::output); [`Model::layers`] names the steps in the same order.
+    pub fn run_layers(
+        &mut self,
+        views: &Views,
+        mut observe: impl FnMut(Progress, &Self),
+    ) -> Logits {
+        let sections = self.model.sections;
+        for (index, input) in sections.inputs.iter().enumerate() {
+            self.quantise(input, views);
+            observe(Progress::Quantised(index), self);
+        }
+        let mut wide = [0; LABELS.len()];
+        let mut unit = 1.0;
+        for (index, step) in sections.steps.iter().enumerate() {
+            // What has been loaded binds without error.
+            if let Ok(layer) = Layer::bind(index, step, sections.tensors, sections.image) {
+                self.run_step(step, &layer, &mut wide);
+                if let Layer::Logits(_) = layer {
+                    unit = 1.0 / (1_u32 << step.geometry[1]) as f32;
+                }
+            }
+            observe(Progress::Computed(index), self);
+        }
+        // An int32 becomes the nearest f32, and the unit is a power of two.
+        wide.map(|logit| logit as f32 * unit)
+    }
+
+    /// The tensor that has just been written, and its elements, channels last; `None` for the logits. Of a concatenation
+    /// whose other parts are still to come, their elements are arbitrary.
+    pub fn output(&self, progress: Progress) -> Option<(TensorInfo<'a>, &[i8])> {
+        let sections = &self.model.sections;
+        let tensor = match progress {
+            Progress::Quantised(input) => sections.inputs.get(input)?.tensor,
+            Progress::Computed(step) => sections.steps.get(step)?.output,
+        };
+        if tensor == NONE {
+            return None;
+        }
+        let elements = self.memory().get(self.model.bytes(tensor))?;
+        Some((self.model.tensor(tensor), elements))
+    }
+
+    fn quantise(&mut self, input: &Input, views: &Views) {
+        let sections = self.model.sections;
+        let values: &[f32] = match View::ALL[usize::from(input.view)] {
+            View::Waveform => &views.waveform,
+            View::Spectrum => &views.spectrum,
+            View::Spectrogram => &views.spectrogram,
+            View::Metadata => &views.metadata,
+        };
+        let tensor = &sections.tensors[usize::from(input.tensor)];
+        let (channels, zero_point) = (tensor.channels(), tensor.zero_point);
+        let place = self.model.bytes(input.tensor);
+        let output = &mut self.memory_mut()[place];
+        for (channel, values) in values.chunks_exact(values.len() / channels).enumerate() {
+            let scale = match input.first_scale {
+                NONE => tensor.scale,
+                first => sections.scales[usize::from(first) + channel],
+            };
+            let inverse = 1.0 / scale;
+            let places = output[channel..].iter_mut().step_by(channels);
+            for (output, value) in places.zip(values) {
+                *output = quantise(*value, inverse, zero_point);
+            }
+        }
+    }
+
+    fn run_step(&mut self, step: &Step, layer: &Layer<'_>, wide: &mut [i32]) {
+        let model = self.model;
+        let bytes = |tensor: u16| match tensor {
+            NONE => 0..0,
+            tensor => model.bytes(tensor),
+        };
+        let [first, second] = step.inputs.map(bytes);
+        let output = bytes(step.output);
+        let memory = self.memory_mut();
+        match layer {
+            Layer::ConcatInPlace(_) => return,
+            Layer::Relu(relu, _) => {
+                memory.copy_within(first, output.start);
+                return relu.run(&mut memory[output]);
+            }
+            _ => {}
+        }
+        // A sum of a tensor with itself reads it once.
+        let twice = first == second;
+        let other = if twice { 0..0 } else { second };
+        let scratch = scratch(step, layer);
+        // The memory plan has been checked: nothing overlaps.
+        let Ok([a, b, scratch, output]) = memory.get_disjoint_mut([first, other, scratch, output])
+        else {
+            return;
+        };
+        let b = if twice { &*a } else { &*b };
+        let Ok(scratch) = <[i32]>::mut_from_bytes(scratch.as_mut_bytes()) else {
+            return;
+        };
+        match layer {
+            Layer::Convolution(layer) => layer.run(a, scratch, output),
+            Layer::Depthwise(layer) => layer.run(a, scratch, output),
+            Layer::Dense(layer) => layer.run(a, scratch, output),
+            Layer::Logits(layer) => layer.run(a, scratch, wide),
+            Layer::MaxPool(layer) => layer.run(a, output),
+            Layer::AveragePool(layer) => layer.run(a, scratch, output),
+            Layer::Add(layer) => layer.run(a, b, output),
+            Layer::ConcatPart(layer) => layer.run(a, output),
+            Layer::Lstm(layer) => layer.run(a, scratch, output),
+            Layer::ConcatInPlace(_) | Layer::Relu(..) => {}
+        }
+    }
+
+    fn memory(&self) -> &[i8] {
+        // Bytes have no alignment.
+        <[i8]>::ref_from_bytes(self.arena.as_bytes()).unwrap_or(&[])
+    }
+
+    fn memory_mut(&mut self) -> &mut [i8] {
+        <[i8]>::mut_from_bytes(self.arena.as_mut_bytes()).unwrap_or(&mut [])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantise;
+
+    #[test]
+    fn views_round_to_the_nearest_halves_up_and_saturate() {
+        for (x, inverse, zero_point, expected) in [
+            (0.0, 1.0, 5, 5),
+            (0.5, 1.0, 0, 1),
+            (-0.5, 1.0, 0, 0),
+            (-1.5, 1.0, 0, -1),
+            (0.49, 1.0, 0, 0),
+            (-0.51, 1.0, 0, -1),
+            (3.0, 4.0, -128, -116),
+            (-1e30, 1.0, 0, -128),
+            (1e30, 1.0, 0, 127),
+            (f32::INFINITY, 0.1, 0, 127),
+            (f32::NEG_INFINITY, 0.1, 0, -128),
+            (f32::NAN, 1.0, -7, -7),
+            (127.49, 1.0, 0, 127),
+            (-128.5, 1.0, 0, -128),
+        ] {
+            assert_eq!(
+                quantise(x, inverse, zero_point),
+                expected,
+                "{x} {zero_point}"
+            );
+        }
+    }
+}

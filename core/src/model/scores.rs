@@ -1,0 +1,34 @@
+//! From logits to scores, the same on every machine.
+
+use crate::spec::LABELS;
+
+/// One logit a class, in the order of [`LABELS`].
+pub type Logits = [f32; LABELS.len()];
+
+/// Probabilities of the classes: `exp(x - max)` over their sum.
+pub fn softmax(logits: &Logits) -> Logits {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp = logits.map(|x| libm::expf(x - max));
+    let sum: f32 = exp.iter().sum();
+    exp.map(|x| x / sum)
+}
+
+/// Index of the largest logit, the first of equals.
+pub fn argmax(logits: &Logits) -> usize {
+    (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softmax_and_argmax_by_hand() {
+        let p = softmax(&[0.0, (3.0_f32).ln(), 0.0, 0.0]);
+        assert!((p[1] - 0.5).abs() < 1e-6 && (p[0] - 1.0 / 6.0).abs() < 1e-6);
+        let p = softmax(&[1000.0, -1000.0, 1000.0, f32::MIN]);
+        assert_eq!(p, [0.5, 0.0, 0.5, 0.0]);
+        assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), 1);
+        assert_eq!(argmax(&[4.0, 3.0, 3.0, 2.0]), 0);
+    }
+}

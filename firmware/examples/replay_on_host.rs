@@ -1,0 +1,46 @@
+//! What the `replay` image computes, on this machine: the same lines but for the costs. The first argument names a
+//! stretch; without it, the one in the image.
+
+use heartlens_core::link::millivolts;
+use heartlens_core::model::Model;
+use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN};
+use heartlens_firmware::road::{Beat, NoClock, Road};
+use heartlens_firmware::stretch::{EMBEDDED, Stretch};
+
+fn print(beat: &Beat) {
+    let hex = |values: &[f32]| -> String {
+        let digits = values.iter().map(|v| format!("{:08x}", v.to_bits()));
+        digits.collect()
+    };
+    let score = beat.scores.iter().copied().fold(0.0, f32::max);
+    println!(
+        "beat r_sample={} time_ms={} class={} score_permille={} rr_ms={} scores={} logits={}",
+        beat.r_sample,
+        beat.time_ms(),
+        beat.class.name(),
+        (score * 1000.0) as u32,
+        beat.rr_ms(),
+        hex(&beat.scores),
+        hex(&beat.logits)
+    );
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let file = std::env::args_os().nth(1).map(std::fs::read).transpose()?;
+    let stretch = Stretch::parse(file.as_deref().unwrap_or(EMBEDDED))?;
+    let mut arena: Arena = [0; ARENA_WORDS];
+    let executor = Model::load(BUILT_IN)?.executor(&mut arena)?;
+    let mut road = Road::new(executor, NoClock);
+    let calibration = stretch.calibration();
+    for count in stretch.counts() {
+        if let Some(beat) = road.push(millivolts(&calibration, count)) {
+            print(&beat);
+        }
+    }
+    road.finish();
+    while let Some(beat) = road.poll() {
+        print(&beat);
+    }
+    println!("signal samples={}", stretch.counts().len());
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Plays a record through the whole road and logs each beat and what it took: the stretch in flash, or the file of the
+//! same format that the first argument names, which is read by semihosting. For `cargo xtask qemu` to read:
+//!
+//! ```text
+//! loop expected=N counted=N
+//! beat r_sample=N time_ms=N class=NAME score_permille=N rr_ms=N scores=HEX logits=HEX instructions=N
+//! signal samples=N
+//! cost part=NAME count=N total=N largest=N
+//! layer index=N name=NAME op=NAME macs=N count=N total=N
+//! stack bytes=N
+//! ```
+//!
+//! `scores` and `logits` are the bits of four f32 each; `rr_ms` is 0 at the first beat.
+
+#![no_std]
+#![no_main]
+
+use core::ffi::CStr;
+use heartlens_core::link::millivolts;
+use heartlens_core::model::Model;
+use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN};
+use heartlens_firmware::replay::Meter as _;
+use heartlens_firmware::road::{Beat, Clock, Cost, Road};
+use heartlens_firmware::stopwatch::{Stopwatch, known_loop};
+use heartlens_firmware::stretch::{EMBEDDED, HEADER_BYTES, SAMPLE_BYTES, counts, header};
+use heartlens_firmware::{board, stack};
+use semihosting::fs::File;
+use semihosting::io::Read as _;
+use static_cell::ConstStaticCell;
+
+/// Turns of the loop of known length by which the instruction counter is checked.
+const LOOP_TURNS: u32 = 1_000_000;
+/// Longest path of a file, in bytes.
+const PATH_MAX: usize = 512;
+/// Samples that are read at a time.
+const BLOCK: usize = 256;
+
+struct BoardClock;
+
+impl Clock for BoardClock {
+    fn now(&self) -> u32 {
+        board::instructions()
+    }
+}
+
+/// Where the samples come from.
+enum Source {
+    Flash(&'static [u8]),
+    File(File),
+}
+
+impl Source {
+    /// The file that the first argument names, or the stretch in flash.
+    fn open() -> Self {
+        let Ok(arguments) = semihosting::experimental::env::args::<PATH_MAX>() else {
+            defmt::panic!("the arguments are longer than {=usize} bytes", PATH_MAX)
+        };
+        let Some(Ok(path)) = (&arguments).nth(1) else {
+            return Self::Flash(EMBEDDED);
+        };
+        let mut bytes = [0; PATH_MAX + 1];
+        let Some(place) = bytes.get_mut(..path.len()) else {
+            defmt::panic!("the path is longer than {=usize} bytes", PATH_MAX)
+        };
+        place.copy_from_slice(path.as_bytes());
+        match CStr::from_bytes_until_nul(&bytes).map(File::open) {
+            Ok(Ok(file)) => Self::File(file),
+            _ => defmt::panic!("{=str}: cannot be read", path),
+        }
+    }
+
+    /// Fills the buffer as far as there are bytes, and gives how many there were.
+    fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let count = match self {
+                Self::Flash(bytes) => {
+                    let (now, later) = bytes.split_at(rest.len().min(bytes.len()));
+                    *bytes = later;
+                    rest[..now.len()].copy_from_slice(now);
+                    now.len()
+                }
+                Self::File(file) => match file.read(rest) {
+                    Ok(count) => count,
+                    Err(_) => defmt::panic!("the file cannot be read on"),
+                },
+            };
+            if count == 0 {
+                break;
+            }
+            filled += count;
+        }
+        filled
+    }
+}
+
+fn log_beat(beat: &Beat) {
+    let score = beat.scores.iter().copied().fold(0.0, f32::max);
+    let [s0, s1, s2, s3] = beat.scores.map(f32::to_bits);
+    let [l0, l1, l2, l3] = beat.logits.map(f32::to_bits);
+    defmt::info!(
+        "beat r_sample={=u32} time_ms={=u32} class={=str} score_permille={=u32} rr_ms={=u32} scores={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} logits={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} instructions={=u32}",
+        beat.r_sample,
+        beat.time_ms(),
+        beat.class.name(),
+        (score * 1000.0) as u32,
+        beat.rr_ms(),
+        s0,
+        s1,
+        s2,
+        s3,
+        l0,
+        l1,
+        l2,
+        l3,
+        beat.instructions
+    );
+}
+
+fn log_cost(part: &str, cost: &Cost) {
+    defmt::info!(
+        "cost part={=str} count={=u32} total={=u64} largest={=u32}",
+        part,
+        cost.count,
+        cost.total,
+        cost.largest
+    );
+}
+
+static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new([0; ARENA_WORDS]);
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    stack::paint();
+    let mut stopwatch = Stopwatch::new();
+    stopwatch.start();
+    known_loop(LOOP_TURNS);
+    let counted = stopwatch.elapsed();
+    defmt::info!(
+        "loop expected={=u32} counted={=u32}",
+        2 * LOOP_TURNS,
+        counted
+    );
+
+    let executor = match Model::load(BUILT_IN).and_then(|model| model.executor(ARENA.take())) {
+        Ok(executor) => executor,
+        Err(error) => defmt::panic!("{}", error),
+    };
+    let mut road = Road::new(executor, BoardClock);
+    let mut source = Source::open();
+    let mut start = [0; HEADER_BYTES];
+    if source.read(&mut start) < HEADER_BYTES {
+        defmt::panic!("the stretch ends within its header");
+    }
+    let (samples, calibration) = header(&start);
+    let mut block = [0; BLOCK * SAMPLE_BYTES];
+    let mut seen = 0;
+    loop {
+        let count = source.read(&mut block);
+        for count in counts(&block[..count]) {
+            seen += 1;
+            if let Some(beat) = road.push(millivolts(&calibration, count)) {
+                log_beat(&beat);
+            }
+        }
+        if count < block.len() {
+            break;
+        }
+    }
+    if seen != samples {
+        defmt::panic!(
+            "the stretch has {=u32} samples, its header says {=u32}",
+            seen,
+            samples
+        );
+    }
+    road.finish();
+    while let Some(beat) = road.poll() {
+        log_beat(&beat);
+    }
+    defmt::info!("signal samples={=u32}", seen);
+
+    let costs = road.costs();
+    log_cost("sample", &costs.sample);
+    log_cost("beat", &costs.beat);
+    log_cost("views", &costs.views);
+    log_cost("quantise", &costs.quantise);
+    log_cost("model", &costs.model);
+    for (index, layer) in road.executor().model().layers().enumerate() {
+        let cost = costs.layers[index];
+        defmt::info!(
+            "layer index={=usize} name={=str} op={=str} macs={=usize} count={=u32} total={=u64}",
+            index,
+            layer.name,
+            layer.operator.name(),
+            layer.macs,
+            cost.count,
+            cost.total
+        );
+    }
+    defmt::info!("stack bytes={=usize}", stack::deepest());
+    board::finish(true)
+}

@@ -1,0 +1,16 @@
+//! Writes a lead of a record as the firmware reads it: `stretch RECORD LEAD FILE`. For `cargo xtask qemu`.
+
+use heartlens::device;
+use heartlens::records::{LeadChoice, Record};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [record, lead, file] = &arguments[..] else {
+        return Err("usage: stretch RECORD LEAD FILE".into());
+    };
+    let record = Record::open(record)?;
+    let choice: LeadChoice = lead.parse()?;
+    let counts = device::counts(&record, record.lead_index(&choice)?)?;
+    heartlens::file::write_whole(file.as_ref(), &device::stretch(&counts)?)?;
+    Ok(())
+}

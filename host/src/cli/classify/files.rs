@@ -1,0 +1,192 @@
+//! The files that `classify` writes: of each record, and of all together.
+
+use super::inputs::Input;
+use super::rows::{Csv, Json};
+use super::{ANNOTATIONS, Args, Classified, Format, Run, annotation_code};
+use crate::cli::output::{Sink, write_file};
+use crate::records::annotation::{Annotation, Annotations, Code};
+use crate::report::{self, Section};
+use anyhow::{Context, bail};
+use std::path::Path;
+
+/// The files that `--out` gets of a record, with `/` between.
+pub(super) fn names(args: &Args, input: &Input) -> Vec<String> {
+    let mut formats = args.formats.clone();
+    formats.sort();
+    formats.dedup();
+    let name = |format: Format| format!("{}.{}", input.name, extension(args, format));
+    formats.into_iter().map(name).collect()
+}
+
+fn extension(args: &Args, format: Format) -> &str {
+    match format {
+        Format::Annotations => args.annotations.as_deref().unwrap_or(ANNOTATIONS),
+        Format::Csv => "csv",
+        Format::Json => "json",
+        #[cfg(feature = "parquet")]
+        Format::Parquet => "parquet",
+        Format::Report => "html",
+    }
+}
+
+/// Writes what is asked of one record by itself.
+pub(super) fn write(input: &Input, classified: &Classified, run: &Run) -> anyhow::Result<()> {
+    let args = &run.args;
+    let Some(folder) = &args.out else {
+        return match &args.annotations {
+            Some(extension) => {
+                let path = classified.record.annotation_path(extension);
+                write_annotations(&path, classified, run)
+            }
+            None => Ok(()),
+        };
+    };
+    for format in &args.formats {
+        let path = folder.join(format!("{}.{}", input.name, extension(args, *format)));
+        write_format(*format, &path, classified, run)?;
+    }
+    Ok(())
+}
+
+/// Refuses to write over a record: a CSV file can be one.
+pub(super) fn check_inputs_are_kept(input: &Input, args: &Args) -> anyhow::Result<()> {
+    let Some(folder) = &args.out else {
+        return Ok(());
+    };
+    let Ok(record) = input.path.canonicalize() else {
+        return Ok(());
+    };
+    for name in names(args, input) {
+        if folder
+            .join(&name)
+            .canonicalize()
+            .is_ok_and(|path| path == record)
+        {
+            bail!(
+                "{}: --out would overwrite this record with {name}; choose another folder",
+                input.path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn write_format(
+    format: Format,
+    path: &Path,
+    classified: &Classified,
+    run: &Run,
+) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{}: cannot be made", folder.display()))?;
+    }
+    match format {
+        Format::Annotations => write_annotations(path, classified, run),
+        Format::Csv => {
+            let mut csv = Csv::new(Sink::File(path.to_owned()).begin()?)?;
+            csv.add(classified)?;
+            csv.finish()?.finish()
+        }
+        Format::Json => {
+            let mut json = Json::new(Sink::File(path.to_owned()).begin()?, false);
+            json.add(classified, run)?;
+            json.finish()
+        }
+        #[cfg(feature = "parquet")]
+        Format::Parquet => {
+            let out = Sink::File(path.to_owned()).begin()?;
+            let mut table = super::parquet::Table::new(out, run)?;
+            table.add(classified)?;
+            table.finish()?.finish()
+        }
+        Format::Report => {
+            let text = report::render(classified.section.as_slice());
+            write_file(path, text.as_bytes())
+        }
+    }
+}
+
+fn write_annotations(path: &Path, classified: &Classified, run: &Run) -> anyhow::Result<()> {
+    let mut note = Annotation::new(0, Code::NOTE);
+    note.aux = format!(
+        "heartlens {} model {}: research software, not a medical device",
+        env!("CARGO_PKG_VERSION"),
+        run.model
+    )
+    .into_bytes();
+    let beats = classified
+        .beats
+        .iter()
+        .map(|beat| Annotation::new(beat.sample, annotation_code(beat.class)));
+    let preamble = classified.record.annotation_preamble();
+    let annotations = Annotations {
+        list: preamble.into_iter().chain([note]).chain(beats).collect(),
+    };
+    let bytes = annotations
+        .to_bytes()
+        .with_context(|| path.display().to_string())?;
+    write_file(path, &bytes)
+}
+
+/// The files of all records together, which get their names when all records are in them.
+pub(super) struct Combined {
+    csv: Option<Csv<crate::cli::output::Output>>,
+    json: Option<Json>,
+    #[cfg(feature = "parquet")]
+    parquet: Option<super::parquet::Table<crate::cli::output::Output>>,
+    report: Option<(Sink, Vec<Section>)>,
+}
+
+impl Combined {
+    /// Begins them. A folder that is missing is told before the work, not after.
+    pub(super) fn begin(run: &Run, several: bool) -> anyhow::Result<Self> {
+        let args = &run.args;
+        let begin = |sink: &Option<Sink>| sink.as_ref().map(Sink::begin).transpose();
+        Ok(Self {
+            csv: begin(&args.csv)?.map(Csv::new).transpose()?,
+            json: begin(&args.json)?.map(|out| Json::new(out, several)),
+            #[cfg(feature = "parquet")]
+            parquet: begin(&args.parquet)?
+                .map(|out| super::parquet::Table::new(out, run))
+                .transpose()?,
+            report: args.report.clone().map(|sink| (sink, Vec::new())),
+        })
+    }
+
+    /// Adds a record, whose part of the report is taken out.
+    pub(super) fn add(&mut self, classified: &mut Classified, run: &Run) -> anyhow::Result<()> {
+        if let Some(csv) = &mut self.csv {
+            csv.add(classified)?;
+        }
+        if let Some(json) = &mut self.json {
+            json.add(classified, run)?;
+        }
+        #[cfg(feature = "parquet")]
+        if let Some(parquet) = &mut self.parquet {
+            parquet.add(classified)?;
+        }
+        if let Some((_, sections)) = &mut self.report {
+            sections.extend(classified.section.take());
+        }
+        Ok(())
+    }
+
+    /// Gives them their names.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        if let Some(csv) = self.csv {
+            csv.finish()?.finish()?;
+        }
+        if let Some(json) = self.json {
+            json.finish()?;
+        }
+        #[cfg(feature = "parquet")]
+        if let Some(parquet) = self.parquet {
+            parquet.finish()?.finish()?;
+        }
+        if let Some((sink, sections)) = self.report {
+            sink.write(report::render(&sections).as_bytes())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! Which records are meant.
+
+use anyhow::{Context, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Extensions of the files that stand for records in a folder.
+const EXTENSIONS: [&str; 2] = ["hea", "edf"];
+/// Extensions of tables: they are records where they are named, but a folder may hold any others.
+const TABLES: [&str; 2] = ["csv", "tsv"];
+
+/// A record to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli) struct Input {
+    /// The record.
+    pub(in crate::cli) path: PathBuf,
+    /// What it is called: its file's name without extension, below the folder that was named, with `/` between.
+    pub(in crate::cli) name: String,
+}
+
+/// The records that are meant by these paths: a folder means all records in it and below, by name. Hidden folders, and
+/// links to folders, are passed by.
+pub(in crate::cli) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            let name = stem(path);
+            inputs.push(Input {
+                path: path.clone(),
+                name,
+            });
+            continue;
+        }
+        let before = inputs.len();
+        walk(path, "", &mut inputs)?;
+        if inputs.len() == before {
+            bail!(
+                "{}: no record in this folder or below; expected files named *.{}",
+                path.display(),
+                EXTENSIONS.join(" or *.")
+            );
+        }
+    }
+    Ok(inputs)
+}
+
+/// Refuses two records that would be written to the same files.
+pub(super) fn check_names(inputs: &[Input]) -> anyhow::Result<()> {
+    let mut named: BTreeMap<&str, &Path> = BTreeMap::new();
+    for input in inputs {
+        if let Some(other) = named.insert(&input.name, &input.path) {
+            bail!(
+                "{} and {}: --out would write both as {}; classify them into different folders",
+                other.display(),
+                input.path.display(),
+                input.name
+            );
+        }
+    }
+    Ok(())
+}
+
+fn walk(folder: &Path, below: &str, inputs: &mut Vec<Input>) -> anyhow::Result<()> {
+    let cannot = || format!("{}: cannot be read", folder.display());
+    let mut entries = folder
+        .read_dir()
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(cannot)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().with_context(cannot)?.is_dir() {
+            if !name.starts_with('.') {
+                walk(&path, &format!("{below}{name}/"), inputs)?;
+            }
+        } else if is_record(&path) {
+            let name = format!("{below}{}", stem(&path));
+            inputs.push(Input { path, name });
+        }
+    }
+    Ok(())
+}
+
+fn is_record(path: &Path) -> bool {
+    has_extension(path, &EXTENSIONS) && path.is_file()
+}
+
+/// A record file's name without the extension of a record. (Other dots may be part of a record's name.)
+fn stem(path: &Path) -> String {
+    let stem = match has_extension(path, &EXTENSIONS) || has_extension(path, &TABLES) {
+        true => path.file_stem(),
+        false => path.file_name(),
+    };
+    stem.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    known
+        .iter()
+        .any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_means_all_records_below_it() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        for file in [
+            "b/2.hea",
+            "b/1.hea",
+            "b/1.dat",
+            "a.EDF",
+            "v1.2.hea",
+            "beats.csv",
+            ".hidden/9.hea",
+        ] {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+            std::fs::write(path, "")?;
+        }
+        let named = folder.path().join("beats.csv");
+        let found = inputs(&[folder.path().to_owned(), named, "x/100".into()])?;
+        let names: Vec<&str> = found.iter().map(|input| input.name.as_str()).collect();
+        assert_eq!(names, ["a", "b/1", "b/2", "v1.2", "beats", "100"]);
+        assert!(check_names(&found).is_ok());
+        let twice = inputs(&["x/100".into(), "y/100.hea".into()])?;
+        let refusal = check_names(&twice).err().map(|e| e.to_string());
+        assert!(refusal.is_some_and(|text| text.starts_with("x/100 and y/100.hea: ")));
+        let empty = folder.path().join("empty");
+        std::fs::create_dir(&empty)?;
+        assert!(inputs(&[empty]).is_err());
+        Ok(())
+    }
+}

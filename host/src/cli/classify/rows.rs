@@ -1,0 +1,169 @@
+//! A record's beats as JSON and CSV.
+
+use super::{Classified, Run};
+use crate::cli::output::Output;
+use crate::pipeline::Beat;
+use crate::summary::Summary;
+use anyhow::Context;
+use heartlens_core::spec::LABELS;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use std::io::Write;
+
+/// The JSON object of a record.
+#[derive(Serialize)]
+struct Object<'a> {
+    record: &'a str,
+    sample_rate_hz: f64,
+    duration_s: f64,
+    lead: &'a str,
+    peaks: String,
+    synthetic: bool,
+    model: &'a str,
+    runtime: &'a str,
+    beats: Vec<Row>,
+    summary: &'a Summary,
+    warnings: &'a [String],
+    notice: &'static str,
+}
+
+/// A beat in JSON.
+#[derive(Serialize)]
+struct Row {
+    sample: u64,
+    time_s: f64,
+    class: &'static str,
+    scores: Scores,
+    rr_ms: Option<f64>,
+    quality: f64,
+}
+
+/// Probabilities by class.
+struct Scores([f64; LABELS.len()]);
+
+impl Serialize for Scores {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(LABELS.len()))?;
+        for (label, score) in LABELS.iter().zip(self.0) {
+            map.serialize_entry(label, &score)?;
+        }
+        map.end()
+    }
+}
+
+fn row(beat: &Beat) -> Row {
+    Row {
+        sample: beat.sample,
+        time_s: rounded(beat.time_s, 4),
+        class: beat.class.name(),
+        scores: Scores(beat.scores.map(|score| rounded(f64::from(score), 6))),
+        rr_ms: beat.rr_ms.map(|rr| rounded(rr, 2)),
+        quality: rounded(f64::from(beat.quality), 4),
+    }
+}
+
+fn rounded(x: f64, digits: i32) -> f64 {
+    let unit = 10_f64.powi(digits);
+    (x * unit).round() / unit
+}
+
+/// Writes a record's JSON object, without a line's end.
+pub(super) fn write_json(
+    out: impl Write,
+    classified: &Classified,
+    run: &Run,
+) -> anyhow::Result<()> {
+    let object = Object {
+        record: &classified.name,
+        sample_rate_hz: classified.record.sample_rate_hz(),
+        duration_s: classified.record.duration_s(),
+        lead: &classified.lead,
+        peaks: run.args.reading.peaks.to_string(),
+        synthetic: classified.record.is_synthetic(),
+        model: &run.model,
+        runtime: run.runtime,
+        beats: classified.beats.iter().map(row).collect(),
+        summary: &classified.summary,
+        warnings: &classified.warnings,
+        notice: "research software, not a medical device",
+    };
+    serde_json::to_writer_pretty(out, &object).context("JSON")
+}
+
+/// The JSON of all records: one object, or an array of them.
+pub(super) struct Json {
+    out: Output,
+    array: bool,
+    objects: usize,
+}
+
+impl Json {
+    /// Begins the object, or the array.
+    pub(super) fn new(out: Output, array: bool) -> Self {
+        Self {
+            out,
+            array,
+            objects: 0,
+        }
+    }
+
+    /// Writes one record more.
+    pub(super) fn add(&mut self, classified: &Classified, run: &Run) -> anyhow::Result<()> {
+        if self.array {
+            let before = if self.objects == 0 { "[\n" } else { ",\n" };
+            self.out.write_all(before.as_bytes())?;
+        }
+        self.objects += 1;
+        write_json(&mut self.out, classified, run)
+    }
+
+    /// Ends it.
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        let end = match (self.array, self.objects) {
+            (true, 0) => "[]\n",
+            (true, _) => "\n]\n",
+            (false, _) => "\n",
+        };
+        self.out.write_all(end.as_bytes())?;
+        self.out.finish()
+    }
+}
+
+/// Beats as CSV, one a line.
+pub(super) struct Csv<W: Write>(csv::Writer<W>);
+
+impl<W: Write> Csv<W> {
+    /// Writes the header.
+    pub(super) fn new(out: W) -> anyhow::Result<Self> {
+        let mut writer = csv::Writer::from_writer(out);
+        let scores = LABELS.map(|label| format!("score_{label}"));
+        let header = ["record", "sample", "time_s", "class", "rr_ms", "quality"];
+        writer.write_record(header.into_iter().chain(scores.iter().map(String::as_str)))?;
+        Ok(Self(writer))
+    }
+
+    /// Writes one record's beats.
+    pub(super) fn add(&mut self, classified: &Classified) -> anyhow::Result<()> {
+        for beat in &classified.beats {
+            let mut row = vec![
+                classified.name.clone(),
+                beat.sample.to_string(),
+                format!("{:.4}", beat.time_s),
+                beat.class.name().to_owned(),
+                beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:.2}")),
+                format!("{:.4}", beat.quality),
+            ];
+            row.extend(beat.scores.iter().map(|score| format!("{score:.6}")));
+            self.0.write_record(&row)?;
+        }
+        Ok(())
+    }
+
+    /// What was written to.
+    pub(super) fn finish(self) -> anyhow::Result<W> {
+        self.0
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)
+            .context("CSV")
+    }
+}

@@ -1,0 +1,289 @@
+//! `heartlens device`: a record, or a model, to a device at the other end of a line.
+
+use super::classify::progress_bar;
+use super::output::Sink;
+use crate::device::{self, Conversation, Expected, Hello, Port, Streamed};
+use crate::model::IMAGE_FILE;
+use crate::records::{LeadChoice, Record};
+use crate::runtime::Runtime;
+use crate::runtime::int8::Int8;
+use anyhow::{Context, bail};
+use heartlens_core::link::Counts;
+use heartlens_core::spec::SAMPLE_RATE_HZ;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Stream a record to a device, and compare the beats that it reports with this machine's, byte for byte; or give the
+/// device another model, which it verifies and tries before it forgets the one before.
+///
+/// The device runs the firmware's image `serial`, on a board or in QEMU.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  heartlens device --port unix:device models/demo/demo
+  heartlens device --port unix:device --model models/beat/model.hlm
+
+  A board's port has a name such as /dev/ttyACM0 or COM3.")]
+pub(crate) struct Args {
+    /// The line: a serial port, `tcp:HOST:PORT` or `unix:PATH`.
+    #[arg(long)]
+    port: String,
+    /// Give the device this model first.
+    #[arg(long, value_name = "MODEL.hlm")]
+    model: Option<PathBuf>,
+    /// Folder of the model that the device should have, unless it is given one.
+    #[arg(long, value_name = "DIR", default_value = "models/beat")]
+    against: PathBuf,
+    /// The record to stream: a WFDB record, with or without `.hea`.
+    #[arg(value_name = "RECORD", required_unless_present = "model")]
+    record: Option<PathBuf>,
+    /// The lead to stream, by name or by its place from 0.
+    #[arg(long, value_name = "NAME|INDEX", default_value = "0")]
+    lead: LeadChoice,
+    /// Write the verdict as one object; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<Sink>,
+}
+
+/// Runs the verb. An error where the device reports another beat than this machine.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    // Whatever is wrong with files shows before the device is troubled.
+    let path = match &args.model {
+        Some(image) => image.clone(),
+        None => args.against.join(IMAGE_FILE),
+    };
+    let mut runtime = Int8::load(&path)?;
+    let record = args.record.as_ref().map(Record::open).transpose()?;
+    let port = device::open(&args.port).with_context(|| format!("port {}", args.port))?;
+    let (mut line, mut hello) =
+        Conversation::open(port).with_context(|| format!("port {}", args.port))?;
+    if args.model.is_some() {
+        let image = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        hello.model = upload(&mut line, &image)?;
+        eprintln!("{} has model {} on trial", hello.board, hello.model);
+    }
+    if hello.model != runtime.model_name() {
+        bail!(
+            "the device has model {}, {} is {}; give it that one with --model",
+            hello.model,
+            path.display(),
+            runtime.model_name()
+        );
+    }
+    match record {
+        Some(record) => stream(args, &mut line, &hello, &record, &mut runtime),
+        None => Ok(()),
+    }
+}
+
+fn upload(line: &mut Conversation<Box<dyn Port>>, image: &[u8]) -> anyhow::Result<String> {
+    let progress = progress_bar(image.len() as f64);
+    progress.set_message("model");
+    let name = line.upload(image, |bytes| progress.set_position(bytes as u64));
+    progress.finish_and_clear();
+    Ok(name?)
+}
+
+fn stream(
+    args: &Args,
+    line: &mut Conversation<Box<dyn Port>>,
+    hello: &Hello,
+    record: &Record,
+    runtime: &mut Int8,
+) -> anyhow::Result<()> {
+    let counts = device::counts(record, record.lead_index(&args.lead)?)?;
+    let seconds = counts.len() as f64 / f64::from(SAMPLE_RATE_HZ);
+    let progress = progress_bar(seconds);
+    progress.set_message(record.name().to_owned());
+    let started = Instant::now();
+    let streamed = line.stream(&counts, record.patient(), |samples| {
+        progress.set_position(u64::from(samples / SAMPLE_RATE_HZ));
+    });
+    progress.finish_and_clear();
+    let streamed = streamed?;
+    let took = started.elapsed().as_secs_f64();
+    let expected = device::expected(&counts, &streamed.gaps, record.patient(), runtime)?;
+    let verdict = Verdict::of(&streamed, &expected);
+
+    if let Some(sink) = &args.json {
+        let object = json!({
+            "port": args.port,
+            "board": hello.board,
+            "model": hello.model,
+            "record": record.name(),
+            "seconds": seconds,
+            "took_seconds": took,
+            "beats": streamed.beats.len(),
+            "identical_to_host": verdict.identical(),
+            "differ": verdict.differ,
+            "missing": verdict.missing,
+            "gaps": streamed.gaps.len(),
+            "to_device": packets(&streamed.status.counts),
+            "from_device": packets(&streamed.from_device),
+        });
+        let mut text = serde_json::to_vec_pretty(&object)?;
+        text.push(b'\n');
+        sink.write(&text)?;
+    }
+    let text = format!(
+        "{}: {:.1} s in {took:.1} s, {} beats, {} gaps; packets lost {} and {}, doubled {} and {}, corrupted {} and {} \
+         (to and from {})\n{}\n",
+        record.name(),
+        seconds,
+        streamed.beats.len(),
+        streamed.gaps.len(),
+        streamed.status.counts.lost,
+        streamed.from_device.lost,
+        streamed.status.counts.doubled,
+        streamed.from_device.doubled,
+        streamed.status.counts.corrupted,
+        streamed.from_device.corrupted,
+        hello.board,
+        verdict.words()
+    );
+    match args.json {
+        Some(Sink::Stdout) => eprint!("{text}"),
+        _ => Sink::Stdout.write(text.as_bytes())?,
+    }
+    if let Some(sample) = verdict.first {
+        bail!(
+            "{}: the beat at sample {sample} of {SAMPLE_RATE_HZ} a second differs from this machine's; do device and {} \
+             have the same model?",
+            record.name(),
+            args.against.display()
+        );
+    }
+    Ok(())
+}
+
+fn packets(counts: &Counts) -> Value {
+    json!({
+        "received": counts.received,
+        "lost": counts.lost,
+        "doubled": counts.doubled,
+        "corrupted": counts.corrupted,
+    })
+}
+
+/// The device's beats beside this machine's.
+struct Verdict {
+    compared: usize,
+    differ: usize,
+    /// Beats of this machine that did not arrive.
+    missing: usize,
+    /// Where the first is that differs.
+    first: Option<u32>,
+}
+
+impl Verdict {
+    fn of(streamed: &Streamed, expected: &[Expected]) -> Self {
+        let mut differing = streamed.beats.iter().filter(|found| {
+            let beat = expected.binary_search_by_key(&found.sample, |beat| beat.sample);
+            !beat.is_ok_and(|at| expected[at].is(found))
+        });
+        let first = differing.next().map(|beat| beat.sample);
+        let differ = usize::from(first.is_some()) + differing.count();
+        let arrived: HashSet<u32> = streamed.beats.iter().map(|beat| beat.sample).collect();
+        let missing = expected.iter().map(|beat| beat.sample);
+        let missing: Vec<u32> = missing.filter(|sample| !arrived.contains(sample)).collect();
+        // What the line lost is no difference; where it lost nothing, a beat that is missing is one.
+        let silent = missing.first().filter(|_| streamed.from_device.lost == 0);
+        Self {
+            compared: streamed.beats.len(),
+            differ,
+            missing: missing.len(),
+            first: first.or(silent.copied()),
+        }
+    }
+
+    fn identical(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn words(&self) -> String {
+        let Self {
+            compared,
+            differ,
+            missing,
+            ..
+        } = self;
+        let lost = match missing {
+            0 => String::new(),
+            missing => format!("; {missing} beats of this machine's did not arrive"),
+        };
+        if self.identical() {
+            format!("every byte of {compared} beats is identical to this machine's{lost}")
+        } else {
+            format!("{differ} of {compared} beats DIFFER from this machine's{lost}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heartlens_core::class::Class;
+    use heartlens_core::link::{BeatReport, Status};
+
+    fn expected(sample: u32) -> Expected {
+        Expected {
+            sample,
+            class: Class::S,
+            logits: [0.5, 1.0, -1.0, sample as f32],
+            rr_samples: None,
+            quality: 1.0,
+        }
+    }
+
+    fn streamed(samples: &[u32], lost: u32) -> Streamed {
+        let report = |sample: &u32| BeatReport {
+            sample: *sample,
+            class: 1,
+            logits: expected(*sample).logits,
+            rr_samples: None,
+            quality: 1.0,
+            instructions: 7,
+        };
+        Streamed {
+            beats: samples.iter().map(report).collect(),
+            gaps: Vec::new(),
+            status: Status::default(),
+            from_device: Counts {
+                lost,
+                ..Counts::default()
+            },
+        }
+    }
+
+    #[test]
+    fn verdicts() {
+        let beats = [100, 200, 300].map(expected);
+        let verdict = |samples: &[u32], lost| {
+            let verdict = Verdict::of(&streamed(samples, lost), &beats);
+            (
+                verdict.identical(),
+                verdict.differ,
+                verdict.missing,
+                verdict.first,
+            )
+        };
+        assert_eq!(verdict(&[100, 200, 300], 0), (true, 0, 0, None));
+        assert_eq!(verdict(&[100, 201, 300], 0), (false, 1, 1, Some(201)));
+        assert_eq!(
+            verdict(&[100, 300], 1),
+            (true, 0, 1, None),
+            "lost on the line"
+        );
+        assert_eq!(
+            verdict(&[100, 300], 0),
+            (false, 0, 1, Some(200)),
+            "never sent"
+        );
+        let mut other = streamed(&[100, 200, 300], 0);
+        other.beats[2].logits[0] = f32::from_bits(0.5_f32.to_bits() + 1);
+        let verdict = Verdict::of(&other, &beats);
+        assert_eq!((verdict.differ, verdict.first), (1, Some(300)));
+        assert!(verdict.words().starts_with("1 of 3 beats DIFFER"));
+    }
+}

@@ -1,0 +1,54 @@
+//! `heartlens doctor`: what is here, what is missing, how to get it.
+
+use super::output::Sink;
+use crate::doctor::{Part, Surroundings};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Say what of runtimes, libraries, records, tools and hardware is here, and what gets the rest.
+///
+/// Nothing has to be complete: classifying needs a model and one runtime. Exit code 0 whatever is missing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  heartlens doctor
+  heartlens doctor --json -")]
+pub(crate) struct Args {
+    /// Folder of the model that the runtimes are tried with.
+    #[arg(long, value_name = "DIR", default_value = "models/beat")]
+    model: PathBuf,
+    /// Write all parts as one object; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<Sink>,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let parts = Surroundings::here(&args.model).examine();
+    if let Some(sink) = &args.json {
+        let object = json!({"version": env!("CARGO_PKG_VERSION"), "parts": parts});
+        let mut text = serde_json::to_vec_pretty(&object)?;
+        text.push(b'\n');
+        sink.write(&text)?;
+    }
+    let text = table(&parts)?;
+    if args.json == Some(Sink::Stdout) {
+        eprint!("{text}");
+        Ok(())
+    } else {
+        Sink::Stdout.write(text.as_bytes())
+    }
+}
+
+fn table(parts: &[Part]) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    writeln!(out, "heartlens {}\n", env!("CARGO_PKG_VERSION"))?;
+    for part in parts {
+        let state = if part.found { "found" } else { "missing" };
+        writeln!(out, "{:<24}{state:<9}{}", part.name, part.detail)?;
+        if let Some(remedy) = part.remedy {
+            writeln!(out, "{:33}for {}; to get it: {remedy}", "", part.purpose)?;
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,408 @@
+//! `heartlens inspect`: what a file is.
+
+use super::output::Sink;
+use crate::compile::image::AlignedImage;
+use crate::compile::import;
+use crate::compile::source::Source;
+use crate::model::{IMAGE_FILE, INPUTS, LABELS_KEY, ONNX_FILE, SPEC_HASH_KEY};
+use crate::records::Record;
+use crate::runtime::ModelError;
+use anyhow::{Context, bail};
+use heartlens_core::class::Class;
+use heartlens_core::model::Model;
+use heartlens_core::patient::Sex;
+use heartlens_core::spec::LABELS;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Show what a model, a device image or a record holds.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  heartlens inspect models/beat/model.hlm
+  heartlens inspect models/beat
+  heartlens inspect models/demo/demo --json -")]
+pub(crate) struct Args {
+    /// An ONNX file, a device image, a model's folder, or a record.
+    #[arg(value_name = "MODEL.onnx|MODEL.hlm|DIR|RECORD")]
+    path: PathBuf,
+    /// Extension of the record's reference annotation.
+    #[arg(long, value_name = "EXT", default_value = "atr")]
+    annotator: String,
+    /// Write it as one object (of a folder: a list of its models); `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<Sink>,
+}
+
+/// A model, float or integers.
+#[derive(Serialize)]
+struct ModelFacts {
+    file: String,
+    name: String,
+    kind: &'static str,
+    params: usize,
+    macs: usize,
+    bytes: usize,
+    /// Memory that running it takes; of a device image alone.
+    scratch_bytes: Option<usize>,
+    inputs: Vec<InputFacts>,
+    labels: Vec<String>,
+    priors: Option<Vec<f32>>,
+    spec_hash: Option<String>,
+    reads_patient: bool,
+    layers: Vec<LayerFacts>,
+}
+
+#[derive(Serialize)]
+struct InputFacts {
+    name: String,
+    /// Of the view, channels first.
+    shape: Vec<usize>,
+}
+
+#[derive(Serialize)]
+struct LayerFacts {
+    name: String,
+    op: String,
+    /// Height, width, channels of its output.
+    shape: [usize; 3],
+    macs: usize,
+    params: usize,
+}
+
+#[derive(Serialize)]
+struct RecordFacts {
+    record: String,
+    path: String,
+    sample_rate_hz: f64,
+    samples: usize,
+    duration_s: f64,
+    leads: Vec<LeadFacts>,
+    age_years: Option<f32>,
+    sex: Option<&'static str>,
+    synthetic: bool,
+    annotations: Option<AnnotationFacts>,
+    comments: Vec<String>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct LeadFacts {
+    name: String,
+    units: String,
+    /// Null where the unit is no voltage.
+    counts_per_mv: Option<f32>,
+}
+
+#[derive(Serialize)]
+struct AnnotationFacts {
+    annotator: String,
+    beats: usize,
+    /// AAMI EC57.
+    classes: BTreeMap<&'static str, usize>,
+    /// Every code, beats and others, by its mnemonic.
+    codes: BTreeMap<&'static str, usize>,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let path = &args.path;
+    let (json, text) = if path.is_dir() {
+        let models = folder(path)?;
+        let mut text = String::new();
+        for model in &models {
+            model.describe(&mut text)?;
+        }
+        (serde_json::to_vec_pretty(&models)?, text)
+    } else {
+        let mut text = String::new();
+        let json = match path.extension().and_then(|e| e.to_str()) {
+            Some("onnx") => described(&onnx(path)?, &mut text)?,
+            Some("hlm") => described(&image(path)?, &mut text)?,
+            _ => {
+                let facts = record(path, &args.annotator)?;
+                facts.describe(&mut text)?;
+                serde_json::to_vec_pretty(&facts)?
+            }
+        };
+        (json, text)
+    };
+    match &args.json {
+        Some(sink) => sink.write(&[json, b"\n".to_vec()].concat()),
+        None => Sink::Stdout.write(text.as_bytes()),
+    }
+}
+
+fn described(model: &ModelFacts, text: &mut String) -> anyhow::Result<Vec<u8>> {
+    model.describe(text)?;
+    Ok(serde_json::to_vec_pretty(model)?)
+}
+
+/// The models of a folder: the network, and its device image.
+fn folder(path: &Path) -> anyhow::Result<Vec<ModelFacts>> {
+    let mut models = Vec::new();
+    let network = path.join(ONNX_FILE);
+    if network.is_file() {
+        models.push(onnx(&network)?);
+    }
+    let compiled = path.join(IMAGE_FILE);
+    if compiled.is_file() {
+        models.push(image(&compiled)?);
+    }
+    if models.is_empty() {
+        bail!(
+            "{}: this folder has neither {ONNX_FILE} nor {IMAGE_FILE}; a record is named by its file",
+            path.display()
+        );
+    }
+    Ok(models)
+}
+
+fn onnx(path: &Path) -> anyhow::Result<ModelFacts> {
+    let source = Source::read_any(path)?;
+    let graph = import(source.model()).with_context(|| path.display().to_string())?;
+    let layers: Vec<LayerFacts> = graph
+        .nodes
+        .iter()
+        .map(|node| LayerFacts {
+            name: node.name.clone(),
+            op: node.operator_name(),
+            shape: graph.tensors[node.output].shape,
+            macs: graph.macs(node),
+            params: node.parameters(),
+        })
+        .collect();
+    let inputs = graph
+        .inputs
+        .iter()
+        .map(|input| graph.tensors[*input].name.as_str());
+    let labels = source.property(LABELS_KEY).unwrap_or_default();
+    Ok(ModelFacts {
+        file: path.display().to_string(),
+        name: source.name().to_owned(),
+        kind: "ONNX, float",
+        params: layers.iter().map(|layer| layer.params).sum(),
+        macs: layers.iter().map(|layer| layer.macs).sum(),
+        bytes: std::fs::metadata(path)?.len() as usize,
+        scratch_bytes: None,
+        inputs: inputs.map(input_facts).collect(),
+        labels: labels
+            .split(',')
+            .filter(|l| !l.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        priors: None,
+        spec_hash: source.property(SPEC_HASH_KEY).map(str::to_owned),
+        reads_patient: source.reads_patient(),
+        layers,
+    })
+}
+
+fn image(path: &Path) -> anyhow::Result<ModelFacts> {
+    let bytes = std::fs::read(path).map_err(|source| ModelError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let aligned = AlignedImage::new(&bytes);
+    let model = Model::load(aligned.bytes()).map_err(|source| ModelError::Image {
+        path: path.to_owned(),
+        source,
+    })?;
+    let layers = model.layers().map(|layer| LayerFacts {
+        name: layer.name.to_owned(),
+        op: layer.operator.name().to_owned(),
+        shape: layer.shape,
+        macs: layer.macs,
+        params: layer.params,
+    });
+    Ok(ModelFacts {
+        file: path.display().to_string(),
+        name: model.name().to_owned(),
+        kind: "device image, int8",
+        params: model.params(),
+        macs: model.macs(),
+        bytes: bytes.len(),
+        scratch_bytes: Some(size_of::<i32>() * model.arena_words()),
+        inputs: model
+            .inputs()
+            .map(|(view, _)| input_facts(view.name()))
+            .collect(),
+        labels: LABELS.map(str::to_owned).to_vec(),
+        priors: Some(model.priors().to_vec()),
+        // What another hash was made for does not load.
+        spec_hash: Some(crate::model::spec_hash()),
+        reads_patient: model.reads_patient(),
+        layers: layers.collect(),
+    })
+}
+
+fn input_facts(name: &str) -> InputFacts {
+    let shape = INPUTS.iter().find(|(known, _)| *known == name);
+    InputFacts {
+        name: name.to_owned(),
+        shape: shape.map_or(Vec::new(), |(_, shape)| shape.to_vec()),
+    }
+}
+
+fn record(path: &Path, annotator: &str) -> anyhow::Result<RecordFacts> {
+    let record = Record::open(path)?;
+    let annotations = if record.annotation_path(annotator).is_file() {
+        let annotations = record.annotations(annotator)?;
+        let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for (_, class) in annotations.beats() {
+            *classes.entry(label(class)).or_default() += 1;
+        }
+        let mut codes = BTreeMap::new();
+        for annotation in &annotations.list {
+            *codes.entry(annotation.code.mnemonic()).or_default() += 1;
+        }
+        Some(AnnotationFacts {
+            annotator: annotator.to_owned(),
+            beats: classes.values().sum(),
+            classes,
+            codes,
+        })
+    } else {
+        None
+    };
+    let patient = record.patient();
+    Ok(RecordFacts {
+        record: record.name().to_owned(),
+        path: record.path().display().to_string(),
+        sample_rate_hz: record.sample_rate_hz(),
+        samples: record.len_samples(),
+        duration_s: record.duration_s(),
+        leads: record
+            .leads()
+            .iter()
+            .map(|lead| LeadFacts {
+                name: lead.name.clone(),
+                units: lead.units.clone(),
+                counts_per_mv: lead.counts_per_mv,
+            })
+            .collect(),
+        age_years: patient.age_years,
+        sex: patient.sex.map(|sex| match sex {
+            Sex::Female => "f",
+            Sex::Male => "m",
+        }),
+        synthetic: record.is_synthetic(),
+        annotations,
+        comments: record.comments().to_vec(),
+        warnings: record.warnings().iter().map(ToString::to_string).collect(),
+    })
+}
+
+fn label(class: Class) -> &'static str {
+    LABELS.get(class as usize).copied().unwrap_or("Q")
+}
+
+impl ModelFacts {
+    fn describe(&self, text: &mut String) -> std::fmt::Result {
+        let inputs: Vec<String> = self
+            .inputs
+            .iter()
+            .map(|input| format!("{} {:?}", input.name, input.shape))
+            .collect();
+        writeln!(text, "{}: model {}, {}", self.file, self.name, self.kind)?;
+        writeln!(text, "  inputs   {}", inputs.join(", "))?;
+        writeln!(text, "  labels   {}", self.labels.join(", "))?;
+        if let Some(priors) = &self.priors {
+            let priors: Vec<String> = priors.iter().map(|p| format!("{p:.4}")).collect();
+            writeln!(text, "  priors   {}", priors.join(", "))?;
+        }
+        let patient = if self.reads_patient {
+            "read"
+        } else {
+            "not read"
+        };
+        writeln!(text, "  age, sex {patient}")?;
+        if let Some(hash) = &self.spec_hash {
+            writeln!(text, "  features {hash}")?;
+        }
+        write!(
+            text,
+            "  {} weights and biases, {} multiply-accumulates a beat, {} bytes",
+            self.params, self.macs, self.bytes
+        )?;
+        match self.scratch_bytes {
+            Some(bytes) => writeln!(text, ", {bytes} bytes of memory to run")?,
+            None => writeln!(text)?,
+        }
+        let width = self
+            .layers
+            .iter()
+            .map(|layer| layer.name.len())
+            .max()
+            .unwrap_or(0);
+        for layer in &self.layers {
+            writeln!(
+                text,
+                "  {:width$}  {:14} {:>16} {:>8} MAC {:>6} weights",
+                layer.name,
+                layer.op,
+                format!("{:?}", layer.shape),
+                layer.macs,
+                layer.params
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl RecordFacts {
+    fn describe(&self, text: &mut String) -> std::fmt::Result {
+        let synthetic = if self.synthetic { ", synthetic" } else { "" };
+        writeln!(
+            text,
+            "{}: record {}, {:.1} s at {} Hz, {} samples a lead{synthetic}",
+            self.path, self.record, self.duration_s, self.sample_rate_hz, self.samples
+        )?;
+        for (index, lead) in self.leads.iter().enumerate() {
+            let gain = lead
+                .counts_per_mv
+                .map_or("no voltage".to_owned(), |g| format!("{g} counts a mV"));
+            writeln!(
+                text,
+                "  lead {index}   {} in {}, {gain}",
+                lead.name, lead.units
+            )?;
+        }
+        if self.age_years.is_some() || self.sex.is_some() {
+            let age = self
+                .age_years
+                .map_or("age unknown".to_owned(), |age| format!("{age} years"));
+            writeln!(
+                text,
+                "  patient  {age}, {}",
+                self.sex.unwrap_or("sex unknown")
+            )?;
+        }
+        match &self.annotations {
+            Some(annotations) => {
+                let counted = |counts: &BTreeMap<&str, usize>| {
+                    let counts: Vec<String> =
+                        counts.iter().map(|(k, n)| format!("{k} {n}")).collect();
+                    counts.join(", ")
+                };
+                writeln!(
+                    text,
+                    "  beats    {} in {}: {}",
+                    annotations.beats,
+                    annotations.annotator,
+                    counted(&annotations.classes)
+                )?;
+                writeln!(text, "  codes    {}", counted(&annotations.codes))?;
+            }
+            None => writeln!(text, "  no reference annotations")?,
+        }
+        for comment in &self.comments {
+            writeln!(text, "  comment  {comment}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(text, "  warning  {warning}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,459 @@
+//! One lead from samples to logits, on one thread or several.
+//!
+//! Filter, detector and beat windows are one chain, sample after sample: one thread runs it. The beats that come out
+//! of it do not know each other any more. They are collected in batches of [`BATCH`]; whoever has nothing to do takes
+//! the next batch through views and network, the first thread as well where batches pile up. A batch holds the same
+//! beats however many threads there are, so the results are the same to the bit.
+
+use crate::runtime::{Logits, ModelError, Runtime};
+use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
+use heartlens_core::patient::Patient;
+use heartlens_core::views::Views;
+use std::collections::VecDeque;
+use std::ops::AddAssign;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Beats that go through views and network at a time.
+pub const BATCH: usize = 64;
+
+/// Batches that wait for each thread at most, before the first thread leaves the signal and takes one itself.
+const WAITING: usize = 2;
+
+/// What one lead's network says of one beat.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeadBeat {
+    /// Position of the R peak, in samples at the canonical rate.
+    pub r_sample: u32,
+    /// The RR interval since the beat before, in seconds.
+    pub rr_s: Option<f32>,
+    /// How worth reading the signal around the beat is, 0..=1.
+    pub quality: f32,
+    /// Whether that is enough for a class.
+    pub readable: bool,
+    /// The network's logits.
+    pub logits: Logits,
+}
+
+/// Where the time went, all threads together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stages {
+    /// Samples, filter, signal quality, R peaks and the beats' windows.
+    pub monitor: Duration,
+    /// The four views of each beat.
+    pub views: Duration,
+    /// The network.
+    pub network: Duration,
+}
+
+impl AddAssign for Stages {
+    fn add_assign(&mut self, other: Self) {
+        self.monitor += other.monitor;
+        self.views += other.views;
+        self.network += other.network;
+    }
+}
+
+/// Sends a lead, block by block in mV at the canonical rate, through core's monitor, and its beats through views and
+/// network: in this thread with `runtime`, and in one more for each of `helpers`, the same network in the same kind of
+/// runtime. `progress` is told the number of samples read, once a block.
+///
+/// # Errors
+/// The first that the blocks or a runtime report.
+pub fn run<P: PeakSource, B: AsRef<[f32]>, E: From<ModelError>>(
+    blocks_mv: impl IntoIterator<Item = Result<B, E>>,
+    peaks: P,
+    patient: Patient,
+    runtime: &mut dyn Runtime,
+    helpers: &mut [Box<dyn Runtime>],
+    mut progress: impl FnMut(u64),
+) -> Result<(Vec<LeadBeat>, Stages), E> {
+    // Alone, this thread takes each batch as soon as it is full.
+    let most = WAITING * helpers.len();
+    let queue = Queue::default();
+    let done = std::thread::scope(|scope| {
+        let workers: Vec<_> = helpers
+            .iter_mut()
+            .map(|helper| {
+                scope.spawn(|| {
+                    let mut done = Done::default();
+                    while let Some(batch) = queue.wait() {
+                        done.take(batch, &mut **helper, &queue);
+                    }
+                    done
+                })
+            })
+            .collect();
+        // Dropped at the end and where something panics, so that no worker waits for ever.
+        let open = Open(&queue);
+        let mut done = Done::default();
+        let mut feeder = Feeder::new(&queue);
+        let mut monitor = Monitor::with_peaks(peaks, patient);
+        for block in blocks_mv {
+            // Returning early closes the queue, and the workers end.
+            for sample in block?.as_ref() {
+                if let Some(beat) = monitor.push(*sample)
+                    && feeder.take(beat)
+                {
+                    while let Some(batch) = queue.pop_beyond(most) {
+                        feeder.pause(|| done.take(batch, runtime, &queue));
+                    }
+                }
+            }
+            if queue.has_failed() {
+                break;
+            }
+            progress(u64::from(monitor.samples()));
+        }
+        monitor.finish();
+        while let Some(beat) = monitor.poll() {
+            feeder.take(beat);
+        }
+        done.stages.monitor = feeder.finish();
+        drop(open);
+        while let Some(batch) = queue.wait() {
+            done.take(batch, runtime, &queue);
+        }
+        for worker in workers {
+            match worker.join() {
+                Ok(theirs) => done.join(theirs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok::<Done, E>(done)
+    })?;
+    Ok(done.in_order()?)
+}
+
+/// Beats on their way, with the batch's place among all.
+type Batch = (usize, Vec<MonitoredBeat>);
+
+/// Batches that nobody has taken yet.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    batches: VecDeque<Batch>,
+    closed: bool,
+    failed: bool,
+}
+
+impl Queue {
+    /// The state is a list and two flags, whole after every step: a panic elsewhere leaves it good.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, batch: Batch) {
+        self.lock().batches.push_back(batch);
+        self.changed.notify_one();
+    }
+
+    /// The oldest batch where more than `most` wait.
+    fn pop_beyond(&self, most: usize) -> Option<Batch> {
+        let mut state = self.lock();
+        if state.batches.len() > most {
+            state.batches.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// The oldest batch, as soon as there is one; `None` once no more will come.
+    fn wait(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        loop {
+            if state.failed {
+                return None;
+            }
+            if let Some(batch) = state.batches.pop_front() {
+                return Some(batch);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn fail(&self) {
+        self.lock().failed = true;
+        self.changed.notify_all();
+    }
+
+    fn has_failed(&self) -> bool {
+        self.lock().failed
+    }
+}
+
+/// Closes the queue when dropped.
+struct Open<'a>(&'a Queue);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Collects beats into batches, and the time between them.
+struct Feeder<'a> {
+    queue: &'a Queue,
+    beats: Vec<MonitoredBeat>,
+    batches: usize,
+    since: Instant,
+    elsewhere: Duration,
+}
+
+impl<'a> Feeder<'a> {
+    fn new(queue: &'a Queue) -> Self {
+        Self {
+            queue,
+            beats: Vec::with_capacity(BATCH),
+            batches: 0,
+            since: Instant::now(),
+            elsewhere: Duration::ZERO,
+        }
+    }
+
+    /// Takes a beat; true where it filled a batch, which then waits in the queue.
+    fn take(&mut self, beat: MonitoredBeat) -> bool {
+        self.beats.push(beat);
+        let full = self.beats.len() == BATCH;
+        if full {
+            self.pass_on();
+        }
+        full
+    }
+
+    fn pass_on(&mut self) {
+        let beats = std::mem::replace(&mut self.beats, Vec::with_capacity(BATCH));
+        self.queue.push((self.batches, beats));
+        self.batches += 1;
+    }
+
+    /// Runs something that is not the feeder's work.
+    fn pause(&mut self, other: impl FnOnce()) {
+        let start = Instant::now();
+        other();
+        self.elsewhere += start.elapsed();
+    }
+
+    /// Passes on the last beats, and tells the time that all of them took.
+    fn finish(mut self) -> Duration {
+        if !self.beats.is_empty() {
+            self.pass_on();
+        }
+        self.since.elapsed().saturating_sub(self.elsewhere)
+    }
+}
+
+/// What one thread has done.
+#[derive(Default)]
+struct Done {
+    batches: Vec<(usize, Vec<LeadBeat>)>,
+    failure: Option<(usize, ModelError)>,
+    stages: Stages,
+    views: Vec<Views>,
+}
+
+impl Done {
+    fn take(&mut self, (place, beats): Batch, runtime: &mut dyn Runtime, queue: &Queue) {
+        let start = Instant::now();
+        self.views.resize_with(beats.len(), || Views::ZERO);
+        for (views, beat) in self.views.iter_mut().zip(&beats) {
+            views.compute(&beat.frame);
+        }
+        let between = Instant::now();
+        let logits = runtime.logits(&self.views);
+        self.stages.views += between - start;
+        self.stages.network += between.elapsed();
+        match logits {
+            Ok(logits) => {
+                let beats = beats.iter().zip(logits).map(|(beat, logits)| LeadBeat {
+                    r_sample: beat.frame.r_sample,
+                    rr_s: beat.frame.pre_rr_s,
+                    quality: beat.quality.score,
+                    readable: beat.quality.is_readable(),
+                    logits,
+                });
+                self.batches.push((place, beats.collect()));
+            }
+            Err(error) => {
+                queue.fail();
+                self.failure = Some((place, error));
+            }
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.batches.extend(other.batches);
+        self.stages += other.stages;
+        self.failure = match (self.failure.take(), other.failure) {
+            (Some(ours), Some(theirs)) if theirs.0 < ours.0 => Some(theirs),
+            (ours, theirs) => ours.or(theirs),
+        };
+    }
+
+    fn in_order(mut self) -> Result<(Vec<LeadBeat>, Stages), ModelError> {
+        if let Some((_, error)) = self.failure {
+            return Err(error);
+        }
+        self.batches.sort_unstable_by_key(|(place, _)| *place);
+        let beats = self.batches.into_iter().flat_map(|(_, beats)| beats);
+        Ok((beats.collect(), self.stages))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synth::{Options, Recording};
+    use heartlens_core::detector::Detector;
+    use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Says something of each beat that depends on all of its views and on the batch's size; fails after as many calls,
+    /// all threads together.
+    struct Sums {
+        calls: Arc<AtomicUsize>,
+        fails_at: usize,
+    }
+
+    impl Runtime for Sums {
+        fn name(&self) -> &'static str {
+            "sums"
+        }
+
+        fn model_name(&self) -> &str {
+            "sums"
+        }
+
+        fn reads_patient(&self) -> bool {
+            false
+        }
+
+        fn logits(&mut self, beats: &[Views]) -> Result<Vec<Logits>, ModelError> {
+            if self.calls.fetch_add(1, Ordering::Relaxed) >= self.fails_at {
+                return Err(ModelError::Output {
+                    path: PathBuf::from("sums"),
+                    runtime: "sums",
+                    found: "nothing".to_owned(),
+                    expected: "sums".to_owned(),
+                });
+            }
+            let sum = |view: &[f32]| view.iter().sum::<f32>();
+            let of = |v: &Views| -> Logits {
+                let sums = [
+                    sum(&v.waveform),
+                    sum(&v.spectrum),
+                    sum(&v.spectrogram),
+                    sum(&v.metadata) + beats.len() as f32,
+                ];
+                std::array::from_fn::<f32, { LABELS.len() }, _>(|i| sums[i])
+            };
+            Ok(beats.iter().map(of).collect())
+        }
+    }
+
+    fn signal() -> Vec<f32> {
+        let options = Options {
+            minutes: 12.0,
+            noise_db: Some(18.0),
+            sample_rate_hz: f64::from(SAMPLE_RATE_HZ),
+            ..Options::default()
+        };
+        let [lead, _] = Recording::generate(&options).expect("in range").leads_mv;
+        lead
+    }
+
+    fn run_on(
+        threads: usize,
+        signal: &[f32],
+        fails_at: usize,
+    ) -> Result<(Vec<LeadBeat>, usize), ModelError> {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let sums = || Sums {
+            calls: Arc::clone(&calls),
+            fails_at,
+        };
+        let mut helpers: Vec<Box<dyn Runtime>> =
+            (1..threads).map(|_| Box::new(sums()) as _).collect();
+        let mut last = 0;
+        let (beats, stages) = run(
+            signal.chunks(5000).map(Ok::<_, ModelError>),
+            Detector::new(),
+            Patient::default(),
+            &mut sums(),
+            &mut helpers,
+            |samples| {
+                assert!(samples > last);
+                last = samples;
+            },
+        )?;
+        assert!(stages.monitor > Duration::ZERO);
+        Ok((beats, calls.load(Ordering::Relaxed)))
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let signal = signal();
+        let (alone, calls) = run_on(1, &signal, usize::MAX).expect("does not fail");
+        assert!(alone.len() > 12 * BATCH, "{}", alone.len());
+        assert_eq!(calls, alone.len().div_ceil(BATCH));
+        assert!(alone.is_sorted_by_key(|beat| beat.r_sample));
+        for threads in [2, 3, 8] {
+            let (together, calls) = run_on(threads, &signal, usize::MAX).expect("does not fail");
+            assert_eq!(together, alone, "{threads} threads");
+            assert_eq!(calls, alone.len().div_ceil(BATCH));
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_fails_ends_the_run() {
+        let signal = signal();
+        for (threads, fails_at) in [(1, 0), (1, 5), (2, 0), (3, 9)] {
+            let error = run_on(threads, &signal, fails_at).expect_err("fails");
+            assert!(error.to_string().contains("sums"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_cannot_be_read_ends_the_run() {
+        let signal = signal();
+        let unreadable = || ModelError::Unreadable {
+            path: PathBuf::from("block"),
+            source: std::io::ErrorKind::InvalidData.into(),
+        };
+        let blocks = signal.chunks(5000).map(Ok).take(10);
+        let sums = || Sums {
+            calls: Arc::default(),
+            fails_at: usize::MAX,
+        };
+        let error = run(
+            blocks.chain([Err(unreadable())]),
+            Detector::new(),
+            Patient::default(),
+            &mut sums(),
+            &mut [Box::new(sums())],
+            |_| {},
+        )
+        .expect_err("the last block cannot be read");
+        assert!(error.to_string().starts_with("block: "), "{error}");
+    }
+
+    #[test]
+    fn nothing_in_is_nothing_out() {
+        let (beats, calls) = run_on(2, &[0.0; 1000], 0).expect("no batch, no failure");
+        assert!(beats.is_empty() && calls == 0);
+    }
+}

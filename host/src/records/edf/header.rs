@@ -1,0 +1,438 @@
+//! The header of an EDF file: fields of fixed width, in ASCII, padded with spaces.
+
+use crate::records::header::MAX_LEADS;
+use crate::records::{VoltageUnit, Warning, shown};
+use heartlens_core::patient::{Patient, Sex};
+use std::io::Read;
+use std::str::FromStr;
+
+/// Bytes of the part that describes the file, and of each signal's.
+const PART_BYTES: usize = 256;
+
+/// The label of the signal that holds an EDF+ file's annotations.
+const ANNOTATIONS: &str = "EDF Annotations";
+
+/// Widths of a signal's fields, in their order. All signals' first fields come first, then all their second ones.
+const SIGNAL_FIELDS: [usize; 10] = [16, 80, 8, 8, 8, 8, 8, 80, 8, 32];
+
+/// Why a file is no EDF file.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EdfFault {
+    /// The file begins otherwise.
+    #[error("byte 0: found `{found}` as version, expected `0`; this is no EDF file")]
+    Version {
+        /// What is there.
+        found: String,
+    },
+    /// The file is a BDF file.
+    #[error("byte 0: found a BDF file (24 bits), expected EDF (16 bits)")]
+    Bdf,
+    /// The file ends inside the header.
+    #[error("byte {found}: the file ends inside the header, expected {expected} bytes of it")]
+    HeaderCut {
+        /// Bytes that there are.
+        found: u64,
+        /// Bytes that the header has.
+        expected: u64,
+    },
+    /// A field cannot be read.
+    #[error("byte {byte}: found `{found}` as {field}, expected {expected}")]
+    Field {
+        /// Where the field begins.
+        byte: usize,
+        /// Which.
+        field: &'static str,
+        /// What is there.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The file is shorter than the header says.
+    #[error(
+        "found {found} whole data record(s) of {bytes} bytes, but the header promises {promised}"
+    )]
+    Short {
+        /// Data records in the file.
+        found: u64,
+        /// Bytes of each.
+        bytes: u64,
+        /// Data records by the header.
+        promised: u64,
+    },
+    /// A voltage's ranges say nothing.
+    #[error(
+        "signal `{}` has the digital range {} to {} and the physical range {physical}; expected two of different \
+         ends, the digital one ascending", shown(label), digital.0, digital.1
+    )]
+    Range {
+        /// The signal.
+        label: String,
+        /// Its lowest and highest value as stored.
+        digital: (i16, i16),
+        /// Its range in its unit.
+        physical: String,
+    },
+    /// The file has gaps, but nothing that says when.
+    #[error(
+        "found an EDF+D file without an `{ANNOTATIONS}` signal, which says when each data record begins"
+    )]
+    NoClock,
+    /// A data record does not say when it begins, or annotations cannot be read.
+    #[error("data record {record}: found `{found}` among the annotations, expected {expected}")]
+    Annotation {
+        /// The data record, from 0.
+        record: u64,
+        /// What is there.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A data record begins before the one before it has ended.
+    #[error("data record {record}: begins at {found} s, expected {expected} s or later")]
+    Backwards {
+        /// The data record, from 0.
+        record: u64,
+        /// When it begins, in s.
+        found: f64,
+        /// When the one before ends, in s.
+        expected: f64,
+    },
+}
+
+/// The kinds of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// EDF.
+    Plain,
+    /// EDF+C.
+    Continuous,
+    /// EDF+D.
+    Discontinuous,
+}
+
+/// What a header says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    pub(super) patient: Patient,
+    /// `None` where the recorder had not finished.
+    promised: Option<u64>,
+    /// How long a data record lasts, in s; above 0.
+    pub(super) record_s: f64,
+    pub(super) signals: Vec<Signal>,
+}
+
+/// What a header says of one signal.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Signal {
+    pub(super) label: String,
+    /// Transducer and filters.
+    pub(super) made_by: String,
+    pub(super) dimension: String,
+    /// `None` where the dimension is no voltage.
+    pub(super) unit: Option<VoltageUnit>,
+    pub(super) physical: (f64, f64),
+    pub(super) digital: (i16, i16),
+    /// Samples in a data record, at least 1.
+    pub(super) per_record: usize,
+}
+
+impl Signal {
+    pub(super) fn is_annotations(&self) -> bool {
+        self.label == ANNOTATIONS
+    }
+
+    /// Bytes of the signal in a data record.
+    pub(super) fn bytes(&self) -> u64 {
+        2 * self.per_record as u64
+    }
+}
+
+/// Reads the header at the beginning of a file.
+pub(super) fn read(file: &mut impl Read) -> std::io::Result<Result<Header, EdfFault>> {
+    let mut bytes = Vec::new();
+    file.take(PART_BYTES as u64).read_to_end(&mut bytes)?;
+    let signals = match count_signals(&bytes) {
+        Ok(signals) => signals,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let rest = (signals * PART_BYTES) as u64;
+    file.take(rest).read_to_end(&mut bytes)?;
+    Ok(Header::parse(&bytes, signals))
+}
+
+/// Checks that a file is EDF by its first bytes, and says how many signals it has.
+fn count_signals(bytes: &[u8]) -> Result<usize, EdfFault> {
+    if bytes.starts_with(b"\xffBIOSEMI") {
+        return Err(EdfFault::Bdf);
+    }
+    let version = text(&bytes[..bytes.len().min(8)]);
+    if version != "0" {
+        return Err(EdfFault::Version {
+            found: shown(&version),
+        });
+    }
+    if bytes.len() < PART_BYTES {
+        return Err(EdfFault::HeaderCut {
+            found: bytes.len() as u64,
+            expected: PART_BYTES as u64,
+        });
+    }
+    let mut fields = Fields { bytes, at: 252 };
+    let expected = "a number of signals, 1 to 1024";
+    let signals = fields.number("number of signals", 4, expected)?;
+    if (1..=MAX_LEADS).contains(&signals) {
+        Ok(signals as usize)
+    } else {
+        Err(fields.not("number of signals", 4, expected))
+    }
+}
+
+impl Header {
+    /// Reads the header of so many signals.
+    fn parse(bytes: &[u8], signals: usize) -> Result<Self, EdfFault> {
+        let size = PART_BYTES * (signals + 1);
+        if bytes.len() < size {
+            return Err(EdfFault::HeaderCut {
+                found: bytes.len() as u64,
+                expected: size as u64,
+            });
+        }
+        let mut fields = Fields { bytes, at: 8 };
+        let patient = fields.next(80);
+        fields.next(80);
+        let start = fields.next(8);
+        fields.next(8);
+        let expected = "256 bytes, and 256 for each signal";
+        if fields.number::<u64>("header size", 8, expected)? != size as u64 {
+            return Err(fields.not("header size", 8, expected));
+        }
+        let kind = fields.next(44);
+        let kind = match kind.get(..5) {
+            Some("EDF+C") => Kind::Continuous,
+            Some("EDF+D") => Kind::Discontinuous,
+            _ => Kind::Plain,
+        };
+        let expected = "a whole number, or -1 where it is not known";
+        let promised = match fields.number::<i64>("number of data records", 8, expected)? {
+            -1 => None,
+            count => Some(
+                u64::try_from(count)
+                    .map_err(|_| fields.not("number of data records", 8, expected))?,
+            ),
+        };
+        let expected = "a duration in s above 0";
+        let record_s: f64 = fields.number("duration of a data record", 8, expected)?;
+        if !(record_s > 0.0 && record_s.is_finite()) {
+            return Err(fields.not("duration of a data record", 8, expected));
+        }
+        Ok(Self {
+            kind,
+            patient: match kind {
+                Kind::Plain => Patient::default(),
+                _ => patient_of(&patient, &start),
+            },
+            promised,
+            record_s,
+            signals: (0..signals)
+                .map(|index| Signal::parse(bytes, index, signals))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Bytes of the header.
+    pub(super) fn bytes(&self) -> u64 {
+        (PART_BYTES * (self.signals.len() + 1)) as u64
+    }
+
+    /// Bytes of a data record.
+    pub(super) fn record_bytes(&self) -> u64 {
+        self.signals.iter().map(Signal::bytes).sum()
+    }
+
+    /// The rate of a signal, in Hz.
+    pub(super) fn rate_hz(&self, signal: &Signal) -> f64 {
+        signal.per_record as f64 / self.record_s
+    }
+
+    /// Data records of a file of `size` bytes, and what is strange about their number.
+    pub(super) fn data_records(&self, size: u64) -> Result<(u64, Vec<Warning>), EdfFault> {
+        let data = size.saturating_sub(self.bytes());
+        let found = data / self.record_bytes();
+        let Some(promised) = self.promised else {
+            return Ok((found, vec![Warning::Unfinished { found }]));
+        };
+        if promised > found {
+            return Err(EdfFault::Short {
+                found,
+                bytes: self.record_bytes(),
+                promised,
+            });
+        }
+        let bytes = data - promised * self.record_bytes();
+        let trailing = (bytes > 0).then_some(Warning::Trailing { bytes });
+        Ok((promised, trailing.into_iter().collect()))
+    }
+}
+
+impl Signal {
+    /// Reads what the header says of the signal at `index` of `signals`.
+    fn parse(bytes: &[u8], index: usize, signals: usize) -> Result<Self, EdfFault> {
+        let mut column = PART_BYTES;
+        let mut places = SIGNAL_FIELDS.into_iter().map(|width| {
+            let at = column + index * width;
+            column += signals * width;
+            at
+        });
+        let mut fields = Fields { bytes, at: 0 };
+        let mut go = |fields: &mut Fields| fields.at = places.next().unwrap_or(0);
+        go(&mut fields);
+        let label = fields.next(16);
+        go(&mut fields);
+        let transducer = fields.next(80);
+        go(&mut fields);
+        let dimension = fields.next(8);
+        let mut physical = [0.0_f64; 2];
+        for limit in &mut physical {
+            go(&mut fields);
+            let expected = "a finite number";
+            *limit = fields.number("physical minimum or maximum", 8, expected)?;
+            if !limit.is_finite() {
+                return Err(fields.not("physical minimum or maximum", 8, expected));
+            }
+        }
+        let mut digital = [0; 2];
+        for limit in &mut digital {
+            go(&mut fields);
+            let expected = "a whole number of 16 bits";
+            *limit = fields.number("digital minimum or maximum", 8, expected)?;
+        }
+        go(&mut fields);
+        let filters = fields.next(80);
+        go(&mut fields);
+        let expected = "a whole number above 0";
+        let per_record = fields.number("samples in a data record", 8, expected)?;
+        if per_record == 0 {
+            return Err(fields.not("samples in a data record", 8, expected));
+        }
+        let made_by: Vec<&str> = [&*transducer, &*filters]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect();
+        Ok(Self {
+            label,
+            made_by: made_by.join(", "),
+            unit: dimension.parse().ok(),
+            dimension,
+            physical: (physical[0], physical[1]),
+            digital: (digital[0], digital[1]),
+            per_record,
+        })
+    }
+}
+
+/// Takes fields off a header, of which there are enough bytes.
+struct Fields<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Fields<'_> {
+    fn next(&mut self, width: usize) -> String {
+        let field = text(&self.bytes[self.at..self.at + width]);
+        self.at += width;
+        field
+    }
+
+    fn number<T: FromStr>(
+        &mut self,
+        field: &'static str,
+        width: usize,
+        expected: &'static str,
+    ) -> Result<T, EdfFault> {
+        let found = self.next(width);
+        found.parse().map_err(|_| self.not(field, width, expected))
+    }
+
+    /// The field that was taken last is not what it should be.
+    fn not(&self, field: &'static str, width: usize, expected: &'static str) -> EdfFault {
+        let byte = self.at - width;
+        EdfFault::Field {
+            byte,
+            field,
+            found: shown(&text(&self.bytes[byte..self.at])),
+            expected,
+        }
+    }
+}
+
+/// A field's text. It should be ASCII; where it is not, it mostly is Latin-1 (a micro sign).
+fn text(field: &[u8]) -> String {
+    let text: String = field.iter().map(|&byte| char::from(byte)).collect();
+    text.trim_matches([' ', '\0']).to_owned()
+}
+
+/// Sex and age by EDF+: `MCH-0234567 F 02-MAY-1951 Haagse_Harry`, and the start `16.09.87`.
+fn patient_of(identification: &str, start: &str) -> Patient {
+    let mut words = identification.split(' ').skip(1);
+    let sex = match words.next() {
+        Some("F") => Some(Sex::Female),
+        Some("M") => Some(Sex::Male),
+        _ => None,
+    };
+    let birth = words.next().and_then(birth_date);
+    let age = birth.zip(start_date(start)).and_then(|(birth, start)| {
+        let full_years = start.0 - birth.0 - i32::from((start.1, start.2) < (birth.1, birth.2));
+        (0..=130).contains(&full_years).then_some(full_years as f32)
+    });
+    Patient {
+        age_years: age,
+        sex,
+    }
+}
+
+/// Year, month and day of `02-MAY-1951`.
+fn birth_date(word: &str) -> Option<(i32, u32, u32)> {
+    const MONTHS: [&str; 12] = [
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+    ];
+    let mut parts = word.split('-');
+    let day = parts.next()?.parse().ok()?;
+    let name = parts.next()?;
+    let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(name))?;
+    Some((parts.next()?.parse().ok()?, month as u32 + 1, day))
+}
+
+/// Year, month and day of `16.09.87`; the years are those from 1985 to 2084.
+fn start_date(field: &str) -> Option<(i32, u32, u32)> {
+    let mut parts = field.split('.');
+    let day = parts.next()?.parse().ok()?;
+    let month = parts.next()?.parse().ok()?;
+    let year: u8 = parts.next()?.parse().ok()?;
+    let century = if year >= 85 { 1900 } else { 2000 };
+    Some((century + i32::from(year), month, day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_and_sex_are_read() {
+        let known = |age, sex| Patient {
+            age_years: age,
+            sex,
+        };
+        let of = |text| patient_of(text, "16.09.87");
+        assert_eq!(
+            of("MCH-0234567 F 02-MAY-1951 Haagse_Harry"),
+            known(Some(36.0), Some(Sex::Female))
+        );
+        assert_eq!(of("X M 17-SEP-1951 X"), known(Some(35.0), Some(Sex::Male)));
+        assert_eq!(of("X X X X"), Patient::default());
+        assert_eq!(of(""), Patient::default());
+        assert_eq!(of("X F 02-MAY-2051 X"), known(None, Some(Sex::Female)));
+        assert_eq!(start_date("01.02.84"), Some((2084, 2, 1)));
+        assert_eq!(start_date("yy.mm.dd"), None);
+    }
+}

@@ -1,0 +1,313 @@
+use super::super::annotation::Code;
+use super::*;
+use heartlens_core::patient::{Patient, Sex};
+use proptest::prelude::*;
+
+const PLUS: &[u8] = include_bytes!("../reference/plus.edf");
+
+/// Bytes of the header of [`PLUS`], four signals, one of them annotations; and of its six data records.
+const HEADER_BYTES: usize = 256 * 5;
+const RECORDS: usize = 6;
+
+/// [`PLUS`] with the text `new` at byte `at`.
+fn with_text(at: usize, new: &str) -> Vec<u8> {
+    let mut bytes = PLUS.to_vec();
+    bytes[at..at + new.len()].copy_from_slice(new.as_bytes());
+    bytes
+}
+
+fn refused(bytes: &[u8]) -> String {
+    refusal(open(&folder_with([("r.edf", bytes)]), "r.edf"))
+}
+
+#[test]
+fn edf_plus_is_read_as_pyedflib_reads_it() {
+    let reference = &reference()["edf"];
+    let folder = folder_with([("plus.edf", PLUS)]);
+    let record = open(&folder, "plus.edf").unwrap();
+    assert_eq!(record.name(), "plus");
+    let leads = record.leads();
+    let names: Vec<&str> = leads.iter().map(|l| l.name.as_str()).collect();
+    let units: Vec<&str> = leads.iter().map(|l| l.units.as_str()).collect();
+    let rates: Vec<f64> = leads.iter().map(|l| l.sample_rate_hz).collect();
+    assert_eq!(serde_json::json!(names), reference["names"]);
+    assert_eq!(serde_json::json!(units), reference["units"]);
+    assert_eq!(serde_json::json!(rates), reference["rates"]);
+    for (index, per_mv) in [(0, 1000.0), (1, 1.0)] {
+        let physical = numbers(&reference["physical"][index]);
+        let expected: Vec<_> = physical.iter().map(|v| v.map(|v| v / per_mv)).collect();
+        assert_agree(names[index], &record.read_lead(index).unwrap(), &expected);
+    }
+    assert_streams_agree(&record);
+    assert_eq!((record.sample_rate_hz(), record.len_samples()), (50.0, 300));
+    assert!(matches!(
+        record.read_lead(2),
+        Err(RecordError::NotVoltage { .. })
+    ));
+    let by_name = |name: &str| record.lead_index(&LeadChoice::Name(name.into())).unwrap();
+    assert_eq!((by_name("II"), by_name("ecg v1")), (0, 1));
+    let patient = Patient {
+        age_years: Some(74.0),
+        sex: Some(Sex::Female),
+    };
+    assert_eq!(record.patient(), patient);
+    assert!(
+        !record.comments().join(" ").contains("Nobody"),
+        "{:?}",
+        record.comments()
+    );
+    assert!(record.comments().join(" ").contains("HP:0.05Hz"));
+}
+
+#[test]
+fn annotations_are_beats_or_notes() {
+    let folder = folder_with([("plus.edf", PLUS)]);
+    let record = open(&folder, "plus.edf").unwrap();
+    let found = record.annotations("atr").unwrap().list;
+    let expected: Vec<(u64, String)> = reference()["edf"]["annotations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| {
+            let sample = (a[0].as_f64().unwrap() * 50.0).round() as u64;
+            (sample, a[1].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let text = |a: &Annotation| match a.code {
+        Code::NOTE => String::from_utf8(a.aux.clone()).unwrap(),
+        code => code.mnemonic().to_owned(),
+    };
+    let texts: Vec<(u64, String)> = found.iter().map(|a| (a.sample, text(a))).collect();
+    assert_eq!(texts, expected);
+    let beats: Vec<Code> = found
+        .iter()
+        .map(|a| a.code)
+        .filter(|c| c.is_beat())
+        .collect();
+    let names = ["N", "V", "S"].map(|name| Code::from_mnemonic(name).unwrap());
+    assert_eq!(beats, names);
+
+    // A file of annotations beside the record goes first.
+    let beside = Annotations {
+        list: vec![Annotation::new(7, Code::NORMAL)],
+    };
+    beside.write(record.annotation_path("atr")).unwrap();
+    assert_eq!(record.annotations("atr").unwrap(), beside);
+}
+
+/// [`PLUS`] as EDF+D: data records 3 to 5 begin 2.5 s later.
+fn with_gap() -> Vec<u8> {
+    let mut bytes = with_text(192, "EDF+D");
+    let size = (PLUS.len() - HEADER_BYTES) / RECORDS;
+    for record in 3..RECORDS {
+        let start = HEADER_BYTES + record * size;
+        let of = |record: usize| format!("+{record}\u{14}\u{14}\0");
+        let at = (start..start + size)
+            .rfind(|at| bytes[*at..].starts_with(of(record).as_bytes()))
+            .unwrap();
+        let late = format!("+{record}.5\u{14}\u{14}\0");
+        let late = late.replacen(&format!("{record}"), &format!("{}", record + 2), 1);
+        // Whatever else the record annotates gives way.
+        bytes[at..start + size].fill(0);
+        bytes[at..at + late.len()].copy_from_slice(late.as_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn gaps_of_edf_plus_d_are_as_long_as_they_lasted() {
+    let folder = folder_with([("plus.edf", PLUS), ("gap.edf", &with_gap())]);
+    let whole = open(&folder, "plus.edf").unwrap();
+    let record = open(&folder, "gap.edf").unwrap();
+    assert_eq!(record.len_samples(), 300 + 125);
+    for (index, second) in [(0, 50), (1, 20)] {
+        let (before, after) = (
+            whole.read_lead(index).unwrap(),
+            record.read_lead(index).unwrap(),
+        );
+        let gap = 3 * second..3 * second + 5 * second / 2;
+        assert_eq!(after[..gap.start], before[..gap.start]);
+        assert!(after[gap.clone()].iter().all(|v| v.is_nan()));
+        assert_eq!(after[gap.end..], before[gap.start..]);
+    }
+    assert_streams_agree(&record);
+    let gap = |w: &Warning| {
+        matches!(
+            w,
+            Warning::Missing {
+                gaps: 1,
+                samples: 125,
+                ..
+            }
+        )
+    };
+    assert!(record.warnings().iter().any(gap), "{:?}", record.warnings());
+}
+
+#[test]
+fn gaps_that_run_backwards_are_refused() {
+    let mut bytes = with_gap();
+    let at = bytes.windows(5).position(|w| w == b"+5.5\x14").unwrap();
+    bytes[at + 1] = b'1';
+    let message = refused(&bytes);
+    assert!(
+        message.contains("r.edf: data record 3: begins at 1.5 s, expected 3 s or later"),
+        "{message}"
+    );
+    bytes[at + 1] = b'x';
+    assert!(
+        refused(&bytes).contains("data record 3: found `+x.5"),
+        "{}",
+        refused(&bytes)
+    );
+}
+
+#[test]
+fn a_recording_that_was_not_finished_is_read_as_far_as_it_goes() {
+    let size = (PLUS.len() - HEADER_BYTES) / RECORDS;
+    let mut bytes = with_text(236, "-1      ");
+    bytes.truncate(HEADER_BYTES + 4 * size + 3);
+    let record = open(&folder_with([("r.edf", &bytes)]), "r.edf").unwrap();
+    assert_eq!(record.len_samples(), 200);
+    assert_eq!(record.warnings(), [Warning::Unfinished { found: 4 }]);
+
+    let longer = [PLUS, b"more"].concat();
+    let record = open(&folder_with([("r.edf", &longer)]), "r.edf").unwrap();
+    assert_eq!(record.warnings(), [Warning::Trailing { bytes: 4 }]);
+}
+
+#[test]
+fn files_that_are_not_what_they_say_are_refused() {
+    // Where the first signal's field begins that so many bytes of each signal's come before.
+    let signal = |before: usize| 256 + 4 * before;
+    for (bytes, expected) in [
+        (Vec::new(), "byte 0: found `` as version, expected `0`"),
+        (
+            b"0       ".to_vec(),
+            "byte 8: the file ends inside the header, expected 256 bytes",
+        ),
+        (b"\xffBIOSEMI".to_vec(), "found a BDF file (24 bits)"),
+        (b"nonsense".to_vec(), "found `nonsense` as version"),
+        (
+            PLUS[..600].to_vec(),
+            "byte 600: the file ends inside the header, expected 1280 bytes",
+        ),
+        (
+            PLUS[..PLUS.len() - 1].to_vec(),
+            "found 5 whole data record(s) of 262 bytes, but the header promises 6",
+        ),
+        (
+            with_text(236, "99999999"),
+            "but the header promises 99999999",
+        ),
+        (
+            with_text(236, "-2      "),
+            "byte 236: found `-2` as number of data records",
+        ),
+        (
+            with_text(236, "many    "),
+            "byte 236: found `many` as number of data records",
+        ),
+        (
+            with_text(244, "0       "),
+            "byte 244: found `0` as duration of a data record",
+        ),
+        (
+            with_text(244, "-1      "),
+            "byte 244: found `-1` as duration of a data record",
+        ),
+        (
+            with_text(244, "NaN     "),
+            "byte 244: found `NaN` as duration of a data record",
+        ),
+        (
+            with_text(244, "9e99999 "),
+            "byte 244: found `9e99999` as duration of a data record",
+        ),
+        (
+            with_text(252, "0   "),
+            "byte 252: found `0` as number of signals",
+        ),
+        (
+            with_text(252, "9999"),
+            "byte 252: found `9999` as number of signals",
+        ),
+        (
+            with_text(252, "two "),
+            "byte 252: found `two` as number of signals",
+        ),
+        (
+            with_text(184, "1024    "),
+            "byte 184: found `1024` as header size",
+        ),
+        (
+            with_text(signal(104), "low     "),
+            "found `low` as physical minimum or maximum",
+        ),
+        (
+            with_text(signal(104), "inf     "),
+            "found `inf` as physical minimum or maximum",
+        ),
+        (
+            with_text(signal(120), "-99999  "),
+            "found `-99999` as digital minimum or maximum",
+        ),
+        (
+            with_text(signal(120), "32767   "),
+            "signal `ECG II` has the digital range 32767 to 32767",
+        ),
+        (
+            with_text(signal(216), "0       "),
+            "found `0` as samples in a data record",
+        ),
+        (
+            with_text(signal(216), "99999999"),
+            "found 0 whole data record(s) of 200000160 bytes",
+        ),
+    ] {
+        let message = refused(&bytes);
+        assert!(message.contains(expected), "{expected:?}: {message}");
+    }
+    let message = refusal(Record::open("no/such.edf"));
+    assert!(
+        message.contains("no/such.edf: no such record; expected an EDF file"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_file_with_gaps_needs_its_clock() {
+    // The last signal's label.
+    let mut bytes = with_text(192, "EDF+D");
+    bytes[256 + 48..256 + 48 + 16].copy_from_slice(b"something else  ");
+    assert!(refused(&bytes).contains("found an EDF+D file without an `EDF Annotations` signal"));
+}
+
+proptest! {
+    #[test]
+    fn no_damage_makes_reading_panic(
+        damage in prop::collection::vec((0..PLUS.len(), any::<u8>()), 1..8),
+        header in prop::collection::vec((0..HEADER_BYTES / 8, "[0-9.eE+-]{1,8}"), 0..3),
+        cut in 0..PLUS.len(), cuts: bool, gap: bool,
+    ) {
+        let mut bytes = if gap { with_gap() } else { PLUS.to_vec() };
+        for (at, byte) in damage {
+            bytes[at] = byte;
+        }
+        for (field, text) in header {
+            let text = format!("{text:8}");
+            bytes[field * 8..field * 8 + 8].copy_from_slice(text.as_bytes());
+        }
+        if cuts {
+            bytes.truncate(cut);
+        }
+        if let Ok(record) = open(&folder_with([("r.edf", &bytes)]), "r.edf") {
+            let _ = record.annotations("atr");
+            for index in 0..record.leads().len() {
+                if let Ok(blocks) = record.stream_mv(index, 0..100_000) {
+                    blocks.for_each(drop);
+                }
+            }
+        }
+    }
+}

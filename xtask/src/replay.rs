@@ -1,0 +1,380 @@
+//! Records through the image `replay` and its twin on this machine.
+
+use crate::qemu::{Cost, Instructions, difference, lines, only, parts};
+use crate::step::{cargo, output};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Samples a second of what is played: `heartlens_core::spec::SAMPLE_RATE_HZ`, which xtask does not know. The firmware's
+/// own times are held against it.
+const SAMPLE_RATE_HZ: u64 = 128;
+
+/// The data bases whose records `--all` plays.
+const DATA_BASES: [&str; 2] = ["mitdb", "svdb"];
+
+/// One record, on both machines.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Record {
+    pub(crate) record: String,
+    pub(crate) beats: usize,
+    pub(crate) samples: u64,
+    pub(crate) identical_to_host: bool,
+}
+
+/// What the device logged of one record, and where this machine differs.
+#[derive(Debug)]
+pub(crate) struct Played {
+    pub(crate) record: Record,
+    pub(crate) difference: Option<String>,
+    log: String,
+}
+
+/// A layer of the network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Layer {
+    name: String,
+    op: String,
+    macs: u64,
+    /// Mean of all beats, rounded up.
+    instructions: u64,
+}
+
+impl Layer {
+    /// One line a layer, and one for all of them.
+    pub(crate) fn table(layers: &[Self]) -> String {
+        let mut table = format!(
+            "\n{:<34}{:<14}{:>8}{:>14}{:>8}\n",
+            "layer", "operator", "MACs", "instructions", "a MAC"
+        );
+        let rate = |instructions: u64, macs: u64| match macs {
+            0 => "-".to_owned(),
+            macs => format!("{:.2}", instructions as f64 / macs as f64),
+        };
+        for layer in layers {
+            table.push_str(&format!(
+                "{:<34}{:<14}{:>8}{:>14}{:>8}\n",
+                layer.name,
+                layer.op,
+                layer.macs,
+                layer.instructions,
+                rate(layer.instructions, layer.macs)
+            ));
+        }
+        let macs = layers.iter().map(|layer| layer.macs).sum();
+        let instructions = layers.iter().map(|layer| layer.instructions).sum();
+        table.push_str(&format!(
+            "{:<48}{macs:>8}{instructions:>14}{:>8}\n",
+            "all",
+            rate(instructions, macs)
+        ));
+        table
+    }
+}
+
+/// Every record together.
+#[derive(Debug)]
+pub(crate) struct Sum {
+    pub(crate) beats: usize,
+    pub(crate) samples: u64,
+    pub(crate) hours: f64,
+    /// The largest mean of all records, and the largest of all.
+    pub(crate) parts: BTreeMap<String, Cost>,
+    /// Likewise.
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) stack_bytes: u64,
+}
+
+impl Sum {
+    pub(crate) fn of(played: &[Played]) -> Result<Self> {
+        let mut sum = Self {
+            beats: 0,
+            samples: 0,
+            hours: 0.0,
+            parts: BTreeMap::new(),
+            layers: Vec::new(),
+            stack_bytes: 0,
+        };
+        for one in played {
+            sum.beats += one.record.beats;
+            sum.samples += one.record.samples;
+            for (name, cost) in parts(&one.log)? {
+                let most = sum.parts.entry(name).or_insert(cost);
+                most.mean = most.mean.max(cost.mean);
+                most.largest = most.largest.max(cost.largest);
+            }
+            for (index, layer) in layers(&one.log)?.into_iter().enumerate() {
+                match sum.layers.get_mut(index) {
+                    Some(most) => most.instructions = most.instructions.max(layer.instructions),
+                    None => sum.layers.push(layer),
+                }
+            }
+            sum.stack_bytes = sum
+                .stack_bytes
+                .max(only(&one.log, "stack")?.number("bytes")?);
+        }
+        ensure!(sum.beats > 0, "the firmware classified no beat");
+        sum.hours = sum.samples as f64 / (SAMPLE_RATE_HZ * 3600) as f64;
+        Ok(sum)
+    }
+
+    pub(crate) fn instructions(&self) -> Result<Instructions> {
+        let mean = |name: &str| {
+            let cost = self.parts.get(name).map(|cost| cost.mean);
+            cost.with_context(|| format!("the firmware did not measure {name}"))
+        };
+        Ok(Instructions {
+            per_sample: mean("sample")?,
+            views_per_beat: mean("beat")? + mean("views")?,
+            model_per_beat: mean("model")?,
+        })
+    }
+}
+
+fn layers(log: &str) -> Result<Vec<Layer>> {
+    let lines = lines(log).filter(|line| line.kind == "layer");
+    let layers = lines.map(|line| {
+        let (count, total) = (line.number("count")?, line.number("total")?);
+        let name = line.field("name")?.to_owned();
+        ensure!(count > 0, "the firmware did not measure layer {name}");
+        Ok(Layer {
+            name,
+            op: line.field("op")?.to_owned(),
+            macs: line.number("macs")?,
+            instructions: total.div_ceil(count),
+        })
+    });
+    layers.collect()
+}
+
+/// The demo record, which is in the image.
+pub(crate) fn demo() -> Result<Played> {
+    play("models/demo/demo", None)
+}
+
+/// Records one after the other, or as many at a time as there are cores; one line each on stderr.
+pub(crate) fn records(records: &[PathBuf], lead: &str) -> Result<Vec<Played>> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let queue = Mutex::new(records.iter().enumerate());
+    let results = Mutex::new(Vec::new());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(records.len()) {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().ok().and_then(|mut queue| queue.next());
+                    let Some((index, record)) = next else {
+                        return;
+                    };
+                    let file = folder.path().join(format!("{index}.stretch"));
+                    let played = stretch(record, lead, &file)
+                        .and_then(|()| play(&record.display().to_string(), Some(&file)))
+                        .with_context(|| record.display().to_string());
+                    // Of a long list, what is done need not stay.
+                    let _ = std::fs::remove_file(&file);
+                    if let Ok(mut results) = results.lock() {
+                        if let Ok(played) = &played {
+                            report(&played.record, results.len() + 1, records.len());
+                        }
+                        results.push((index, played));
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, played)| played).collect()
+}
+
+fn report(record: &Record, done: usize, all: usize) {
+    eprintln!(
+        "{done:>3}/{all} {}: {} beats {}",
+        record.record,
+        record.beats,
+        if record.identical_to_host {
+            "identical"
+        } else {
+            "DIFFERENT"
+        }
+    );
+}
+
+/// Writes the record's lead at the canonical rate, as the firmware reads it.
+fn stretch(record: &Path, lead: &str, file: &Path) -> Result<()> {
+    let record = std::path::absolute(record)?;
+    output(
+        cargo(".")
+            .args(["run", "--package", "heartlens", "--no-default-features"])
+            .args(["--example", "stretch", "--"])
+            .args([record.as_os_str(), lead.as_ref(), file.as_os_str()]),
+    )?;
+    Ok(())
+}
+
+/// Plays a stretch, or the one in the image, on both machines.
+fn play(name: &str, file: Option<&Path>) -> Result<Played> {
+    let log = output(
+        cargo("firmware")
+            .args(["run", "--release", "--bin", "replay", "--"])
+            .args(file),
+    )?;
+    // From the root, where firmware's default target does not apply.
+    let host = output(
+        cargo(".")
+            .args(["run", "--release", "--example", "replay_on_host"])
+            .args(["--manifest-path", "firmware/Cargo.toml", "--"])
+            .args(file),
+    )?;
+    Played::of(name, log, &host)
+}
+
+impl Played {
+    fn of(name: &str, log: String, host: &str) -> Result<Self> {
+        let difference = difference(&log, host);
+        let mut beats = 0;
+        for line in lines(&log).filter(|line| line.kind == "beat") {
+            let (sample, time) = (line.number("r_sample")?, line.number("time_ms")?);
+            ensure!(
+                time == sample * 1000 / SAMPLE_RATE_HZ,
+                "sample {sample} at {time} ms: not {SAMPLE_RATE_HZ} a second"
+            );
+            beats += 1;
+        }
+        Ok(Self {
+            record: Record {
+                record: name.to_owned(),
+                beats,
+                samples: only(&log, "signal")?.number("samples")?,
+                identical_to_host: difference.is_none(),
+            },
+            difference: difference.map(|difference| format!("{name}: {difference}")),
+            log,
+        })
+    }
+}
+
+/// Every record of [`DATA_BASES`], in the order of their names.
+pub(crate) fn all_records() -> Result<Vec<PathBuf>> {
+    let folder = std::env::var_os("HEARTLENS_DATA")
+        .context("--all needs HEARTLENS_DATA, the folder with mitdb/ and svdb/")?;
+    let mut records = Vec::new();
+    for name in DATA_BASES {
+        let folder = Path::new(&folder).join(name);
+        let entries = folder
+            .read_dir()
+            .with_context(|| folder.display().to_string())?;
+        for entry in entries {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "hea") {
+                records.push(file.with_extension(""));
+            }
+        }
+    }
+    records.sort();
+    if records.is_empty() {
+        bail!("{}: no records", Path::new(&folder).display());
+    }
+    Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "\
+loop expected=2000 counted=2001
+beat r_sample=128 time_ms=1000 class=N scores=aa logits=bb instructions=900
+beat r_sample=230 time_ms=1796 class=V scores=ac logits=bc instructions=910
+signal samples=460800
+cost part=sample count=10 total=3001 largest=400
+cost part=beat count=2 total=1000 largest=600
+cost part=views count=2 total=2000 largest=1100
+cost part=model count=2 total=5001 largest=2600
+layer index=0 name=conv op=Conv macs=100 count=2 total=301
+layer index=1 name=join op=Concat macs=0 count=2 total=10
+stack bytes=5000
+";
+
+    fn host() -> String {
+        LOG.lines()
+            .filter(|line| line.starts_with("beat") || line.starts_with("signal"))
+            .map(|line| {
+                line.split(" instructions")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+                    + "\n"
+            })
+            .collect()
+    }
+
+    #[test]
+    fn records_are_summed_up_by_their_dearest() {
+        let one = Played::of("a", LOG.to_owned(), &host()).expect("a log");
+        assert!(one.record.identical_to_host && one.difference.is_none());
+        let dear = LOG
+            .replace("total=301", "total=500")
+            .replace("bytes=5000", "bytes=6000");
+        let other = Played::of("b", dear, &host().replace("bc", "bd")).expect("a log");
+        assert!(!other.record.identical_to_host);
+        assert!(
+            other
+                .difference
+                .as_ref()
+                .is_some_and(|d| d.starts_with("b: the firmware differs"))
+        );
+        let sum = Sum::of(&[one, other]).expect("logs");
+        assert_eq!(
+            (sum.beats, sum.samples, sum.hours, sum.stack_bytes),
+            (4, 921_600, 2.0, 6000)
+        );
+        let expected = Instructions {
+            per_sample: 301,
+            views_per_beat: 1500,
+            model_per_beat: 2501,
+        };
+        assert_eq!(sum.instructions().expect("all measured"), expected);
+        assert_eq!(sum.layers[0].instructions, 250);
+        let table = Layer::table(&sum.layers);
+        let words = |line: &str| {
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert!(
+            table
+                .lines()
+                .any(|line| words(line) == ["conv", "Conv", "100", "250", "2.50"]),
+            "{table}"
+        );
+        assert!(
+            table
+                .lines()
+                .any(|line| words(line) == ["all", "100", "255", "2.55"]),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_trusted_is_refused() {
+        for (from, to) in [("time_ms=1000", "time_ms=1001"), ("signal", "noise")] {
+            assert!(
+                Played::of("a", LOG.replace(from, to), "").is_err(),
+                "{from}"
+            );
+        }
+        for (from, to) in [
+            ("beat r_sample=128 time_ms=1000", "bead"),
+            ("part=model count=2", "part=model count=0"),
+            ("op=Conv macs=100 count=2", "op=Conv macs=100 count=0"),
+            ("stack", "stick"),
+        ] {
+            let log = LOG.replace(from, to).replace("beat r_sample=230", "bead");
+            let sum = Played::of("a", log, "").and_then(|played| Sum::of(&[played]));
+            assert!(sum.is_err(), "{from}");
+        }
+    }
+}

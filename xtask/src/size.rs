@@ -1,0 +1,275 @@
+//! `cargo xtask size`: what the firmware takes of each board's flash and RAM.
+//!
+//! Flash and static RAM are read off the images. The stack is measured: the image `serial` runs in QEMU with its stack
+//! painted, and this machine streams the demo record to it; the other images' stacks are taken to be as deep, for they
+//! call the same monitor, views and network.
+
+use crate::step::{cargo, output, root};
+use anyhow::{Context as _, Result, bail, ensure};
+use cargo_metadata::Message;
+use object::{Object as _, ObjectSection as _, ObjectSegment as _};
+use serde::Serialize;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// Every board with its products.
+const IMAGES: [(&str, &str); 3] = [
+    ("netduinoplus2", "serial"),
+    ("nrf52840", "serial"),
+    ("nrf52840", "monitor"),
+];
+
+/// Where the RAM of all boards begins and, beyond any chip's, ends.
+const RAM: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
+
+/// How long the emulated device may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What `cargo xtask size` may be told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask size --json -")]
+pub(crate) struct Args {
+    /// Writes the figures as JSON; `-` is stdout.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What one image takes.
+#[derive(Debug, PartialEq, Serialize)]
+struct Size {
+    board: &'static str,
+    image: &'static str,
+    /// Code, constants, initial values and the built-in model.
+    flash_bytes: u64,
+    /// Statics and the deepest stack.
+    ram_bytes: u64,
+    static_bytes: u64,
+    stack_bytes: u64,
+    model_bytes: u64,
+    /// Memory of the network's activations, part of the statics.
+    scratch_bytes: u64,
+}
+
+/// `cargo xtask size`.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let device = stream_demo()?;
+    let mut sizes = Vec::new();
+    for (board, image) in IMAGES {
+        let elf = build(board, image)?;
+        let (flash_bytes, static_bytes) = measure(&fs::read(&elf)?)?;
+        sizes.push(Size {
+            board,
+            image,
+            flash_bytes,
+            ram_bytes: static_bytes + device.stack_bytes,
+            static_bytes,
+            stack_bytes: device.stack_bytes,
+            model_bytes: device.model_bytes,
+            scratch_bytes: device.scratch_bytes,
+        });
+    }
+    match &args.json {
+        Some(path) if path.as_os_str() == "-" => {
+            println!("{}", serde_json::to_string_pretty(&sizes)?);
+        }
+        Some(path) => fs::write(path, serde_json::to_string_pretty(&sizes)?)
+            .with_context(|| format!("cannot write {}", path.display()))?,
+        None => print!("{}", table(&sizes)),
+    }
+    Ok(())
+}
+
+fn table(sizes: &[Size]) -> String {
+    let mut table = format!(
+        "{:<15}{:<9}{:>8}{:>8}{:>10}{:>8}{:>8}{:>9}\n",
+        "bytes", "image", "flash", "RAM", "statics", "stack", "model", "scratch"
+    );
+    for size in sizes {
+        table.push_str(&format!(
+            "{:<15}{:<9}{:>8}{:>8}{:>10}{:>8}{:>8}{:>9}\n",
+            size.board,
+            size.image,
+            size.flash_bytes,
+            size.ram_bytes,
+            size.static_bytes,
+            size.stack_bytes,
+            size.model_bytes,
+            size.scratch_bytes
+        ));
+    }
+    table
+}
+
+/// Builds an image as it is flashed, and gives where it lies.
+fn build(board: &str, image: &str) -> Result<PathBuf> {
+    let built = cargo("firmware")
+        .args(["build", "--quiet", "--release", "--bin", image])
+        .args(["--no-default-features", "--features", board])
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    ensure!(
+        built.status.success(),
+        "the image {image} for {board} cannot be built"
+    );
+    for message in Message::parse_stream(&built.stdout[..]) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && let Some(executable) = artifact.executable
+        {
+            return Ok(executable.into());
+        }
+    }
+    bail!("cargo built no image {image} for {board}")
+}
+
+/// Bytes of flash and of static RAM.
+fn measure(elf: &[u8]) -> Result<(u64, u64)> {
+    let file = object::File::parse(elf).context("not an ELF image")?;
+    let flash = file.segments().map(|segment| segment.file_range().1).sum();
+    let statics = file
+        .sections()
+        .filter(|section| RAM.contains(&section.address()))
+        .map(|section| section.size())
+        .sum();
+    ensure!(flash > 0 && statics > 0, "the image has no flash or no RAM");
+    Ok((flash, statics))
+}
+
+/// What the running device says of itself.
+#[derive(Debug, Default, PartialEq)]
+struct Device {
+    model_bytes: u64,
+    scratch_bytes: u64,
+    stack_bytes: u64,
+}
+
+impl Device {
+    /// Takes what a log line tells.
+    fn learn(&mut self, line: &str) {
+        let number = |name: &str| {
+            let mut fields = line.split(' ').filter_map(|word| word.split_once('='));
+            let (_, value) = fields.find(|(key, _)| *key == name)?;
+            value.parse().ok()
+        };
+        if line.starts_with("ready ") {
+            self.model_bytes = number("model_bytes").unwrap_or_default();
+            self.scratch_bytes = number("scratch_bytes").unwrap_or_default();
+        } else if line.starts_with("stack ") {
+            self.stack_bytes = number("bytes").unwrap_or_default();
+        }
+    }
+}
+
+/// Streams the demo record to the image `serial` in QEMU.
+fn stream_demo() -> Result<Device> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let socket = folder.path().join("line");
+    let mut qemu = Qemu::start(&socket)?;
+    let mut device = Device::default();
+    let mut log = BufReader::new(qemu.0.stdout.take().context("stdout was piped")?).lines();
+    for line in log.by_ref() {
+        let line = line?;
+        device.learn(&line);
+        if line.starts_with("ready ") {
+            break;
+        }
+    }
+    let port = format!("unix:{}", socket.display());
+    output(
+        cargo(".")
+            .args(["run", "--package", "heartlens", "--no-default-features"])
+            .args(["--example", "stream", "--", &port])
+            .arg(root().join("models/demo/demo")),
+    )?;
+    qemu.stop()?;
+    for line in log {
+        device.learn(&line?);
+    }
+    ensure!(
+        device.stack_bytes > 0 && device.model_bytes > 0,
+        "the firmware told neither stack nor model"
+    );
+    Ok(device)
+}
+
+/// The image `serial` in QEMU, for as long as this lives.
+struct Qemu(Child);
+
+impl Qemu {
+    /// Starts it with its serial line on a socket, and waits until it listens there.
+    fn start(socket: &Path) -> Result<Self> {
+        let mut command = cargo("firmware");
+        command
+            .args(["run", "--release", "--bin", "serial"])
+            .env(
+                "HEARTLENS_SERIAL",
+                format!("unix:{},server=on,wait=off", socket.display()),
+            )
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut qemu = Self(command.spawn().context("cannot start cargo")?);
+        let started = Instant::now();
+        while !socket.exists() {
+            if let Some(status) = qemu.0.try_wait()? {
+                bail!("the firmware ended with {status}");
+            }
+            ensure!(
+                started.elapsed() < PATIENCE * 10,
+                "the firmware did not start"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(qemu)
+    }
+
+    /// Ends it: the runner stops QEMU when its input ends.
+    fn stop(&mut self) -> Result<()> {
+        drop(self.0.stdin.take());
+        let started = Instant::now();
+        while self.0.try_wait()?.is_none() {
+            ensure!(started.elapsed() < PATIENCE, "the firmware did not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_tells_of_itself() {
+        let mut device = Device::default();
+        for line in [
+            "ready board=netduinoplus2 model=beat model_bytes=12000 scratch_bytes=2048",
+            "stack bytes=1000",
+            "noise",
+            "stack bytes=4100",
+        ] {
+            device.learn(line);
+        }
+        let expected = Device {
+            model_bytes: 12_000,
+            scratch_bytes: 2048,
+            stack_bytes: 4100,
+        };
+        assert_eq!(device, expected);
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused() {
+        assert!(measure(b"no ELF").is_err());
+    }
+}
