@@ -1,12 +1,12 @@
 //! Where the rhythm weighs on a beat's class.
 
-use super::Observation;
 use super::intervals::log_rr;
+use super::{Observation, sigmoid};
 use crate::class::Class;
 use crate::spec::LABELS;
 use libm::expf;
 
-/// Probability of each class, in the order of [`LABELS`].
+/// Probability of each class, in the order of [`LABELS`]: the softmax of the logits.
 pub type Probabilities = [f32; LABELS.len()];
 
 const N: usize = Class::N as usize;
@@ -175,10 +175,6 @@ fn shift(probabilities: &mut Probabilities, from: usize, to: usize, strength: f3
     let moved = probabilities[from] * (1.0 - expf(-strength));
     probabilities[from] -= moved;
     probabilities[to] += moved;
-}
-
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + expf(-x))
 }
 
 impl Run {

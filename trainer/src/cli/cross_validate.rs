@@ -3,16 +3,16 @@
 use super::{Source, digits, write_json};
 use crate::config::Config;
 use crate::cross_validate::{Plan, findings, split, split_across, train_folds, variant};
-use crate::dataset::{Dataset, bar};
+use crate::dataset::bar;
 use crate::held_out::HeldOut;
 use crate::rhythm;
 use crate::rhythm::config::RhythmConfig;
 use crate::rhythm::train::TrainedRhythm;
-use crate::rhythm::weigh::{self, Scores};
+use crate::rhythm::weigh;
 use crate::train::largest;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;
-use heartlens_core::rhythm::Rules;
+use heartlens_core::rhythm::{Network, Rules};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::Device;
@@ -91,15 +91,19 @@ impl Arguments {
             done.logits[&record].iter().map(largest).collect()
         };
         let rhythm = match &self.rhythm {
-            Some(path) => self.rhythm_scores(path, &dataset, &plan.seeds)?,
+            Some(path) => self.rhythm_images(path, &plan.seeds)?,
             None => Vec::new(),
         };
+        let rhythm = rhythm
+            .iter()
+            .map(|image| Network::load(image))
+            .collect::<Result<Vec<_>, _>>()?;
         let weighed = |rules: Rules| {
             let (dataset, rhythm) = (&dataset, &rhythm);
             move |done: &HeldOut, record: usize| {
-                let scores = &rhythm[(done.seed - first) as usize][record];
+                let network = rhythm[(done.seed - first) as usize];
                 let logits = &done.logits[&record];
-                weigh::classes(&dataset.records[record], scores, logits, rules)
+                weigh::classes(network, &dataset.records[record], logits, rules)
             }
         };
         let mut variants = Vec::new();
@@ -173,22 +177,17 @@ impl Arguments {
         Ok(())
     }
 
-    /// The scores of rhythm networks trained with each of `seeds`, for every record.
-    fn rhythm_scores(
-        &self,
-        config: &Path,
-        dataset: &Dataset,
-        seeds: &[u64],
-    ) -> anyhow::Result<Vec<Vec<Scores>>> {
+    /// Images of rhythm networks, one trained with each of `seeds`.
+    fn rhythm_images(&self, config: &Path, seeds: &[u64]) -> anyhow::Result<Vec<Vec<u8>>> {
         let config = RhythmConfig::read(config)?;
         let recordings = rhythm::dataset::read(&self.source.data)?;
         let recordings: Vec<_> = recordings.iter().collect();
-        let scores = |&seed: &u64| {
+        let image = |&seed: &u64| {
             let mut config = config.clone();
             config.training.seed = seed;
             let trained = TrainedRhythm::fit(&config, &recordings, |_, _| ())?;
-            Ok(weigh::scores(&trained, dataset))
+            Ok(trained.image())
         };
-        seeds.iter().map(scores).collect()
+        seeds.iter().map(image).collect()
     }
 }

@@ -11,6 +11,7 @@ use crate::rhythm::network::{OUTPUT, batch};
 use crate::rhythm::train::TrainedRhythm;
 use anyhow::Context;
 use clap::Subcommand;
+use heartlens_core::rhythm::Network;
 use prost::Message;
 use std::path::PathBuf;
 
@@ -54,18 +55,18 @@ impl Source {
     }
 }
 
-/// Train the rhythm network on all recordings and write it as ONNX
+/// Train the rhythm network on all recordings and write it: an image, and the same as ONNX
 ///
-/// Before the file is written, tract runs it on windows of the recordings, and must give the scores of libtorch to within
-/// 1e-4.
+/// Before the files are written, heartlens-core and tract run them on windows of the recordings, and must give the scores of
+/// libtorch to within 1e-4.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  heartlens-train rhythm fit --config models/rhythm/config.toml --data $HEARTLENS_DATA --out models/beat/rhythm.onnx")]
+  heartlens-train rhythm fit --config models/rhythm/config.toml --data $HEARTLENS_DATA --out models/beat/rhythm.hlr")]
 pub(super) struct Fit {
     #[command(flatten)]
     source: Source,
-    /// The model to write
-    #[arg(long, value_name = "FILE.onnx")]
+    /// The image to write; the ONNX file gets its name with another extension
+    #[arg(long, value_name = "FILE.hlr")]
     out: PathBuf,
 }
 
@@ -81,17 +82,36 @@ impl Fit {
             .filter_map(|recording| recording.windows.last())
             .step_by(recordings.len().div_ceil(PROBE_WINDOWS))
             .collect();
-        let intervals = batch(probe.into_iter());
+        let intervals = batch(probe.iter().copied());
         let scores = tch::no_grad(|| trained.network().forward(&intervals));
         let model = trained.network().onnx(&config);
-        let difference = onnx::compare(&model, &[&intervals], &scores, &[OUTPUT])?;
-        write_atomically(&self.out, &model.encode_to_vec())
-            .with_context(|| self.out.display().to_string())?;
+        let onnx_difference = onnx::compare(&model, &[&intervals], &scores, &[OUTPUT])?;
+        let image = trained.image();
+        let network = Network::load(&image)?;
+        let differences = probe.iter().zip(onnx::to_vec(&scores));
+        let difference = differences
+            .map(|(window, score)| (network.score(window) - score).abs())
+            .fold(0.0, f32::max);
+        anyhow::ensure!(
+            difference <= onnx::TOLERANCE,
+            "the image's scores differ from libtorch's by {difference}, expected at most {}; nothing was written",
+            onnx::TOLERANCE
+        );
+        let onnx_path = self.out.with_extension("onnx");
+        for (path, bytes) in [
+            (&onnx_path, model.encode_to_vec()),
+            (&self.out, image.clone()),
+        ] {
+            write_atomically(path, &bytes).with_context(|| path.display().to_string())?;
+        }
         eprintln!(
-            "{}: {} parameters; tract and libtorch differ by at most {difference:.1e} on {} windows",
+            "{}: {} parameters, {} bytes; on {} windows it differs from libtorch by at most {difference:.1e}, \
+             and in tract {} by {onnx_difference:.1e}",
             self.out.display(),
-            trained.parameter_count(),
-            scores.size()[0],
+            network.params(),
+            image.len(),
+            probe.len(),
+            onnx_path.display(),
         );
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::config::RhythmConfig;
 use super::dataset::{Recording, Rhythm};
 use super::train::{RhythmTrainError, TrainedRhythm};
 use crate::streams::{Purpose, stream};
-use heartlens_core::rhythm::{Context, Observation, Rules};
+use heartlens_core::rhythm::{Context, Network, Observation, Rules};
 use heartlens_core::spec::RHYTHM_HASH;
 use rand::seq::SliceRandom;
 use serde::Serialize;
@@ -142,16 +142,16 @@ pub fn split(recordings: &[Recording], folds: usize, seed: u64) -> Vec<Vec<usize
     split
 }
 
-/// What a trained network makes of a recording, through core's context.
-pub fn judge(trained: &TrainedRhythm, recording: &Recording) -> Verdict {
+/// What a network makes of a recording, through core's context.
+pub fn judge(network: Network<'_>, recording: &Recording) -> Verdict {
     let nothing = Observation {
         rr_s: None,
         p_wave: 0.0,
         qrs: 0.0,
     };
     let mut context = Context::new(Rules::SHIPPED);
-    for score in trained.scores(&recording.windows) {
-        context.push(&nothing, Some(score));
+    for window in &recording.windows {
+        context.push(&nothing, Some(network.score(window)));
     }
     Verdict {
         truth: recording.rhythm == Rhythm::Fibrillation,
@@ -191,9 +191,11 @@ pub fn cross_validate(
                 .map(|(recording, _)| recording)
                 .collect();
             let trained = TrainedRhythm::fit(&config, &training, &mut observe)?;
-            parameters = trained.parameter_count();
+            let image = trained.image();
+            let network = Network::load(&image)?;
+            parameters = network.params();
             let judged = held_out.iter().map(|&index| &recordings[index]);
-            verdicts.extend(judged.map(|recording| judge(&trained, recording)));
+            verdicts.extend(judged.map(|recording| judge(network, recording)));
         }
         by_seed.push(SeedFigures {
             seed,

@@ -7,13 +7,11 @@ use crate::blocks::{Parameters, ShapeError};
 use crate::onnx::to_vec;
 use crate::optimizer::{AdamW, one_cycle, update_average};
 use crate::streams::{Purpose, stream};
-use heartlens_core::rhythm::Input;
+use heartlens_core::rhythm::{self, Input};
+use heartlens_core::spec::RHYTHM_HASH;
 use rand::RngExt;
 use tch::{Device, Reduction, Tensor, nn};
 use thiserror::Error;
-
-/// Windows that are scored at once.
-const SCORED_AT_ONCE: usize = 4096;
 
 /// A training of the rhythm network that cannot be run.
 #[derive(Debug, Error)]
@@ -24,6 +22,9 @@ pub enum RhythmTrainError {
     /// The config's layers do not fit together.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The trained network cannot be run.
+    #[error("the trained network: {0}")]
+    Network(#[from] rhythm::NetworkError),
 }
 
 /// A trained rhythm network: its averaged weights.
@@ -105,11 +106,27 @@ impl TrainedRhythm {
         variables.iter().map(Tensor::numel).sum()
     }
 
-    /// The score of each window.
-    pub fn scores(&self, windows: &[Input]) -> Vec<f32> {
-        let _no_grad = tch::no_grad_guard();
-        let scores = |part: &[Input]| to_vec(&self.network.forward(&batch(part.iter())));
-        windows.chunks(SCORED_AT_ONCE).flat_map(scores).collect()
+    /// The network's image, as `docs/rhythm-image.md` has it.
+    pub fn image(&self) -> Vec<u8> {
+        let variables = self.weights.variables();
+        let of = |name: &str| variables.get(name).map(to_vec).unwrap_or_default();
+        // libtorch keeps the gates in the image's order; of the two biases only the sum matters.
+        let biases = of("lstm.forward.input_bias")
+            .into_iter()
+            .zip(of("lstm.forward.recurrent_bias"))
+            .map(|(a, b)| a + b);
+        let weights = [of("lstm.forward.input"), of("lstm.forward.recurrent")].concat();
+        let score = [of("score.weight"), of("score.bias")].concat();
+        let cells = of("score.weight").len() as u32;
+
+        let mut image = rhythm::MAGIC.to_vec();
+        image.extend(rhythm::VERSION.to_le_bytes());
+        image.extend(RHYTHM_HASH.to_le_bytes());
+        image.extend(cells.to_le_bytes());
+        let weights = weights.into_iter().chain(biases).chain(score);
+        image.extend(weights.flat_map(f32::to_le_bytes));
+        image.extend(rhythm::checksum(&image).to_le_bytes());
+        image
     }
 }
 
