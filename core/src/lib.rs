@@ -21,6 +21,7 @@ pub mod monitor;
 pub mod nn;
 pub mod patient;
 pub mod quality;
+pub mod rhythm;
 pub mod rr;
 pub mod sample;
 pub mod slots;

@@ -73,6 +73,17 @@ pub const RR_MIN_S: f32 = 0.15;
 /// Longest RR interval that the features tell apart, in seconds.
 pub const RR_MAX_S: f32 = 4.0;
 
+/// Version of the rhythm's arithmetic. Raise it when the rhythm network's input changes while its sizes stay.
+pub const RHYTHM_VERSION: u32 = 1;
+/// RR intervals that the rhythm network sees at a time, the newest beat's included.
+pub const RHYTHM_INTERVALS: usize = 24;
+/// Channels of the rhythm network's input: the interval against their median, and against the one before.
+pub const RHYTHM_CHANNELS: usize = 2;
+/// Shortest RR interval that the rhythm tells apart, in seconds.
+pub const RHYTHM_RR_MIN_S: f32 = 0.2;
+/// Longest RR interval that the rhythm tells apart, in seconds.
+pub const RHYTHM_RR_MAX_S: f32 = 3.0;
+
 /// Longest time that the detector may take to report an R peak, in samples after the peak (2 s).
 pub const DETECTOR_MAX_DELAY_SAMPLES: usize = 256;
 
@@ -143,6 +154,22 @@ pub const HASH: u64 = {
         RR_MAX_S.to_bits() as u64,
         LABELS.len() as u64,
     ];
+    fnv(&numbers)
+};
+
+/// Identifies what the rhythm network reads, as [`HASH`] does for the beat's: a change of the one leaves models of the
+/// other valid.
+pub const RHYTHM_HASH: u64 = fnv(&[
+    RHYTHM_VERSION as u64,
+    SAMPLE_RATE_HZ as u64,
+    RHYTHM_INTERVALS as u64,
+    RHYTHM_CHANNELS as u64,
+    RHYTHM_RR_MIN_S.to_bits() as u64,
+    RHYTHM_RR_MAX_S.to_bits() as u64,
+]);
+
+/// FNV-1a (64 bit) over numbers, each as eight little-endian bytes.
+const fn fnv(numbers: &[u64]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut i = 0;
     while i < numbers.len() {
@@ -155,4 +182,4 @@ pub const HASH: u64 = {
         i += 1;
     }
     hash
-};
+}

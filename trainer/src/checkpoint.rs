@@ -296,7 +296,7 @@ fn spec_hash() -> String {
 }
 
 /// The config in its canonical text form.
-fn config_text(config: &Config) -> String {
+pub(crate) fn config_text(config: &Config) -> String {
     // A config came from TOML, so it can become TOML.
     toml::to_string(config).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 //!
 //! The input shapes are not in it: they follow from [`heartlens_core::spec`].
 
+use heartlens::evaluate::report::Peaks;
 use heartlens_core::spec;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -114,6 +115,8 @@ pub struct Config {
     pub metadata: MetadataConfig,
     /// What joins the branches.
     pub fusion: FusionConfig,
+    /// Which beats are trained on.
+    pub data: DataConfig,
     /// Loss, optimiser, schedule.
     pub training: TrainingConfig,
     /// How batches are drawn.
@@ -194,6 +197,15 @@ pub struct FusionConfig {
     pub dense: Vec<i64>,
     /// Probability that a value is dropped in training, 0..1.
     pub dropout: f64,
+}
+
+/// Which beats are trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Where the R peaks come from. With both, every record is trained on twice: as annotated, and as the detector
+    /// sees it.
+    pub peaks: Vec<Peaks>,
 }
 
 /// AdamW under a one-cycle schedule, averaged weights, cross entropy with smoothed labels.
@@ -360,6 +372,14 @@ impl Config {
                 key: "views",
                 found: format!("{:?}", self.views),
                 expected: "one or more of waveform, spectrum, spectrogram, metadata, each once",
+            });
+        }
+        let peaks = &self.data.peaks;
+        if peaks.is_empty() || peaks.len() > 2 || (peaks.len() == 2 && peaks[0] == peaks[1]) {
+            return Err(ConfigError::Value {
+                key: "data.peaks",
+                found: format!("{peaks:?}"),
+                expected: "reference, detected or both, each once",
             });
         }
         for (key, value) in [
@@ -532,6 +552,7 @@ mod tests {
             ("batch = 128", "batch = 1", "at least two beats"),
             ("\"metadata\"]", "\"metadata\", \"metadata\"]", "each once"),
             ("dense = [24, 12]", "dense = []", "metadata.dense is []"),
+            ("peaks = [\"reference\"]", "peaks = []", "data.peaks is []"),
         ] {
             assert!(SHIPPED.contains(from), "{from}");
             let error = parse(&SHIPPED.replacen(from, to, 1))

@@ -4,10 +4,11 @@ use crate::augment::Augmenter;
 use crate::blocks::ShapeError;
 use crate::config::Config;
 use crate::dataset::Dataset;
-use crate::int8::{self, Int8Findings, Scores};
+use crate::held_out::{HeldOut, identity};
+use crate::int8::{self, Int8Findings};
 use crate::sampler::{Sampler, SamplerError};
 use crate::streams::{Purpose, stream};
-use crate::train::{StepReport, Trainer, TrainingData};
+use crate::train::{StepReport, Trainer, TrainingData, logits};
 use heartlens::compile::CompileError;
 use heartlens::evaluate::bootstrap::Bootstrap;
 use heartlens::evaluate::mapping::Mapping;
@@ -18,7 +19,8 @@ use heartlens_core::class::Class;
 use heartlens_core::spec;
 use rand::seq::SliceRandom;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -58,6 +60,24 @@ pub enum CrossValidationError {
         fold: usize,
         /// Why.
         source: SamplerError,
+    },
+    /// There is no such database, or nothing beside it.
+    #[error(
+        "the databases are {found}; expected {wanted} to train on and at least one other to judge by"
+    )]
+    Database {
+        /// The database to train on.
+        wanted: String,
+        /// Those that were read.
+        found: String,
+    },
+    /// Logits cannot be kept.
+    #[error("{}: {source}", path.display())]
+    Keep {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// The config's layers do not fit together.
     #[error(transparent)]
@@ -163,10 +183,30 @@ fn assert_disjoint(dataset: &Dataset, split: &[Vec<usize>]) {
     assert_eq!(count, dataset.records.len(), "a record is in no fold");
 }
 
-/// Names of records, in the order given.
+/// The one split of a training on the database `trained`: all other databases are held out.
+///
+/// # Errors
+/// If there is no such database, or no other.
+pub fn split_across(
+    dataset: &Dataset,
+    trained: &str,
+) -> Result<Vec<Vec<usize>>, CrossValidationError> {
+    let (training, held_out): (Vec<usize>, Vec<usize>) =
+        (0..dataset.records.len()).partition(|&index| dataset.records[index].database == trained);
+    if training.is_empty() || held_out.is_empty() {
+        return Err(CrossValidationError::Database {
+            wanted: trained.to_owned(),
+            found: dataset.databases().join(", "),
+        });
+    }
+    Ok(vec![held_out])
+}
+
+/// Names of records, in alphabetical order, each once.
 pub fn names(dataset: &Dataset, records: &[usize]) -> Vec<String> {
     let name = |&record: &usize| dataset.records[record].name.clone();
-    records.iter().map(name).collect()
+    let names: BTreeSet<String> = records.iter().map(name).collect();
+    names.into_iter().collect()
 }
 
 /// What a cross-validation found, the JSON of `heartlens-train cross-validate`: the keys of
@@ -192,9 +232,32 @@ pub struct Findings {
     pub seeds: Vec<SeedFindings>,
     /// The held-out records of each fold.
     pub splits: Vec<Vec<String>>,
+    /// The same trainings judged in other ways.
+    pub variants: Vec<Variant>,
     /// The same networks as device images, where that was asked for: all folds and seeds together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub int8: Option<Int8Findings>,
+}
+
+/// All trainings judged in one way.
+#[derive(Debug, Clone, Serialize)]
+pub struct Variant {
+    /// Where the R peaks of the judged beats come from.
+    pub peaks: Peaks,
+    /// What weighs on the network's probabilities.
+    pub context: &'static str,
+    /// Figures by database.
+    pub databases: BTreeMap<String, VariantFigures>,
+}
+
+/// One database, judged in one way.
+#[derive(Debug, Clone, Serialize)]
+pub struct VariantFigures {
+    /// All seeds together.
+    #[serde(flatten)]
+    pub headline: Headline,
+    /// jk of each seed.
+    pub seeds: Vec<Option<f64>>,
 }
 
 /// One training.
@@ -267,36 +330,25 @@ pub struct Plan {
     pub parallel: usize,
     /// Where they run.
     pub device: Device,
+    /// Folder in which the logits of held-out records are kept; a training whose logits are there is not done again.
+    pub keep: Option<PathBuf>,
     /// Whether each network is also compiled and scored as a device image.
     pub int8: bool,
 }
 
-/// One training that is done.
-#[derive(Debug)]
-struct Done {
-    seed: u64,
-    fold: usize,
-    /// By database.
-    tallies: BTreeMap<String, Tally>,
-    parameters: usize,
-    training_s: f64,
-    scoring_s: f64,
-    int8: Option<Scores>,
-}
-
-/// Trains and scores every fold with every seed. `observe` hears of every step, with seed and fold; it is called by
-/// one thread at a time.
+/// Trains every fold with every seed and gives the logits of the records that each did not see, in order of seed and
+/// fold. `observe` hears of every step, with seed and fold; it is called by one thread at a time.
 ///
 /// # Errors
-/// If a fold's training records lack a class, the config's layers do not fit together, or the network cannot be compiled
-/// though the plan asks for it.
-pub fn cross_validate(
+/// If a fold's training records lack a class, the config's layers do not fit together, logits cannot be kept, or a network
+/// cannot be compiled though the plan asks for it.
+pub fn train_folds(
     config: &Config,
     dataset: &Dataset,
     augmenter: &Augmenter,
     plan: &Plan,
     mut observe: impl FnMut(u64, usize, StepReport),
-) -> Result<Findings, CrossValidationError> {
+) -> Result<Vec<HeldOut>, CrossValidationError> {
     let jobs: Vec<(u64, usize)> = plan
         .seeds
         .iter()
@@ -333,10 +385,10 @@ pub fn cross_validate(
                 Ok(done) => done,
                 Err(panic) => std::panic::resume_unwind(panic),
             })
-            .collect::<Result<Vec<Done>, _>>()
+            .collect::<Result<Vec<HeldOut>, _>>()
     })?;
     results.sort_by_key(|done| (done.seed, done.fold));
-    Ok(findings(config, dataset, plan, &results))
+    Ok(results)
 }
 
 fn train_fold(
@@ -347,13 +399,26 @@ fn train_fold(
     seed: u64,
     fold: usize,
     observe: impl FnMut(StepReport),
-) -> Result<Done, CrossValidationError> {
+) -> Result<HeldOut, CrossValidationError> {
     let mut config = config.clone();
     config.training.seed = seed;
     let held_out = &plan.splits[fold];
     let training: Vec<usize> = (0..dataset.records.len())
         .filter(|record| !held_out.contains(record))
+        .filter(|&record| config.data.peaks.contains(&dataset.records[record].peaks))
         .collect();
+    let identity = identity(&config, dataset, &training);
+    let kept = plan.keep.as_ref().map(|folder| {
+        let held = names(dataset, held_out).join(" ");
+        let hash = fnv(&format!("{identity}{held}"));
+        folder.join(format!("{}-{seed}-{hash:016x}.safetensors", config.name))
+    });
+    if let Some(path) = &kept
+        && let Some(done) = HeldOut::read(path, &identity, dataset, held_out)
+        && (done.int8.is_some() || !plan.int8)
+    {
+        return Ok(HeldOut { fold, ..done });
+    }
     let sampler = Sampler::new(dataset, &training, &HashSet::new(), &config.sampler)
         .map_err(|source| CrossValidationError::Sampler { fold, source })?;
     let data = TrainingData {
@@ -366,7 +431,11 @@ fn train_fold(
     trainer.run(&data, config.training.steps, 1, observe);
     let training_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let tallies = trainer.score(dataset, held_out);
+    let score = |&record: &usize| {
+        let logits = logits(trainer.result(), plan.device, dataset, record);
+        (record, logits)
+    };
+    let logits = held_out.iter().map(score).collect();
     let scoring_s = start.elapsed().as_secs_f64();
     let int8 = if plan.int8 {
         let compiled = int8::compile(&trainer, &config, dataset, &training).map_err(|source| {
@@ -375,54 +444,77 @@ fn train_fold(
                 source: Box::new(source),
             }
         })?;
-        let scores = int8::score(&trainer, &compiled.image, dataset, held_out)
+        let logits = int8::logits(&compiled.image, dataset, held_out)
             .map_err(|source| CrossValidationError::Image { fold, source })?;
-        Some(scores)
+        Some(logits)
     } else {
         None
     };
-    Ok(Done {
+    let done = HeldOut {
         seed,
         fold,
-        tallies,
+        logits,
+        int8,
         parameters: trainer.parameter_count(),
         training_s,
         scoring_s,
-        int8,
+    };
+    if let Some(path) = kept {
+        done.write(&path, &identity, dataset)
+            .map_err(|source| CrossValidationError::Keep { path, source })?;
+    }
+    Ok(done)
+}
+
+/// FNV-1a, 64 bit.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-fn findings(config: &Config, dataset: &Dataset, plan: &Plan, results: &[Done]) -> Findings {
+/// The findings of trainings whose classes `decide` names: for a training and an index into the data set's records, one
+/// class a beat. Records whose R peaks come from elsewhere than `peaks` are left out.
+pub fn findings(
+    config: &Config,
+    dataset: &Dataset,
+    plan: &Plan,
+    trained: &[HeldOut],
+    peaks: Peaks,
+    decide: impl Fn(&HeldOut, usize) -> Vec<Class>,
+) -> Findings {
     let setting = Setting {
-        peaks: Peaks::Reference,
+        peaks,
         runtime: "libtorch".to_owned(),
         mapping: Mapping::default(),
         from_s: 0.0,
         bootstrap: Bootstrap::default(),
     };
-    let pooled = all(&by_database(results.iter()));
-    let int8 = plan.int8.then(|| {
-        let mut scores = Scores::default();
-        for fold in results.iter().filter_map(|done| done.int8.as_ref()) {
-            scores.merge(fold);
-        }
-        scores.findings(&pooled)
-    });
-    let by_seed = |seed: u64| results.iter().filter(move |done| done.seed == seed);
+    let results: Vec<BTreeMap<String, Tally>> = trained
+        .iter()
+        .map(|done| tallies(dataset, done, peaks, |record| decide(done, record)))
+        .collect();
+    let by_seed = |seed: u64| {
+        let both = trained.iter().zip(&results);
+        both.filter(move |(done, _)| done.seed == seed)
+            .map(|(_, tallies)| tallies)
+    };
+    let databases = by_database(results.iter());
     Findings {
         model: config.name.clone(),
-        parameters: results.first().map_or(0, |done| done.parameters),
+        parameters: trained.first().map_or(0, |done| done.parameters),
         spec_hash: format!("{:016x}", spec::HASH),
         config: config.clone(),
-        pooled: pooled.report(&setting),
-        databases: by_database(results.iter())
+        pooled: all(&databases).report(&setting),
+        databases: databases
             .into_iter()
             .map(|(database, tally)| (database, tally.report(&setting)))
             .collect(),
-        folds: results
+        folds: trained
             .iter()
-            .map(|done| {
-                let tally = all(&done.tallies);
+            .zip(&results)
+            .map(|(done, tallies)| {
+                let tally = all(tallies);
                 FoldFindings {
                     seed: done.seed,
                     fold: done.fold,
@@ -430,7 +522,7 @@ fn findings(config: &Config, dataset: &Dataset, plan: &Plan, results: &[Done]) -
                     headline: Headline::of(&tally),
                     training_s: done.training_s,
                     scoring_s: done.scoring_s,
-                    int8: done.int8.as_ref().map(|scores| scores.findings(&tally)),
+                    int8: Int8Findings::of(dataset, [done], peaks),
                 }
             })
             .collect(),
@@ -450,14 +542,80 @@ fn findings(config: &Config, dataset: &Dataset, plan: &Plan, results: &[Done]) -
             .iter()
             .map(|records| names(dataset, records))
             .collect(),
-        int8,
+        variants: Vec::new(),
+        int8: Int8Findings::of(dataset, trained, peaks),
     }
 }
 
+/// The headlines of trainings whose classes `decide` names, by database; as [`findings`].
+pub fn variant(
+    dataset: &Dataset,
+    plan: &Plan,
+    trained: &[HeldOut],
+    peaks: Peaks,
+    context: &'static str,
+    decide: impl Fn(&HeldOut, usize) -> Vec<Class>,
+) -> Variant {
+    let by_seed: Vec<BTreeMap<String, Tally>> = plan
+        .seeds
+        .iter()
+        .map(|seed| {
+            let of_seed: Vec<_> = trained
+                .iter()
+                .filter(|done| done.seed == *seed)
+                .map(|done| tallies(dataset, done, peaks, |record| decide(done, record)))
+                .collect();
+            by_database(of_seed.iter())
+        })
+        .collect();
+    let figures = by_database(by_seed.iter())
+        .into_iter()
+        .map(|(database, pooled)| {
+            let seeds = by_seed.iter().map(|tallies| {
+                let tally = tallies.get(&database);
+                tally.and_then(|tally| Headline::of(tally).jk)
+            });
+            let figures = VariantFigures {
+                headline: Headline::of(&pooled),
+                seeds: seeds.collect(),
+            };
+            (database, figures)
+        })
+        .collect();
+    Variant {
+        peaks,
+        context,
+        databases: figures,
+    }
+}
+
+/// One tally a database of what a training did not see, at `peaks`.
+fn tallies(
+    dataset: &Dataset,
+    done: &HeldOut,
+    peaks: Peaks,
+    decide: impl Fn(usize) -> Vec<Class>,
+) -> BTreeMap<String, Tally> {
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    for &index in done.logits.keys() {
+        let record = &dataset.records[index];
+        if record.peaks != peaks {
+            continue;
+        }
+        let tally = tallies.entry(record.database.clone()).or_default();
+        for (&class, found) in record.classes.iter().zip(decide(index)) {
+            tally.add_beat(&record.name, class, found);
+        }
+    }
+    tallies
+}
+
 /// The trainings' tallies, added up by database.
-fn by_database<'a>(results: impl Iterator<Item = &'a Done>) -> BTreeMap<String, Tally> {
+fn by_database<'a>(
+    results: impl Iterator<Item = &'a BTreeMap<String, Tally>>,
+) -> BTreeMap<String, Tally> {
     let mut pooled: BTreeMap<String, Tally> = BTreeMap::new();
-    for (database, tally) in results.flat_map(|done| &done.tallies) {
+    for (database, tally) in results.flatten() {
         pooled.entry(database.clone()).or_default().merge(tally);
     }
     pooled

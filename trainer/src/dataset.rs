@@ -3,15 +3,18 @@
 //! A record with two leads gives four: its own, and their sum and difference ([`Lead`]). Views are not stored: they are
 //! computed from a beat when it is drawn ([`crate::augment`]), after it has been varied.
 
+use heartlens::evaluate::bxb::{Event, Options, compare};
+use heartlens::evaluate::report::Peaks;
 use heartlens::evaluate::tally::patient_of;
 use heartlens::records::annotation::AnnotationError;
 use heartlens::records::resample::{ResampleError, to_canonical, to_canonical_index};
 use heartlens::records::{Record, RecordError};
 use heartlens_core::beat::Extractor;
 use heartlens_core::class::Class;
+use heartlens_core::detector::Detector;
 use heartlens_core::filter::BandPass;
 use heartlens_core::patient::Patient;
-use heartlens_core::spec::{METADATA_LEN, SAMPLE_RATE_HZ};
+use heartlens_core::spec::{DETECTOR_MAX_DELAY_SAMPLES, METADATA_LEN, SAMPLE_RATE_HZ};
 use heartlens_core::template::BeatWindow;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
@@ -135,9 +138,11 @@ pub struct Beat {
     pub scale_mv: f32,
     /// The metadata view.
     pub metadata: [f32; METADATA_LEN],
+    /// RR interval since the beat before, in seconds; `None` at the first beat.
+    pub pre_rr_s: Option<f32>,
 }
 
-/// The beats of one record. Those of class Q count for the RR intervals and the template of the others, and are neither
+/// The beats of one record at one choice of R peaks. Those of class Q count for the RR intervals and the template of the others, and are neither
 /// trained on nor judged.
 #[derive(Debug, Clone)]
 pub struct RecordBeats {
@@ -147,6 +152,8 @@ pub struct RecordBeats {
     pub database: String,
     /// Whose record it is, as the name of the patient's first record.
     pub patient: String,
+    /// Where the R peaks come from.
+    pub peaks: Peaks,
     /// The reference class of each beat.
     pub classes: Vec<Class>,
     /// `classes.len()` beats for each lead of [`Lead::ALL`]; of the first lead alone where the record has one.
@@ -210,17 +217,18 @@ impl RecordBeats {
         Self {
             patient: patient_of(&name),
             name,
+            peaks: Peaks::Reference,
             database: database.to_owned(),
             classes,
             leads,
         }
     }
 
-    /// Reads one record with its reference annotations.
+    /// Reads one record with its reference annotations, once for each of `peaks`.
     ///
     /// # Errors
     /// If it cannot be read or has no beat of the classes N, S, V, F.
-    pub fn read(database: &str, path: &Path) -> Result<Self, DatasetError> {
+    pub fn read(database: &str, path: &Path, peaks: &[Peaks]) -> Result<Vec<Self>, DatasetError> {
         let record = Record::open(path)?;
         let annotations = record.annotations(REFERENCE)?;
         let mut order: Vec<usize> = (0..record.leads().len().min(2)).collect();
@@ -243,19 +251,67 @@ impl RecordBeats {
                 }
             })?);
         }
-        let beats: Vec<(u32, Class)> = annotations
+        let annotated: Vec<(u32, Class)> = annotations
             .beats()
             .map(|(annotation, class)| (to_canonical_index(annotation.sample, rate_hz), class))
             .collect();
-        let name = record.name();
-        let beats = Self::from_signals(database, name, &signals, &beats, record.patient());
-        if beats.classes.iter().all(|class| *class == Class::Q) {
+        if annotated.iter().all(|(_, class)| *class == Class::Q) {
             return Err(DatasetError::NoBeats {
                 path: path.to_owned(),
             });
         }
-        Ok(beats)
+        let at = |peaks: &Peaks| {
+            let beats = match peaks {
+                Peaks::Reference => annotated.clone(),
+                Peaks::Detected => detected(signals.first().map_or(&[], Vec::as_slice), &annotated),
+            };
+            let (name, patient) = (record.name(), record.patient());
+            Self {
+                peaks: *peaks,
+                ..Self::from_signals(database, name, &signals, &beats, patient)
+            }
+        };
+        Ok(peaks.iter().map(at).collect())
     }
+}
+
+/// The R peaks that core's detector finds in a lead in mV at the canonical rate.
+pub fn r_peaks(signal_mv: &[f32]) -> Vec<u32> {
+    let mut filter = BandPass::new();
+    let mut detector = Detector::new();
+    let silence = std::iter::repeat_n(0.0, DETECTOR_MAX_DELAY_SAMPLES);
+    let filtered: Vec<f32> = signal_mv.iter().map(|&mv| filter.push(mv)).collect();
+    filtered
+        .into_iter()
+        .chain(silence)
+        .filter_map(|mv| detector.push(mv))
+        .map(|peak| peak.sample)
+        .filter(|&sample| (sample as usize) < signal_mv.len())
+        .collect()
+}
+
+/// The R peaks that core's detector finds in a lead, each with the class of the annotated beat that it matches by
+/// EC57's rule, within 150 ms. One that matches none is of class Q: it counts for the RR intervals of the others, as it
+/// does in use. Annotated beats that the detector misses are left out.
+fn detected(signal_mv: &[f32], annotated: &[(u32, Class)]) -> Vec<(u32, Class)> {
+    let mut found: Vec<(u32, Class)> = r_peaks(signal_mv)
+        .into_iter()
+        .map(|sample| (sample, Class::Q))
+        .collect();
+    let events = |beats: &[(u32, Class)]| -> Vec<Event> {
+        let event = |(sample, class): &(u32, Class)| Event::beat(u64::from(*sample), *class);
+        beats.iter().map(event).collect()
+    };
+    let options = Options {
+        from_s: 0.0,
+        ..Options::ec57(f64::from(SAMPLE_RATE_HZ), Some(signal_mv.len() as u64))
+    };
+    for pair in compare(&events(annotated), &events(&found), &options).pairs {
+        if let (Some(reference), Some(test)) = (pair.reference_index, pair.test_index) {
+            found[test].1 = annotated[reference].1;
+        }
+    }
+    found
 }
 
 /// Sends one filtered lead through core's extractor. Returns the beats and their classes.
@@ -285,6 +341,7 @@ fn lead_beats(
         template: frame.template,
         scale_mv: frame.scale_mv,
         metadata: frame.metadata,
+        pre_rr_s: frame.pre_rr_s,
     });
     (triggered, beats.collect())
 }
@@ -292,29 +349,31 @@ fn lead_beats(
 /// The annotated records of a folder.
 #[derive(Debug, Clone, Default)]
 pub struct Dataset {
-    /// In order of database and name.
+    /// In order of database and name; a record that is read at several choices of R peaks comes once for each.
     pub records: Vec<RecordBeats>,
 }
 
 impl Dataset {
-    /// Reads all annotated records of `folder` and of its subfolders. A subfolder in which no record is annotated
+    /// Reads all annotated records of `folder` and of its subfolders, once for each of `peaks`. A subfolder in which no record is annotated
     /// (noise, or other kinds of labels) is passed over.
     ///
     /// # Errors
     /// If there is none, one lacks its annotations, or one cannot be read.
-    pub fn read(folder: &Path) -> Result<Self, DatasetError> {
+    pub fn read(folder: &Path, peaks: &[Peaks]) -> Result<Self, DatasetError> {
         let found = find_records(folder)?;
         let progress = bar(found.len() as u64, "records");
-        let records: Result<Vec<RecordBeats>, DatasetError> = found
+        let records: Result<Vec<Vec<RecordBeats>>, DatasetError> = found
             .par_iter()
             .map(|(database, path)| {
-                let record = RecordBeats::read(database, path);
+                let record = RecordBeats::read(database, path, peaks);
                 progress.inc(1);
                 record
             })
             .collect();
         progress.finish_and_clear();
-        Ok(Self { records: records? })
+        Ok(Self {
+            records: records?.into_iter().flatten().collect(),
+        })
     }
 
     /// Indices of the records called by `names`, which may leave out the database.
@@ -322,22 +381,24 @@ impl Dataset {
     /// # Errors
     /// If there is no such record.
     pub fn indices_of(&self, names: &[String]) -> Result<Vec<usize>, DatasetError> {
-        names
-            .iter()
-            .map(|wanted| {
-                let is_called = |record: &RecordBeats| {
-                    record.name == *wanted || record.name.ends_with(&format!("/{wanted}"))
-                };
-                self.records.iter().position(is_called).ok_or_else(|| {
-                    let example = self.records.first().map(|record| record.name.clone());
-                    DatasetError::NoSuchRecord {
-                        wanted: wanted.clone(),
-                        count: self.records.len(),
-                        example: example.unwrap_or_default(),
-                    }
-                })
-            })
-            .collect()
+        let mut indices = Vec::new();
+        for wanted in names {
+            let before = indices.len();
+            let suffix = format!("/{wanted}");
+            indices.extend((0..self.records.len()).filter(|&index| {
+                let name = &self.records[index].name;
+                name == wanted || name.ends_with(&suffix)
+            }));
+            if indices.len() == before {
+                let example = self.records.first().map(|record| record.name.clone());
+                return Err(DatasetError::NoSuchRecord {
+                    wanted: wanted.clone(),
+                    count: self.records.len(),
+                    example: example.unwrap_or_default(),
+                });
+            }
+        }
+        Ok(indices)
     }
 
     /// Names of the databases, in alphabetical order.

@@ -3,31 +3,22 @@
 use crate::augment::plain_views;
 use crate::config::Config;
 use crate::dataset::{Dataset, Lead};
+use crate::held_out::{HeldOut, Logits};
 use crate::onnx;
-use crate::train::Trainer;
+use crate::train::{Trainer, largest};
 use heartlens::compile::beats::{self, Sample};
 use heartlens::compile::source::Source;
 use heartlens::compile::{CompileError, calibrate::Compiled};
+use heartlens::evaluate::report::Peaks;
 use heartlens::evaluate::tally::Tally;
 use heartlens::runtime::int8::Int8;
-use heartlens::runtime::{ModelError, Runtime, argmax};
+use heartlens::runtime::{ModelError, Runtime};
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Labels of the integers and of float on the same beats.
-#[derive(Debug, Clone, Default)]
-pub struct Scores {
-    /// The integers' labels, by database.
-    pub tallies: BTreeMap<String, Tally>,
-    /// Beats.
-    pub beats: u64,
-    /// Beats with the same label in float.
-    pub agreeing: u64,
-}
 
 /// How the integers compare with float.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,46 +42,47 @@ pub struct F1 {
     pub difference: Option<f64>,
 }
 
-impl Scores {
-    /// Adds those of another fold.
-    pub fn merge(&mut self, other: &Self) {
-        for (database, tally) in &other.tallies {
-            self.tallies
-                .entry(database.clone())
-                .or_default()
-                .merge(tally);
+impl Int8Findings {
+    /// Of the beats at `peaks` in these trainings; `None` where no device image was scored.
+    pub fn of<'a>(
+        dataset: &Dataset,
+        trained: impl IntoIterator<Item = &'a HeldOut>,
+        peaks: Peaks,
+    ) -> Option<Self> {
+        let (mut float, mut int8) = (Tally::new(), Tally::new());
+        let (mut beats, mut agreeing) = (0_u64, 0_u64);
+        for done in trained {
+            for (index, integers) in done.int8.as_ref()? {
+                let record = &dataset.records[*index];
+                if record.peaks != peaks {
+                    continue;
+                }
+                let pairs = done.logits[index].iter().zip(integers);
+                for ((a, b), class) in pairs.zip(&record.classes) {
+                    let (a, b) = (largest(a), largest(b));
+                    float.add_beat(&record.name, *class, a);
+                    int8.add_beat(&record.name, *class, b);
+                    beats += 1;
+                    agreeing += u64::from(a == b);
+                }
+            }
         }
-        self.beats += other.beats;
-        self.agreeing += other.agreeing;
-    }
-
-    /// Beside `float`, the float network's tally of the same beats.
-    pub fn findings(&self, float: &Tally) -> Int8Findings {
-        let mut int8 = Tally::new();
-        for tally in self.tallies.values() {
-            int8.merge(tally);
-        }
-        let [float, int8] = [float, &int8].map(|tally| tally.gross().table.confusion());
-        Int8Findings {
-            beats: self.beats,
-            label_agreement: self.agreeing as f64 / self.beats.max(1) as f64,
-            f1: LABELS
-                .iter()
-                .enumerate()
-                .map(|(class, label)| {
-                    let (float, int8) = (float.class(class).f1, int8.class(class).f1);
-                    let difference = int8.zip(float).map(|(int8, float)| int8 - float);
-                    (
-                        *label,
-                        F1 {
-                            float,
-                            int8,
-                            difference,
-                        },
-                    )
-                })
-                .collect(),
-        }
+        let [float, int8] = [float, int8].map(|tally| tally.gross().table.confusion());
+        let f1 = |class: usize| {
+            let (float, int8) = (float.class(class).f1, int8.class(class).f1);
+            let difference = int8.zip(float).map(|(int8, float)| int8 - float);
+            F1 {
+                float,
+                int8,
+                difference,
+            }
+        };
+        let classes = LABELS.iter().enumerate();
+        Some(Self {
+            beats,
+            label_agreement: agreeing as f64 / beats.max(1) as f64,
+            f1: classes.map(|(class, label)| (*label, f1(class))).collect(),
+        })
     }
 }
 
@@ -137,36 +129,31 @@ pub fn compile(
     source.compile(&sample, &mut |_, _| ())
 }
 
-/// Classifies every beat of `records` in its first lead by the image and by the float network.
+/// The image's logits of every beat of `records` in its first lead.
 ///
 /// # Errors
 /// When the image cannot be run.
-pub fn score(
-    trainer: &Trainer,
+pub fn logits(
     image: &[u8],
     dataset: &Dataset,
     records: &[usize],
-) -> Result<Scores, ModelError> {
+) -> Result<BTreeMap<usize, Vec<Logits>>, ModelError> {
     let mut int8 = Int8::new(image).map_err(|source| ModelError::Image {
         path: "the compiled network".into(),
         source,
     })?;
-    let mut scores = Scores::default();
-    let mut failed = None;
-    let mut views = Views::ZERO;
-    trainer.predict(dataset, records, |index, float| {
-        let record = &dataset.records[index.record];
-        plain_views(record.beat(Lead::First, index.beat), &mut views);
-        match int8.logits(std::slice::from_ref(&views)) {
-            Ok(logits) => {
-                let label = Class::ALL[argmax(&logits[0])];
-                let tally = scores.tallies.entry(record.database.clone()).or_default();
-                tally.add_beat(&record.name, record.classes[index.beat], label);
-                scores.beats += 1;
-                scores.agreeing += u64::from(label == float);
-            }
-            Err(error) => failed = Some(error),
+    let mut of_record = |&index: &usize| {
+        let record = &dataset.records[index];
+        let views = |beat: usize| {
+            let mut views = Views::ZERO;
+            plain_views(record.beat(Lead::First, beat), &mut views);
+            views
+        };
+        let mut logits = Vec::with_capacity(record.classes.len());
+        for beat in 0..record.classes.len() {
+            logits.extend(int8.logits(&[views(beat)])?);
         }
-    });
-    failed.map_or(Ok(scores), Err)
+        Ok((index, logits))
+    };
+    records.iter().map(&mut of_record).collect()
 }

@@ -273,9 +273,6 @@ pub fn run_tract(
 /// If tract cannot run the model, there is no beat to compare, or a logit differs by more than [`TOLERANCE`] (or is
 /// not a number).
 pub fn check(model: &ModelProto, views: &ViewBatch, logits: &Tensor) -> Result<f32, ExportError> {
-    if logits.numel() == 0 {
-        return Err(ExportError::NoBeats);
-    }
     let reads = |view: &View| {
         let graph = model.graph.as_ref();
         graph.is_some_and(|graph| graph.input.iter().any(|input| input.name == view.name()))
@@ -285,8 +282,25 @@ pub fn check(model: &ModelProto, views: &ViewBatch, logits: &Tensor) -> Result<f
         .filter(|view| reads(view))
         .map(|&view| views.get(view))
         .collect();
-    let (shape, exported) = run_tract(model, &inputs)?;
-    let expected = logits.size();
+    compare(model, &inputs, logits, &spec::LABELS)
+}
+
+/// Compares `model` in tract with libtorch's `outputs` of the same `inputs`; `names` are those of one example's outputs.
+/// Returns the largest difference.
+///
+/// # Errors
+/// As [`check`].
+pub fn compare(
+    model: &ModelProto,
+    inputs: &[&Tensor],
+    outputs: &Tensor,
+    names: &[&'static str],
+) -> Result<f32, ExportError> {
+    if outputs.numel() == 0 {
+        return Err(ExportError::NoBeats);
+    }
+    let (shape, exported) = run_tract(model, inputs)?;
+    let expected = outputs.size();
     if shape
         .iter()
         .map(|&size| size as i64)
@@ -298,12 +312,12 @@ pub fn check(model: &ModelProto, views: &ViewBatch, logits: &Tensor) -> Result<f
         });
     }
     let mut largest = 0.0_f32;
-    for (i, (&exported, trained)) in exported.iter().zip(to_vec(logits)).enumerate() {
+    for (i, (&exported, trained)) in exported.iter().zip(to_vec(outputs)).enumerate() {
         let difference = (exported - trained).abs();
         if difference.is_nan() || difference > TOLERANCE {
             return Err(ExportError::Parity {
-                beat: i / spec::LABELS.len(),
-                class: spec::LABELS[i % spec::LABELS.len()],
+                beat: i / names.len(),
+                class: names[i % names.len()],
                 exported,
                 trained,
             });

@@ -5,11 +5,14 @@ use crate::blocks::{Parameters, ShapeError};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::config::{Config, View};
 use crate::dataset::Dataset;
+use crate::held_out::Logits;
 use crate::network::Network;
+use crate::onnx::to_vec;
 use crate::optimizer::{AdamW, one_cycle, update_average};
 use crate::sampler::{BeatIndex, Sampler};
 use crate::streams::{Purpose, stream};
 use heartlens::evaluate::tally::Tally;
+use heartlens::runtime::argmax;
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
 use rand::seq::IndexedRandom;
@@ -295,16 +298,6 @@ impl Trainer {
     pub fn score(&self, dataset: &Dataset, records: &[usize]) -> BTreeMap<String, Tally> {
         score(&self.average_network, self.device, dataset, records)
     }
-
-    /// Gives `visit` every beat of `records` with the label of its largest averaged logit; see [`predict`].
-    pub fn predict(
-        &self,
-        dataset: &Dataset,
-        records: &[usize],
-        visit: impl FnMut(BeatIndex, Class),
-    ) {
-        predict(&self.average_network, self.device, dataset, records, visit);
-    }
 }
 
 /// Classifies every beat of `records` (indices into `dataset`) in its first lead by the network's largest logit. One
@@ -316,46 +309,40 @@ pub fn score(
     records: &[usize],
 ) -> BTreeMap<String, Tally> {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
-    predict(network, device, dataset, records, |index, predicted| {
-        let record = &dataset.records[index.record];
+    for &record in records {
+        let logits = logits(network, device, dataset, record);
+        let record = &dataset.records[record];
         let tally = tallies.entry(record.database.clone()).or_default();
-        tally.add_beat(&record.name, record.classes[index.beat], predicted);
-    });
+        for (&class, logits) in record.classes.iter().zip(&logits) {
+            tally.add_beat(&record.name, class, largest(logits));
+        }
+    }
     tallies
 }
 
-/// Gives `visit` every beat of `records` (indices into `dataset`), in order, with the label of the network's largest
-/// logit in the beat's first lead.
-pub fn predict(
-    network: &Network,
-    device: Device,
-    dataset: &Dataset,
-    records: &[usize],
-    mut visit: impl FnMut(BeatIndex, Class),
-) {
+/// The class of the largest of a beat's logits or probabilities, the first of equals.
+pub fn largest(values: &Logits) -> Class {
+    Class::ALL[argmax(values)]
+}
+
+/// The network's logits of every beat of `record` (an index into `dataset`) in its first lead.
+pub fn logits(network: &Network, device: Device, dataset: &Dataset, record: usize) -> Vec<Logits> {
     let _no_grad = tch::no_grad_guard();
-    for &record in records {
-        let beats: Vec<BeatIndex> = (0..dataset.records[record].classes.len())
-            .map(|beat| BeatIndex { record, beat })
+    let beats: Vec<BeatIndex> = (0..dataset.records[record].classes.len())
+        .map(|beat| BeatIndex { record, beat })
+        .collect();
+    let mut logits = Vec::with_capacity(beats.len());
+    for beats in beats.chunks(SCORED_AT_ONCE) {
+        let parts: Vec<HostBatch> = beats
+            .par_chunks(SCORED_AT_ONCE.div_ceil(16))
+            .map(|beats| HostBatch::plain(dataset, beats))
             .collect();
-        for beats in beats.chunks(SCORED_AT_ONCE) {
-            let parts: Vec<HostBatch> = beats
-                .par_chunks(SCORED_AT_ONCE.div_ceil(16))
-                .map(|beats| HostBatch::plain(dataset, beats))
-                .collect();
-            let mut predicted: Vec<i64> = Vec::new();
-            for part in parts {
-                let logits = network.forward(&part.views().to_device(device), None);
-                let best = logits.argmax(1, false).to_device(Device::Cpu);
-                let start = predicted.len();
-                predicted.resize(start + part.len(), 0);
-                best.copy_data(&mut predicted[start..], part.len());
-            }
-            for (index, label) in beats.iter().zip(&predicted) {
-                visit(*index, Class::ALL[*label as usize]);
-            }
+        for part in parts {
+            let values = to_vec(&network.forward(&part.views().to_device(device), None));
+            logits.extend_from_slice(values.as_chunks().0);
         }
     }
+    logits
 }
 
 /// Beats of `records` to check the export on, to be kept out of training: a hundredth of each class at most, at most

@@ -184,4 +184,82 @@ fn from_records_to_a_model() {
         card.contains("| mitdb, reference by prediction | N | S | V | F |"),
         "{card}"
     );
+    assert!(
+        card.contains("| mitdb | detected | network alone |"),
+        "{card}"
+    );
+}
+
+/// Real recordings, a handful of steps: the rhythm network is measured and exported as its help says.
+#[test]
+fn from_recordings_to_a_rhythm_network() {
+    let Some(data) = std::env::var_os("HEARTLENS_DATA") else {
+        println!("skipped: HEARTLENS_DATA is not set");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let source = Path::new(&data).join("cinc2017").canonicalize().unwrap();
+    let labels = std::fs::read_to_string(source.join("REFERENCE.csv")).unwrap();
+    let mut chosen = String::new();
+    for label in ["N", "A", "O"] {
+        let of_label = labels
+            .lines()
+            .filter(|line| line.ends_with(&format!(",{label}")));
+        for line in of_label.take(12) {
+            chosen += &format!("{line}\n");
+            let name = line.split(',').next().unwrap();
+            for extension in ["hea", "mat"] {
+                let file = format!("{name}.{extension}");
+                std::os::unix::fs::symlink(source.join(&file), path(&file)).unwrap();
+            }
+        }
+    }
+    std::fs::write(path("REFERENCE.csv"), chosen).unwrap();
+    let shipped = include_str!("../../models/rhythm/config.toml");
+    let short = shipped.replace("steps = 700", "steps = 20");
+    assert_ne!(short, shipped);
+    std::fs::write(path("config.toml"), short).unwrap();
+    let (config, data) = (path("config.toml"), path("."));
+    let run = |verb: &str, rest: &[&str]| {
+        let source = ["rhythm", verb, "--config", &config, "--data", &data];
+        let output = train(&[&source[..], rest].concat());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{verb}: {errors}");
+        (String::from_utf8(output.stdout).unwrap(), errors)
+    };
+    let (_, text) = run("fit", &["--out", &path("rhythm.hlr")]);
+    assert!(
+        text.contains("it differs from libtorch by at most"),
+        "{text}"
+    );
+    for file in ["rhythm.hlr", "rhythm.onnx"] {
+        assert!(std::fs::metadata(path(file)).unwrap().len() > 2_900);
+    }
+
+    let (json, text) = run("cross-validate", &["--folds", "2", "--json", "-"]);
+    assert!(text.contains("all: AUC 0."), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["records"]["fibrillation"], 12);
+    assert_eq!(json["splits"].as_array().unwrap().len(), 2);
+    let counted: u64 = ["tp", "fn", "fp", "tn"]
+        .iter()
+        .map(|key| json[key].as_u64().unwrap())
+        .sum();
+    assert_eq!(counted, 36);
+
+    std::fs::write(path("metrics.json"), serde_json::to_string(&json).unwrap()).unwrap();
+    let output = train(&["card", "--metrics", &path("metrics.json")]);
+    let card = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        card.contains("| seed | AUC |") && card.contains("| all | 0."),
+        "{card}"
+    );
+
+    for verb in ["fit", "cross-validate"] {
+        let help = String::from_utf8(train(&["rhythm", verb, "--help"]).stdout).unwrap();
+        let example =
+            format!("Example:\n  heartlens-train rhythm {verb} --config models/rhythm/config.toml");
+        assert!(help.contains(&example), "{help}");
+    }
 }

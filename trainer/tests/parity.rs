@@ -6,6 +6,7 @@ use heartlens_trainer::blocks::bilstm::BiLstm;
 use heartlens_trainer::blocks::conv1d::Conv1d;
 use heartlens_trainer::blocks::conv2d::Conv2d;
 use heartlens_trainer::blocks::dense::{Activation, Dense};
+use heartlens_trainer::blocks::lstm::Lstm;
 use heartlens_trainer::blocks::{Block, Parameters, ShapeError};
 use heartlens_trainer::config::{Config, Conv1dConfig, Conv2dConfig, View};
 use heartlens_trainer::network::{Network, ViewBatch};
@@ -110,6 +111,11 @@ fn dense() {
 #[test]
 fn bilstm() {
     assert_equal(compare(&[4, 12], |p, s| BiLstm::new(p, s, 10)));
+}
+
+#[test]
+fn lstm() {
+    assert_equal(compare(&[2, 24], |p, s| Lstm::new(p, s, 12)));
 }
 
 /// The output is the forward state after the last position and the backward state after the first: it must react to

@@ -23,12 +23,12 @@ use super::ec57::{ClassRates, Confusion, Ectopic, Excluded, Qrs};
 use super::mapping::{Codes, Mapping};
 use super::tally::{Counts, Tally, patient_of};
 use heartlens_core::spec;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// Where the judged beats come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Peaks {
     /// Found by the detector.

@@ -9,15 +9,38 @@ const ONNX_GATES: [i64; 4] = [0, 3, 1, 2];
 
 /// One direction: weights in libtorch's layout, the four gates stacked along the first axis.
 #[derive(Debug)]
-struct Direction {
+pub(super) struct Direction {
     /// `[4 hidden, channels]`
-    input: Tensor,
+    pub(super) input: Tensor,
     /// `[4 hidden, hidden]`
-    recurrent: Tensor,
+    pub(super) recurrent: Tensor,
     /// `[4 hidden]`
-    input_bias: Tensor,
+    pub(super) input_bias: Tensor,
     /// `[4 hidden]`
-    recurrent_bias: Tensor,
+    pub(super) recurrent_bias: Tensor,
+}
+
+impl Direction {
+    /// Freshly drawn weights for `hidden` cells that read `channels`.
+    pub(super) fn new(mut parameters: Parameters<'_>, channels: i64, hidden: i64) -> Self {
+        let bound = initial_bound(hidden);
+        Self {
+            input: parameters.uniform("input", &[4 * hidden, channels], bound),
+            recurrent: parameters.uniform("recurrent", &[4 * hidden, hidden], bound),
+            input_bias: parameters.uniform("input_bias", &[4 * hidden], bound),
+            recurrent_bias: parameters.uniform("recurrent_bias", &[4 * hidden], bound),
+        }
+    }
+
+    /// The tensors in the order in which libtorch takes them.
+    pub(super) fn weights(&self) -> [&Tensor; 4] {
+        [
+            &self.input,
+            &self.recurrent,
+            &self.input_bias,
+            &self.recurrent_bias,
+        ]
+    }
 }
 
 /// An LSTM (Hochreiter & Schmidhuber 1997, with forget gate) in each direction of time. Its output is the forward
@@ -45,16 +68,7 @@ impl BiLstm {
     ) -> Result<Self, ShapeError> {
         let name = parameters.name();
         let [channels, _] = sizes(&name, input, "[channels, length]")?;
-        let bound = initial_bound(hidden);
-        let mut direction = |name: &str| {
-            let mut parameters = parameters.sub(name);
-            Direction {
-                input: parameters.uniform("input", &[4 * hidden, channels], bound),
-                recurrent: parameters.uniform("recurrent", &[4 * hidden, hidden], bound),
-                input_bias: parameters.uniform("input_bias", &[4 * hidden], bound),
-                recurrent_bias: parameters.uniform("recurrent_bias", &[4 * hidden], bound),
-            }
-        };
+        let mut direction = |name: &str| Direction::new(parameters.sub(name), channels, hidden);
         Ok(Self {
             name,
             hidden,
@@ -75,7 +89,7 @@ impl Block for BiLstm {
         let weights: Vec<&Tensor> = self
             .directions
             .iter()
-            .flat_map(|d| [&d.input, &d.recurrent, &d.input_bias, &d.recurrent_bias])
+            .flat_map(Direction::weights)
             .collect();
         let (_, last, _) = time_first.lstm(
             &[&state, &state],
@@ -134,7 +148,7 @@ impl Block for BiLstm {
 }
 
 /// Reorders the gates along the first axis from libtorch's i, f, g, o to ONNX's i, o, f, c (g and c are one gate).
-fn onnx_gates(tensor: &Tensor) -> Tensor {
+pub(super) fn onnx_gates(tensor: &Tensor) -> Tensor {
     let gates = tensor.detach().to_device(Device::Cpu).chunk(4, 0);
     let ordered: Vec<&Tensor> = ONNX_GATES.iter().map(|&g| &gates[g as usize]).collect();
     Tensor::cat(&ordered, 0)

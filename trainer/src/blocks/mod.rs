@@ -10,6 +10,7 @@ pub mod conv2d;
 pub mod dense;
 pub mod dropout;
 pub mod flatten;
+pub mod lstm;
 
 use crate::onnx::Graph;
 use rand::RngExt;

@@ -19,7 +19,12 @@ impl Arguments {
         let origin = || self.metrics.display().to_string();
         let text = std::fs::read_to_string(&self.metrics).with_context(origin)?;
         let metrics: Value = serde_json::from_str(&text).with_context(origin)?;
-        let tables = tables(&metrics)
+        let tables = if metrics.get("auc").is_some() {
+            rhythm_table(&metrics)
+        } else {
+            tables(&metrics)
+        };
+        let tables = tables
             .with_context(|| format!("{}: not what `cross-validate --json` writes", origin()))?;
         print!("{tables}");
         Ok(())
@@ -81,6 +86,60 @@ fn tables(metrics: &Value) -> Option<String> {
             writeln!(text).ok()?;
         }
     }
+    let variants = metrics["variants"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    if !variants.is_empty() {
+        text += "\n| database | R peaks | what decides | jk (each seed) | macro F1 N,S,V | F1 of S | F1 of V |\n\
+                 |---|---|---|---|---|---|---|\n";
+    }
+    for name in databases.keys() {
+        for variant in variants {
+            let figures = &variant["databases"][name];
+            let jk: Vec<String> = figures["seeds"].as_array()?.iter().map(rate).collect();
+            writeln!(
+                text,
+                "| {name} | {} | {} | {} ({}) | {} | {} | {} |",
+                variant["peaks"].as_str()?,
+                variant["context"].as_str()?,
+                rate(&figures["jk"]),
+                jk.join(", "),
+                rate(&figures["macro_f1_nsv"]),
+                rate(&figures["f1_s"]),
+                rate(&figures["f1_v"]),
+            )
+            .ok()?;
+        }
+    }
+    Some(text)
+}
+
+/// Figures of the rhythm network in Markdown, each seed and all. `None` where `metrics` lacks a key.
+fn rhythm_table(metrics: &Value) -> Option<String> {
+    use std::fmt::Write;
+    let mut text = String::from(
+        "| seed | AUC | Se | +P | F1 | found | missed | false | others |\n|---|---|---|---|---|---:|---:|---:|---:|\n",
+    );
+    let mut row = |name: &str, figures: &Value| {
+        let count = |key: &str| figures[key].as_u64();
+        writeln!(
+            text,
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            rate(&figures["auc"]),
+            rate(&figures["se"]),
+            rate(&figures["ppv"]),
+            rate(&figures["f1"]),
+            count("tp")?,
+            count("fn")?,
+            count("fp")?,
+            count("tn")?,
+        )
+        .ok()
+    };
+    for seed in metrics["seeds"].as_array()? {
+        row(&seed["seed"].as_u64()?.to_string(), seed)?;
+    }
+    row("all", metrics)?;
     Some(text)
 }
 

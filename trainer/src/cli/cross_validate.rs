@@ -1,11 +1,19 @@
 //! `heartlens-train cross-validate`
 
-use super::{Source, digits};
-use crate::cross_validate::{Plan, cross_validate, split};
+use super::{Source, digits, write_json};
+use crate::config::Config;
+use crate::cross_validate::{Plan, findings, split, split_across, train_folds, variant};
 use crate::dataset::bar;
-use crate::file::write_atomically;
-use anyhow::Context;
-use std::path::PathBuf;
+use crate::held_out::HeldOut;
+use crate::rhythm;
+use crate::rhythm::config::RhythmConfig;
+use crate::rhythm::train::TrainedRhythm;
+use crate::rhythm::weigh;
+use crate::train::largest;
+use heartlens::evaluate::report::Peaks;
+use heartlens_core::class::Class;
+use heartlens_core::rhythm::{Network, Rules};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::Device;
 
@@ -29,6 +37,15 @@ pub(super) struct Arguments {
     /// Trainings at the same time [default: one a core; on a GPU, 1]
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
+    /// Config of the rhythm network: trains one a seed on cinc2017/ of the data, and lets the rhythm weigh on the classes
+    #[arg(long, value_name = "FILE")]
+    rhythm: Option<PathBuf>,
+    /// Train on this database alone and judge by the others, instead of folds
+    #[arg(long, value_name = "DATABASE", conflicts_with = "folds")]
+    train_on: Option<String>,
+    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Compile each network as well, calibrated on its training records, and score the device image beside float
     #[arg(long)]
     int8: bool,
@@ -40,8 +57,13 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let device = self.source.device.resolve()?;
-        let (config, dataset, augmenter) = self.source.read()?;
-        let splits = split(&dataset, self.folds, config.training.seed)?;
+        let config = Config::read(&self.source.config)?;
+        let both = [Peaks::Reference, Peaks::Detected];
+        let (config, dataset, augmenter) = self.source.read_at(config, &both)?;
+        let splits = match &self.train_on {
+            Some(database) => split_across(&dataset, database)?,
+            None => split(&dataset, self.folds, config.training.seed)?,
+        };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let first = config.training.seed;
         let plan = Plan {
@@ -51,12 +73,13 @@ impl Arguments {
                 .parallel
                 .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
             device,
+            keep: self.keep.clone(),
             int8: self.int8,
         };
         let trainings = plan.splits.len() as u64 * self.seeds;
         let progress = bar(trainings * u64::from(config.training.steps), "steps");
         let start = Instant::now();
-        let findings = cross_validate(&config, &dataset, &augmenter, &plan, |_, _, _| {
+        let trained = train_folds(&config, &dataset, &augmenter, &plan, |_, _, _| {
             progress.inc(1);
         })?;
         progress.finish_and_clear();
@@ -64,22 +87,71 @@ impl Arguments {
             "{trainings} trainings in {:.0} s",
             start.elapsed().as_secs_f64()
         );
-        for (database, report) in &findings.databases {
-            let seeds: Vec<String> = findings
-                .seeds
-                .iter()
-                .filter_map(|seed| seed.databases.get(database))
-                .map(|headline| digits(headline.jk))
-                .collect();
-            eprintln!(
-                "{database}: jk {} ({}), F1 N {} S {} V {}, macro F1 N,S,V {}",
-                digits(report.jk),
-                seeds.join(", "),
-                digits(report.classes.n.f1),
-                digits(report.classes.s.f1),
-                digits(report.classes.v.f1),
-                digits(report.macro_f1_nsv),
-            );
+        let network = |done: &HeldOut, record: usize| -> Vec<Class> {
+            done.logits[&record].iter().map(largest).collect()
+        };
+        let rhythm = match &self.rhythm {
+            Some(path) => self.rhythm_images(path, &plan.seeds)?,
+            None => Vec::new(),
+        };
+        let rhythm = rhythm
+            .iter()
+            .map(|image| Network::load(image))
+            .collect::<Result<Vec<_>, _>>()?;
+        let weighed = |rules: Rules| {
+            let (dataset, rhythm) = (&dataset, &rhythm);
+            move |done: &HeldOut, record: usize| {
+                let network = rhythm[(done.seed - first) as usize];
+                let logits = &done.logits[&record];
+                weigh::classes(network, &dataset.records[record], logits, rules)
+            }
+        };
+        let mut variants = Vec::new();
+        for peaks in both {
+            let of = |context, decide: &dyn Fn(&HeldOut, usize) -> Vec<Class>| {
+                variant(&dataset, &plan, &trained, peaks, context, decide)
+            };
+            variants.push(of("network alone", &network));
+            if !rhythm.is_empty() {
+                variants.push(of("gate", &weighed(Rules::SHIPPED)));
+                let run = Rules {
+                    run: true,
+                    ..Rules::SHIPPED
+                };
+                variants.push(of("gate and run rule", &weighed(run)));
+            }
+        }
+        let shipped = weighed(Rules::SHIPPED);
+        let mut findings = findings(
+            &config,
+            &dataset,
+            &plan,
+            &trained,
+            Peaks::Reference,
+            |done, record| {
+                if rhythm.is_empty() {
+                    network(done, record)
+                } else {
+                    shipped(done, record)
+                }
+            },
+        );
+        findings.variants = variants;
+        for variant in &findings.variants {
+            for (database, figures) in &variant.databases {
+                let seeds: Vec<String> = figures.seeds.iter().map(|jk| digits(*jk)).collect();
+                let headline = &figures.headline;
+                eprintln!(
+                    "{database}, {:?} peaks, {}: jk {} ({}), F1 S {} V {}, macro F1 N,S,V {}",
+                    variant.peaks,
+                    variant.context,
+                    digits(headline.jk),
+                    seeds.join(", "),
+                    digits(headline.f1_s),
+                    digits(headline.f1_v),
+                    digits(headline.macro_f1_nsv),
+                );
+            }
         }
         if let Some(int8) = &findings.int8 {
             let differences: Vec<String> = int8
@@ -100,16 +172,22 @@ impl Arguments {
             );
         }
         if let Some(path) = self.json {
-            let mut text = serde_json::to_string_pretty(&findings)?;
-            text.push('\n');
-            if path.as_os_str() == "-" {
-                use std::io::Write;
-                std::io::stdout().write_all(text.as_bytes())?;
-            } else {
-                write_atomically(&path, text.as_bytes())
-                    .with_context(|| path.display().to_string())?;
-            }
+            write_json(&findings, &path)?;
         }
         Ok(())
+    }
+
+    /// Images of rhythm networks, one trained with each of `seeds`.
+    fn rhythm_images(&self, config: &Path, seeds: &[u64]) -> anyhow::Result<Vec<Vec<u8>>> {
+        let config = RhythmConfig::read(config)?;
+        let recordings = rhythm::dataset::read(&self.source.data)?;
+        let recordings: Vec<_> = recordings.iter().collect();
+        let image = |&seed: &u64| {
+            let mut config = config.clone();
+            config.training.seed = seed;
+            let trained = TrainedRhythm::fit(&config, &recordings, |_, _| ())?;
+            Ok(trained.image())
+        };
+        seeds.iter().map(image).collect()
     }
 }

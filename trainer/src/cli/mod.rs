@@ -4,14 +4,19 @@ mod card;
 mod cross_validate;
 mod export;
 mod fit;
+mod rhythm;
 
 use crate::augment::Augmenter;
 use crate::config::Config;
 use crate::dataset::{Dataset, Noise};
+use crate::file::write_atomically;
 use crate::train::DeviceChoice;
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use heartlens::evaluate::report::Peaks;
 use heartlens::message::{is_broken_pipe, one_line};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Trains, cross-validates and exports Heartlens models with libtorch.
@@ -38,6 +43,8 @@ enum Verb {
     CrossValidate(cross_validate::Arguments),
     Export(export::Arguments),
     Card(card::Arguments),
+    #[command(subcommand)]
+    Rhythm(rhythm::Verb),
 }
 
 impl Cli {
@@ -49,6 +56,7 @@ impl Cli {
             Verb::CrossValidate(arguments) => arguments.run(),
             Verb::Export(arguments) => arguments.run(),
             Verb::Card(arguments) => arguments.run(),
+            Verb::Rhythm(verb) => verb.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
@@ -76,14 +84,25 @@ struct Source {
 }
 
 impl Source {
+    /// The config, the records at the R peaks that it trains at, and what varies them.
     fn read(&self) -> anyhow::Result<(Config, Dataset, Augmenter)> {
         let config = Config::read(&self.config)?;
+        let peaks = config.data.peaks.clone();
+        self.read_at(config, &peaks)
+    }
+
+    /// The same with the records at the given R peaks.
+    fn read_at(
+        &self,
+        config: Config,
+        peaks: &[Peaks],
+    ) -> anyhow::Result<(Config, Dataset, Augmenter)> {
         let noise = if config.augmentation.noise_probability > 0.0 {
             Noise::read(&self.data)?
         } else {
             Noise::default()
         };
-        let dataset = Dataset::read(&self.data)?;
+        let dataset = Dataset::read(&self.data, peaks)?;
         let beats: usize = dataset
             .records
             .iter()
@@ -97,6 +116,18 @@ impl Source {
         let augmenter = Augmenter::new(&config, noise);
         Ok((config, dataset, augmenter))
     }
+}
+
+/// Writes `findings` as JSON to the file at `path`, or to stdout if it is `-`.
+fn write_json(findings: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(findings)?;
+    text.push('\n');
+    if path.as_os_str() == "-" {
+        std::io::stdout().write_all(text.as_bytes())?;
+    } else {
+        write_atomically(path, text.as_bytes()).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// A rate to three digits, `-` where it is undefined.

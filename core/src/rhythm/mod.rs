@@ -1,0 +1,137 @@
+//! What the heart has been doing for the last minutes, and the one place where that weighs on a beat's class.
+//!
+//! In atrial fibrillation every early beat looks supraventricular to whoever sees one beat at a time; and in a sustained
+//! supraventricular tachycardia none does, because its own intervals have become the patient's usual ones. So a beat's
+//! probabilities are weighed after the network, in three steps:
+//!
+//! 1. [`Intervals`] keeps the last RR intervals and lays them out for the *rhythm network* ([`Network`]), a small LSTM
+//!    trained to tell atrial fibrillation from every other rhythm. Its one output is the *score*, a logit.
+//! 2. [`Context`] smooths the score, weighs P-wave evidence in, and moves probability between N and S.
+//! 3. [`Summary`] counts: time in atrial fibrillation, runs of ectopic beats.
+//!
+//! [`Rhythm`] is the three in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
+//! whatever ran the beat's own network.
+
+mod context;
+mod intervals;
+mod network;
+mod summary;
+
+pub use context::{Context, Probabilities, Rules};
+pub use intervals::{Input, Intervals};
+pub use network::{MAGIC, MAX_CELLS, Network, NetworkError, VERSION, checksum, image_len, params};
+pub use summary::{Runs, Summary};
+
+use crate::beat::BeatFrame;
+use crate::class::Class;
+use crate::spec::{METADATA_LEN, RHYTHM_FEATURES, RR_FEATURES};
+
+/// What the rhythm reads of one beat.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    /// RR interval since the beat before, in seconds; `None` at the first beat.
+    pub rr_s: Option<f32>,
+    /// Correlation of the P wave with the template's, -1..=1.
+    pub p_wave: f32,
+    /// Largest correlation of the QRS complex with the template's, -1..=1.
+    pub qrs: f32,
+}
+
+/// Where [`crate::views::metadata::shape_features`] begin in the metadata view.
+const SHAPE_START: usize = RR_FEATURES + RHYTHM_FEATURES;
+/// The correlation of QRS complexes among them.
+const QRS_CORRELATION: usize = SHAPE_START;
+/// The correlation of P waves among them.
+const P_WAVE_CORRELATION: usize = SHAPE_START + 8;
+
+impl Observation {
+    /// What is read of a beat with this RR interval before it, in seconds, and this metadata view.
+    pub fn new(rr_s: Option<f32>, metadata: &[f32; METADATA_LEN]) -> Self {
+        Self {
+            rr_s,
+            p_wave: metadata[P_WAVE_CORRELATION],
+            qrs: metadata[QRS_CORRELATION],
+        }
+    }
+}
+
+impl From<&BeatFrame> for Observation {
+    fn from(frame: &BeatFrame) -> Self {
+        Self::new(frame.pre_rr_s, &frame.metadata)
+    }
+}
+
+/// One patient's rhythm, from the start of a recording: what firmware and host call once a beat, in order.
+///
+/// ```
+/// use heartlens_core::model::{Logits, softmax};
+/// use heartlens_core::monitor::MonitoredBeat;
+/// use heartlens_core::rhythm::{Observation, Rhythm, Verdict};
+///
+/// fn class(rhythm: &mut Rhythm<'_>, beat: &MonitoredBeat, logits: &Logits) -> Verdict {
+///     let observation = Observation::from(&beat.frame);
+///     rhythm.push(&observation, &softmax(logits), beat.quality.is_readable())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Rhythm<'a> {
+    network: Network<'a>,
+    intervals: Intervals,
+    context: Context,
+    summary: Summary,
+}
+
+/// What becomes of a beat.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// Its probabilities, weighed by the rhythm.
+    pub probabilities: Probabilities,
+    /// The likeliest class, or [`Class::Q`] where the signal is not worth reading.
+    pub class: Class,
+}
+
+impl<'a> Rhythm<'a> {
+    /// At the start of a recording.
+    pub const fn new(network: Network<'a>, rules: Rules) -> Self {
+        Self {
+            network,
+            intervals: Intervals::new(),
+            context: Context::new(rules),
+            summary: Summary::new(),
+        }
+    }
+
+    /// Takes the next beat and its network's probabilities. Beats whose signal is not worth reading (`readable`) belong
+    /// to the rhythm like any other.
+    pub fn push(
+        &mut self,
+        beat: &Observation,
+        probabilities: &Probabilities,
+        readable: bool,
+    ) -> Verdict {
+        let input = self.intervals.push(beat.rr_s);
+        let score = input.map(|input| self.network.score(&input));
+        self.context.push(beat, score);
+        let probabilities = self.context.weigh(beat, probabilities);
+        let class = Class::of(&probabilities, readable);
+        self.summary.push(beat, class, &self.context);
+        Verdict {
+            probabilities,
+            class,
+        }
+    }
+
+    /// The smoothed score so far, and whether that is fibrillation.
+    pub const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Counts so far.
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + libm::expf(-x))
+}

@@ -1,0 +1,345 @@
+//! The rhythm context against an independent computation in f64 (`core/tests/rhythm/generate.py`), and what must hold of
+//! it whatever comes in.
+#![allow(clippy::unwrap_used)]
+
+use heartlens_core::class::Class;
+use heartlens_core::rhythm::{
+    Context, Input, Intervals, MAX_CELLS, Network, NetworkError, Observation, Probabilities,
+    Rhythm, Rules, Summary, checksum, image_len, params,
+};
+use heartlens_core::spec::{RHYTHM_CHANNELS, RHYTHM_HASH, RHYTHM_INTERVALS};
+use proptest::prelude::*;
+
+const BOTH: Rules = Rules {
+    gate: true,
+    run: true,
+};
+
+/// One line of the reference values; empty fields are `None`.
+fn cases() -> Vec<Vec<Option<f64>>> {
+    let lines = include_str!("rhythm/cases.csv").lines().skip(1);
+    let value = |field: &str| (!field.is_empty()).then(|| field.parse().unwrap());
+    lines
+        .map(|line| line.split(',').map(value).collect())
+        .collect()
+}
+
+fn close(found: f32, expected: Option<f64>, within: f64, what: &str, beat: usize) {
+    let (found, expected) = (f64::from(found), expected.unwrap());
+    assert!(
+        (found - expected).abs() <= within,
+        "{what} of beat {beat}: {found}, not {expected}"
+    );
+}
+
+#[test]
+fn scores_and_rules_are_those_of_the_reference() {
+    let mut intervals = Intervals::new();
+    let (mut gate, mut both) = (Context::new(Rules::SHIPPED), Context::new(BOTH));
+    let (mut gated, mut run) = (0, 0);
+    for (beat, case) in cases().iter().enumerate() {
+        let f = |column: usize| case[column].map(|value| value as f32);
+        let observation = Observation {
+            rr_s: f(0),
+            p_wave: f(1).unwrap(),
+            qrs: f(2).unwrap(),
+        };
+        let input = intervals.push(observation.rr_s);
+        assert_eq!(input.is_some(), case[3].is_some(), "beat {beat}");
+        if let Some(input) = input {
+            let newest = input[RHYTHM_INTERVALS - 1];
+            close(newest, case[8], 5e-6, "newest level", beat);
+            close(input[RHYTHM_INTERVALS], case[9], 5e-6, "oldest step", beat);
+        }
+        gate.push(&observation, f(3));
+        both.push(&observation, f(3));
+        assert_eq!(gate.score().is_some(), case[10].is_some());
+        if let Some(score) = gate.score() {
+            close(score, case[10], 2e-5, "smoothed score", beat);
+        }
+        let probabilities: Probabilities = std::array::from_fn(|class| f(4 + class).unwrap());
+        let weighed = gate.weigh(&observation, &probabilities);
+        close(weighed[0], case[11], 1e-5, "N behind the gate", beat);
+        close(weighed[1], case[12], 1e-5, "S behind the gate", beat);
+        assert_eq!(weighed[2..], probabilities[2..]);
+        gated += usize::from(weighed[1] < 0.5 * probabilities[1]);
+        let weighed_by_both = both.weigh(&observation, &probabilities);
+        close(weighed_by_both[0], case[13], 1e-5, "N behind both", beat);
+        close(weighed_by_both[1], case[14], 1e-5, "S behind both", beat);
+        run += usize::from(weighed_by_both != weighed);
+    }
+    // The reference must have something to say: see the script.
+    assert_eq!((gated, run), (203, 33));
+}
+
+/// A rate that doubles at once and stays is a run only where the beats keep their shape.
+#[test]
+fn a_ventricular_tachycardia_is_no_run() {
+    for (qrs, expected) in [(0.95, true), (0.5, false)] {
+        let mut context = Context::new(BOTH);
+        let probabilities = [0.9, 0.05, 0.05, 0.0];
+        let mut weighed = probabilities;
+        for beat in 0..1200 {
+            let observation = Observation {
+                rr_s: (beat > 0).then_some(if beat < 1180 { 0.8 } else { 0.4 }),
+                p_wave: 0.9,
+                qrs,
+            };
+            context.push(&observation, Some(-4.0));
+            weighed = context.weigh(&observation, &probabilities);
+            if beat < 1180 {
+                assert!(weighed[1] < 0.06);
+            }
+        }
+        assert_eq!(weighed[1] > 0.9, expected, "{weighed:?}");
+    }
+}
+
+#[test]
+fn the_summary_counts_time_and_runs() {
+    let mut context = Context::new(Rules::SHIPPED);
+    let mut summary = Summary::new();
+    assert_eq!(summary.fibrillation_share(), None);
+    let classes = [
+        (Class::N, 100),
+        (Class::S, 3),
+        (Class::N, 1),
+        (Class::V, 2),
+        (Class::N, 1),
+        (Class::V, 5),
+        (Class::S, 4),
+    ];
+    let beats = classes
+        .iter()
+        .flat_map(|&(class, n)| std::iter::repeat_n(class, n));
+    for (beat, class) in beats.enumerate() {
+        let observation = Observation {
+            rr_s: Some(if beat < 50 { 1.0 } else { 0.5 }),
+            p_wave: 0.0,
+            qrs: 1.0,
+        };
+        // Ten beats without a score, then far above zero from the 51st on.
+        let score = match beat {
+            0..10 => None,
+            10..50 => Some(-3.0),
+            _ => Some(500.0),
+        };
+        context.push(&observation, score);
+        summary.push(&observation, class, &context);
+    }
+    let fast = 0.5 * (116.0 - 50.0);
+    assert_eq!(summary.judged_s(), 40.0 + fast);
+    let share = summary.fibrillation_share().unwrap();
+    assert_eq!(share, fast / (40.0 + fast));
+    assert_eq!(summary.episodes, 1);
+    let runs = |runs: heartlens_core::rhythm::Runs| (runs.count, runs.longest_beats);
+    assert_eq!(runs(summary.supraventricular), (2, 4));
+    assert_eq!(runs(summary.ventricular), (1, 5));
+}
+
+#[test]
+fn ram_is_known() {
+    let bytes = size_of::<Intervals>() + size_of::<Context>() + size_of::<Summary>();
+    assert!((200..=300).contains(&bytes), "{bytes} bytes");
+}
+
+/// An image of `cells` cells with these weights, in the order of `docs/rhythm-image.md`.
+fn image(cells: usize, weights: &[f32]) -> Vec<u8> {
+    let mut image = b"HLR\x1a".to_vec();
+    image.extend(1_u32.to_le_bytes());
+    image.extend(RHYTHM_HASH.to_le_bytes());
+    image.extend((cells as u32).to_le_bytes());
+    image.extend(weights.iter().flat_map(|weight| weight.to_le_bytes()));
+    image.extend(checksum(&image).to_le_bytes());
+    image
+}
+
+/// Weights of either sign, without order.
+fn weights(cells: usize) -> Vec<f32> {
+    (0..params(cells))
+        .map(|i| ((i * 7919) % 1009) as f32 / 504.5 - 1.0)
+        .collect()
+}
+
+/// Against a plain computation in f64, from the formulas in the documentation.
+#[test]
+fn the_network_is_an_lstm() {
+    for cells in [1, 12, MAX_CELLS] {
+        let weights = weights(cells);
+        let image = image(cells, &weights);
+        let network = Network::load(&image).unwrap();
+        assert_eq!((network.cells(), network.params()), (cells, weights.len()));
+        let input: Input = std::array::from_fn(|i| ((i * 31) % 17) as f32 / 6.0 - 1.4);
+
+        let mut rest = weights.iter().map(|weight| f64::from(*weight));
+        let mut take = |count: usize| -> Vec<f64> { rest.by_ref().take(count).collect() };
+        let from_input = take(4 * cells * RHYTHM_CHANNELS);
+        let from_hidden = take(4 * cells * cells);
+        let (biases, dense, bias) = (take(4 * cells), take(cells), take(1));
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let (mut hidden, mut state) = (vec![0.0; cells], vec![0.0; cells]);
+        for step in 0..RHYTHM_INTERVALS {
+            let gate = |gate: usize, cell: usize| {
+                let row = gate * cells + cell;
+                let x = (0..RHYTHM_CHANNELS).map(|channel| {
+                    let x = f64::from(input[channel * RHYTHM_INTERVALS + step]);
+                    from_input[row * RHYTHM_CHANNELS + channel] * x
+                });
+                let h = (0..cells).map(|k| from_hidden[row * cells + k] * hidden[k]);
+                biases[row] + x.sum::<f64>() + h.sum::<f64>()
+            };
+            let next: Vec<(f64, f64)> = (0..cells)
+                .map(|k| {
+                    let c =
+                        sigmoid(gate(1, k)) * state[k] + sigmoid(gate(0, k)) * gate(2, k).tanh();
+                    (c, sigmoid(gate(3, k)) * c.tanh())
+                })
+                .collect();
+            (state, hidden) = next.into_iter().unzip();
+        }
+        let products = dense.iter().zip(&hidden).map(|(w, h)| w * h);
+        let expected = bias[0] + products.sum::<f64>();
+        let found = f64::from(network.score(&input));
+        assert!(
+            (found - expected).abs() < 2e-5,
+            "{cells}: {found}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn the_documented_beginning_is_an_image_s() {
+    let documentation = include_str!("../../docs/rhythm-image.md");
+    let image = image(12, &weights(12));
+    let bytes: Vec<String> = image
+        .iter()
+        .take(20)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let example = format!(
+        "{}  {}  {}",
+        bytes[..8].join(" "),
+        bytes[8..16].join(" "),
+        bytes[16..].join(" ")
+    );
+    assert!(documentation.contains(&example), "{example}");
+    assert_eq!((image.len(), image_len(12)), (2956, 2956));
+    assert!(documentation.contains("An image of 12 cells is 2,956 bytes long"));
+}
+
+/// Each way to be wrong is named; and no byte can change unnoticed.
+#[test]
+fn images_that_are_none_are_refused() {
+    let whole = image(3, &weights(3));
+    let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut image = whole.clone();
+        change(&mut image);
+        Network::load(&image).unwrap_err()
+    };
+    let sealed = |at: usize, byte: u8| {
+        refused(&|image| {
+            image[at] = byte;
+            let end = image.len() - 4;
+            let crc = checksum(&image[..end]);
+            image[end..].copy_from_slice(&crc.to_le_bytes());
+        })
+    };
+    assert!(matches!(
+        sealed(0, 0),
+        NetworkError::Magic {
+            found: [0, 0x4c, 0x52, 0x1a]
+        }
+    ));
+    assert!(matches!(
+        sealed(4, 2),
+        NetworkError::Version {
+            found: 2,
+            expected: 1
+        }
+    ));
+    assert!(matches!(sealed(8, 0), NetworkError::SpecHash { .. }));
+    assert!(matches!(
+        sealed(16, 33),
+        NetworkError::Cells {
+            found: 33,
+            most: 32
+        }
+    ));
+    assert!(matches!(
+        sealed(16, 0),
+        NetworkError::Cells { found: 0, .. }
+    ));
+    assert!(matches!(sealed(16, 4), NetworkError::Length { .. }));
+    let mut infinite = weights(3);
+    infinite[7] = f32::INFINITY;
+    let error = Network::load(&image(3, &infinite)).unwrap_err();
+    assert_eq!(error, NetworkError::Weight { index: 7 });
+    for len in 0..whole.len() {
+        assert!(Network::load(&whole[..len]).is_err(), "{len} bytes");
+    }
+    assert!(matches!(
+        refused(&|image| image.push(0)),
+        NetworkError::Length { .. }
+    ));
+    for at in 0..whole.len() {
+        assert!(Network::load(&whole).is_ok());
+        let error = refused(&|image| image[at] ^= 0x40);
+        assert!(!error.to_string().is_empty(), "byte {at}");
+    }
+}
+
+/// The three in one do what they do apart.
+#[test]
+fn the_whole_is_its_parts() {
+    let image = image(12, &weights(12));
+    let network = Network::load(&image).unwrap();
+    let mut whole = Rhythm::new(network, BOTH);
+    let (mut intervals, mut context) = (Intervals::new(), Context::new(BOTH));
+    for case in cases() {
+        let f = |column: usize| case[column].map(|value| value as f32);
+        let observation = Observation {
+            rr_s: f(0),
+            p_wave: f(1).unwrap(),
+            qrs: f(2).unwrap(),
+        };
+        let probabilities: Probabilities = std::array::from_fn(|class| f(4 + class).unwrap());
+        let score = intervals
+            .push(observation.rr_s)
+            .map(|input| network.score(&input));
+        context.push(&observation, score);
+        let expected = context.weigh(&observation, &probabilities);
+        let readable = observation.qrs > 0.5;
+        let verdict = whole.push(&observation, &probabilities, readable);
+        assert_eq!(verdict.probabilities, expected);
+        assert_eq!(verdict.class, Class::of(&expected, readable));
+        assert_eq!(whole.context().score(), context.score());
+    }
+    assert!(whole.summary().judged_s() > 600.0);
+}
+
+proptest! {
+    /// Whatever the beats, probabilities stay probabilities, only N and S change, and the gate never raises S.
+    #[test]
+    fn weighing_keeps_the_sum(
+        beats in prop::collection::vec(
+            (0.0_f32..5.0, -1.0_f32..1.0, prop_oneof![4 => -9.0_f32..9.0, 1 => Just(f32::NAN)]), 1..200
+        ),
+        raw in prop::array::uniform4(0.001_f32..1.0),
+    ) {
+        let sum: f32 = raw.iter().sum();
+        let probabilities = raw.map(|p| p / sum);
+        let (mut gate, mut both) = (Context::new(Rules::SHIPPED), Context::new(BOTH));
+        for (rr_s, correlation, score) in beats {
+            let observation = Observation { rr_s: Some(rr_s), p_wave: correlation, qrs: 0.95 };
+            gate.push(&observation, Some(score));
+            both.push(&observation, Some(score));
+            let weighed = gate.weigh(&observation, &probabilities);
+            prop_assert!(weighed[1] <= probabilities[1] && weighed[1] >= 0.04 * probabilities[1]);
+            for weighed in [weighed, both.weigh(&observation, &probabilities)] {
+                prop_assert!((weighed.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                prop_assert!(weighed.iter().all(|p| (0.0..=1.0).contains(p)));
+                prop_assert_eq!(&weighed[2..], &probabilities[2..]);
+            }
+        }
+    }
+}

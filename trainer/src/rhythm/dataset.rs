@@ -1,0 +1,163 @@
+//! Recordings with one rhythm label each, as the RR intervals that core's detector finds.
+
+use crate::dataset::{bar, r_peaks};
+use heartlens::records::resample::{ResampleError, to_canonical};
+use heartlens::records::{Record, RecordError};
+use heartlens_core::rhythm::{Input, Intervals};
+use heartlens_core::spec::SAMPLE_RATE_HZ;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The file that names each recording's rhythm.
+const LABELS_FILE: &str = "REFERENCE.csv";
+/// The folder of the challenge's recordings.
+const FOLDER: &str = "cinc2017";
+
+/// A folder of recordings that cannot be trained on.
+#[derive(Debug, Error)]
+pub enum RhythmDataError {
+    /// The labels cannot be read.
+    #[error(
+        "{}: {source}; expected recordings with {LABELS_FILE}, as the PhysioNet/CinC Challenge 2017 has them, in the \
+         folder or its subfolder {FOLDER}",
+        path.display()
+    )]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line of the labels is malformed.
+    #[error("{}, line {line}: found `{found}`, expected a record's name, a comma and N, A, O or ~", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What it holds.
+        found: String,
+    },
+    /// A rhythm that is to be drawn does not occur.
+    #[error(
+        "found no recording of {rhythm:?} with enough beats among {records}, but the sampler draws some"
+    )]
+    Nothing {
+        /// The rhythm.
+        rhythm: Rhythm,
+        /// How many recordings there are.
+        records: usize,
+    },
+    /// A record's rate cannot be converted.
+    #[error("{}: {source}", path.display())]
+    Rate {
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        source: ResampleError,
+    },
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// The rhythm of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rhythm {
+    /// Sinus rhythm.
+    Normal,
+    /// Atrial fibrillation.
+    Fibrillation,
+    /// Any other.
+    Other,
+}
+
+impl Rhythm {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Normal, Self::Fibrillation, Self::Other];
+}
+
+/// One recording.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// Its name.
+    pub name: String,
+    /// Its rhythm.
+    pub rhythm: Rhythm,
+    /// What the rhythm network reads at each beat that has enough before it; empty where none has.
+    pub windows: Vec<Input>,
+}
+
+/// Reads the recordings of `folder`, or of its subfolder `cinc2017`. Those labelled as too noisy to judge are left out.
+///
+/// # Errors
+/// If labels are missing or malformed, or a record cannot be read.
+pub fn read(folder: &Path) -> Result<Vec<Recording>, RhythmDataError> {
+    let inside = folder.join(FOLDER);
+    let folder = if inside.is_dir() { &inside } else { folder };
+    let labels = labels(&folder.join(LABELS_FILE))?;
+    let progress = bar(labels.len() as u64, "recordings");
+    let recordings = labels
+        .into_par_iter()
+        .map(|(name, rhythm)| {
+            let recording = recording(&folder.join(&name), name, rhythm);
+            progress.inc(1);
+            recording
+        })
+        .collect();
+    progress.finish_and_clear();
+    recordings
+}
+
+fn labels(path: &Path) -> Result<Vec<(String, Rhythm)>, RhythmDataError> {
+    let text = std::fs::read_to_string(path).map_err(|source| RhythmDataError::Labels {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut labels = Vec::new();
+    for (line, found) in text.lines().enumerate() {
+        let rhythm = match found.split_once(',') {
+            Some((_, "N")) => Rhythm::Normal,
+            Some((_, "A")) => Rhythm::Fibrillation,
+            Some((_, "O")) => Rhythm::Other,
+            Some((_, "~")) => continue,
+            _ => {
+                return Err(RhythmDataError::Line {
+                    path: path.to_owned(),
+                    line: line + 1,
+                    found: found.to_owned(),
+                });
+            }
+        };
+        let name = found.split(',').next().unwrap_or_default();
+        labels.push((name.to_owned(), rhythm));
+    }
+    Ok(labels)
+}
+
+fn recording(path: &Path, name: String, rhythm: Rhythm) -> Result<Recording, RhythmDataError> {
+    let record = Record::open(path)?;
+    let signal =
+        to_canonical(&record.read_lead(0)?, record.sample_rate_hz()).map_err(|source| {
+            RhythmDataError::Rate {
+                path: path.to_owned(),
+                source,
+            }
+        })?;
+    let mut intervals = Intervals::new();
+    let windows = r_peaks(&signal)
+        .windows(2)
+        .filter_map(|pair| {
+            let rr_s = (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32;
+            intervals.push(Some(rr_s))
+        })
+        .collect();
+    Ok(Recording {
+        name,
+        rhythm,
+        windows,
+    })
+}
