@@ -1,4 +1,4 @@
-//! Hands the board's memory map to the linker, and the stretch of samples and the model to the compiler.
+//! Hands the board's memory map to the linker, and the stretch of samples and the networks to the compiler.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,9 @@ const STRETCH: &str = "stretch/demo.bin";
 /// Names another model than the shipped one to build in.
 const MODEL_VARIABLE: &str = "HEARTLENS_MODEL";
 const MODEL: &str = "../models/beat/model.hlm";
+/// Names another rhythm network than the shipped one to build in.
+const RHYTHM_VARIABLE: &str = "HEARTLENS_RHYTHM";
+const RHYTHM: &str = "../models/beat/rhythm.hlr";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -22,6 +25,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = std::env::var(MODEL_VARIABLE).unwrap_or_else(|_| MODEL.into());
     place(&model, &out.join("model.hlm"))
         .map_err(|error| format!("{error}; `heartlens compile` makes a model for devices"))?;
+
+    println!("cargo::rerun-if-env-changed={RHYTHM_VARIABLE}");
+    let rhythm = std::env::var(RHYTHM_VARIABLE).unwrap_or_else(|_| RHYTHM.into());
+    place(&rhythm, &out.join("rhythm.hlr"))
+        .map_err(|error| format!("{error}; `heartlens-train rhythm fit` makes one"))?;
 
     if std::env::var("CARGO_CFG_TARGET_OS")? == "none" {
         let chosen = |board: &&str| {

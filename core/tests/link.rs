@@ -52,6 +52,10 @@ impl Engine for Bench {
         sums(views)
     }
 
+    fn rhythm(&self) -> Option<heartlens_core::rhythm::Network<'_>> {
+        None
+    }
+
     fn instructions(&self) -> u32 {
         self.clock.set(self.clock.get().wrapping_add(1000));
         self.clock.get()

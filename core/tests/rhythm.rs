@@ -125,7 +125,7 @@ fn the_summary_counts_time_and_runs() {
             _ => Some(500.0),
         };
         context.push(&observation, score);
-        summary.push(&observation, class, &context);
+        summary.push(observation.rr_s, class, context.is_fibrillation());
     }
     let fast = 0.5 * (116.0 - 50.0);
     assert_eq!(summary.judged_s(), 40.0 + fast);
@@ -293,7 +293,7 @@ fn images_that_are_none_are_refused() {
 fn the_whole_is_its_parts() {
     let image = image(12, &weights(12));
     let network = Network::load(&image).unwrap();
-    let mut whole = Rhythm::new(network, BOTH);
+    let mut whole = Rhythm::new(BOTH);
     let (mut intervals, mut context) = (Intervals::new(), Context::new(BOTH));
     for case in cases() {
         let f = |column: usize| case[column].map(|value| value as f32);
@@ -309,7 +309,7 @@ fn the_whole_is_its_parts() {
         context.push(&observation, score);
         let expected = context.weigh(&observation, &probabilities);
         let readable = observation.qrs > 0.5;
-        let verdict = whole.push(&observation, &probabilities, readable);
+        let verdict = whole.push(Some(network), &observation, &probabilities, readable);
         assert_eq!(verdict.probabilities, expected);
         assert_eq!(verdict.class, Class::of(&expected, readable));
         assert_eq!(whole.context().score(), context.score());

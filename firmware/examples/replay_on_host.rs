@@ -3,7 +3,8 @@
 
 use heartlens_core::link::millivolts;
 use heartlens_core::model::Model;
-use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN};
+use heartlens_core::rhythm::Network;
+use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN, RHYTHM};
 use heartlens_firmware::road::{Beat, NoClock, Road};
 use heartlens_firmware::stretch::{EMBEDDED, Stretch};
 
@@ -14,14 +15,15 @@ fn print(beat: &Beat) {
     };
     let score = beat.scores.iter().copied().fold(0.0, f32::max);
     println!(
-        "beat r_sample={} time_ms={} class={} score_permille={} rr_ms={} scores={} logits={}",
+        "beat r_sample={} time_ms={} class={} score_permille={} rr_ms={} scores={} logits={} fibrillation={}",
         beat.r_sample,
         beat.time_ms(),
         beat.class.name(),
         (score * 1000.0) as u32,
         beat.rr_ms(),
         hex(&beat.scores),
-        hex(&beat.logits)
+        hex(&beat.logits),
+        beat.fibrillation()
     );
 }
 
@@ -30,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stretch = Stretch::parse(file.as_deref().unwrap_or(EMBEDDED))?;
     let mut arena: Arena = [0; ARENA_WORDS];
     let executor = Model::load(BUILT_IN)?.executor(&mut arena)?;
-    let mut road = Road::new(executor, NoClock);
+    let mut road = Road::new(executor, Network::load(RHYTHM)?, NoClock);
     let calibration = stretch.calibration();
     for count in stretch.counts() {
         if let Some(beat) = road.push(millivolts(&calibration, count)) {

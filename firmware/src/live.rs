@@ -2,8 +2,10 @@
 
 use heartlens_core::class::Class;
 use heartlens_core::link::{Engine, MISSING, millivolts};
+use heartlens_core::model::softmax;
 use heartlens_core::monitor::Monitor;
 use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::{Observation, Rhythm, Rules};
 use heartlens_core::sample::Calibration;
 use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ};
 use heartlens_core::views::Views;
@@ -39,16 +41,19 @@ pub struct Beat {
     pub class: Class,
     /// One a class of [`LABELS`].
     pub logits: [f32; LABELS.len()],
+    /// Whether it lies in atrial fibrillation; `None` as long as that is not known.
+    pub fibrillation: Option<bool>,
     /// RR interval since the beat before, in seconds.
     pub rr_s: Option<f32>,
 }
 
-/// A monitor, its views, and the lights.
+/// A monitor, its views, the rhythm, and the lights.
 #[derive(Debug)]
 pub struct Live {
     /// From the first block on.
     monitor: Option<Monitor>,
     views: Views,
+    rhythm: Rhythm,
     lights: Lights,
     /// Samples until the lights of the last beat go out.
     lit: u32,
@@ -60,6 +65,7 @@ impl Live {
         Self {
             monitor: None,
             views: Views::ZERO,
+            rhythm: Rhythm::new(Rules::SHIPPED),
             lights: Lights {
                 normal: false,
                 ectopic: false,
@@ -92,7 +98,13 @@ impl Live {
             };
             self.views.compute(&beat.frame);
             let logits = network.logits(&self.views);
-            let class = Class::of(&logits, beat.quality.is_readable());
+            let verdict = self.rhythm.push(
+                network.rhythm(),
+                &Observation::from(&beat.frame),
+                &softmax(&logits),
+                beat.quality.is_readable(),
+            );
+            let class = verdict.class;
             self.lights = Lights {
                 normal: class == Class::N,
                 ectopic: matches!(class, Class::S | Class::V | Class::F),
@@ -103,6 +115,7 @@ impl Live {
                 sample: beat.frame.r_sample,
                 class,
                 logits,
+                fibrillation: verdict.fibrillation,
                 rr_s: beat.frame.pre_rr_s,
             });
         }
@@ -153,6 +166,10 @@ mod tests {
                 0 => [0.0, 0.0, 1.0, 0.0],
                 _ => [1.0, 0.0, 0.0, 0.0],
             }
+        }
+
+        fn rhythm(&self) -> Option<heartlens_core::rhythm::Network<'_>> {
+            None
         }
 
         fn instructions(&self) -> u32 {

@@ -1,8 +1,10 @@
-//! The network in use - in a slot of the flash, or built in - and the memory that it works in.
+//! The networks in use - the beat's in a slot of the flash or built in, the rhythm's built in - and the memory that they
+//! work in.
 
 use core::ops::Range;
 use heartlens_core::link::Engine;
 use heartlens_core::model::{Aligned, ImageError, Logits, Model, arena_words};
+use heartlens_core::rhythm;
 use heartlens_core::slots::{MappedFlash, SlotError, Slots};
 use heartlens_core::views::Views;
 
@@ -12,6 +14,9 @@ pub static BUILT_IN: &[u8] = &IMAGE.0;
 const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/model.hlm"));
 static IMAGE: Aligned<[u8; BYTES.len()]> =
     Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/model.hlm")));
+
+/// The rhythm network that the firmware was built with.
+pub static RHYTHM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rhythm.hlr"));
 
 /// Words of memory for the network's activations: what the built-in model takes. Another model may take no more.
 pub const ARENA_WORDS: usize = arena_words(BYTES);
@@ -39,6 +44,8 @@ pub enum NetworkError {
     Slot(SlotError),
     /// It is not one for this device.
     Image(ImageError),
+    /// The rhythm network is not one for this firmware.
+    Rhythm(rhythm::NetworkError),
 }
 
 impl From<SlotError> for NetworkError {
@@ -53,6 +60,12 @@ impl From<ImageError> for NetworkError {
     }
 }
 
+impl From<rhythm::NetworkError> for NetworkError {
+    fn from(error: rhythm::NetworkError) -> Self {
+        Self::Rhythm(error)
+    }
+}
+
 impl core::fmt::Display for NetworkError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -64,6 +77,7 @@ impl core::fmt::Display for NetworkError {
             Self::Image(_) => {
                 f.write_str("the model is not one for this firmware; its log says why")
             }
+            Self::Rhythm(_) => f.write_str("the rhythm network is not one for this firmware"),
         }
     }
 }
@@ -89,6 +103,7 @@ pub struct Network<F> {
     slots: Slots<F>,
     place: Place,
     model: Model<'static>,
+    rhythm: rhythm::Network<'static>,
     arena: &'static mut Arena,
 }
 
@@ -96,7 +111,7 @@ impl<F: MappedFlash> Network<F> {
     /// The network that the device starts with: the one that the slots say, or the built-in one.
     ///
     /// # Errors
-    /// When the flash fails, or the built-in model is none for this firmware.
+    /// When the flash fails, or a built-in network is none for this firmware.
     pub fn open(flash: F, place: Place, arena: &'static mut Arena) -> Result<Self, NetworkError> {
         let slots = Slots::open(flash, |image| usable(image).is_ok())?;
         let model = match slots.model_range() {
@@ -107,6 +122,7 @@ impl<F: MappedFlash> Network<F> {
             slots,
             place,
             model,
+            rhythm: rhythm::Network::load(RHYTHM)?,
             arena,
         })
     }
@@ -132,6 +148,10 @@ impl<F: MappedFlash> Engine for Network<F> {
         // Where the flash will not take the note, the next start goes back to the model before.
         let _ = self.slots.confirm();
         logits
+    }
+
+    fn rhythm(&self) -> Option<rhythm::Network<'_>> {
+        Some(self.rhythm)
     }
 
     fn instructions(&self) -> u32 {

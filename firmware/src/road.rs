@@ -7,6 +7,7 @@ use heartlens_core::model::format::MAX_STEPS;
 use heartlens_core::model::{Executor, Logits, Progress, softmax};
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::{Network, Observation, Rhythm, Rules};
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::Views;
 
@@ -64,6 +65,8 @@ pub struct Costs {
     pub model: Cost,
     /// Quantising the network's inputs, once a beat.
     pub quantise: Cost,
+    /// The rhythm: its network, and what it does to the beat's class, once a beat.
+    pub rhythm: Cost,
     /// Each of the network's layers, once a beat.
     pub layers: [Cost; MAX_STEPS],
 }
@@ -77,8 +80,10 @@ pub struct Beat {
     pub class: Class,
     /// The network's logits.
     pub logits: Logits,
-    /// Their softmax.
+    /// Their softmax, weighed by the rhythm.
     pub scores: Logits,
+    /// Whether it lies in atrial fibrillation; `None` as long as that is not known.
+    pub fibrillation: Option<bool>,
     /// RR interval since the beat before, in seconds.
     pub rr_s: Option<f32>,
     /// Instructions spent on it.
@@ -91,18 +96,29 @@ impl Beat {
         (u64::from(self.r_sample) * 1000 / u64::from(SAMPLE_RATE_HZ)) as u32
     }
 
+    /// Whether it lies in atrial fibrillation: `yes`, `no`, or `-` as long as that is not known.
+    pub fn fibrillation(&self) -> &'static str {
+        match self.fibrillation {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "-",
+        }
+    }
+
     /// The RR interval since the beat before, in milliseconds; 0 at the first.
     pub fn rr_ms(&self) -> u32 {
         self.rr_s.map_or(0, |rr_s| (rr_s * 1000.0) as u32)
     }
 }
 
-/// A monitor and a network.
+/// A monitor, a network and a rhythm.
 #[derive(Debug)]
 pub struct Road<'a, C> {
     monitor: Monitor,
     views: Views,
     executor: Executor<'a>,
+    network: Network<'a>,
+    rhythm: Rhythm,
     clock: C,
     /// Instructions of reading the clock.
     overhead: u32,
@@ -111,13 +127,15 @@ pub struct Road<'a, C> {
 
 impl<'a, C: Clock> Road<'a, C> {
     /// At the start of a recording of a patient of whom nothing is known.
-    pub fn new(executor: Executor<'a>, clock: C) -> Self {
+    pub fn new(executor: Executor<'a>, network: Network<'a>, clock: C) -> Self {
         let from = clock.now();
         let overhead = black_box(&clock).now().wrapping_sub(from);
         Self {
             monitor: Monitor::new(Patient::default()),
             views: Views::ZERO,
             executor,
+            network,
+            rhythm: Rhythm::new(Rules::SHIPPED),
             clock,
             overhead,
             costs: Costs {
@@ -126,6 +144,7 @@ impl<'a, C: Clock> Road<'a, C> {
                 views: Cost::NONE,
                 model: Cost::NONE,
                 quantise: Cost::NONE,
+                rhythm: Cost::NONE,
                 layers: [Cost::NONE; MAX_STEPS],
             },
         }
@@ -175,13 +194,26 @@ impl<'a, C: Clock> Road<'a, C> {
         let views = self.since(from);
         self.costs.views.add(views);
         let (logits, model) = self.run();
+        let from = self.clock.now();
+        let verdict = self.rhythm.push(
+            Some(self.network),
+            &Observation::from(&beat.frame),
+            &softmax(&logits),
+            beat.quality.is_readable(),
+        );
+        let rhythm = self.since(from);
+        self.costs.rhythm.add(rhythm);
         Beat {
             r_sample: beat.frame.r_sample,
-            class: Class::of(&logits, beat.quality.is_readable()),
+            class: verdict.class,
             logits,
-            scores: softmax(&logits),
+            scores: verdict.probabilities,
+            fibrillation: verdict.fibrillation,
             rr_s: beat.frame.pre_rr_s,
-            instructions: before.wrapping_add(views).wrapping_add(model),
+            instructions: before
+                .wrapping_add(views)
+                .wrapping_add(model)
+                .wrapping_add(rhythm),
         }
     }
 

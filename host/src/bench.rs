@@ -1,9 +1,9 @@
 //! A day of one lead, from samples to labels, against the clock.
 
-use crate::lead::{self, LeadBeat, Stages};
-use crate::runtime::{ModelError, Runtime, argmax};
+use crate::lead::{self, Stages};
+use crate::rhythm::{self, RhythmModel};
+use crate::runtime::{ModelError, Runtime, softmax};
 use crate::synth::{Classes, Options, Recording, SynthError};
-use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::patient::Patient;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
@@ -120,17 +120,20 @@ pub struct StageSeconds {
     pub views: f64,
     /// The network.
     pub network: f64,
-    /// What is left of the run's time on its threads: labels, and waiting.
+    /// The rhythm, and with it the labels.
+    pub rhythm: f64,
+    /// What is left of the run's time on its threads: waiting.
     pub rest: f64,
 }
 
 impl StageSeconds {
-    fn of(stages: Stages, wall: Duration, threads: usize) -> Self {
-        let spent = stages.monitor + stages.views + stages.network;
+    fn of(stages: Stages, labels: Duration, wall: Duration, threads: usize) -> Self {
+        let spent = stages.monitor + stages.views + stages.network + labels;
         Self {
             monitor: stages.monitor.as_secs_f64(),
             views: stages.views.as_secs_f64(),
             network: stages.network.as_secs_f64(),
+            rhythm: labels.as_secs_f64(),
             rest: (wall.as_secs_f64() * threads as f64 - spent.as_secs_f64()).max(0.0),
         }
     }
@@ -144,6 +147,7 @@ pub fn holter(
     holter: &Holter,
     runtime: &mut dyn Runtime,
     helpers: &mut [Box<dyn Runtime>],
+    rhythm: Option<&RhythmModel>,
     mut progress: impl FnMut(f64),
 ) -> Result<Figures, ModelError> {
     let threads = 1 + helpers.len();
@@ -158,10 +162,15 @@ pub fn holter(
         helpers,
         |read| progress(read as f64 / samples),
     )?;
+    let labels = Instant::now();
     let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let (mut rhythm, network) = rhythm::begin(rhythm);
     for beat in &beats {
-        *classes.entry(label(beat).name()).or_default() += 1;
+        let scores = softmax(&beat.logits);
+        let verdict = rhythm.push(network, &beat.observation, &scores, beat.readable);
+        *classes.entry(verdict.class.name()).or_default() += 1;
     }
+    let labels = labels.elapsed();
     let wall = start.elapsed();
 
     Ok(Figures {
@@ -173,16 +182,9 @@ pub fn holter(
         seconds: wall.as_secs_f64(),
         realtime_factor: holter.hours() * 3600.0 / wall.as_secs_f64(),
         peak_rss_bytes: peak_rss_bytes(),
-        stages: StageSeconds::of(stages, wall, threads),
+        stages: StageSeconds::of(stages, labels, wall, threads),
         classes,
     })
-}
-
-fn label(beat: &LeadBeat) -> Class {
-    match Class::from_output(argmax(&beat.logits)) {
-        Some(class) if beat.readable => class,
-        _ => Class::Q,
-    }
 }
 
 /// The most memory that this process has had, as Linux tells it.

@@ -8,6 +8,7 @@
 use crate::runtime::{Logits, ModelError, Runtime};
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::Observation;
 use heartlens_core::views::Views;
 use std::collections::VecDeque;
 use std::ops::AddAssign;
@@ -25,8 +26,8 @@ const WAITING: usize = 2;
 pub struct LeadBeat {
     /// Position of the R peak, in samples at the canonical rate.
     pub r_sample: u32,
-    /// The RR interval since the beat before, in seconds.
-    pub rr_s: Option<f32>,
+    /// What the rhythm reads of it.
+    pub observation: Observation,
     /// How worth reading the signal around the beat is, 0..=1.
     pub quality: f32,
     /// Whether that is enough for a class.
@@ -279,7 +280,7 @@ impl Done {
             Ok(logits) => {
                 let beats = beats.iter().zip(logits).map(|(beat, logits)| LeadBeat {
                     r_sample: beat.frame.r_sample,
-                    rr_s: beat.frame.pre_rr_s,
+                    observation: Observation::from(&beat.frame),
                     quality: beat.quality.score,
                     readable: beat.quality.is_readable(),
                     logits,

@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod records;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod rhythm;
 pub mod runtime;
 pub mod summary;
 pub mod synth;

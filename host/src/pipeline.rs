@@ -7,11 +7,13 @@ mod polarity;
 
 use crate::records::resample::{self, ResampleError, ToCanonical};
 use crate::records::{Blocks, LeadChoice, Record, RecordError, Warning};
-use crate::runtime::{Logits, ModelError, Runtime, argmax, softmax};
+use crate::rhythm::{self, RhythmModel};
+use crate::runtime::{Logits, ModelError, Runtime, softmax};
 use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::Observation;
 use heartlens_core::views::Views;
 use polarity::Polarity;
 use std::path::PathBuf;
@@ -58,22 +60,27 @@ pub struct Request<'a> {
     pub peaks: Peaks<'a>,
     /// Age and sex.
     pub patient: Patient,
+    /// What tells the rhythm and weighs on the classes; `None`: nothing does.
+    pub rhythm: Option<&'a RhythmModel>,
     /// What is added to each lead that is read, in order, in mV at the canonical rate: noise, in a stress test. What
     /// is longer than the lead is cut; what is missing adds nothing.
     pub added_mv: &'a [Vec<f32>],
 }
 
-/// One beat and what the network makes of it.
+/// One beat and what the networks make of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Beat {
     /// Position of the R peak, in samples at the record's own rate.
     pub sample: u64,
     /// The same in seconds from the record's start.
     pub time_s: f64,
-    /// The class: the network's first choice, or [`Class::Q`] where the signal is not worth reading.
+    /// The likeliest class, or [`Class::Q`] where the signal is not worth reading.
     pub class: Class,
-    /// The network's probability of each class, in the order of [`heartlens_core::spec::LABELS`]; they add up to 1.
+    /// The probability of each class, in the order of [`heartlens_core::spec::LABELS`]: the network's, weighed by the
+    /// rhythm; they add up to 1.
     pub scores: Logits,
+    /// Whether it lies in atrial fibrillation; `None` as long as that is not known.
+    pub fibrillation: Option<bool>,
     /// The RR interval since the beat before, in milliseconds.
     pub rr_ms: Option<f64>,
     /// How worth reading the signal around the beat is, 0..=1.
@@ -238,22 +245,25 @@ pub fn classify_watched(
             }
         }
     }
+    let (mut rhythm, network) = rhythm::begin(request.rhythm);
     let beats = found.iter().enumerate().map(|(i, beat)| {
         let sample = match request.peaks {
             Peaks::Reference(samples) => samples[i],
             Peaks::Detected => resample::from_canonical_index(beat.r_sample, rate),
         };
-        let choice = Class::from_output(argmax(&beat.logits)).unwrap_or(Class::Q);
+        let verdict = rhythm.push(
+            network,
+            &beat.observation,
+            &softmax(&beat.logits),
+            vouched || beat.readable,
+        );
         Beat {
             sample,
             time_s: sample as f64 / rate,
-            class: if vouched || beat.readable {
-                choice
-            } else {
-                Class::Q
-            },
-            scores: softmax(&beat.logits),
-            rr_ms: beat.rr_s.map(|rr| f64::from(rr) * 1000.0),
+            class: verdict.class,
+            scores: verdict.probabilities,
+            fibrillation: verdict.fibrillation,
+            rr_ms: beat.observation.rr_s.map(|rr| f64::from(rr) * 1000.0),
             quality: beat.quality,
         }
     });
@@ -434,7 +444,7 @@ pub fn for_each_beat<P: PeakSource>(
 /// What one lead's network says of one beat.
 struct LeadBeat {
     r_sample: u32,
-    rr_s: Option<f32>,
+    observation: Observation,
     quality: f32,
     readable: bool,
     logits: Logits,
@@ -498,7 +508,7 @@ impl Batches<'_> {
         }
         self.beats.push(LeadBeat {
             r_sample: beat.frame.r_sample,
-            rr_s: beat.frame.pre_rr_s,
+            observation: Observation::from(&beat.frame),
             quality: beat.quality.score,
             readable,
             logits: Logits::default(),

@@ -2,6 +2,7 @@
 
 use crate::pipeline::Beat;
 use heartlens_core::class::Class;
+use heartlens_core::rhythm;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -25,6 +26,53 @@ pub struct Summary {
     pub longest_rr_ms: Option<f64>,
     /// Share of beats whose signal was not worth reading (class Q), 0..=1; `None` without beats.
     pub unreadable: Option<f64>,
+    /// Atrial fibrillation, and runs of ectopic beats.
+    pub rhythm: Rhythm,
+}
+
+/// What a recording's rhythm comes to, as [`rhythm::Summary`] counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Rhythm {
+    /// Time that the rhythm network has judged, in seconds: it needs 24 RR intervals first.
+    pub judged_s: f64,
+    /// Share of that time in atrial fibrillation, 0..=1; `None` where nothing was judged.
+    pub fibrillation_share: Option<f64>,
+    /// Episodes of atrial fibrillation.
+    pub fibrillation_episodes: u32,
+    /// Runs of three or more S beats.
+    pub supraventricular_runs: Runs,
+    /// Runs of three or more V beats.
+    pub ventricular_runs: Runs,
+}
+
+/// Runs of three or more beats of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Runs {
+    /// How many.
+    pub count: u32,
+    /// Beats of the longest; 0 if there is none.
+    pub longest_beats: u32,
+}
+
+impl Rhythm {
+    fn of(beats: &[Beat]) -> Self {
+        let mut counts = rhythm::Summary::new();
+        for beat in beats {
+            let rr_s = beat.rr_ms.map(|rr_ms| (rr_ms / 1000.0) as f32);
+            counts.push(rr_s, beat.class, beat.fibrillation);
+        }
+        let runs = |runs: rhythm::Runs| Runs {
+            count: runs.count,
+            longest_beats: runs.longest_beats,
+        };
+        Self {
+            judged_s: counts.judged_s(),
+            fibrillation_share: counts.fibrillation_share(),
+            fibrillation_episodes: counts.episodes,
+            supraventricular_runs: runs(counts.supraventricular),
+            ventricular_runs: runs(counts.ventricular),
+        }
+    }
 }
 
 /// Heart rate in beats per minute.
@@ -53,6 +101,7 @@ impl Summary {
             ventricular_burden: share(count(Class::V), readable),
             longest_rr_ms: rr_ms.iter().copied().reduce(f64::max),
             unreadable: share(count(Class::Q), beats.len()),
+            rhythm: Rhythm::of(beats),
         }
     }
 }
@@ -89,6 +138,7 @@ mod tests {
             time_s: 0.0,
             class,
             scores: [0.25; 4],
+            fibrillation: None,
             rr_ms,
             quality: 1.0,
         }
@@ -112,6 +162,25 @@ mod tests {
         let rate = summary.heart_rate_bpm.expect("there are RR intervals");
         assert_eq!(rate.mean, 60_000.0 * 18.0 / 15_000.0);
         assert_eq!((rate.min, rate.max), (60.0, 120.0));
+    }
+
+    #[test]
+    fn fibrillation_is_a_share_of_the_time_that_was_judged() {
+        let mut beats = vec![beat(Class::N, Some(1000.0)); 40];
+        for (i, beat) in beats.iter_mut().enumerate() {
+            beat.fibrillation = (i >= 20).then_some(i >= 35);
+        }
+        beats[3..8].iter_mut().for_each(|b| b.class = Class::V);
+        beats[10].class = Class::S;
+        beats[11].class = Class::S;
+        let rhythm = Summary::of(&beats).rhythm;
+        assert_eq!(rhythm.judged_s, 20.0);
+        assert_eq!(rhythm.fibrillation_share, Some(0.25));
+        assert_eq!(rhythm.fibrillation_episodes, 1);
+        let runs = |runs: Runs| (runs.count, runs.longest_beats);
+        assert_eq!(runs(rhythm.ventricular_runs), (1, 5));
+        assert_eq!(runs(rhythm.supraventricular_runs), (0, 0));
+        assert_eq!(Summary::of(&[]).rhythm.fibrillation_share, None);
     }
 
     #[test]

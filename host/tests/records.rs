@@ -38,6 +38,7 @@ fn classify(record: &Record, leads: &str) -> Result<Vec<pipeline::Beat>, Pipelin
         leads: &leads,
         peaks: Peaks::Detected,
         patient: Patient::default(),
+        rhythm: None,
         added_mv: &[],
     };
     pipeline::classify(record, &request, &mut Indifferent, |_| ())

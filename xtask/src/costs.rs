@@ -19,7 +19,7 @@ const SAMPLE_RATE_HZ: f64 = 128.0;
 /// Instructions of each stage as time and energy, at one cycle an instruction.
 pub(crate) struct Table {
     /// Name, instructions, times a second.
-    stages: [(&'static str, u64, f64); 3],
+    stages: [(&'static str, u64, f64); 4],
 }
 
 impl Table {
@@ -30,6 +30,7 @@ impl Table {
                 ("a sample", instructions.per_sample, SAMPLE_RATE_HZ),
                 ("a beat's views", instructions.views_per_beat, beats),
                 ("a beat's network", instructions.model_per_beat, beats),
+                ("a beat's rhythm", instructions.rhythm_per_beat, beats),
             ],
         }
     }
@@ -85,6 +86,7 @@ mod tests {
             per_sample: 500,
             views_per_beat: 160_000,
             model_per_beat: 640_000,
+            rhythm_per_beat: 64_000,
         });
         let text = table.to_string();
         let line = |name: &str| {
@@ -100,10 +102,10 @@ mod tests {
         // 640,000 instructions: 10 ms at 64 MHz, three times a second 3 %, and 155 pJ each.
         assert_eq!(line("a beat's network"), [640_000.0, 10.0, 3.81, 3.0, 99.0]);
         assert_eq!(line("a sample")[3], 0.1);
-        // 64,000 + 480,000 + 1,920,000.
+        // 64,000 + 480,000 + 1,920,000 + 192,000.
         assert_eq!(
             line("a second "),
-            [2_464_000.0, 38.5, 14.667, 3.85, 381.150]
+            [2_656_000.0, 41.5, 15.810, 4.15, 410.850]
         );
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Instructions {
     pub(crate) views_per_beat: u64,
     /// From the views to the logits.
     pub(crate) model_per_beat: u64,
+    /// The rhythm: its network, and from the logits to the class.
+    pub(crate) rhythm_per_beat: u64,
 }
 
 /// The instructions of one part of the work.

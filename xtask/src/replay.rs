@@ -129,6 +129,7 @@ impl Sum {
             per_sample: mean("sample")?,
             views_per_beat: mean("beat")? + mean("views")?,
             model_per_beat: mean("model")?,
+            rhythm_per_beat: mean("rhythm")?,
         })
     }
 }
@@ -293,6 +294,7 @@ cost part=sample count=10 total=3001 largest=400
 cost part=beat count=2 total=1000 largest=600
 cost part=views count=2 total=2000 largest=1100
 cost part=model count=2 total=5001 largest=2600
+cost part=rhythm count=2 total=600 largest=400
 layer index=0 name=conv op=Conv macs=100 count=2 total=301
 layer index=1 name=join op=Concat macs=0 count=2 total=10
 stack bytes=5000
@@ -335,6 +337,7 @@ stack bytes=5000
             per_sample: 301,
             views_per_beat: 1500,
             model_per_beat: 2501,
+            rhythm_per_beat: 300,
         };
         assert_eq!(sum.instructions().expect("all measured"), expected);
         assert_eq!(sum.layers[0].instructions, 250);

@@ -3,9 +3,10 @@
 use super::frame::{Counts, PACKET_MAX, Receiver, Sender};
 use super::message::{BeatReport, FromDevice, FromHost, SAMPLES_MAX, Status};
 use super::millivolts;
-use crate::class::Class;
+use crate::model::softmax;
 use crate::monitor::{Monitor, MonitoredBeat};
 use crate::patient::Patient;
+use crate::rhythm::{Network, Observation, Rhythm, Rules};
 use crate::sample::Calibration;
 use crate::spec::{self, LABELS, SAMPLE_RATE_HZ};
 use crate::views::Views;
@@ -27,6 +28,9 @@ pub trait Engine {
 
     /// The network's logits for one beat.
     fn logits(&mut self, views: &Views) -> [f32; LABELS.len()];
+
+    /// The network that tells the rhythm; `None` where there is none.
+    fn rhythm(&self) -> Option<Network<'_>>;
 
     /// Instructions executed, modulo 2^32; constant where the machine does not count them.
     fn instructions(&self) -> u32;
@@ -76,6 +80,8 @@ struct Work {
     /// Of the stretch under way.
     monitor: Option<Monitor>,
     views: Views,
+    /// Of the stretch under way.
+    rhythm: Rhythm,
     /// Where in the recording the monitor's first sample was.
     origin: u32,
     next_sample: u32,
@@ -100,6 +106,7 @@ impl Device {
                 },
                 monitor: None,
                 views: Views::ZERO,
+                rhythm: Rhythm::new(Rules::SHIPPED),
                 origin: 0,
                 next_sample: 0,
                 beats: 0,
@@ -231,6 +238,7 @@ impl Work {
     fn restart(&mut self, origin: u32) {
         self.origin = origin;
         self.monitor = Some(Monitor::new(self.patient));
+        self.rhythm = Rhythm::new(Rules::SHIPPED);
     }
 
     fn status(&self, counts: Counts) -> Status {
@@ -323,13 +331,20 @@ impl Work {
         let before = engine.instructions();
         self.views.compute(&beat.frame);
         let logits = engine.logits(&self.views);
+        let verdict = self.rhythm.push(
+            engine.rhythm(),
+            &Observation::from(&beat.frame),
+            &softmax(&logits),
+            beat.quality.is_readable(),
+        );
         let instructions = engine.instructions().wrapping_sub(before);
         self.beats = self.beats.saturating_add(1);
-        let class = Class::of(&logits, beat.quality.is_readable());
         send(&FromDevice::Beat(BeatReport {
             sample: self.origin.saturating_add(beat.frame.r_sample),
-            class: class as u8,
+            class: verdict.class as u8,
             logits,
+            scores: verdict.probabilities,
+            fibrillation: verdict.fibrillation,
             rr_samples: beat
                 .frame
                 .pre_rr_s

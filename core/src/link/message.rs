@@ -8,7 +8,7 @@ use crate::spec::LABELS;
 use serde::{Deserialize, Serialize};
 
 /// Version of the packets and messages. Both ends must have the same.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Most samples in one packet (half a second).
 pub const SAMPLES_MAX: usize = 64;
@@ -182,13 +182,17 @@ pub struct BeatReport {
     pub sample: u32,
     /// Its class, as its place in [`Class::ALL`].
     pub class: u8,
-    /// One a class of [`LABELS`].
+    /// The network's, one a class of [`LABELS`].
     pub logits: [f32; LABELS.len()],
+    /// Probabilities, one a class of [`LABELS`], weighed by the rhythm.
+    pub scores: [f32; LABELS.len()],
+    /// Whether it lies in atrial fibrillation; `None` as long as that is not known.
+    pub fibrillation: Option<bool>,
     /// RR interval since the beat before, in samples; `None` at the first of a stretch.
     pub rr_samples: Option<u32>,
     /// The signal's quality around it, 0..=1.
     pub quality: f32,
-    /// Instructions spent on it, views and model; cycles where a board counts those, 0 where it counts neither.
+    /// Instructions spent on it, views, model and rhythm; cycles where a board counts those, 0 where it counts neither.
     pub instructions: u32,
 }
 

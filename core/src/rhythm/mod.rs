@@ -66,16 +66,20 @@ impl From<&BeatFrame> for Observation {
 /// ```
 /// use heartlens_core::model::{Logits, softmax};
 /// use heartlens_core::monitor::MonitoredBeat;
-/// use heartlens_core::rhythm::{Observation, Rhythm, Verdict};
+/// use heartlens_core::rhythm::{Network, Observation, Rhythm, Verdict};
 ///
-/// fn class(rhythm: &mut Rhythm<'_>, beat: &MonitoredBeat, logits: &Logits) -> Verdict {
+/// fn verdict(
+///     rhythm: &mut Rhythm,
+///     network: Network<'_>,
+///     beat: &MonitoredBeat,
+///     logits: &Logits,
+/// ) -> Verdict {
 ///     let observation = Observation::from(&beat.frame);
-///     rhythm.push(&observation, &softmax(logits), beat.quality.is_readable())
+///     rhythm.push(Some(network), &observation, &softmax(logits), beat.quality.is_readable())
 /// }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Rhythm<'a> {
-    network: Network<'a>,
+pub struct Rhythm {
     intervals: Intervals,
     context: Context,
     summary: Summary,
@@ -88,13 +92,14 @@ pub struct Verdict {
     pub probabilities: Probabilities,
     /// The likeliest class, or [`Class::Q`] where the signal is not worth reading.
     pub class: Class,
+    /// Whether it lies in atrial fibrillation; `None` where there is no rhythm network, or before its first score.
+    pub fibrillation: Option<bool>,
 }
 
-impl<'a> Rhythm<'a> {
+impl Rhythm {
     /// At the start of a recording.
-    pub const fn new(network: Network<'a>, rules: Rules) -> Self {
+    pub const fn new(rules: Rules) -> Self {
         Self {
-            network,
             intervals: Intervals::new(),
             context: Context::new(rules),
             summary: Summary::new(),
@@ -102,22 +107,30 @@ impl<'a> Rhythm<'a> {
     }
 
     /// Takes the next beat and its network's probabilities. Beats whose signal is not worth reading (`readable`) belong
-    /// to the rhythm like any other.
+    /// to the rhythm like any other. Without a rhythm network nothing weighs: the probabilities stay as they are.
     pub fn push(
         &mut self,
+        network: Option<Network<'_>>,
         beat: &Observation,
         probabilities: &Probabilities,
         readable: bool,
     ) -> Verdict {
-        let input = self.intervals.push(beat.rr_s);
-        let score = input.map(|input| self.network.score(&input));
-        self.context.push(beat, score);
-        let probabilities = self.context.weigh(beat, probabilities);
+        let probabilities = match network {
+            Some(network) => {
+                let input = self.intervals.push(beat.rr_s);
+                let score = input.map(|input| network.score(&input));
+                self.context.push(beat, score);
+                self.context.weigh(beat, probabilities)
+            }
+            None => *probabilities,
+        };
         let class = Class::of(&probabilities, readable);
-        self.summary.push(beat, class, &self.context);
+        let fibrillation = self.context.is_fibrillation();
+        self.summary.push(beat.rr_s, class, fibrillation);
         Verdict {
             probabilities,
             class,
+            fibrillation,
         }
     }
 

@@ -1,6 +1,5 @@
 //! What a recording's rhythm comes to.
 
-use super::{Context, Observation};
 use crate::class::Class;
 use crate::spec::{RR_MAX_S, SAMPLE_RATE_HZ};
 
@@ -69,11 +68,12 @@ impl Summary {
         }
     }
 
-    /// Counts a beat with the class that it was given, after `context` has taken it.
-    pub fn push(&mut self, beat: &Observation, class: Class, context: &Context) {
-        if let Some(fibrillation) = context.is_fibrillation() {
+    /// Counts a beat: the RR interval before it in seconds, the class that it was given, and whether it lies in atrial
+    /// fibrillation, as far as that is known.
+    pub fn push(&mut self, rr_s: Option<f32>, class: Class, fibrillation: Option<bool>) {
+        if let Some(fibrillation) = fibrillation {
             // An interval counts samples, and a longer one than this is a gap in the recording.
-            let rr_s = beat.rr_s.map_or(0.0, |rr_s| rr_s.clamp(0.0, RR_MAX_S));
+            let rr_s = rr_s.map_or(0.0, |rr_s| rr_s.clamp(0.0, RR_MAX_S));
             let samples = (rr_s * SAMPLE_RATE_HZ as f32) as u64;
             self.judged_samples += samples;
             if fibrillation {

@@ -47,11 +47,12 @@ fn main() -> ! {
     front_end.run(|block| {
         live.block(block, &calibration, &mut network, &mut panel, |beat| {
             defmt::info!(
-                "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={} stack={=usize}",
+                "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={} fibrillation={} stack={=usize}",
                 beat.sample,
                 beat.class.name(),
                 beat.rr_s.map_or(0, |rr_s| (rr_s * 1000.0) as u32),
                 beat.logits,
+                beat.fibrillation,
                 stack::deepest()
             );
         });

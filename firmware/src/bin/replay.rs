@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! loop expected=N counted=N
-//! beat r_sample=N time_ms=N class=NAME score_permille=N rr_ms=N scores=HEX logits=HEX instructions=N
+//! beat r_sample=N time_ms=N class=NAME score_permille=N rr_ms=N scores=HEX logits=HEX fibrillation=yes|no|- instructions=N
 //! signal samples=N
 //! cost part=NAME count=N total=N largest=N
 //! layer index=N name=NAME op=NAME macs=N count=N total=N
@@ -18,7 +18,8 @@
 use core::ffi::CStr;
 use heartlens_core::link::millivolts;
 use heartlens_core::model::Model;
-use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN};
+use heartlens_core::rhythm::Network;
+use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN, RHYTHM};
 use heartlens_firmware::replay::Meter as _;
 use heartlens_firmware::road::{Beat, Clock, Cost, Road};
 use heartlens_firmware::stopwatch::{Stopwatch, known_loop};
@@ -99,7 +100,7 @@ fn log_beat(beat: &Beat) {
     let [s0, s1, s2, s3] = beat.scores.map(f32::to_bits);
     let [l0, l1, l2, l3] = beat.logits.map(f32::to_bits);
     defmt::info!(
-        "beat r_sample={=u32} time_ms={=u32} class={=str} score_permille={=u32} rr_ms={=u32} scores={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} logits={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} instructions={=u32}",
+        "beat r_sample={=u32} time_ms={=u32} class={=str} score_permille={=u32} rr_ms={=u32} scores={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} logits={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} fibrillation={=str} instructions={=u32}",
         beat.r_sample,
         beat.time_ms(),
         beat.class.name(),
@@ -113,6 +114,7 @@ fn log_beat(beat: &Beat) {
         l1,
         l2,
         l3,
+        beat.fibrillation(),
         beat.instructions
     );
 }
@@ -146,7 +148,11 @@ fn main() -> ! {
         Ok(executor) => executor,
         Err(error) => defmt::panic!("{}", error),
     };
-    let mut road = Road::new(executor, BoardClock);
+    let network = match Network::load(RHYTHM) {
+        Ok(network) => network,
+        Err(error) => defmt::panic!("{}", error),
+    };
+    let mut road = Road::new(executor, network, BoardClock);
     let mut source = Source::open();
     let mut start = [0; HEADER_BYTES];
     if source.read(&mut start) < HEADER_BYTES {
@@ -186,6 +192,7 @@ fn main() -> ! {
     log_cost("views", &costs.views);
     log_cost("quantise", &costs.quantise);
     log_cost("model", &costs.model);
+    log_cost("rhythm", &costs.rhythm);
     for (index, layer) in road.executor().model().layers().enumerate() {
         let cost = costs.layers[index];
         defmt::info!(

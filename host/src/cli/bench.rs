@@ -1,6 +1,6 @@
 //! `heartlens bench`: how fast is it here?
 
-use super::classify::progress_bar;
+use super::classify::{RhythmChoice, progress_bar};
 use super::output::Sink;
 use crate::bench::{self, Figures, Holter};
 use crate::runtime::{self, Kind, Runtime};
@@ -45,6 +45,9 @@ struct HolterArgs {
     /// What runs the network.
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
+    /// What the rhythm does to the classes.
+    #[arg(long, value_enum, default_value_t = RhythmChoice::Gate)]
+    rhythm: RhythmChoice,
     /// Write the figures as one object; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<Sink>,
@@ -54,6 +57,7 @@ struct HolterArgs {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let What::Holter(args) = &args.what;
     let mut runtime = runtime::load(args.runtime, &args.model)?;
+    let rhythm = args.rhythm.load(&args.model)?;
     let mut helpers: Vec<Box<dyn Runtime>> = Vec::new();
     for _ in 1..args.threads {
         helpers.push(runtime::load(args.runtime, &args.model)?);
@@ -65,7 +69,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bar.set_position((1000.0 * done) as u64);
     })?;
     bar.set_message("beats");
-    let figures = bench::holter(&day, runtime.as_mut(), &mut helpers, |done| {
+    let (runtime, rhythm) = (runtime.as_mut(), rhythm.as_ref());
+    let figures = bench::holter(&day, runtime, &mut helpers, rhythm, |done| {
         bar.set_position((1000.0 * done) as u64);
     })?;
     bar.finish_and_clear();
@@ -108,7 +113,8 @@ fn table(figures: &Figures) -> Result<String, std::fmt::Error> {
         ("filter, quality, R peaks, windows", stages.monitor),
         ("views", stages.views),
         ("network", stages.network),
-        ("labels, waiting", stages.rest),
+        ("rhythm, labels", stages.rhythm),
+        ("waiting", stages.rest),
     ] {
         writeln!(
             out,

@@ -15,7 +15,8 @@ use crate::pipeline::{self, Beat, Leads, Peaks, Request};
 use crate::records::annotation::Code;
 use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::report::{Section, Watch};
-use crate::runtime::{self, Kind, Runtime};
+use crate::rhythm::RhythmModel;
+use crate::runtime::{self, Kind, ModelError, Runtime};
 use crate::summary::Summary;
 use anyhow::bail;
 use clap::ValueEnum;
@@ -23,11 +24,12 @@ use crew::{Crew, Shared};
 use files::Combined;
 use heartlens_core::class::Class;
 use heartlens_core::patient::{Patient, Sex};
+use heartlens_core::rhythm::Rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use inputs::Input;
 use journal::Journal;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Classify the beats of records: N normal, S supraventricular, V ventricular, F fusion, Q unreadable (AAMI EC57).
 ///
@@ -168,6 +170,36 @@ pub(crate) struct Reading {
     /// Extension of the reference annotation.
     #[arg(long, value_name = "EXT", default_value = "atr")]
     pub(crate) annotator: String,
+    /// What the rhythm, told by the model's `rhythm.hlr`, does to the classes.
+    #[arg(long, value_enum, default_value_t = RhythmChoice::Gate)]
+    rhythm: RhythmChoice,
+}
+
+/// What the rhythm does to the classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RhythmChoice {
+    /// In atrial fibrillation, early beats count as N rather than S.
+    Gate,
+    /// That, and in a sustained supraventricular tachycardia beats count as S.
+    Run,
+    /// Nothing: the rhythm is not told.
+    Off,
+}
+
+impl RhythmChoice {
+    /// The rhythm network of a model's folder with the rules of this choice; `None` where there is none, or none is
+    /// wanted.
+    pub(crate) fn load(self, model_dir: &Path) -> Result<Option<RhythmModel>, ModelError> {
+        let rules = match self {
+            Self::Gate => Rules::SHIPPED,
+            Self::Run => Rules {
+                run: true,
+                ..Rules::SHIPPED
+            },
+            Self::Off => return Ok(None),
+        };
+        RhythmModel::load(model_dir, rules)
+    }
 }
 
 impl Reading {
@@ -182,6 +214,11 @@ impl Reading {
     /// Loads the model into its runtime.
     pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
         Ok(runtime::load(self.runtime, &self.model)?)
+    }
+
+    /// Loads what tells the rhythm.
+    pub(crate) fn load_rhythm(&self) -> anyhow::Result<Option<RhythmModel>> {
+        Ok(self.rhythm.load(&self.model)?)
     }
 }
 
@@ -249,6 +286,7 @@ struct Run {
     model: String,
     runtime: &'static str,
     reads_patient: bool,
+    rhythm: Option<RhythmModel>,
 }
 
 /// One record's result.
@@ -385,12 +423,13 @@ fn check_extension(extension: &str, annotator: &str) -> anyhow::Result<()> {
 
 /// Classifies a record's beats.
 fn classify(
-    args: &Args,
+    run: &Run,
     input: &Input,
     record: Record,
     runtime: &mut dyn Runtime,
     progress: impl FnMut(f64),
 ) -> anyhow::Result<Classified> {
+    let args = &run.args;
     let reference = args.reading.reference(&record)?;
     let request = Request {
         leads: &args.reading.lead,
@@ -405,6 +444,7 @@ fn classify(
                 None => record.patient().sex,
             },
         },
+        rhythm: run.rhythm.as_ref(),
         added_mv: &[],
     };
     let (beats, section) = if args.wants_sections() {

@@ -5,10 +5,12 @@ use super::output::Sink;
 use crate::device::{self, Conversation, Expected, Hello, Port, Streamed};
 use crate::model::IMAGE_FILE;
 use crate::records::{LeadChoice, Record};
+use crate::rhythm::RhythmModel;
 use crate::runtime::Runtime;
 use crate::runtime::int8::Int8;
 use anyhow::{Context, bail};
 use heartlens_core::link::Counts;
+use heartlens_core::rhythm::Rules;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -32,7 +34,7 @@ pub(crate) struct Args {
     /// Give the device this model first.
     #[arg(long, value_name = "MODEL.hlm")]
     model: Option<PathBuf>,
-    /// Folder of the model that the device should have, unless it is given one.
+    /// Folder of the model that the device should have, unless it is given one, and of its rhythm network.
     #[arg(long, value_name = "DIR", default_value = "models/beat")]
     against: PathBuf,
     /// The record to stream: a WFDB record, with or without `.hea`.
@@ -54,6 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None => args.against.join(IMAGE_FILE),
     };
     let mut runtime = Int8::load(&path)?;
+    let rhythm = RhythmModel::load(&args.against, Rules::SHIPPED)?;
     let record = args.record.as_ref().map(Record::open).transpose()?;
     let port = device::open(&args.port).with_context(|| format!("port {}", args.port))?;
     let (mut line, mut hello) =
@@ -72,7 +75,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     match record {
-        Some(record) => stream(args, &mut line, &hello, &record, &mut runtime),
+        Some(record) => stream(
+            args,
+            &mut line,
+            &hello,
+            &record,
+            &mut runtime,
+            rhythm.as_ref(),
+        ),
         None => Ok(()),
     }
 }
@@ -91,6 +101,7 @@ fn stream(
     hello: &Hello,
     record: &Record,
     runtime: &mut Int8,
+    rhythm: Option<&RhythmModel>,
 ) -> anyhow::Result<()> {
     let counts = device::counts(record, record.lead_index(&args.lead)?)?;
     let seconds = counts.len() as f64 / f64::from(SAMPLE_RATE_HZ);
@@ -103,7 +114,7 @@ fn stream(
     progress.finish_and_clear();
     let streamed = streamed?;
     let took = started.elapsed().as_secs_f64();
-    let expected = device::expected(&counts, &streamed.gaps, record.patient(), runtime)?;
+    let expected = device::expected(&counts, &streamed.gaps, record.patient(), runtime, rhythm)?;
     let verdict = Verdict::of(&streamed, &expected);
 
     if let Some(sink) = &args.json {
@@ -231,6 +242,8 @@ mod tests {
             sample,
             class: Class::S,
             logits: [0.5, 1.0, -1.0, sample as f32],
+            scores: [0.1, 0.6, 0.2, 0.1],
+            fibrillation: Some(false),
             rr_samples: None,
             quality: 1.0,
         }
@@ -241,6 +254,8 @@ mod tests {
             sample: *sample,
             class: 1,
             logits: expected(*sample).logits,
+            scores: expected(*sample).scores,
+            fibrillation: Some(false),
             rr_samples: None,
             quality: 1.0,
             instructions: 7,

@@ -10,6 +10,7 @@ use crate::evaluate::report::{self, Report, Setting};
 use crate::evaluate::tally::Tally;
 use crate::pipeline::{self, Leads, Peaks, Request};
 use crate::records::{Record, resample};
+use crate::rhythm::RhythmModel;
 use crate::runtime::Runtime;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -136,6 +137,7 @@ fn evaluate_at(
     from_s: f64,
 ) -> anyhow::Result<()> {
     let mut runtime = args.reading.load()?;
+    let rhythm = args.reading.load_rhythm()?;
     let once_s: f64 = subjects.iter().map(|s| s.record.duration_s()).sum();
     let progress = progress_bar(once_s * levels.len() as f64);
     let mut reports = Vec::with_capacity(levels.len());
@@ -150,6 +152,7 @@ fn evaluate_at(
                 peaks: args.reading.peaks,
                 from_s,
                 noise: *noise,
+                rhythm: rhythm.as_ref(),
             };
             judge(&mut tally, subject, &task, runtime.as_mut(), |done| {
                 progress.set_position((done_s + done * duration_s) as u64);
@@ -308,6 +311,7 @@ struct Task<'a> {
     from_s: f64,
     /// Noise, and its level in decibels.
     noise: Option<(&'a AddedNoise, f64)>,
+    rhythm: Option<&'a RhythmModel>,
 }
 
 /// Classifies a record's beats and counts how they agree with its reference.
@@ -341,6 +345,7 @@ fn judge(
             PeaksChoice::Reference => Peaks::Reference(&samples),
         },
         patient: record.patient(),
+        rhythm: task.rhythm,
         added_mv: &added_mv,
     };
     let beats = pipeline::classify(record, &request, runtime, progress)?;

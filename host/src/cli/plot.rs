@@ -166,6 +166,7 @@ fn labelled(args: &Args, record: &Record) -> anyhow::Result<(Vec<Beat>, String)>
         }
         Labels::Model => {
             let mut runtime = args.reading.load()?;
+            let rhythm = args.reading.load_rhythm()?;
             let reference = args.reading.reference(record)?;
             let request = pipeline::Request {
                 leads: &args.reading.lead,
@@ -173,6 +174,7 @@ fn labelled(args: &Args, record: &Record) -> anyhow::Result<(Vec<Beat>, String)>
                     .as_deref()
                     .map_or(Peaks::Detected, Peaks::Reference),
                 patient: record.patient(),
+                rhythm: rhythm.as_ref(),
                 added_mv: &[],
             };
             let duration_s = record.duration_s();
@@ -206,6 +208,7 @@ fn annotated(record: &Record, extension: &str) -> anyhow::Result<Vec<Beat>> {
                 time_s: sample as f64 / rate_hz,
                 class,
                 scores: [0.0; LABELS.len()],
+                fibrillation: None,
                 rr_ms: rr.map(|samples| samples as f64 / rate_hz * 1000.0),
                 quality: 1.0,
             }

@@ -9,11 +9,13 @@ pub use port::{Port, open};
 
 use crate::pipeline::{self, PipelineError};
 use crate::records::Record;
-use crate::runtime::{Logits, ModelError, Runtime};
+use crate::rhythm::{self, RhythmModel};
+use crate::runtime::{Logits, ModelError, Runtime, softmax};
 use heartlens_core::class::Class;
 use heartlens_core::link::{BeatReport, MISSING, millivolts};
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::Observation;
 use heartlens_core::sample::Calibration;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::Views;
@@ -67,6 +69,10 @@ pub struct Expected {
     pub class: Class,
     /// One a class.
     pub logits: Logits,
+    /// Probabilities, weighed by the rhythm.
+    pub scores: Logits,
+    /// Whether it lies in atrial fibrillation.
+    pub fibrillation: Option<bool>,
     /// RR interval since the beat before, in samples; `None` at the first of a stretch.
     pub rr_samples: Option<u32>,
     /// The signal's quality around it.
@@ -81,6 +87,8 @@ impl Expected {
             && self.rr_samples == beat.rr_samples
             && self.quality.to_bits() == beat.quality.to_bits()
             && self.logits.map(f32::to_bits) == beat.logits.map(f32::to_bits)
+            && self.scores.map(f32::to_bits) == beat.scores.map(f32::to_bits)
+            && self.fibrillation == beat.fibrillation
     }
 }
 
@@ -94,6 +102,7 @@ pub fn expected(
     gaps: &[(u32, u32)],
     patient: Patient,
     runtime: &mut dyn Runtime,
+    rhythm: Option<&RhythmModel>,
 ) -> Result<Vec<Expected>, ModelError> {
     let end = counts.len();
     let place = |sample: u32| (sample as usize).min(end);
@@ -103,6 +112,7 @@ pub fn expected(
     for (begin, end) in begins.zip(ends) {
         let stretch = counts.get(begin..end).unwrap_or_default();
         let mut monitor = Monitor::new(patient);
+        let (mut rhythm, network) = rhythm::begin(rhythm);
         let mut frames: Vec<MonitoredBeat> = stretch
             .iter()
             .filter_map(|count| monitor.push(millivolts(&CALIBRATION, *count)))
@@ -115,10 +125,18 @@ pub fn expected(
                 views.compute(&beat.frame);
             }
             for (beat, logits) in frames.iter().zip(runtime.logits(&views)?) {
+                let verdict = rhythm.push(
+                    network,
+                    &Observation::from(&beat.frame),
+                    &softmax(&logits),
+                    beat.quality.is_readable(),
+                );
                 all.push(Expected {
                     sample: begin as u32 + beat.frame.r_sample,
-                    class: Class::of(&logits, beat.quality.is_readable()),
+                    class: verdict.class,
                     logits,
+                    scores: verdict.probabilities,
+                    fibrillation: verdict.fibrillation,
                     rr_samples: beat
                         .frame
                         .pre_rr_s

@@ -2,11 +2,13 @@
 
 use super::*;
 use heartlens_core::link::{CRC, Device, Engine};
+use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::spec::LABELS;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 const PATIENT: Patient = Patient {
@@ -47,13 +49,32 @@ impl Runtime for Sums {
     }
 }
 
+/// The shipped rhythm network.
+fn rhythm() -> RhythmModel {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat");
+    let model = RhythmModel::load(&folder, Rules::SHIPPED).expect("fits this build");
+    model.expect("is there")
+}
+
 /// The device's side of it, with room for a model.
-#[derive(Default)]
 struct Bench {
+    rhythm: RhythmModel,
     crc: u32,
     len: usize,
     model: Vec<u8>,
     in_use: String,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self {
+            rhythm: rhythm(),
+            crc: 0,
+            len: 0,
+            model: Vec::new(),
+            in_use: String::new(),
+        }
+    }
 }
 
 impl Engine for Bench {
@@ -69,6 +90,10 @@ impl Engine for Bench {
 
     fn logits(&mut self, views: &Views) -> [f32; LABELS.len()] {
         sums(views)
+    }
+
+    fn rhythm(&self) -> Option<Network<'_>> {
+        self.rhythm.network()
     }
 
     fn instructions(&self) -> u32 {
@@ -205,7 +230,14 @@ fn a_clean_line_is_identical() {
         .expect("a recording");
     assert!(heard.is_sorted() && heard.last() == Some(&(counts.len() as u32)));
     let mut runtime = Sums { bias: 0.0 };
-    let beats = expected(&counts, &streamed.gaps, PATIENT, &mut runtime).expect("beats");
+    let beats = expected(
+        &counts,
+        &streamed.gaps,
+        PATIENT,
+        &mut runtime,
+        Some(&rhythm()),
+    )
+    .expect("beats");
     assert!(beats.len() > 120, "{} beats", beats.len());
     assert_eq!(streamed.beats.len(), beats.len());
     assert!(
@@ -220,7 +252,14 @@ fn a_clean_line_is_identical() {
     assert_eq!((clean.lost, clean.doubled, clean.corrupted), (0, 0, 0));
 
     // Another network is told from it, and so is each part of a beat.
-    let other = expected(&counts, &[], PATIENT, &mut Sums { bias: 1e-3 }).expect("beats");
+    let other = expected(
+        &counts,
+        &[],
+        PATIENT,
+        &mut Sums { bias: 1e-3 },
+        Some(&rhythm()),
+    )
+    .expect("beats");
     assert!(
         streamed
             .beats
@@ -253,7 +292,14 @@ fn a_harmful_line_costs_beats_and_never_changes_one() {
             Err(error) => panic!("seed {seed}: {error}"),
         };
         gaps += streamed.gaps.len();
-        let beats = expected(&counts, &streamed.gaps, PATIENT, &mut runtime).expect("beats");
+        let beats = expected(
+            &counts,
+            &streamed.gaps,
+            PATIENT,
+            &mut runtime,
+            Some(&rhythm()),
+        )
+        .expect("beats");
         for found in &streamed.beats {
             let beat = beats.iter().find(|beat| beat.sample == found.sample);
             assert!(

@@ -346,6 +346,7 @@ mod tests {
                 leads: &leads,
                 peaks: Peaks::Detected,
                 patient: record.patient(),
+                rhythm: None,
                 added_mv: &[],
             };
             let (mut fake, mut watch) = (Fake, Watch::new(&leads));

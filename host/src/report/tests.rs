@@ -22,6 +22,7 @@ pub(super) fn beats_of(classes: &str, rr_s: impl Fn(usize) -> f64) -> Vec<Beat> 
             let mut scores = [0.1 / 3.0; 4];
             scores[trend::place(class).min(2)] = 0.9;
             Beat {
+                fibrillation: None,
                 sample: (time_s * 128.0).round() as u64,
                 time_s,
                 class,
@@ -370,6 +371,7 @@ fn a_record_becomes_a_report() -> Result<(), PipelineError> {
             leads: &leads,
             peaks: Peaks::Detected,
             patient: record.patient(),
+            rhythm: None,
             added_mv: &[],
         };
         let mut watch = Watch::new(&leads);

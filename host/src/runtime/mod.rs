@@ -14,6 +14,7 @@ use crate::model::IMAGE_FILE;
 use crate::model::{INPUTS, ONNX_FILE};
 use heartlens_core::model::ImageError;
 pub use heartlens_core::model::{Logits, argmax, softmax};
+use heartlens_core::rhythm;
 #[cfg(feature = "tract")]
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
@@ -145,6 +146,14 @@ pub enum ModelError {
         path: PathBuf,
         /// What is wrong with it.
         source: ImageError,
+    },
+    /// The file is no rhythm network, is damaged, or was made for other intervals.
+    #[error("{path}: {source}")]
+    Rhythm {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rhythm::NetworkError,
     },
     /// The file is not ONNX, or is cut short.
     #[error("{path}: not a readable ONNX model: {reason}")]

@@ -1,8 +1,10 @@
 //! A device at the other end of a socket: core's device with this machine's integer engine.
 
+use heartlens::rhythm::RhythmModel;
 use heartlens::runtime::Runtime as _;
 use heartlens::runtime::int8::Int8;
 use heartlens_core::link::{CRC, Device, Engine};
+use heartlens_core::rhythm::{self, Rules};
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 use std::io::{Read as _, Write as _};
@@ -12,6 +14,8 @@ use std::path::Path;
 /// The network in use, and the image that is coming.
 struct Network {
     network: Int8,
+    /// The shipped one, as firmware has it built in.
+    rhythm: Option<RhythmModel>,
     coming: Vec<u8>,
     crc: u32,
 }
@@ -30,6 +34,10 @@ impl Engine for Network {
     fn logits(&mut self, views: &Views) -> [f32; LABELS.len()] {
         let logits = self.network.logits(std::slice::from_ref(views));
         logits.expect("a network that cannot fail")[0]
+    }
+
+    fn rhythm(&self) -> Option<rhythm::Network<'_>> {
+        self.rhythm.as_ref().and_then(RhythmModel::network)
     }
 
     fn instructions(&self) -> u32 {
@@ -61,9 +69,12 @@ impl Engine for Network {
 pub(crate) fn start(socket: &Path, image: &Path) {
     let listener = UnixListener::bind(socket).expect("a socket");
     let network = Int8::load(image).expect("a model");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat");
+    let rhythm = RhythmModel::load(&shipped, Rules::SHIPPED).expect("fits this build");
     std::thread::spawn(move || {
         let mut network = Network {
             network,
+            rhythm,
             coming: Vec::new(),
             crc: 0,
         };

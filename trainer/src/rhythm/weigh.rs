@@ -13,14 +13,15 @@ pub fn classes(
     logits: &[Logits],
     rules: Rules,
 ) -> Vec<Class> {
-    let mut rhythm = Rhythm::new(network, rules);
+    let mut rhythm = Rhythm::new(rules);
     logits
         .iter()
         .enumerate()
         .map(|(beat, logits)| {
             let beat = record.beat(Lead::First, beat);
             let observation = Observation::new(beat.pre_rr_s, &beat.metadata);
-            rhythm.push(&observation, &softmax(logits), true).class
+            let verdict = rhythm.push(Some(network), &observation, &softmax(logits), true);
+            verdict.class
         })
         .collect()
 }

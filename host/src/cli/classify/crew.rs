@@ -66,7 +66,7 @@ impl Shared {
         let duration_s = record.duration_s();
         let bar = self.progress.add(progress_bar(duration_s));
         bar.set_message(input.name.clone());
-        let result = super::classify(&self.args, input, record, runtime, |done| {
+        let result = super::classify(run, input, record, runtime, |done| {
             bar.set_position((done * duration_s) as u64);
         });
         bar.finish_and_clear();
@@ -280,6 +280,7 @@ fn work(shared: &Shared, outbox: &Sender<Message>) -> anyhow::Result<()> {
         model: runtime.model_name().to_owned(),
         runtime: runtime.name(),
         reads_patient: runtime.reads_patient(),
+        rhythm: shared.args.reading.load_rhythm()?,
     });
     let _ = outbox.send(Message::Ready(Ok(Arc::clone(&run))));
     loop {

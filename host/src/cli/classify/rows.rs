@@ -34,6 +34,7 @@ struct Row {
     time_s: f64,
     class: &'static str,
     scores: Scores,
+    fibrillation: Option<bool>,
     rr_ms: Option<f64>,
     quality: f64,
 }
@@ -57,6 +58,7 @@ fn row(beat: &Beat) -> Row {
         time_s: rounded(beat.time_s, 4),
         class: beat.class.name(),
         scores: Scores(beat.scores.map(|score| rounded(f64::from(score), 6))),
+        fibrillation: beat.fibrillation,
         rr_ms: beat.rr_ms.map(|rr| rounded(rr, 2)),
         quality: rounded(f64::from(beat.quality), 4),
     }
