@@ -3,7 +3,7 @@
 
 use heartlens_core::class::Class;
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::{Intervals, Network, Rules};
+use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::spec::{RHYTHM_HASH, SAMPLE_RATE_HZ};
 use heartlens_trainer::dataset::RecordBeats;
 use heartlens_trainer::onnx;
@@ -38,16 +38,8 @@ fn intervals(rhythm: Rhythm, seed: u64, count: usize) -> Vec<f32> {
 }
 
 fn recording(rhythm: Rhythm, seed: u64) -> Recording {
-    let mut kept = Intervals::new();
-    let rr = intervals(rhythm, seed, 40);
-    Recording {
-        name: format!("{rhythm:?}{seed}"),
-        rhythm,
-        windows: rr
-            .into_iter()
-            .filter_map(|rr| kept.push(Some(rr)))
-            .collect(),
-    }
+    let name = format!("{rhythm:?}{seed}");
+    Recording::new(name, rhythm, intervals(rhythm, seed, 40))
 }
 
 fn recordings() -> Vec<Recording> {
@@ -127,7 +119,8 @@ fn the_exported_network_is_the_trained_one() {
     let windows = recordings.iter().flat_map(|r| &r.windows);
     for (window, trained) in windows.zip(trained_scores) {
         let score = network.score(window);
-        assert!((score - trained).abs() < 1e-5, "{score} {trained}");
+        // Weights of 16 bits.
+        assert!((score - trained).abs() < 1e-2, "{score} {trained}");
     }
     // Scores that are a little wrong: nothing is written.
     let error = onnx::compare(&model, &[&intervals], &(scores + 0.01), &[OUTPUT]).unwrap_err();

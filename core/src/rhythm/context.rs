@@ -38,15 +38,6 @@ const SCORE_PRIOR: f32 = 4.0;
 /// The heart is held to be in atrial fibrillation where the smoothed score, a logit, is above this.
 const FIBRILLATION: f32 = 0.0;
 
-/// The running P-wave correlation before the first beat.
-const P_WAVE_START: f32 = 0.5;
-const P_WAVE_RATE: f32 = 1.0 / 64.0;
-/// A running P-wave correlation below this speaks for fibrillation, above it against.
-const P_WAVE_NEUTRAL: f32 = 0.42;
-/// What the P wave weighs against the score.
-const P_WAVE_WEIGHT: f32 = 4.0;
-/// Score and P wave together must be above this.
-const GATE_THRESHOLD: f32 = 2.0;
 const GATE_SLOPE: f32 = 2.0;
 /// At most `1 - exp(-3)`, 95 %, of the probability of S goes to N.
 const GATE_STRENGTH: f32 = 3.0;
@@ -70,9 +61,9 @@ const RUN_STEPS: u32 = 3;
 /// A supraventricular beat has the QRS complex of the template: at least this correlation.
 const RUN_QRS: f32 = 0.9;
 /// Largest smoothed score of a run,
-const RUN_SCORE: f32 = 0.5;
+const RUN_SCORE: f32 = 0.0;
 /// and one above this within the last beats speaks against it.
-const RUN_FIBRILLATION: f32 = 1.0;
+const RUN_FIBRILLATION: f32 = 0.5;
 /// Those beats.
 const RUN_FIBRILLATION_BEATS: u32 = 1000;
 /// `1 - exp(-4)`, 98 %, of the probability of N goes to S.
@@ -85,8 +76,7 @@ const REFERENCE_NEAR: f32 = 0.12;
 /// The state of a patient's rhythm, strictly causal.
 ///
 /// With `g` the rhythm network's score of a beat, the smoothed score is `G += (g - G) max(1/64, 1/(c + 4))` after `c`
-/// scores, from -2. With `p` the running mean (1/64 a beat, from 0.5) of the P wave's correlation with the template's, the
-/// **gate** is `a = sigmoid(2 (G + 4 (0.42 - p) - 2))`, and `m = S (1 - exp(-3 a))` of the probability of S goes to N. It
+/// scores, from -2. The **gate** is `a = sigmoid(2 G)`, and `m = S (1 - exp(-3 a))` of the probability of S goes to N. It
 /// must go to N: lowering S alone would let V win.
 ///
 /// The **run rule** is one of sustained supraventricular tachycardia; see the constants.
@@ -95,7 +85,6 @@ pub struct Context {
     rules: Rules,
     score: f32,
     scores: u32,
-    p_wave: f32,
     run: Run,
 }
 
@@ -120,7 +109,6 @@ impl Context {
             rules,
             score: SCORE_START,
             scores: 0,
-            p_wave: P_WAVE_START,
             run: Run {
                 beats: 0,
                 reference: 0.0,
@@ -141,7 +129,6 @@ impl Context {
             self.score += (score - self.score) * rate;
             self.scores = self.scores.saturating_add(1);
         }
-        self.p_wave += (beat.p_wave - self.p_wave) * P_WAVE_RATE;
         self.run.push(beat, self.score);
     }
 
@@ -159,8 +146,7 @@ impl Context {
     pub fn weigh(&self, beat: &Observation, probabilities: &Probabilities) -> Probabilities {
         let mut weighed = *probabilities;
         if self.rules.gate {
-            let evidence = self.score + P_WAVE_WEIGHT * (P_WAVE_NEUTRAL - self.p_wave);
-            let gate = sigmoid(GATE_SLOPE * (evidence - GATE_THRESHOLD));
+            let gate = sigmoid(GATE_SLOPE * self.score);
             shift(&mut weighed, S, N, GATE_STRENGTH * gate);
         }
         if self.rules.run && self.run.is_sustained(beat, self.score) {

@@ -16,9 +16,9 @@ use libm::logf;
 pub type Input = [f32; RHYTHM_CHANNELS * RHYTHM_INTERVALS];
 
 /// A logarithm of a ratio beyond this is clipped.
-const CLIP: f32 = 1.0;
+pub(super) const CLIP: f32 = 1.0;
 /// Brings the clipped logarithms to about unit size.
-const GAIN: f32 = 3.0;
+pub(super) const GAIN: f32 = 3.0;
 
 /// The logarithm of an RR interval in seconds, clipped to what the rhythm tells apart.
 pub(super) fn log_rr(rr_s: f32) -> f32 {

@@ -6,7 +6,7 @@
 //!
 //! 1. [`Intervals`] keeps the last RR intervals and lays them out for the *rhythm network* ([`Network`]), a small LSTM
 //!    trained to tell atrial fibrillation from every other rhythm. Its one output is the *score*, a logit.
-//! 2. [`Context`] smooths the score, weighs P-wave evidence in, and moves probability between N and S.
+//! 2. [`Context`] smooths the score and moves probability between N and S.
 //! 3. [`Summary`] counts: time in atrial fibrillation, runs of ectopic beats.
 //!
 //! [`Rhythm`] is the three in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
@@ -31,8 +31,6 @@ use crate::spec::{METADATA_LEN, RHYTHM_FEATURES, RR_FEATURES};
 pub struct Observation {
     /// RR interval since the beat before, in seconds; `None` at the first beat.
     pub rr_s: Option<f32>,
-    /// Correlation of the P wave with the template's, -1..=1.
-    pub p_wave: f32,
     /// Largest correlation of the QRS complex with the template's, -1..=1.
     pub qrs: f32,
 }
@@ -41,15 +39,12 @@ pub struct Observation {
 const SHAPE_START: usize = RR_FEATURES + RHYTHM_FEATURES;
 /// The correlation of QRS complexes among them.
 const QRS_CORRELATION: usize = SHAPE_START;
-/// The correlation of P waves among them.
-const P_WAVE_CORRELATION: usize = SHAPE_START + 8;
 
 impl Observation {
     /// What is read of a beat with this RR interval before it, in seconds, and this metadata view.
     pub fn new(rr_s: Option<f32>, metadata: &[f32; METADATA_LEN]) -> Self {
         Self {
             rr_s,
-            p_wave: metadata[P_WAVE_CORRELATION],
             qrs: metadata[QRS_CORRELATION],
         }
     }

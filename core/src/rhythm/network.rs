@@ -1,31 +1,32 @@
-//! The rhythm network: an LSTM and a dense layer in f32, read from an image in place.
+//! The rhythm network: an LSTM and a dense layer, read from an image in place.
 //!
-//! It is too small for integers to gain anything - some hundred weights, once a beat - and f32 in one written order with one
-//! `libm` has the same bits on every machine as well.
+//! Weights are 16-bit integers times one scale, inputs and hidden states 16-bit integers of 1/2048; their products add up
+//! without rounding. What a gate makes of its sum is f32, without a library's functions. So it has the same bits on every
+//! machine.
 //!
 //! `docs/rhythm-image.md` has the bytes of an image. With `i`, `f`, `g`, `o` the gates of a cell, `x` the input of a step and
-//! `h` the hidden state of the step before, all sums from the bias on, inputs first, then hidden cells, each in order:
+//! `h` the hidden state of the step before:
 //!
 //! ```text
 //! i, f, o = sigmoid(b + W x + U h)    g = tanh(b + W x + U h)
 //! c = f c + i g                       h = o tanh(c)
 //! score = b + w h                     after the last step; c and h start at 0
 //! ```
+//!
+//! `tanh` is a convergent of Lambert's continued fraction, and `sigmoid(x) = (1 + tanh(x / 2)) / 2`.
 
-use super::intervals::Input;
-use super::sigmoid;
+use super::intervals::{CLIP, GAIN, Input};
 use crate::spec::{RHYTHM_CHANNELS, RHYTHM_HASH, RHYTHM_INTERVALS};
-use libm::tanhf;
 
 /// The first four bytes of an image.
 pub const MAGIC: [u8; 4] = *b"HLR\x1a";
 /// The version of the format that this build writes and reads.
 pub const VERSION: u32 = 1;
-/// Most cells of the LSTM.
-pub const MAX_CELLS: usize = 32;
+/// Most cells of the LSTM: as many as a sum of 32 bits holds.
+pub const MAX_CELLS: usize = 16;
 
-/// Words of 32 bits before the weights: magic, version, both halves of the hash, cells.
-const HEADER_WORDS: usize = 5;
+/// Words of 32 bits before the weights: magic, version, both halves of the hash, cells, scale.
+const HEADER_WORDS: usize = 6;
 /// Gates of a cell, in the order input, forget, candidate, output.
 const GATES: usize = 4;
 const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
@@ -74,11 +75,8 @@ pub enum NetworkError {
         /// The CRC-32 that the image states.
         expected: u32,
     },
-    /// A weight is infinite or not a number.
-    Weight {
-        /// Which, counted from 0.
-        index: usize,
-    },
+    /// The weights' scale is infinite, not above zero, or no number.
+    Scale,
 }
 
 impl core::fmt::Display for NetworkError {
@@ -105,7 +103,7 @@ impl core::fmt::Display for NetworkError {
                     "damaged: its CRC-32 is {found:08x}, it states {expected:08x}"
                 )
             }
-            Self::Weight { index } => write!(f, "weight {index} is not a finite number"),
+            Self::Scale => f.write_str("its scale is no finite number above 0"),
         }
     }
 }
@@ -116,17 +114,24 @@ impl core::error::Error for NetworkError {}
 #[derive(Debug, Clone, Copy)]
 pub struct Network<'a> {
     cells: usize,
-    weights: &'a [[u8; 4]],
+    scale: f32,
+    /// Little-endian i16; a row for each cell's gates, then that of the score.
+    weights: &'a [[u8; 2]],
 }
 
 /// Weights and biases of a network with so many cells.
 pub const fn params(cells: usize) -> usize {
-    GATES * cells * (RHYTHM_CHANNELS + cells + 1) + cells + 1
+    GATES * cells * row_len(cells) + 1 + cells
+}
+
+/// Weights of one gate of a cell: its bias, those of the inputs, and those of the hidden cells.
+const fn row_len(cells: usize) -> usize {
+    1 + RHYTHM_CHANNELS + cells
 }
 
 /// Bytes of an image of a network with so many cells.
 pub const fn image_len(cells: usize) -> usize {
-    4 * (HEADER_WORDS + params(cells) + 1)
+    4 * (HEADER_WORDS + params(cells).div_ceil(2) + 1)
 }
 
 /// The CRC-32 (ISO-HDLC, as in zip and PNG) that ends an image, of all bytes before it.
@@ -150,7 +155,7 @@ impl<'a> Network<'a> {
         {
             return Err(NetworkError::Magic { found: *magic });
         }
-        let Some(([_, version, low, high, cells], weights)) =
+        let Some(([_, version, low, high, cells, scale], _)) =
             words.split_first_chunk::<HEADER_WORDS>()
         else {
             return Err(length(image_len(1)));
@@ -177,10 +182,10 @@ impl<'a> Network<'a> {
             });
         }
         let cells = cells as usize;
-        if image.len() != image_len(cells) || !rest.is_empty() {
-            return Err(length(image_len(cells)));
-        }
-        let Some((stated, weights)) = weights.split_last() else {
+        let (Some((stated, _)), true) = (
+            words.split_last(),
+            image.len() == image_len(cells) && rest.is_empty(),
+        ) else {
             return Err(length(image_len(cells)));
         };
         let (found, expected) = (
@@ -190,11 +195,16 @@ impl<'a> Network<'a> {
         if found != expected {
             return Err(NetworkError::Crc { found, expected });
         }
-        let finite = |word: &[u8; 4]| f32::from_le_bytes(*word).is_finite();
-        if let Some(index) = weights.iter().position(|word| !finite(word)) {
-            return Err(NetworkError::Weight { index });
+        let scale = f32::from_le_bytes(*scale);
+        if !scale.is_finite() || scale <= 0.0 {
+            return Err(NetworkError::Scale);
         }
-        Ok(Self { cells, weights })
+        let (weights, _) = image[4 * HEADER_WORDS..].as_chunks::<2>();
+        Ok(Self {
+            cells,
+            scale,
+            weights: &weights[..params(cells)],
+        })
     }
 
     /// Cells of the LSTM.
@@ -215,40 +225,101 @@ impl<'a> Network<'a> {
     /// The score: the logit of atrial fibrillation.
     pub fn score(&self, input: &Input) -> f32 {
         let cells = self.cells;
-        let (from_input, rest) = self.weights.split_at(GATES * cells * RHYTHM_CHANNELS);
-        let (from_hidden, rest) = rest.split_at(GATES * cells * cells);
-        let (biases, dense) = rest.split_at(GATES * cells);
-        let mut hidden = [0.0_f32; MAX_CELLS];
+        let (gates, score) = self.weights.split_at(GATES * cells * row_len(cells));
         let mut state = [0.0_f32; MAX_CELLS];
+        // A step's input, and behind it the hidden state of the step before: what a gate's weights belong to.
+        let mut seen = [0_i16; RHYTHM_CHANNELS + MAX_CELLS];
+        let mut hidden = [0_i16; MAX_CELLS];
+        let unit = self.scale / UNIT;
         for step in 0..RHYTHM_INTERVALS {
-            let x: [f32; RHYTHM_CHANNELS] =
-                core::array::from_fn(|channel| input[channel * RHYTHM_INTERVALS + step]);
-            let gate = |gate: usize, cell: usize, hidden: &[f32]| {
-                let row = gate * cells + cell;
-                let bias = f32::from_le_bytes(biases[row]);
-                let sum = dot(bias, &from_input[row * RHYTHM_CHANNELS..], &x);
-                dot(sum, &from_hidden[row * cells..], hidden)
-            };
-            let mut next = [0.0_f32; MAX_CELLS];
-            for cell in 0..cells {
-                let [i, f, g, o] = core::array::from_fn(|g| gate(g, cell, &hidden[..cells]));
-                state[cell] = sigmoid(f) * state[cell] + sigmoid(i) * tanhf(g);
-                next[cell] = sigmoid(o) * tanhf(state[cell]);
+            let (x, before) = seen.split_at_mut(RHYTHM_CHANNELS);
+            for (channel, x) in x.iter_mut().enumerate() {
+                *x = integer(input[channel * RHYTHM_INTERVALS + step]);
             }
-            hidden = next;
+            before.copy_from_slice(&hidden);
+            let seen = &seen[..RHYTHM_CHANNELS + cells];
+            let mut rows = gates.chunks_exact(row_len(cells));
+            for (hidden, state) in hidden.iter_mut().zip(&mut state).take(cells) {
+                let mut gate = || rows.next().map_or(0.0, |row| unit * sum(row, seen) as f32);
+                let (i, f, g, o) = (gate(), gate(), gate(), gate());
+                *state = sigmoid(f) * *state + sigmoid(i) * tanh(g);
+                *hidden = integer(sigmoid(o) * tanh(*state));
+            }
         }
-        let (weights, bias) = dense.split_at(cells);
-        let bias = f32::from_le_bytes(bias[0]);
-        dot(bias, weights, &hidden[..cells])
+        unit * sum(score, &hidden[..cells]) as f32
     }
 }
 
-/// `start` plus the products of weights and values, first to last.
-fn dot(start: f32, weights: &[[u8; 4]], values: &[f32]) -> f32 {
-    weights
+/// What 1 is among inputs and hidden states.
+const UNIT: f32 = 2048.0;
+/// The largest input.
+const INPUT_MAX: f32 = GAIN * CLIP;
+const _: () = {
+    // A sum of the largest weights and values.
+    let value = UNIT as i64;
+    let inputs = RHYTHM_CHANNELS as i64 * INPUT_MAX as i64 * value;
+    assert!((value + inputs + MAX_CELLS as i64 * value) << 15 < i32::MAX as i64);
+};
+
+/// The nearest multiple of 1/2048, as an integer.
+fn integer(x: f32) -> i16 {
+    let x = x.clamp(-INPUT_MAX, INPUT_MAX) * UNIT;
+    // Rounds by cutting, of what is above zero.
+    const ABOVE: f32 = 2.0 * INPUT_MAX * UNIT;
+    ((x + (ABOVE + 0.5)) as i32 - ABOVE as i32) as i16
+}
+
+/// The first of the weights plus the products of the others with `values`, in units of both.
+fn sum(weights: &[[u8; 2]], values: &[i16]) -> i32 {
+    let weight = |bytes: &[u8; 2]| i32::from(i16::from_le_bytes(*bytes));
+    let Some((bias, weights)) = weights.split_first() else {
+        return 0;
+    };
+    // Two at a time: the loop costs a Cortex-M4 more than the products.
+    let (pairs, last) = weights.as_chunks::<2>();
+    let (values, odd) = values.as_chunks::<2>();
+    let start = weight(bias) * UNIT as i32;
+    let sum = pairs
         .iter()
         .zip(values)
-        .fold(start, |sum, (weight, value)| {
-            sum + f32::from_le_bytes(*weight) * value
-        })
+        .fold(start, |sum, ([a, b], [x, y])| {
+            sum + weight(a) * i32::from(*x) + weight(b) * i32::from(*y)
+        });
+    let last = last.iter().zip(odd);
+    last.fold(sum, |sum, (w, x)| sum + weight(w) * i32::from(*x))
+}
+
+/// Beyond this, tanh is 1 to within 2e-6.
+const TANH_END: f32 = 7.0;
+
+/// The hyperbolic tangent to within 2e-5: the ninth convergent of its continued fraction x / (1 + x^2 / (3 + x^2 / (5 +
+/// ...))) (Lambert 1768).
+fn tanh(x: f32) -> f32 {
+    let x = x.clamp(-TANH_END, TANH_END);
+    let y = x * x;
+    let above = (((y + 990.0) * y + 135_135.0) * y + 4_729_725.0) * y + 34_459_425.0;
+    let below = (((y * 45.0 + 13_860.0) * y + 945_945.0) * y + 16_216_200.0) * y + 34_459_425.0;
+    (x * above / below).clamp(-1.0, 1.0)
+}
+
+fn sigmoid(x: f32) -> f32 {
+    0.5 + 0.5 * tanh(0.5 * x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tanh_is_near_enough() {
+        let mut largest = 0.0_f64;
+        for i in -120_000..=120_000 {
+            let x = i as f32 / 10_000.0;
+            let found = f64::from(tanh(x));
+            assert!(found.abs() <= 1.0);
+            largest = largest.max((found - f64::from(x).tanh()).abs());
+        }
+        assert!((1e-7..2e-5).contains(&largest), "{largest}");
+        assert!(tanh(f32::MAX) == 1.0 && tanh(f32::NEG_INFINITY) == -1.0 && tanh(0.0) == 0.0);
+    }
 }

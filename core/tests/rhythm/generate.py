@@ -22,18 +22,16 @@ def made_up():
 
 rr = made_up()
 beats = len(rr) + 1
-uneven = (np.arange(beats) > 120) & (np.arange(beats) <= 320)
-p_wave = np.where(uneven, rng.uniform(-0.2, 0.3, beats), rng.uniform(0.6, 1.0, beats))
 qrs = np.where(rng.random(beats) < 0.1, 0.4, rng.uniform(0.92, 1.0, beats))
 logits = rng.normal(0, 2, (beats, 4))
 probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
 log = np.log(np.clip(rr, 0.2, 3.0))
 
-smooth, scores, mean_p = -2.0, 0, 0.5
+smooth, scores = -2.0, 0
 reference = previous = None
 length = even_steps = 0
 since = 10**9
-print("rr_s,p_wave,qrs,score,n,s,v,f,level,step,smooth,gate_n,gate_s,run_n,run_s")
+print("rr_s,qrs,score,n,s,v,f,level,step,smooth,gate_n,gate_s,run_n,run_s")
 for k in range(beats):
     score = level = step_in = None
     if k >= 24:
@@ -45,8 +43,7 @@ for k in range(beats):
         score = 25 * np.abs(np.diff(view)).mean() - 4
         smooth += (score - smooth) * max(1 / 64, 1 / (scores + 4))
         scores += 1
-    mean_p += (p_wave[k] - mean_p) / 64
-    since = 0 if smooth > 1 else since + 1
+    since = 0 if smooth > 0.5 else since + 1
     if k > 0:
         now = log[k - 1]
         if reference is None:
@@ -61,7 +58,7 @@ for k in range(beats):
         reference += rate * error
         previous = now
     n, s, v, f = probabilities[k]
-    gate = 1 / (1 + np.exp(-2 * (smooth + 4 * (0.42 - mean_p) - 2)))
+    gate = 1 / (1 + np.exp(-2 * smooth))
     moved = s * (1 - np.exp(-3 * gate))
     gate_n, gate_s = n + moved, s - moved
     run_n, run_s = gate_n, gate_s
@@ -70,11 +67,11 @@ for k in range(beats):
         and rr[k - 1] < 0.55
         and even_steps >= 3
         and qrs[k] > 0.9
-        and smooth < 0.5
+        and smooth < 0.0
         and since >= 1000
     ):
         moved = gate_n * (1 - np.exp(-4))
         run_n, run_s = gate_n - moved, gate_s + moved
-    row = [rr[k - 1] if k else None, p_wave[k], qrs[k], score, n, s, v, f, level, step_in]
+    row = [rr[k - 1] if k else None, qrs[k], score, n, s, v, f, level, step_in]
     row += [smooth if scores else None, gate_n, gate_s, run_n, run_s]
     print(",".join("" if x is None else f"{x:.9g}" for x in row))

@@ -56,6 +56,10 @@ pub struct SamplerConfig {
     pub normal: usize,
     /// Of recordings in another rhythm.
     pub other: usize,
+    /// Of recordings in sinus rhythm, with ectopic beats put in.
+    pub ectopic: usize,
+    /// Largest share of their beats that are ectopic, where these come at random, 0..1.
+    pub ectopic_share: f64,
 }
 
 impl RhythmConfig {
@@ -90,6 +94,8 @@ impl RhythmConfig {
             fibrillation,
             normal,
             other,
+            ectopic,
+            ectopic_share,
         } = self.sampler;
         let positive = |value: f64| value > 0.0 && value.is_finite();
         let share = |value: f64| (0.0..1.0).contains(&value);
@@ -134,9 +140,15 @@ impl RhythmConfig {
             ),
             (
                 "sampler",
-                format!("{fibrillation}, {normal}, {other}"),
-                fibrillation > 0 && normal + other > 0,
+                format!("{fibrillation}, {normal}, {other}, {ectopic}"),
+                fibrillation > 0 && normal + other + ectopic > 0,
                 "windows with and without atrial fibrillation",
+            ),
+            (
+                "sampler.ectopic_share",
+                ectopic_share.to_string(),
+                share(ectopic_share),
+                "0 or more and less than 1",
             ),
         ] {
             if !right {

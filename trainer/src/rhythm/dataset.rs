@@ -87,8 +87,24 @@ pub struct Recording {
     pub name: String,
     /// Its rhythm.
     pub rhythm: Rhythm,
+    /// RR intervals, in seconds.
+    pub intervals_s: Vec<f32>,
     /// What the rhythm network reads at each beat that has enough before it; empty where none has.
     pub windows: Vec<Input>,
+}
+
+impl Recording {
+    /// A recording with these RR intervals, in seconds.
+    pub fn new(name: String, rhythm: Rhythm, intervals_s: Vec<f32>) -> Self {
+        let mut kept = Intervals::new();
+        let windows = intervals_s.iter().filter_map(|rr_s| kept.push(Some(*rr_s)));
+        Self {
+            name,
+            rhythm,
+            windows: windows.collect(),
+            intervals_s,
+        }
+    }
 }
 
 /// Reads the recordings of `folder`, or of its subfolder `cinc2017`. Those labelled as too noisy to judge are left out.
@@ -147,17 +163,9 @@ fn recording(path: &Path, name: String, rhythm: Rhythm) -> Result<Recording, Rhy
                 source,
             }
         })?;
-    let mut intervals = Intervals::new();
-    let windows = r_peaks(&signal)
+    let intervals_s = r_peaks(&signal)
         .windows(2)
-        .filter_map(|pair| {
-            let rr_s = (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32;
-            intervals.push(Some(rr_s))
-        })
+        .map(|pair| (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32)
         .collect();
-    Ok(Recording {
-        name,
-        rhythm,
-        windows,
-    })
+    Ok(Recording::new(name, rhythm, intervals_s))
 }

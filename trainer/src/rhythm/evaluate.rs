@@ -146,7 +146,6 @@ pub fn split(recordings: &[Recording], folds: usize, seed: u64) -> Vec<Vec<usize
 pub fn judge(network: Network<'_>, recording: &Recording) -> Verdict {
     let nothing = Observation {
         rr_s: None,
-        p_wave: 0.0,
         qrs: 0.0,
     };
     let mut context = Context::new(Rules::SHIPPED);

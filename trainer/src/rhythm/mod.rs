@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod dataset;
+pub mod ectopy;
 pub mod evaluate;
 pub mod network;
 pub mod train;

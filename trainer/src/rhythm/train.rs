@@ -2,16 +2,20 @@
 
 use super::config::RhythmConfig;
 use super::dataset::{Recording, Rhythm, RhythmDataError};
+use super::ectopy;
 use super::network::{RhythmNetwork, batch};
 use crate::blocks::{Parameters, ShapeError};
 use crate::onnx::to_vec;
 use crate::optimizer::{AdamW, one_cycle, update_average};
 use crate::streams::{Purpose, stream};
 use heartlens_core::rhythm::{self, Input};
-use heartlens_core::spec::RHYTHM_HASH;
+use heartlens_core::spec::{RHYTHM_CHANNELS, RHYTHM_HASH};
 use rand::RngExt;
 use tch::{Device, Reduction, Tensor, nn};
 use thiserror::Error;
+
+/// Gates of a cell.
+const GATES: usize = 4;
 
 /// A training of the rhythm network that cannot be run.
 #[derive(Debug, Error)]
@@ -47,6 +51,7 @@ impl TrainedRhythm {
         tch::set_num_threads(1);
         let training = &config.training;
         let pools = pools(config, recordings)?;
+        let sinus = sinus(config, recordings)?;
         let build = || -> Result<_, ShapeError> {
             let mut rng = stream(training.seed, Purpose::Weights, 0);
             let store = nn::VarStore::new(Device::Cpu);
@@ -61,17 +66,23 @@ impl TrainedRhythm {
         let mut optimizer = AdamW::new(parameters, training.weight_decay, training.clip_norm);
         for step in 0..training.steps {
             let mut rng = stream(training.seed, Purpose::Batch, step);
-            let mut windows: Vec<&Input> = Vec::new();
+            let mut windows: Vec<Input> = Vec::new();
             let mut truth: Vec<f32> = Vec::new();
             for (pool, count, is_fibrillation) in &pools {
                 for _ in 0..*count {
                     let recording = pool[rng.random_range(0..pool.len())];
                     let window = rng.random_range(0..recording.windows.len());
-                    windows.push(&recording.windows[window]);
+                    windows.push(recording.windows[window]);
                     truth.push(f32::from(u8::from(*is_fibrillation)));
                 }
             }
-            let scores = network.forward(&batch(windows.into_iter())).squeeze_dim(1);
+            for _ in 0..config.sampler.ectopic {
+                let recording = sinus[rng.random_range(0..sinus.len())];
+                let share = config.sampler.ectopic_share;
+                windows.extend(ectopy::window(&recording.intervals_s, share, &mut rng));
+            }
+            truth.resize(windows.len(), 0.0);
+            let scores = network.forward(&batch(windows.iter())).squeeze_dim(1);
             let loss = scores.binary_cross_entropy_with_logits(
                 &Tensor::from_slice(&truth),
                 None::<&Tensor>,
@@ -110,21 +121,37 @@ impl TrainedRhythm {
     pub fn image(&self) -> Vec<u8> {
         let variables = self.weights.variables();
         let of = |name: &str| variables.get(name).map(to_vec).unwrap_or_default();
-        // libtorch keeps the gates in the image's order; of the two biases only the sum matters.
-        let biases = of("lstm.forward.input_bias")
+        let (input, recurrent) = (of("lstm.forward.input"), of("lstm.forward.recurrent"));
+        // Of the two biases only the sum matters.
+        let biases: Vec<f32> = of("lstm.forward.input_bias")
             .into_iter()
             .zip(of("lstm.forward.recurrent_bias"))
-            .map(|(a, b)| a + b);
-        let weights = [of("lstm.forward.input"), of("lstm.forward.recurrent")].concat();
-        let score = [of("score.weight"), of("score.bias")].concat();
-        let cells = of("score.weight").len() as u32;
+            .map(|(a, b)| a + b)
+            .collect();
+        let score = of("score.weight");
+        let cells = score.len();
+        // libtorch keeps gate by gate, the image cell by cell.
+        let mut weights = Vec::new();
+        for row in (0..cells).flat_map(|cell| (0..GATES).map(move |gate| gate * cells + cell)) {
+            weights.push(biases[row]);
+            weights.extend(&input[row * RHYTHM_CHANNELS..][..RHYTHM_CHANNELS]);
+            weights.extend(&recurrent[row * cells..][..cells]);
+        }
+        weights.extend(of("score.bias"));
+        weights.extend(score);
+        let largest = weights
+            .iter()
+            .fold(f32::MIN_POSITIVE, |a, w| a.max(w.abs()));
+        let scale = largest / f32::from(i16::MAX);
 
         let mut image = rhythm::MAGIC.to_vec();
         image.extend(rhythm::VERSION.to_le_bytes());
         image.extend(RHYTHM_HASH.to_le_bytes());
-        image.extend(cells.to_le_bytes());
-        let weights = weights.into_iter().chain(biases).chain(score);
-        image.extend(weights.flat_map(f32::to_le_bytes));
+        image.extend((cells as u32).to_le_bytes());
+        image.extend(scale.to_le_bytes());
+        let integers = weights.iter().map(|weight| (weight / scale).round() as i16);
+        image.extend(integers.flat_map(i16::to_le_bytes));
+        image.resize(image.len().next_multiple_of(4), 0);
         image.extend(rhythm::checksum(&image).to_le_bytes());
         image
     }
@@ -135,6 +162,25 @@ fn sorted(store: &nn::VarStore) -> Vec<Tensor> {
     let mut variables: Vec<_> = store.variables().into_iter().collect();
     variables.sort_by(|(a, _), (b, _)| a.cmp(b));
     variables.into_iter().map(|(_, tensor)| tensor).collect()
+}
+
+/// The recordings in sinus rhythm that ectopic beats can be put in.
+fn sinus<'a>(
+    config: &RhythmConfig,
+    recordings: &[&'a Recording],
+) -> Result<Vec<&'a Recording>, RhythmDataError> {
+    let fits = |recording: &&&Recording| {
+        recording.rhythm == Rhythm::Normal
+            && recording.intervals_s.len() >= ectopy::FEWEST_INTERVALS
+    };
+    let sinus: Vec<&Recording> = recordings.iter().filter(fits).copied().collect();
+    if config.sampler.ectopic > 0 && sinus.is_empty() {
+        return Err(RhythmDataError::Nothing {
+            rhythm: Rhythm::Normal,
+            records: recordings.len(),
+        });
+    }
+    Ok(sinus)
 }
 
 /// The recordings of each rhythm that have a window, how many are drawn of them, and whether that is fibrillation.
