@@ -10,11 +10,6 @@ use heartlens_core::rhythm::{
 use heartlens_core::spec::{RHYTHM_HASH, RHYTHM_INTERVALS};
 use proptest::prelude::*;
 
-const BOTH: Rules = Rules {
-    gate: true,
-    run: true,
-};
-
 /// One line of the reference values; empty fields are `None`.
 fn cases() -> Vec<Vec<Option<f64>>> {
     let lines = include_str!("rhythm/cases.csv").lines().skip(1);
@@ -35,7 +30,7 @@ fn close(found: f32, expected: Option<f64>, within: f64, what: &str, beat: usize
 #[test]
 fn scores_and_rules_are_those_of_the_reference() {
     let mut intervals = Intervals::new();
-    let (mut gate, mut both) = (Context::new(Rules::SHIPPED), Context::new(BOTH));
+    let (mut gate, mut both) = (Context::new(Rules::GATE), Context::new(Rules::SHIPPED));
     let (mut gated, mut run) = (0, 0);
     for (beat, case) in cases().iter().enumerate() {
         let f = |column: usize| case[column].map(|value| value as f32);
@@ -75,7 +70,7 @@ fn scores_and_rules_are_those_of_the_reference() {
 #[test]
 fn a_ventricular_tachycardia_is_no_run() {
     for (qrs, expected) in [(0.95, true), (0.5, false)] {
-        let mut context = Context::new(BOTH);
+        let mut context = Context::new(Rules::SHIPPED);
         let probabilities = [0.9, 0.05, 0.05, 0.0];
         let mut weighed = probabilities;
         for beat in 0..1200 {
@@ -95,7 +90,7 @@ fn a_ventricular_tachycardia_is_no_run() {
 
 #[test]
 fn the_summary_counts_time_and_runs() {
-    let mut context = Context::new(Rules::SHIPPED);
+    let mut context = Context::new(Rules::GATE);
     let mut summary = Summary::new();
     assert_eq!(summary.fibrillation_share(), None);
     let classes = [
@@ -292,8 +287,8 @@ fn images_that_are_none_are_refused() {
 fn the_whole_is_its_parts() {
     let image = image(12, SCALE, &weights(12));
     let network = Network::load(&image).unwrap();
-    let mut whole = Rhythm::new(BOTH);
-    let (mut intervals, mut context) = (Intervals::new(), Context::new(BOTH));
+    let mut whole = Rhythm::new(Rules::SHIPPED);
+    let (mut intervals, mut context) = (Intervals::new(), Context::new(Rules::SHIPPED));
     for case in cases() {
         let f = |column: usize| case[column].map(|value| value as f32);
         let observation = Observation {
@@ -326,7 +321,7 @@ proptest! {
     ) {
         let sum: f32 = raw.iter().sum();
         let probabilities = raw.map(|p| p / sum);
-        let (mut gate, mut both) = (Context::new(Rules::SHIPPED), Context::new(BOTH));
+        let (mut gate, mut both) = (Context::new(Rules::GATE), Context::new(Rules::SHIPPED));
         for (rr_s, score) in beats {
             let observation = Observation { rr_s: Some(rr_s), qrs: 0.95 };
             gate.push(&observation, Some(score));

@@ -22,10 +22,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// What the shipped model uses: the gate alone.
-    pub const SHIPPED: Self = Self {
+    /// The gate alone.
+    pub const GATE: Self = Self {
         gate: true,
         run: false,
+    };
+    /// What the shipped model uses: both.
+    pub const SHIPPED: Self = Self {
+        gate: true,
+        run: true,
     };
 }
 

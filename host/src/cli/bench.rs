@@ -46,7 +46,7 @@ struct HolterArgs {
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
     /// What the rhythm does to the classes.
-    #[arg(long, value_enum, default_value_t = RhythmChoice::Gate)]
+    #[arg(long, value_enum, default_value_t = RhythmChoice::Run)]
     rhythm: RhythmChoice,
     /// Write the figures as one object; `-` is standard output.
     #[arg(long, value_name = "FILE")]

@@ -171,17 +171,18 @@ pub(crate) struct Reading {
     #[arg(long, value_name = "EXT", default_value = "atr")]
     pub(crate) annotator: String,
     /// What the rhythm, told by the model's `rhythm.hlr`, does to the classes.
-    #[arg(long, value_enum, default_value_t = RhythmChoice::Gate)]
+    #[arg(long, value_enum, default_value_t = RhythmChoice::Run)]
     rhythm: RhythmChoice,
 }
 
 /// What the rhythm does to the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RhythmChoice {
-    /// In atrial fibrillation, early beats count as N rather than S.
-    Gate,
-    /// That, and in a sustained supraventricular tachycardia beats count as S.
+    /// In atrial fibrillation early beats count as N rather than S, and in a sustained supraventricular tachycardia beats
+    /// count as S.
     Run,
+    /// The first of these alone.
+    Gate,
     /// Nothing: the rhythm is not told.
     Off,
 }
@@ -191,11 +192,8 @@ impl RhythmChoice {
     /// wanted.
     pub(crate) fn load(self, model_dir: &Path) -> Result<Option<RhythmModel>, ModelError> {
         let rules = match self {
-            Self::Gate => Rules::SHIPPED,
-            Self::Run => Rules {
-                run: true,
-                ..Rules::SHIPPED
-            },
+            Self::Run => Rules::SHIPPED,
+            Self::Gate => Rules::GATE,
             Self::Off => return Ok(None),
         };
         RhythmModel::load(model_dir, rules)

@@ -113,12 +113,8 @@ impl Arguments {
             };
             variants.push(of("network alone", &network));
             if !rhythm.is_empty() {
-                variants.push(of("gate", &weighed(Rules::SHIPPED)));
-                let run = Rules {
-                    run: true,
-                    ..Rules::SHIPPED
-                };
-                variants.push(of("gate and run rule", &weighed(run)));
+                variants.push(of("gate", &weighed(Rules::GATE)));
+                variants.push(of("gate and run rule", &weighed(Rules::SHIPPED)));
             }
         }
         let shipped = weighed(Rules::SHIPPED);

@@ -59,6 +59,31 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
     if let Some(rr) = summary.longest_rr_ms {
         writeln!(out, "  longest RR      {rr:.0} ms")?;
     }
+    let rhythm = &summary.rhythm;
+    if let Some(share) = rhythm.fibrillation_share {
+        let episodes = match rhythm.fibrillation_episodes {
+            0 => String::new(),
+            1 => ", 1 episode".to_owned(),
+            n => format!(", {n} episodes"),
+        };
+        writeln!(
+            out,
+            "  rhythm          atrial fibrillation {} of the time{episodes}",
+            percent(Some(share))
+        )?;
+    }
+    for (class, runs) in [
+        (Class::S, rhythm.supraventricular_runs),
+        (Class::V, rhythm.ventricular_runs),
+    ] {
+        if runs.count > 0 {
+            writeln!(
+                out,
+                "  runs of {class}       {}; the longest {} beats",
+                runs.count, runs.longest_beats
+            )?;
+        }
+    }
     let mut unusual = result
         .beats
         .iter()
