@@ -16,8 +16,8 @@
 use super::{SPECTROGRAM_LEN, Views, cos, normalise, spectrogram, spectrum, waveform};
 use crate::beat::BeatFrame;
 use crate::spec::{
-    CHANNELS, SPECTROGRAM_BINS, SPECTROGRAM_FFT_LEN, SPECTROGRAM_FRAME_SAMPLES, SPECTROGRAM_FRAMES,
-    SPECTROGRAM_HOP_SAMPLES, SPECTRUM_BINS, SPECTRUM_FFT_LEN,
+    BEAT_LEN_SAMPLES, CHANNELS, SPECTROGRAM_BINS, SPECTROGRAM_FFT_LEN, SPECTROGRAM_FRAME_SAMPLES,
+    SPECTROGRAM_FRAMES, SPECTROGRAM_HOP_SAMPLES, SPECTRUM_BINS, SPECTRUM_FFT_LEN,
 };
 use crate::template::BeatWindow;
 
@@ -30,6 +30,8 @@ const WHOLE: usize = SPECTRUM_FFT_LEN / 2;
 /// Transforms of a frame's size in one of a spectrum.
 const PARTS: usize = WHOLE / FRAME;
 const _: () = assert!(PARTS * CHANNELS == LANES);
+// The second half of what is transformed is zeros.
+const _: () = assert!(SPECTROGRAM_FRAME_SAMPLES == FRAME && BEAT_LEN_SAMPLES == WHOLE);
 
 cpufeatures::new!(has_avx2, "avx2");
 
@@ -94,6 +96,39 @@ fn twiddle(k: usize, n: usize) -> (f32, f32) {
         (SINE[quarter - step], -SINE[step])
     } else {
         (-SINE[step - quarter], -SINE[2 * quarter - step])
+    }
+}
+
+/// Places in bit-reversed order of the first half of `2 * H` values: even ones, since the other half's lie between.
+const fn reversed<const H: usize>() -> [usize; H] {
+    let mut places = [0; H];
+    let mut i = 0;
+    while i < H {
+        places[i] = i.reverse_bits() >> (usize::BITS - (2 * H).ilog2());
+        i += 1;
+    }
+    places
+}
+
+const REVERSED_FRAME: [usize; FRAME / 2] = reversed();
+const REVERSED_WHOLE: [usize; WHOLE / 2] = reversed();
+
+#[inline(always)]
+fn times_hann<const N: usize>(x: &[f32], hann: &[f32; N]) -> [f32; N] {
+    let mut out = *hann;
+    for (out, x) in out.iter_mut().zip(x) {
+        *out *= x;
+    }
+    out
+}
+
+/// Puts a complex value into its place, and into the next one what the first stage makes of it there: it would join a
+/// value of the second half, which are all 0. (A zero's sign is lost; none is left of it in a magnitude.)
+#[inline(always)]
+fn put(x: &mut [Complex<LANES>], place: usize, lane: usize, pair: &[f32]) {
+    for next in &mut x[place..place + 2] {
+        next.re[lane] = pair[0];
+        next.im[lane] = pair[1];
     }
 }
 
@@ -215,15 +250,13 @@ fn ln<const L: usize>(x: [f32; L]) -> [f32; L] {
 fn spectra(windows: &[BeatWindow; CHANNELS], view: &mut [f32; CHANNELS * SPECTRUM_BINS]) {
     let mut parts = [Complex::<LANES>::ZERO; FRAME];
     for (channel, window) in windows.iter().enumerate() {
-        let pairs = window.chunks_exact(2).zip(spectrum::HANN.chunks_exact(2));
-        for (i, (x, w)) in pairs.enumerate() {
-            let place = i.reverse_bits() >> (usize::BITS - WHOLE.ilog2());
+        let windowed = times_hann(window, &spectrum::HANN);
+        for (pair, place) in windowed.chunks_exact(2).zip(REVERSED_WHOLE) {
             let lane = channel * PARTS + place / FRAME;
-            parts[place % FRAME].re[lane] = x[0] * w[0];
-            parts[place % FRAME].im[lane] = x[1] * w[1];
+            put(&mut parts, place % FRAME, lane, pair);
         }
     }
-    butterflies(&mut parts, 2);
+    butterflies(&mut parts, 4);
     let mut whole = [Complex::<CHANNELS>::ZERO; WHOLE];
     for (place, out) in whole.iter_mut().enumerate() {
         let part = &parts[place % FRAME];
@@ -262,15 +295,13 @@ fn spectrograms(windows: &[BeatWindow; CHANNELS], view: &mut [f32; CHANNELS * SP
         for lane in 0..lanes {
             let (channel, t) = place(first + lane);
             let start = spectrogram::START + t * SPECTROGRAM_HOP_SAMPLES;
-            let frame = &windows[channel][start..start + SPECTROGRAM_FRAME_SAMPLES];
-            let pairs = frame.chunks_exact(2).zip(spectrogram::HANN.chunks_exact(2));
-            for (i, (x, w)) in pairs.enumerate() {
-                let place = i.reverse_bits() >> (usize::BITS - FRAME.ilog2());
-                frames[place].re[lane] = x[0] * w[0];
-                frames[place].im[lane] = x[1] * w[1];
+            let frame = &windows[channel][start..];
+            let windowed = times_hann(frame, &spectrogram::HANN);
+            for (pair, place) in windowed.chunks_exact(2).zip(REVERSED_FRAME) {
+                put(&mut frames, place, lane, pair);
             }
         }
-        butterflies(&mut frames, 2);
+        butterflies(&mut frames, 4);
         for f in 0..SPECTROGRAM_BINS {
             let bin = bin(&frames, f + 1);
             let values = log_magnitude(bin, spectrogram::PER_UNIT, spectrogram::POWER_FLOOR);
@@ -292,7 +323,7 @@ fn place(frame: usize) -> (usize, usize) {
 mod tests {
     use super::super::tests::sample_window;
     use super::*;
-    use crate::spec::{BEAT_LEN_SAMPLES, CLIP_SCALES};
+    use crate::spec::CLIP_SCALES;
     use std::vec::Vec;
 
     fn bits(views: &Views) -> Vec<u32> {
