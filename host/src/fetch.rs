@@ -203,7 +203,10 @@ impl Cause {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// A file cannot be had.
-    #[error("{url}: {cause}, after {attempts} attempts; run the command again to go on from here")]
+    #[error(
+        "{url}: {cause}, after {attempts} attempt{}; run the command again to go on from here",
+        if *attempts == 1 { "" } else { "s" }
+    )]
     Failed {
         /// Its address.
         url: String,
@@ -211,6 +214,14 @@ pub enum FetchError {
         cause: Cause,
         /// Attempts since the last byte.
         attempts: u32,
+    },
+    /// The server says that it will not give a file, and would say so again.
+    #[error("{url}: the server answered {status}, expected 200 OK and the file; {}", remedy(*status))]
+    Refused {
+        /// Its address.
+        url: String,
+        /// What the server said.
+        status: StatusCode,
     },
     /// The list of sums is none.
     #[error(
@@ -240,6 +251,22 @@ pub enum FetchError {
         /// What the system said.
         cause: io::Error,
     },
+}
+
+/// What would help against a server's refusal.
+fn remedy(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            "there is no such file: --from has to be where PhysioNet's files begin, or a whole mirror of them"
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            "access is denied: does a proxy stand between, or does the mirror of --from ask for a login?"
+        }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            "the proxy asks for a login: give it in HTTPS_PROXY, as http://NAME:PASSWORD@HOST:PORT"
+        }
+        _ => "is the server at --from one of files?",
+    }
 }
 
 /// A file as published.
@@ -418,7 +445,15 @@ impl Client<'_> {
                 Err(Stop::Attempt(cause)) => cause,
             };
             failures = if got > before { 1 } else { failures + 1 };
-            if failures >= self.options.attempts || !cause.may_pass() {
+            if let Cause::Status(status) = cause
+                && !cause.may_pass()
+            {
+                return Err(FetchError::Refused {
+                    url: url.to_owned(),
+                    status,
+                });
+            }
+            if failures >= self.options.attempts {
                 return Err(FetchError::Failed {
                     url: url.to_owned(),
                     cause,

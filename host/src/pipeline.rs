@@ -270,14 +270,8 @@ pub fn classify_watched(
     Ok(beats.collect())
 }
 
-/// A lead with what [`Request::added_mv`] adds to it: what a report shows.
-#[cfg(feature = "cli")]
-pub(crate) fn with_added(mut signal: Vec<f32>, added_mv: Option<&Vec<f32>>) -> Vec<f32> {
-    add(&mut signal, added_mv.map_or(&[], Vec::as_slice));
-    signal
-}
-
-fn add(signal: &mut [f32], added_mv: &[f32]) {
+/// Adds what [`Request::added_mv`] has for these samples.
+pub(crate) fn add(signal: &mut [f32], added_mv: &[f32]) {
     for (sample, added) in signal.iter_mut().zip(added_mv) {
         *sample += added;
     }

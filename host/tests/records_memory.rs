@@ -1,5 +1,5 @@
-//! A recording's length does not show in the memory that reading and resampling it takes. A file of its own: other tests in
-//! the same process would have memory of their own.
+//! A recording's length does not show in the memory that reading, resampling and reporting it takes. A file of its own:
+//! other tests in the same process would have memory of their own.
 
 #![allow(clippy::unwrap_used)]
 
@@ -45,8 +45,12 @@ fn days_take_no_more_memory_than_an_hour() {
         (samples, missing, record.warnings())
     };
     assert_eq!(stream("hour").0, 3600 * 128);
+    #[cfg(feature = "cli")]
+    report(&Record::open(folder.path().join("hour")).unwrap());
     let before = peak_rss_bytes();
     let (samples, missing, warnings) = stream("days");
+    #[cfg(feature = "cli")]
+    report(&Record::open(folder.path().join("days")).unwrap());
     assert_eq!(samples, 2 * 86_400 * 128);
     // A canonical sample between the last one before a gap and the gap's first is missing, too.
     assert!(
@@ -72,4 +76,41 @@ fn days_take_no_more_memory_than_an_hour() {
         }
         _ => println!("skipped: this system does not say how much memory a process has had"),
     }
+}
+
+/// Reports a record with a beat every hundred seconds: memory for each beat is not in question here.
+#[cfg(feature = "cli")]
+fn report(record: &Record) {
+    use heartlens::pipeline::{Beat, Leads, Peaks, Request};
+    use heartlens::report::{Section, Watch, render};
+    use heartlens::runtime::{self, Kind};
+    use heartlens_core::class::Class;
+
+    let times = || {
+        (0..)
+            .map(|i| 100.0 * f64::from(i))
+            .take_while(|t| *t < record.duration_s())
+    };
+    let beats: Vec<Beat> = times()
+        .map(|time_s| Beat {
+            sample: (time_s * record.sample_rate_hz()) as u64,
+            time_s,
+            class: Class::N,
+            scores: [0.7, 0.1, 0.1, 0.1],
+            rr_ms: Some(1e5),
+            quality: 1.0,
+        })
+        .collect();
+    let leads: Leads = "0".parse().unwrap();
+    let request = Request {
+        leads: &leads,
+        peaks: Peaks::Detected,
+        patient: record.patient(),
+        added_mv: &[],
+    };
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/beat");
+    let mut runtime = runtime::load(Kind::ALL[0], model.as_ref()).unwrap();
+    let watch = Watch::new(&leads);
+    let section = Section::collect(record, &request, runtime.as_mut(), &beats, watch).unwrap();
+    assert!(render(&[section]).contains("<svg class=\"paper"));
 }

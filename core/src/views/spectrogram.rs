@@ -7,11 +7,11 @@ use crate::spec::{
 };
 use crate::template::BeatWindow;
 
-const HANN: [f32; SPECTROGRAM_FRAME_SAMPLES] = hann();
-const START: usize = BEAT_BEFORE_SAMPLES - SPECTROGRAM_BEFORE_SAMPLES;
-const PER_UNIT: f32 = 1.0 / 4.0;
+pub(super) const HANN: [f32; SPECTROGRAM_FRAME_SAMPLES] = hann();
+pub(super) const START: usize = BEAT_BEFORE_SAMPLES - SPECTROGRAM_BEFORE_SAMPLES;
+pub(super) const PER_UNIT: f32 = 1.0 / 4.0;
 /// Added to power before the logarithm: what lies below is not told apart.
-const POWER_FLOOR: f32 = 0.02;
+pub(super) const POWER_FLOOR: f32 = 0.02;
 
 /// One channel of the spectrogram view: `ln |X(f, t)|` at 2, 4, ... 32 Hz, as `0.5 ln(re^2 + im^2 + 0.02)`, of eleven
 /// frames of 32 samples, 8 apart, that span `R-48..=R+63`; each under a symmetric Hann window, transformed with zeros

@@ -4,11 +4,11 @@ use super::hann;
 use crate::spec::{BEAT_LEN_SAMPLES, SPECTRUM_BINS, SPECTRUM_FFT_LEN};
 use crate::template::BeatWindow;
 
-const HANN: [f32; BEAT_LEN_SAMPLES] = hann();
+pub(super) const HANN: [f32; BEAT_LEN_SAMPLES] = hann();
 /// The sum of a Hann window of 128 points is 63.5: dividing by 8 brings a beat's magnitudes near 1.
-const PER_UNIT: f32 = 1.0 / 8.0;
+pub(super) const PER_UNIT: f32 = 1.0 / 8.0;
 /// Added to power before the logarithm: what lies below is not told apart.
-const POWER_FLOOR: f32 = 0.05;
+pub(super) const POWER_FLOOR: f32 = 0.05;
 
 /// One channel of the spectrum view: `ln |X(f)|` at 0.5, 1, ... 32 Hz, as `0.5 ln(re^2 + im^2 + 0.05)`, of the whole
 /// normalised window under a symmetric Hann window, transformed with zeros up to 256 points and divided by 8.

@@ -1,19 +1,22 @@
 //! `heartlens compare`: the same beats through every runtime.
 
+use super::classify::inputs::inputs;
 use super::classify::progress_bar;
 use super::output::Sink;
-use crate::pipeline::{canonical_lead, for_each_beat};
+use crate::pipeline::{Canonical, stream_canonical};
 use crate::records::Record;
 use crate::runtime::comparison::{Agreement, Comparison, LayerComparison, LayerDifference};
 use crate::runtime::{self, Kind, ModelError, Runtime};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use heartlens_core::detector::Detector;
+use heartlens_core::monitor::{Monitor, MonitoredBeat};
+use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::Views;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Beats that a runtime is given at once; each makes batches of its own size of them.
+/// Beats that a runtime is given at once, at least; each makes batches of its own size of them.
 const BATCH: usize = 256;
 
 /// Compare what each runtime says of the same beats: those that `classify` finds in lead 0.
@@ -25,8 +28,8 @@ const BATCH: usize = 256;
   heartlens compare mitdb/208 mitdb/119 --json agreement.json
   heartlens compare models/demo --layers")]
 pub(crate) struct Args {
-    /// WFDB records, or folders: of a folder, every record.
-    #[arg(required = true, value_name = "DIR|RECORD")]
+    /// Records, or folders: all records in them and below.
+    #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
     /// Folder of the model.
     #[arg(long, value_name = "DIR", default_value = "models/beat")]
@@ -60,13 +63,9 @@ struct Layers {
 
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut paths = Vec::new();
-    for path in &args.records {
-        paths.extend(records_of(path)?);
-    }
-    let records = paths
+    let records = inputs(&args.records)?
         .iter()
-        .map(Record::open)
+        .map(|input| Record::open(&input.path))
         .collect::<Result<Vec<_>, _>>()?;
     let mut runtimes = load(&args.model)?;
     let mut comparison = Comparison::new(runtimes.iter().map(|r| r.name()).collect());
@@ -76,15 +75,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut done_s = 0.0;
     for record in &records {
         progress.set_message(record.name().to_owned());
-        let beats = beats_of(record)?;
-        for (i, batch) in beats.chunks(BATCH).enumerate() {
-            let logits = runtimes.iter_mut().map(|runtime| runtime.logits(batch));
+        let mut beats = Beats::of(record)?;
+        while let Some(batch) = beats.next_batch()? {
+            let logits = runtimes.iter_mut().map(|runtime| runtime.logits(&batch));
             comparison.add(&logits.collect::<Result<Vec<_>, _>>()?);
             if let Some(layers) = &mut layers {
-                layers.add(&mut runtimes, batch)?;
+                layers.add(&mut runtimes, &batch)?;
             }
-            let share = (i * BATCH) as f64 / beats.len() as f64;
-            progress.set_position((done_s + share * record.duration_s()) as u64);
+            progress.set_position((done_s + beats.seconds()) as u64);
         }
         done_s += record.duration_s();
     }
@@ -112,26 +110,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         Sink::Stdout.write(text.as_bytes())
     }
-}
-
-/// The record at `path`, or the records of the folder there, by name.
-fn records_of(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let cannot = || format!("{}: cannot be read", path.display());
-    let mut records = Vec::new();
-    for entry in path.read_dir().with_context(cannot)? {
-        let file = entry.with_context(cannot)?.path();
-        if file.extension().is_some_and(|e| e == "hea") {
-            records.push(file);
-        }
-    }
-    if records.is_empty() {
-        bail!("{}: no record (.hea) in this folder", path.display());
-    }
-    records.sort();
-    Ok(records)
 }
 
 /// Every runtime that can run the model; those that this machine lacks are named.
@@ -174,15 +152,51 @@ fn load(model: &Path) -> anyhow::Result<Vec<Box<dyn Runtime>>> {
 }
 
 /// The beats of a record's lead 0 as the detector finds them.
-fn beats_of(record: &Record) -> anyhow::Result<Vec<Views>> {
-    let signal = canonical_lead(record, 0)?;
-    let mut beats = Vec::new();
-    for_each_beat(&signal, Detector::new(), record.patient(), |beat| {
-        let mut views = Views::ZERO;
-        views.compute(&beat.frame);
-        beats.push(views);
-    });
-    Ok(beats)
+struct Beats<'a> {
+    blocks: Canonical<'a>,
+    monitor: Monitor,
+    waiting: Vec<Views>,
+}
+
+impl<'a> Beats<'a> {
+    fn of(record: &'a Record) -> anyhow::Result<Self> {
+        Ok(Self {
+            blocks: stream_canonical(record, 0)?,
+            monitor: Monitor::with_peaks(Detector::new(), record.patient()),
+            waiting: Vec::new(),
+        })
+    }
+
+    /// The views of [`BATCH`] beats, or of more; fewer at the record's end, and `None` behind it.
+    fn next_batch(&mut self) -> anyhow::Result<Option<Vec<Views>>> {
+        while self.waiting.len() < BATCH {
+            let Some(block) = self.blocks.next() else {
+                self.monitor.finish();
+                while let Some(beat) = self.monitor.poll() {
+                    self.waiting.push(views(&beat));
+                }
+                break;
+            };
+            for sample in block? {
+                if let Some(beat) = self.monitor.push(sample) {
+                    self.waiting.push(views(&beat));
+                }
+            }
+        }
+        let batch = std::mem::take(&mut self.waiting);
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    /// How much of the record has been read.
+    fn seconds(&self) -> f64 {
+        f64::from(self.monitor.samples()) / f64::from(SAMPLE_RATE_HZ)
+    }
+}
+
+fn views(beat: &MonitoredBeat) -> Views {
+    let mut views = Views::ZERO;
+    views.compute(&beat.frame);
+    views
 }
 
 /// The layers of every two runtimes that show them.

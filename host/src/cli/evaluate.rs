@@ -1,5 +1,6 @@
 //! `heartlens evaluate`: how good the beats are, by ANSI/AAMI EC57.
 
+use super::classify::inputs::inputs;
 use super::classify::{PeaksChoice, Reading, progress_bar};
 use super::output::Sink;
 use crate::evaluate::bootstrap::Bootstrap;
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
   heartlens evaluate mitdb --peaks reference
   heartlens evaluate mitdb/118 mitdb/119 --noise nstdb/em --snr 24,18,12,6,0")]
 pub(crate) struct Args {
-    /// WFDB records, or folders: of a folder, every record that has reference annotations.
+    /// Records, or folders: of a folder, every record in it and below that has reference annotations.
     #[arg(required = true, value_name = "DIR|RECORD")]
     records: Vec<PathBuf>,
     #[command(flatten)]
@@ -255,27 +256,23 @@ fn noise_table(levels: &[Option<(&AddedNoise, f64)>], reports: &[Report]) -> Str
 
 const NOTICE: &str = "Research software, not a medical device.";
 
-/// The record at `path`, or the records of the folder there that have annotations by `annotator`, by name.
+/// The record at `path`, or the records in the folder there and below that have annotations by `annotator`, by name.
 fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let cannot = || format!("{}: cannot be read", path.display());
-    let mut records = Vec::new();
-    for entry in path.read_dir().with_context(cannot)? {
-        let file = entry.with_context(cannot)?.path();
-        if file.extension().is_some_and(|e| e == "hea") && file.with_extension(annotator).is_file()
-        {
-            records.push(file.with_extension(""));
-        }
-    }
+    let paths = inputs(&[path.to_owned()])?
+        .into_iter()
+        .map(|input| input.path);
+    let records: Vec<PathBuf> = paths
+        .filter(|path| path.with_extension(annotator).is_file())
+        .collect();
     if records.is_empty() {
         bail!(
-            "{}: no record with a .{annotator} beside its .hea in this folder; --annotator names another extension",
+            "{}: no record with a .{annotator} beside it in this folder or below; --annotator names another extension",
             path.display()
         );
     }
-    records.sort();
     Ok(records)
 }
 

@@ -2,9 +2,9 @@
 
 use super::classify::{Reading, progress_bar};
 use super::output::Sink;
-use crate::pipeline::{self, Beat, Leads, Peaks, canonical_lead};
+use crate::pipeline::{self, Beat, Leads, Peaks};
 use crate::records::Record;
-use crate::report::Plot;
+use crate::report::{Plot, seconds_mv};
 #[cfg(feature = "png")]
 use anyhow::Context;
 use anyhow::bail;
@@ -114,12 +114,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Leads::One(choice) => vec![record.lead_index(choice)?],
         Leads::Both => (0..record.leads().len().min(2)).collect(),
     };
+    let seconds = args.from..args.from + args.seconds as usize;
     let leads = indices
         .into_iter()
         .map(|index| {
             Ok((
                 record.leads()[index].name.clone(),
-                canonical_lead(&record, index)?,
+                seconds_mv(&record, index, seconds.clone())?,
             ))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -128,7 +129,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         record: record.name(),
         synthetic: record.is_synthetic(),
         duration_s,
-        seconds: args.from..args.from + args.seconds as usize,
+        seconds,
         leads: &leads,
         beats: &beats,
         labels: &labels,

@@ -25,6 +25,7 @@ mod wfdb;
 
 pub use choice::LeadChoice;
 pub use error::{RecordError, Warning};
+pub use segments::segment_names;
 
 use annotation::{Annotation, AnnotationError, Annotations};
 use error::shown;

@@ -32,6 +32,17 @@ pub(super) fn open(header_path: &Path) -> Result<Contents, RecordError> {
     }
 }
 
+/// The names of the records that a header lists as its segments, the layout's included and gaps left out; `None` for the
+/// header of a record of one segment, and for what is no header.
+pub fn segment_names(header_path: &Path) -> Option<Vec<String>> {
+    let text = wfdb::header_text(header_path).ok()?;
+    let (_, record) = Lines::of(&text).record_line().ok()?;
+    record.segments?;
+    let list = SegmentList::parse(&text).ok()?;
+    let names = list.segments.into_iter().map(|segment| segment.name);
+    Some(names.filter(|name| name != GAP).collect())
+}
+
 /// What the header of a record of several segments says.
 #[derive(Debug)]
 struct SegmentList {

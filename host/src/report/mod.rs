@@ -17,13 +17,13 @@ mod strips;
 mod svg;
 mod trend;
 
-use crate::pipeline::{Beat, Leads, Peaks, PipelineError, Request, canonical_lead, with_added};
+use crate::pipeline::{self, Beat, Leads, Peaks, PipelineError, Request, stream_canonical};
 use crate::records::Record;
 use crate::runtime::Runtime;
 use crate::summary::Summary;
 use heartlens_core::patient::Patient;
 pub use lenses::Watch;
-pub use plot::Plot;
+pub use plot::{Plot, seconds_mv};
 #[cfg(feature = "png")]
 pub use plot::{PngError, png};
 
@@ -86,7 +86,6 @@ impl Section {
                 )
             }
         };
-        let lead_mv = with_added(canonical_lead(record, index)?, request.added_mv.first());
         let lenses = watch.lenses(runtime, beats)?;
         let facts = Facts {
             name: record.name().to_owned(),
@@ -105,16 +104,35 @@ impl Section {
             comments: record.comments().to_vec(),
             warnings: record.warnings().iter().map(ToString::to_string).collect(),
         };
-        Ok(Self::new(facts, beats.to_vec(), &lead_mv, lenses))
+        let mut section = Self::new(facts, beats.to_vec(), lenses);
+        let mut added_mv = request.added_mv.first().map_or(&[][..], Vec::as_slice);
+        let mut start = 0;
+        for block in stream_canonical(record, index)? {
+            let mut block = block?;
+            pipeline::add(&mut block, added_mv);
+            added_mv = added_mv.get(block.len()..).unwrap_or(&[]);
+            section.take(start, &block);
+            start += block.len();
+        }
+        Ok(section)
     }
 
-    fn new(facts: Facts, beats: Vec<Beat>, lead_mv: &[f32], lenses: Vec<lenses::Lens>) -> Self {
+    /// A section whose strips have no samples yet.
+    fn new(facts: Facts, beats: Vec<Beat>, lenses: Vec<lenses::Lens>) -> Self {
         Self {
-            strips: strips::strips(&beats, lead_mv, facts.duration_s, strips::MAX_STRIPS),
+            strips: strips::strips(&beats, facts.duration_s, strips::MAX_STRIPS),
             summary: Summary::of(&beats),
             facts,
             beats,
             lenses,
+        }
+    }
+
+    /// Gives the strips what they show of a block of the lead, in mV, that starts at this sample at the canonical rate.
+    /// Blocks come in order.
+    fn take(&mut self, start: usize, block_mv: &[f32]) {
+        for strip in &mut self.strips {
+            strip.take(start, block_mv);
         }
     }
 }

@@ -355,11 +355,11 @@ fn episodes(section: &Section) -> Markup {
                             @let runs = of_class.clone().filter(|len| *len >= RUN_BEATS);
                             tr {
                                 th scope="row" { (symbol(class)) " " (class) }
-                                td { (of_class.clone().filter(|len| *len == 1).count()) }
-                                td { (of_class.clone().filter(|len| *len == 2).count()) }
-                                td { (runs.clone().count()) }
-                                td { (runs.clone().sum::<usize>()) }
-                                td { (runs.max().map_or_else(dash, |len| format!("{len} beats"))) }
+                                td { (grouped(of_class.clone().filter(|len| *len == 1).count())) }
+                                td { (grouped(of_class.clone().filter(|len| *len == 2).count())) }
+                                td { (grouped(runs.clone().count())) }
+                                td { (grouped(runs.clone().sum())) }
+                                td { (runs.max().map_or_else(dash, |len| format!("{} beats", grouped(len)))) }
                             }
                         }
                     }
@@ -373,7 +373,7 @@ fn episodes(section: &Section) -> Markup {
                 div {
                 h4 {
                     "Pauses of " (num(PAUSE_MS / 1000.0, 0)) " s and more"
-                    @if pauses.len() > LISTED { ": the longest " (LISTED) " of " (pauses.len()) }
+                    @if pauses.len() > LISTED { ": the longest " (LISTED) " of " (grouped(pauses.len())) }
                 }
                 div.scroll tabindex="0" {
                     table {
@@ -409,7 +409,7 @@ fn runs_of(stretches: &[Run], class: Class, beats: &[Beat]) -> Markup {
     html! {
         @if !runs.is_empty() {
             div {
-            h4 { "Runs of " (class) @if all > LISTED { ": the longest " (LISTED) " of " (all) } }
+            h4 { "Runs of " (class) @if all > LISTED { ": the longest " (LISTED) " of " (grouped(all)) } }
             div.scroll tabindex="0" {
                 table {
                     thead { tr { th scope="col" { "From" } th scope="col" { "Beats" } th scope="col" { "Lasts" } th scope="col" { "Rate" } } }
@@ -418,8 +418,8 @@ fn runs_of(stretches: &[Run], class: Class, beats: &[Beat]) -> Markup {
                             @let (first, last) = (&beats[run.beats.start], &beats[run.beats.end - 1]);
                             tr {
                                 th scope="row" { (clock(first.time_s, true)) }
-                                td { (run.beats.len()) }
-                                td { (num(last.time_s - first.time_s, 1)) " s" }
+                                td { (grouped(run.beats.len())) }
+                                td { (format!("{:.1} s", last.time_s - first.time_s)) }
                                 td { (run.rate(beats).map_or_else(dash, |rate| format!("{rate:.0} /min"))) }
                             }
                         }

@@ -214,7 +214,8 @@ mod tests {
         let duration_s = 7.0;
         let mut lead = vec![0.25_f32; 7 * 128];
         lead[128] = 1.25;
-        let strips = strips(&beats, &lead, duration_s, 1);
+        let mut strips = strips(&beats, duration_s, 1);
+        strips[0].take(0, &lead);
         let (drawn, cut) = paper(&strips[0], &beats);
         assert!(!cut);
         let text = drawn.into_string();

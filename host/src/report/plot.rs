@@ -4,7 +4,9 @@ use super::page::STYLE;
 use super::paper::{self, Drawn};
 use super::strips::Strip;
 use super::svg::{clock, num};
-use crate::pipeline::Beat;
+use crate::pipeline::{Beat, PipelineError, stream_canonical};
+use crate::records::Record;
+use heartlens_core::spec::SAMPLE_RATE_HZ;
 use maud::html;
 use std::ops::Range;
 
@@ -14,6 +16,30 @@ const MARGIN_MM: f64 = 4.0;
 const LINE_MM: f64 = 6.0;
 /// Between two leads, in mm.
 const GAP_MM: f64 = 3.0;
+
+/// Whole seconds of a lead at the canonical rate, in mV; fewer where the record ends before.
+///
+/// # Errors
+/// As [`stream_canonical`].
+pub fn seconds_mv(
+    record: &Record,
+    lead: usize,
+    seconds: Range<usize>,
+) -> Result<Vec<f32>, PipelineError> {
+    let rate = SAMPLE_RATE_HZ as usize;
+    let (first, end) = (seconds.start * rate, seconds.end * rate);
+    let (mut samples, mut start) = (Vec::new(), 0);
+    for block in stream_canonical(record, lead)? {
+        let block = block?;
+        let within = |sample: usize| sample.saturating_sub(start).min(block.len());
+        samples.extend_from_slice(&block[within(first)..within(end)]);
+        start += block.len();
+        if start >= end {
+            break;
+        }
+    }
+    Ok(samples)
+}
 
 /// Some seconds of a recording, to be drawn.
 #[derive(Debug, Clone)]
@@ -26,7 +52,8 @@ pub struct Plot<'a> {
     pub duration_s: f64,
     /// Which seconds; not empty, and beginning before the end of the recording.
     pub seconds: Range<usize>,
-    /// Each lead's name and all of its signal at the canonical rate, in mV. They are drawn one below the other.
+    /// Each lead's name and these seconds of its signal at the canonical rate, in mV, as [`seconds_mv`] reads them; what
+    /// is longer is cut. They are drawn one below the other.
     pub leads: &'a [(String, Vec<f32>)],
     /// The recording's beats, ascending in time; those in the strip are labelled.
     pub beats: &'a [Beat],
@@ -43,7 +70,9 @@ impl Plot<'_> {
             .iter()
             .map(|(name, lead_mv)| {
                 let seconds = self.seconds.clone();
-                let strip = Strip::cut(self.beats, lead_mv, self.duration_s, seconds, Vec::new());
+                let start = seconds.start * SAMPLE_RATE_HZ as usize;
+                let mut strip = Strip::new(self.beats, self.duration_s, seconds, Vec::new());
+                strip.take(start, lead_mv);
                 (name.as_str(), paper::draw(&strip, self.beats))
             })
             .collect();
@@ -200,7 +229,7 @@ mod tests {
 
     fn leads(count: usize) -> Vec<(String, Vec<f32>)> {
         let spikes = |i: usize| if i % 128 == 64 { 1.0 } else { 0.0 };
-        let lead: Vec<f32> = (0..20 * 128).map(spikes).collect();
+        let lead: Vec<f32> = (3 * 128..8 * 128).map(spikes).collect();
         (0..count)
             .map(|i| (format!("lead {i}"), lead.clone()))
             .collect()
@@ -242,7 +271,7 @@ mod tests {
 
     #[test]
     fn gaps_and_no_beats_are_drawn_too() {
-        let leads = [("I".to_owned(), vec![f32::NAN; 20 * 128])];
+        let leads = [("I".to_owned(), vec![f32::NAN; 5 * 128])];
         let text = plot(&leads, &[]).to_svg();
         assert!(!text.contains("NaN") && roxmltree::Document::parse(&text).is_ok());
     }

@@ -52,25 +52,32 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    /// Cuts these seconds out of a recording's lead, which has the canonical rate.
-    pub(super) fn cut(
+    /// These seconds of a recording, whose samples are yet to be [taken](Strip::take).
+    pub(super) fn new(
         beats: &[Beat],
-        lead_mv: &[f32],
         duration_s: f64,
         seconds: Range<usize>,
         events: Vec<Event>,
     ) -> Self {
-        let rate = SAMPLE_RATE_HZ as usize;
         let first = beats.partition_point(|beat| beat.time_s < seconds.start as f64);
         let last = beats.partition_point(|beat| beat.time_s < seconds.end as f64);
-        let to = (seconds.end * rate).min(lead_mv.len());
         Self {
             start_s: seconds.start,
             len_s: duration_s.min(seconds.end as f64) - seconds.start as f64,
             events,
             beats: first..last,
-            samples_mv: lead_mv[(seconds.start * rate).min(to)..to].to_vec(),
+            samples_mv: Vec::new(),
         }
+    }
+
+    /// Takes what it shows of a block of the lead that starts at this sample, both at the canonical rate. Blocks come in
+    /// order.
+    pub(super) fn take(&mut self, start: usize, block_mv: &[f32]) {
+        let rate = SAMPLE_RATE_HZ as usize;
+        let seconds = self.seconds();
+        let within = |sample: usize| sample.saturating_sub(start).min(block_mv.len());
+        let shown = within(seconds.start * rate)..within(seconds.end * rate);
+        self.samples_mv.extend_from_slice(&block_mv[shown]);
     }
 
     /// The whole seconds that it touches.
@@ -102,9 +109,8 @@ impl Event {
     }
 }
 
-/// Chooses at most `limit` strips by the rule above, in the rule's order, and cuts them out of the lead, which has the
-/// canonical rate.
-pub(super) fn strips(beats: &[Beat], lead_mv: &[f32], duration_s: f64, limit: usize) -> Vec<Strip> {
+/// Chooses at most `limit` strips by the rule above, in the rule's order.
+pub(super) fn strips(beats: &[Beat], duration_s: f64, limit: usize) -> Vec<Strip> {
     let mut strips: Vec<Strip> = Vec::new();
     let mut least_certain: Vec<usize> = (0..beats.len())
         .filter(|i| beats[*i].class != Class::Q)
@@ -133,7 +139,7 @@ pub(super) fn strips(beats: &[Beat], lead_mv: &[f32], duration_s: f64, limit: us
             break;
         }
         if let Some(seconds) = place(&strips, &event, duration_s) {
-            strips.push(Strip::cut(beats, lead_mv, duration_s, seconds, vec![event]));
+            strips.push(Strip::new(beats, duration_s, seconds, vec![event]));
         }
     }
     strips
@@ -324,14 +330,12 @@ mod tests {
         for seed in 0..8 {
             let beats = rhythm(1000, seed);
             let duration_s = beats[beats.len() - 1].time_s + 0.3;
-            let lead = vec![0.0; (duration_s * 128.0) as usize];
-            let strips = strips(&beats, &lead, duration_s, MAX_STRIPS);
+            let strips = strips(&beats, duration_s, MAX_STRIPS);
             assert_eq!(strips.len(), MAX_STRIPS);
             check(&strips, &beats, duration_s);
             for first in ["first V", "first S"] {
                 assert!(whats(&strips).contains(&first), "{first}, seed {seed}");
             }
-            assert!(strips.iter().all(|s| s.samples_mv.len() <= 128 * STRIP_S));
         }
     }
 
@@ -340,8 +344,7 @@ mod tests {
         let classes = format!("{0}VVV{0}S{0}VV{0}N{0}", "N".repeat(20));
         let beats = beats_of(&classes, |i| if i == 90 { 2.4 } else { 0.8 });
         let duration_s = beats[beats.len() - 1].time_s + 0.5;
-        let lead: Vec<f32> = (0..(duration_s * 128.0) as u32).map(|i| i as f32).collect();
-        let strips = strips(&beats, &lead, duration_s, 6);
+        let strips = strips(&beats, duration_s, 6);
         check(&strips, &beats, duration_s);
         assert_eq!(
             strips
@@ -358,15 +361,30 @@ mod tests {
             ]
         );
         assert_eq!(strips[2].events[1].what, "first V");
-        assert_eq!(strips[2].samples_mv[0], (strips[2].start_s * 128) as f32);
         assert_eq!(strips[2].start_s, (21.0_f64 * 0.8 - 2.0) as usize);
+    }
+
+    /// However the lead is cut into blocks.
+    #[test]
+    fn a_strip_takes_its_seconds() {
+        let lead: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+        let (beats, duration_s) = (beats_of("NNNNNNNN", |_| 0.9), 1000.0 / 128.0);
+        for len in [1, 7, 128, 999, 5000] {
+            for (seconds, expected) in [(2..5, 256..640), (6..8, 768..1000), (0..1, 0..128)] {
+                let mut strip = Strip::new(&beats, duration_s, seconds, Vec::new());
+                for (i, block) in lead.chunks(len).enumerate() {
+                    strip.take(i * len, block);
+                }
+                assert_eq!(strip.samples_mv, lead[expected], "blocks of {len}");
+            }
+        }
     }
 
     #[test]
     fn short_and_empty_recordings() {
-        assert_eq!(strips(&[], &[], 0.5, MAX_STRIPS), []);
+        assert_eq!(strips(&[], 0.5, MAX_STRIPS), []);
         let beats = beats_of("NNN", |_| 0.8);
-        let strips = strips(&beats, &[0.0; 333], 2.6, MAX_STRIPS);
+        let strips = strips(&beats, 2.6, MAX_STRIPS);
         assert_eq!(strips.len(), 1);
         assert_eq!((strips[0].start_s, strips[0].beats.clone()), (0, 0..3));
         assert!((strips[0].len_s - 2.6).abs() < 1e-9);

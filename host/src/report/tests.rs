@@ -167,7 +167,9 @@ fn section(name: &str, beats: Vec<Beat>) -> Section {
     for beat in &beats {
         lead[(beat.time_s * 128.0) as usize] = 1.0;
     }
-    Section::new(facts(name, duration_s), beats, &lead, Vec::new())
+    let mut section = Section::new(facts(name, duration_s), beats, Vec::new());
+    section.take(0, &lead);
+    section
 }
 
 /// Makes a report XML, by closing the two kinds of element that HTML leaves open: what an XML parser then takes is well

@@ -1,7 +1,7 @@
 //! `heartlens fetch` against a server that stalls, cuts, corrupts, ignores ranges and answers with errors.
 
 use crate::server::{Fault, Server};
-use heartlens::fetch::{Cause, Database, FetchError, Options, Summary, fetch};
+use heartlens::fetch::{Database, FetchError, Options, Summary, fetch};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
@@ -155,11 +155,11 @@ fn what_goes_wrong_twice_is_made_good() {
 #[test]
 fn what_stays_wrong_is_named_and_leaves_no_file() {
     for (fault, message, attempts) in [
-        (Fault::Status(404), "404", 1),
-        (Fault::Status(403), "403", 1),
-        (Fault::Status(500), "500", 3),
-        (Fault::Silence, "timeout", 3),
-        (Fault::Corrupt, "SHA-256 is ", 3),
+        (Fault::Status(404), "the server answered 404", None),
+        (Fault::Status(403), "the server answered 403", None),
+        (Fault::Status(500), "500", Some(3)),
+        (Fault::Silence, "timeout", Some(3)),
+        (Fault::Corrupt, "SHA-256 is ", Some(3)),
     ] {
         let server = Server::start(database());
         let out = tempfile::tempdir().expect("folder");
@@ -169,11 +169,18 @@ fn what_stays_wrong_is_named_and_leaves_no_file() {
         let text = error.to_string();
         assert!(text.contains("/files/mitdb/1.0.0/100.dat: "), "{text}");
         assert!(text.contains(message) && !text.contains('\n'), "{text}");
-        assert!(
-            matches!(error, FetchError::Failed { attempts: n, .. } if n == attempts),
-            "{text}"
-        );
-        assert_eq!(server.starts(&path).len(), attempts as usize, "{text}");
+        // What will not pass is asked for once, and nobody is told to try again.
+        assert_eq!(text.contains("run the command again"), attempts.is_some());
+        match error {
+            FetchError::Failed { attempts: n, .. } => assert_eq!(Some(n), attempts),
+            FetchError::Refused { .. } => {
+                assert_eq!(attempts, None);
+                assert!(text.contains("expected 200 OK and the file; "), "{text}");
+            }
+            other => panic!("{other}"),
+        }
+        let asked = attempts.unwrap_or(1) as usize;
+        assert_eq!(server.starts(&path).len(), asked, "{text}");
         assert!(!out.path().join("mitdb/100.dat").exists(), "{text}");
     }
 }
@@ -197,9 +204,7 @@ fn another_run_goes_on_where_the_last_one_ended() {
     let path = format!("{BASE}/100.dat");
     server.faults(&path, &[Fault::Cut, Fault::Status(404)]);
     let error = run(&server, out.path()).expect_err("404");
-    assert!(
-        matches!(&error, FetchError::Failed { cause: Cause::Status(s), .. } if s.as_u16() == 404)
-    );
+    assert!(matches!(&error, FetchError::Refused { status, .. } if status.as_u16() == 404));
     let there = names(&out.path().join("mitdb"));
     assert!(there.contains(&".100.dat.part".to_owned()) && !there.contains(&"100.dat".to_owned()));
 

@@ -1,7 +1,8 @@
 //! Which records are meant.
 
+use crate::records::segment_names;
 use anyhow::{Context, bail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Extensions of the files that stand for records in a folder.
@@ -19,7 +20,7 @@ pub(in crate::cli) struct Input {
 }
 
 /// The records that are meant by these paths: a folder means all records in it and below, by name. Hidden folders, and
-/// links to folders, are passed by.
+/// links to folders, are passed by; so are the segments of a record that is there as a whole.
 pub(in crate::cli) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for path in paths {
@@ -67,6 +68,7 @@ fn walk(folder: &Path, below: &str, inputs: &mut Vec<Input>) -> anyhow::Result<(
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(cannot)?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
+    let segments = segments(&entries);
     for entry in entries {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -74,12 +76,32 @@ fn walk(folder: &Path, below: &str, inputs: &mut Vec<Input>) -> anyhow::Result<(
             if !name.starts_with('.') {
                 walk(&path, &format!("{below}{name}/"), inputs)?;
             }
-        } else if is_record(&path) {
+        } else if is_record(&path) && !segments.contains(&path) {
             let name = format!("{below}{}", stem(&path));
             inputs.push(Input { path, name });
         }
     }
     Ok(())
+}
+
+/// The headers in a folder that another one there lists as its segments, which have none themselves.
+fn segments(entries: &[std::fs::DirEntry]) -> HashSet<PathBuf> {
+    let mut segments = HashSet::new();
+    let mut lists = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        if has_extension(&path, &["hea"])
+            && let Some(names) = segment_names(&path)
+        {
+            let header = |name: String| path.with_file_name(name + ".hea");
+            segments.extend(names.into_iter().map(header));
+            lists.push(path);
+        }
+    }
+    for list in lists {
+        segments.remove(&list);
+    }
+    segments
 }
 
 fn is_record(path: &Path) -> bool {
@@ -133,6 +155,35 @@ mod tests {
         let empty = folder.path().join("empty");
         std::fs::create_dir(&empty)?;
         assert!(inputs(&[empty]).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_record_of_several_segments_is_one() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let one = |name: &str| format!("{name} 1 250 100\n{name}.dat 16 1000 16 0 0 0 0 II\n");
+        for (name, header) in [
+            (
+                "night",
+                "night/4 1 250 300\nlayout 0\npart1 100\n~ 100\npart2 100\n".into(),
+            ),
+            ("layout", one("~")),
+            ("part1", one("part1")),
+            ("part2", one("part2")),
+            ("part3", one("part3")),
+            // Faulty headers hide nothing, so that they are found faulty.
+            ("itself", "itself/1 1 250 100\nitself 100\n".into()),
+            ("short", "short/2 1 250 200\npart3 100\n".into()),
+        ] {
+            std::fs::write(folder.path().join(format!("{name}.hea")), header)?;
+        }
+        let names = |path: PathBuf| -> anyhow::Result<Vec<String>> {
+            Ok(inputs(&[path])?.into_iter().map(|i| i.name).collect())
+        };
+        let found = names(folder.path().to_owned())?;
+        assert_eq!(found, ["itself", "night", "part3", "short"]);
+        // Named, a segment is a record like any other.
+        assert_eq!(names(folder.path().join("part1"))?, ["part1"]);
         Ok(())
     }
 }
