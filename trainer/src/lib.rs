@@ -2,9 +2,10 @@
 //!
 //! In the order of the work: [`config`] says what is built and how it is trained, [`dataset`] reads the records,
 //! [`sampler`] and [`augment`] draw the batches, [`network`] is built of [`blocks`], [`train`] fits it with
-//! [`optimizer`], [`cross_validate`] measures it on records that it has not seen, [`checkpoint`] keeps it and [`onnx`]
-//! writes it for the runtimes. Every rate, length and feature comes from `heartlens-core`.
+//! [`optimizer`], [`cross_validate`] measures it on records that it has not seen, [`ablate`] what its parts are worth,
+//! [`checkpoint`] keeps it and [`onnx`] writes it for the runtimes. Every rate, length and feature comes from `heartlens-core`.
 
+pub mod ablate;
 pub mod augment;
 pub mod blocks;
 pub mod checkpoint;
@@ -12,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod cross_validate;
 pub mod dataset;
+pub mod early_stopping;
 mod file;
 pub mod held_out;
 pub mod int8;

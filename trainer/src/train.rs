@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::mpsc;
-use tch::{Device, Reduction, Tensor, nn};
+use tch::{Device, Kind, Reduction, Tensor, nn};
 use thiserror::Error;
 
 /// Batches that are prepared ahead of the step that is running.
@@ -110,7 +110,7 @@ pub struct TrainingData<'a> {
 pub struct StepReport {
     /// The step, from 0.
     pub step: u32,
-    /// Cross entropy of the batch, with smoothed labels.
+    /// Cross entropy of the batch, with smoothed labels; with that of auxiliary heads, where there are some.
     pub loss: f64,
     /// Learning rate of the step.
     pub learning_rate: f64,
@@ -206,10 +206,13 @@ impl Trainer {
         checkpoint
     }
 
-    /// Trainable parameters of the network.
+    /// Trainable parameters of the network, without those of auxiliary heads.
     pub fn parameter_count(&self) -> usize {
-        let variables = self.weights.trainable_variables();
-        variables.iter().map(Tensor::numel).sum()
+        let variables = self.weights.variables().into_iter();
+        variables
+            .filter(|(name, tensor)| tensor.requires_grad() && !Network::is_auxiliary(name))
+            .map(|(_, tensor)| tensor.numel())
+            .sum()
     }
 
     /// Steps done.
@@ -220,6 +223,19 @@ impl Trainer {
     /// The network with averaged weights: the result.
     pub fn result(&self) -> &Network {
         &self.average_network
+    }
+
+    /// A copy of the averaged weights, which further steps leave alone.
+    pub fn copy_of_average(&self) -> Vec<Tensor> {
+        self.pairs.0.iter().map(Tensor::copy).collect()
+    }
+
+    /// Takes a [copy](Self::copy_of_average) back.
+    pub fn set_average(&mut self, copy: &[Tensor]) {
+        let _no_grad = tch::no_grad_guard();
+        for (average, copy) in self.pairs.0.iter_mut().zip(copy) {
+            average.copy_(copy);
+        }
     }
 
     /// Trains up to step `until` (at most all steps), telling `observe` of each. Batches are prepared by `workers`
@@ -274,14 +290,17 @@ impl Trainer {
         let views = batch.views().to_device(self.device);
         let classes = batch.classes().to_device(self.device);
         let mut rng = stream(training.seed, Purpose::Dropout, step);
-        let logits = self.network.forward(&views, Some(&mut rng));
-        let loss = logits.cross_entropy_loss(
-            &classes,
-            None::<&Tensor>,
-            Reduction::Mean,
-            -100,
-            training.label_smoothing,
-        );
+        let logits = self.network.forward_training(&views, &mut rng);
+        let smoothing = training.label_smoothing;
+        let cross_entropy = |logits: &Tensor| {
+            let weights = None::<&Tensor>;
+            logits.cross_entropy_loss(&classes, weights, Reduction::Mean, -100, smoothing)
+        };
+        let mut loss = cross_entropy(&logits.fused);
+        if !logits.auxiliary.is_empty() {
+            let losses: Vec<Tensor> = logits.auxiliary.iter().map(cross_entropy).collect();
+            loss += self.config.fusion.auxiliary * Tensor::stack(&losses, 0).mean(None::<Kind>);
+        }
         loss.backward();
         self.optimizer.step(step, learning_rate);
         let (average, weights) = &mut self.pairs;

@@ -32,6 +32,11 @@ impl Direction {
         }
     }
 
+    /// Multiply-accumulates of one step.
+    pub(super) fn macs(&self) -> usize {
+        self.input.numel() + self.recurrent.numel()
+    }
+
     /// The tensors in the order in which libtorch takes them.
     pub(super) fn weights(&self) -> [&Tensor; 4] {
         [
@@ -52,6 +57,7 @@ impl Direction {
 pub struct BiLstm {
     name: String,
     hidden: i64,
+    steps: i64,
     directions: [Direction; 2],
     output_shape: [i64; 1],
 }
@@ -67,11 +73,12 @@ impl BiLstm {
         hidden: i64,
     ) -> Result<Self, ShapeError> {
         let name = parameters.name();
-        let [channels, _] = sizes(&name, input, "[channels, length]")?;
+        let [channels, steps] = sizes(&name, input, "[channels, length]")?;
         let mut direction = |name: &str| Direction::new(parameters.sub(name), channels, hidden);
         Ok(Self {
             name,
             hidden,
+            steps,
             directions: [direction("forward"), direction("backward")],
             output_shape: [2 * hidden],
         })
@@ -102,6 +109,11 @@ impl Block for BiLstm {
             false,
         );
         last.transpose(0, 1).flatten(1, -1)
+    }
+
+    fn macs(&self) -> usize {
+        let a_step: usize = self.directions.iter().map(Direction::macs).sum();
+        self.steps as usize * a_step
     }
 
     /// `Transpose` to time first, `LSTM` with its default activations, and its last states (`Y_h`) side by side.

@@ -54,6 +54,10 @@ impl Block for Conv1d {
         self.norm.forward(&x, train).relu()
     }
 
+    fn macs(&self) -> usize {
+        self.weight.numel() * self.output_shape[1] as usize
+    }
+
     /// `Conv` with the normalisation folded in, `Relu`.
     fn onnx(&self, graph: &mut Graph, input: &str) -> String {
         let (weight, bias) = self.norm.fold(&self.weight);

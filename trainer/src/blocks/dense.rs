@@ -74,6 +74,10 @@ impl Block for Dense {
         }
     }
 
+    fn macs(&self) -> usize {
+        self.weight.numel()
+    }
+
     /// `Gemm`, and `Relu` if it has one.
     fn onnx(&self, graph: &mut Graph, input: &str) -> String {
         let weight = graph.constant(&format!("{}.weight", self.name), &self.weight);

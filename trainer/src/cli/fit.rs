@@ -1,7 +1,7 @@
 //! `heartlens-train fit`
 
 use super::{Source, digits};
-use crate::augment::HostBatch;
+use crate::augment::{Augmenter, HostBatch};
 use crate::checkpoint::Checkpoint;
 use crate::cross_validate::{Headline, names};
 use crate::dataset::bar;
@@ -43,7 +43,8 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let device = self.source.device.resolve()?;
-        let (config, dataset, augmenter) = self.source.read()?;
+        let (config, dataset, noise) = self.source.read()?;
+        let augmenter = Augmenter::new(&config, noise);
         let held_out = dataset.indices_of(&self.hold_out)?;
         for class in [Class::S, Class::V] {
             let has = |&record: &usize| dataset.records[record].count(class) > 0;

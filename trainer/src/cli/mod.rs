@@ -1,13 +1,14 @@
 //! The `heartlens-train` command: one file a verb, each with its clap `Args` and a `run`.
 
+mod ablate;
 mod card;
 mod cross_validate;
 mod export;
 mod fit;
 mod rhythm;
 
-use crate::augment::Augmenter;
 use crate::config::Config;
+use crate::cross_validate::Plan;
 use crate::dataset::{Dataset, Noise};
 use crate::file::write_atomically;
 use crate::train::DeviceChoice;
@@ -18,6 +19,7 @@ use heartlens::message::{is_broken_pipe, one_line};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tch::Device;
 
 /// Trains, cross-validates and exports Heartlens models with libtorch.
 ///
@@ -41,6 +43,7 @@ pub struct Cli {
 enum Verb {
     Fit(fit::Arguments),
     CrossValidate(cross_validate::Arguments),
+    Ablate(ablate::Arguments),
     Export(export::Arguments),
     Card(card::Arguments),
     #[command(subcommand)]
@@ -54,6 +57,7 @@ impl Cli {
         let result = match self.verb {
             Verb::Fit(arguments) => arguments.run(),
             Verb::CrossValidate(arguments) => arguments.run(),
+            Verb::Ablate(arguments) => arguments.run(),
             Verb::Export(arguments) => arguments.run(),
             Verb::Card(arguments) => arguments.run(),
             Verb::Rhythm(verb) => verb.run(),
@@ -84,19 +88,15 @@ struct Source {
 }
 
 impl Source {
-    /// The config, the records at the R peaks that it trains at, and what varies them.
-    fn read(&self) -> anyhow::Result<(Config, Dataset, Augmenter)> {
+    /// The config, the records at the R peaks that it trains at, and the noise.
+    fn read(&self) -> anyhow::Result<(Config, Dataset, Noise)> {
         let config = Config::read(&self.config)?;
         let peaks = config.data.peaks.clone();
         self.read_at(config, &peaks)
     }
 
     /// The same with the records at the given R peaks.
-    fn read_at(
-        &self,
-        config: Config,
-        peaks: &[Peaks],
-    ) -> anyhow::Result<(Config, Dataset, Augmenter)> {
+    fn read_at(&self, config: Config, peaks: &[Peaks]) -> anyhow::Result<(Config, Dataset, Noise)> {
         let noise = if config.augmentation.noise_probability > 0.0 {
             Noise::read(&self.data)?
         } else {
@@ -113,8 +113,39 @@ impl Source {
             dataset.records.len(),
             dataset.databases().join(", ")
         );
-        let augmenter = Augmenter::new(&config, noise);
-        Ok((config, dataset, augmenter))
+        Ok((config, dataset, noise))
+    }
+}
+
+/// How a config is cross-validated.
+#[derive(Debug, Args)]
+struct Trainings {
+    /// Folds
+    #[arg(long, default_value_t = 5, value_name = "K")]
+    folds: usize,
+    /// Trainings at the same time [default: one a core; on a GPU, 1]
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+impl Trainings {
+    /// The plan of `seeds` trainings of each of `splits`, from the config's seed on.
+    fn plan(&self, config: &Config, splits: Vec<Vec<usize>>, seeds: u64, device: Device) -> Plan {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let first = config.training.seed;
+        Plan {
+            splits,
+            seeds: (first..first + seeds).collect(),
+            parallel: self
+                .parallel
+                .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
+            device,
+            keep: self.keep.clone(),
+            int8: false,
+        }
     }
 }
 
