@@ -19,7 +19,7 @@ use heartlens::runtime::ModelError;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
 use rand::seq::SliceRandom;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -322,7 +322,7 @@ pub struct SeedFindings {
 }
 
 /// The figures that are compared most.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
     /// kappa/2 + (Se_S + Se_V + PPV_S + PPV_V)/8.
     pub jk: Option<f64>,

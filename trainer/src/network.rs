@@ -45,6 +45,16 @@ pub struct ViewBatch {
 }
 
 impl ViewBatch {
+    /// The same views in another kind of number.
+    pub fn to_kind(&self, kind: Kind) -> Self {
+        Self {
+            waveform: self.waveform.to_kind(kind),
+            spectrum: self.spectrum.to_kind(kind),
+            spectrogram: self.spectrogram.to_kind(kind),
+            metadata: self.metadata.to_kind(kind),
+        }
+    }
+
     /// The tensor of one view.
     pub fn get(&self, view: View) -> &Tensor {
         match view {

@@ -94,6 +94,33 @@ impl DeviceChoice {
     }
 }
 
+/// Numbers that a network is trained in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// f32 throughout.
+    #[default]
+    F32,
+    /// Forward and backward pass in bf16; weights, normalisation statistics, loss and optimiser in f32.
+    Bf16,
+}
+
+/// A name that is no precision.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("found precision {0}, expected f32 or bf16")]
+pub struct UnknownPrecision(String);
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPrecision> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(UnknownPrecision(text.to_owned())),
+        }
+    }
+}
+
 /// What a network is trained on.
 #[derive(Debug)]
 pub struct TrainingData<'a> {
@@ -128,6 +155,7 @@ pub struct Trainer {
     /// Averaged tensors and the ones they follow, in the same order.
     pairs: (Vec<Tensor>, Vec<Tensor>),
     optimizer: AdamW,
+    precision: Precision,
     step: u32,
 }
 
@@ -168,8 +196,14 @@ impl Trainer {
             average_network,
             pairs,
             optimizer,
+            precision: Precision::default(),
             step: 0,
         })
+    }
+
+    /// Trains in these numbers from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Continues where `checkpoint` was written.
@@ -289,11 +323,16 @@ impl Trainer {
         );
         let views = batch.views().to_device(self.device);
         let classes = batch.classes().to_device(self.device);
+        let views = match self.precision {
+            Precision::F32 => views,
+            Precision::Bf16 => views.to_kind(Kind::BFloat16),
+        };
         let mut rng = stream(training.seed, Purpose::Dropout, step);
         let logits = self.network.forward_training(&views, &mut rng);
         let smoothing = training.label_smoothing;
         let cross_entropy = |logits: &Tensor| {
             let weights = None::<&Tensor>;
+            let logits = logits.to_kind(Kind::Float);
             logits.cross_entropy_loss(&classes, weights, Reduction::Mean, -100, smoothing)
         };
         let mut loss = cross_entropy(&logits.fused);

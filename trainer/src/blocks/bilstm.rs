@@ -2,7 +2,7 @@
 
 use super::{Block, Parameters, ShapeError, initial_bound, sizes};
 use crate::onnx::{Attribute, Graph};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Position of each of ONNX's gates (input, output, forget, cell) in libtorch's order (input, forget, cell, output).
 const ONNX_GATES: [i64; 4] = [0, 3, 1, 2];
@@ -92,15 +92,16 @@ impl Block for BiLstm {
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let time_first = x.permute([2, 0, 1]);
-        let state = Tensor::zeros([2, x.size()[0], self.hidden], (Kind::Float, x.device()));
-        let weights: Vec<&Tensor> = self
+        let state = Tensor::zeros([2, x.size()[0], self.hidden], (x.kind(), x.device()));
+        let weights: Vec<Tensor> = self
             .directions
             .iter()
             .flat_map(Direction::weights)
+            .map(|weight| weight.to_kind(x.kind()))
             .collect();
         let (_, last, _) = time_first.lstm(
             &[&state, &state],
-            &weights,
+            &weights.iter().collect::<Vec<_>>(),
             true,
             1,
             0.0,

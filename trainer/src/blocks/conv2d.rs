@@ -62,7 +62,14 @@ impl Block for Conv2d {
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let bias = None::<&Tensor>;
-        let x = x.conv2d(&self.weight, bias, 1, self.kernel / 2, 1, 1);
+        let x = x.conv2d(
+            &self.weight.to_kind(x.kind()),
+            bias,
+            1,
+            self.kernel / 2,
+            1,
+            1,
+        );
         let x = self.norm.forward(&x, train).relu();
         x.max_pool2d_default(self.pool)
     }

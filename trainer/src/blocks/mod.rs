@@ -38,7 +38,7 @@ pub trait Block: std::fmt::Debug + Send {
     /// Shape of an output, without the batch.
     fn output_shape(&self) -> &[i64];
 
-    /// The block in libtorch, from `[batch, ...input]` to `[batch, ...output_shape()]`; in training (`train`) batch
+    /// The block in libtorch, in the kind of number that `x` has, from `[batch, ...input]` to `[batch, ...output_shape()]`; in training (`train`) batch
     /// normalisation uses the batch's own statistics.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor;
 

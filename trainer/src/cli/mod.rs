@@ -3,10 +3,12 @@
 mod ablate;
 mod card;
 mod cross_validate;
+mod curves;
 mod export;
 mod fit;
 mod rhythm;
 
+use crate::cache;
 use crate::config::Config;
 use crate::cross_validate::Plan;
 use crate::dataset::{Dataset, Noise};
@@ -19,6 +21,7 @@ use heartlens::message::{is_broken_pipe, one_line};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 use tch::Device;
 
 /// Trains, cross-validates and exports Heartlens models with libtorch.
@@ -46,6 +49,7 @@ enum Verb {
     Ablate(ablate::Arguments),
     Export(export::Arguments),
     Card(card::Arguments),
+    Curves(curves::Arguments),
     #[command(subcommand)]
     Rhythm(rhythm::Verb),
 }
@@ -60,6 +64,7 @@ impl Cli {
             Verb::Ablate(arguments) => arguments.run(),
             Verb::Export(arguments) => arguments.run(),
             Verb::Card(arguments) => arguments.run(),
+            Verb::Curves(arguments) => arguments.run(),
             Verb::Rhythm(verb) => verb.run(),
         };
         match result {
@@ -85,6 +90,12 @@ struct Source {
     /// Where to train: auto, cuda or cpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: DeviceChoice,
+    /// Folder in which prepared records are kept, 1.2 kB a beat and lead [default: heartlens/features in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Prepare the records anew, and hold them in memory
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
 }
 
 impl Source {
@@ -102,16 +113,22 @@ impl Source {
         } else {
             Noise::default()
         };
-        let dataset = Dataset::read(&self.data, peaks)?;
+        let start = Instant::now();
+        let folder = self.cache.clone().or_else(cache::default_folder);
+        let dataset = match folder.filter(|_| !self.no_cache) {
+            Some(folder) => cache::open(&self.data, peaks, &folder, |line| eprintln!("{line}"))?,
+            None => Dataset::read(&self.data, peaks)?,
+        };
         let beats: usize = dataset
             .records
             .iter()
             .map(|record| record.classes.len())
             .sum();
         eprintln!(
-            "{beats} beats in {} records of {}",
+            "{beats} beats in {} records of {}, ready in {:.1} s",
             dataset.records.len(),
-            dataset.databases().join(", ")
+            dataset.databases().join(", "),
+            start.elapsed().as_secs_f64()
         );
         Ok((config, dataset, noise))
     }
