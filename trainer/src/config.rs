@@ -125,14 +125,31 @@ pub struct Config {
     pub augmentation: AugmentationConfig,
 }
 
-/// Convolutions, then a bidirectional LSTM.
+/// Convolutions, then a bidirectional LSTM or the mean over the positions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WaveformConfig {
     /// The convolutions, first to last.
     pub conv: Vec<Conv1dConfig>,
-    /// LSTM cells in each direction.
+    /// LSTM cells in each direction; 0 for none, the mean over the positions in its place.
     pub bilstm: i64,
+    /// Whether the branch reads the template beside the beat.
+    #[serde(default = "yes", skip_serializing_if = "is_default_yes")]
+    pub template: bool,
+    /// What the waveform is divided by.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scale: Scale,
+}
+
+/// What a waveform is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// The template's scale, as the view has it: relative to this patient.
+    #[default]
+    Template,
+    /// Its own standard deviation, about its own mean: every beat alone.
+    Beat,
 }
 
 /// Convolutions along frequency, then dense layers.
@@ -189,14 +206,47 @@ pub struct Conv2dConfig {
     pub pool: i64,
 }
 
-/// The branches side by side, then dense layers, dropout before each and before the last one to the logits.
+/// How the views become logits: dense layers, dropout before each and before the last one to the logits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FusionConfig {
+    /// Where the views meet.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kind: FusionKind,
     /// Outputs of the dense layers before the logits, first to last.
     pub dense: Vec<i64>,
     /// Probability that a value is dropped in training, 0..1.
     pub dropout: f64,
+    /// Weight in the loss of the logits that each branch gives by itself, through a dense layer of its own that is trained
+    /// along and not exported; 0 for none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auxiliary: f64,
+}
+
+/// Where the views meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FusionKind {
+    /// Before any layer: the values of all views side by side in one row, which the dense layers read. No branches.
+    Early,
+    /// Behind the branches: their features side by side, which the dense layers read.
+    #[default]
+    Intermediate,
+    /// At the logits: each branch has the dense layers for itself, down to logits of its own, and these are added.
+    Late,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_default_yes(value: &bool) -> bool {
+    *value
+}
+
+/// Values at their default are not written, so that a config that does not use them has one canonical text.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which beats are trained on.
@@ -230,6 +280,22 @@ pub struct TrainingConfig {
     pub average: f64,
     /// Probability mass that the loss moves from the true class to all classes alike, 0..1.
     pub label_smoothing: f64,
+    /// Stops before the last step; `None` for a fixed number of steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStoppingConfig>,
+}
+
+/// Some of the patients are not trained on but judge the averaged weights by their jk every so often. The best weights are
+/// the result, and training ends when they have not been bettered for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStoppingConfig {
+    /// Share of the patients that judge, more than 0 and at most 0.5; about that share of every database.
+    pub share: f64,
+    /// Judgements in a row without a better jk that end the training.
+    pub patience: u32,
+    /// Steps between judgements.
+    pub every: u32,
 }
 
 /// Classes in fixed shares; within a class, records nearly alike.
@@ -343,7 +409,6 @@ impl Config {
         let sizes = conv1d()
             .flat_map(|c| [c.channels, c.stride])
             .chain(conv2d().flat_map(|c| [c.channels, c.pool]))
-            .chain([self.waveform.bilstm])
             .chain(self.spectrum.dense.iter().copied())
             .chain(self.spectrogram.dense.iter().copied())
             .chain(self.metadata.dense.iter().copied())
@@ -353,6 +418,20 @@ impl Config {
                 key: "a size, stride or pool of a branch",
                 found: size.to_string(),
                 expected: "1..=4096",
+            });
+        }
+        if !(0..=4096).contains(&self.waveform.bilstm) {
+            return Err(ConfigError::Value {
+                key: "waveform.bilstm",
+                found: self.waveform.bilstm.to_string(),
+                expected: "0 (none) to 4096",
+            });
+        }
+        if self.fusion.kind == FusionKind::Early && self.fusion.auxiliary > 0.0 {
+            return Err(ConfigError::Value {
+                key: "fusion.auxiliary",
+                found: self.fusion.auxiliary.to_string(),
+                expected: "0, because fusion.kind = \"early\" leaves no branches to give logits",
             });
         }
         let mut kernels = conv1d().map(|c| c.kernel).chain(conv2d().map(|c| c.kernel));
@@ -427,6 +506,7 @@ impl Config {
             }
         }
         for (key, value) in [
+            ("fusion.auxiliary", self.fusion.auxiliary),
             ("training.weight_decay", self.training.weight_decay),
             ("augmentation.gain", self.augmentation.gain),
             ("augmentation.noise", self.augmentation.noise),
@@ -465,6 +545,16 @@ impl Config {
                 expected: "at least one step of at least two beats",
             });
         }
+        if let Some(early) = self.training.early_stopping {
+            let fits = early.share > 0.0 && early.share <= 0.5;
+            if !fits || early.patience == 0 || early.every == 0 {
+                return Err(ConfigError::Value {
+                    key: "training.early_stopping",
+                    found: format!("{early:?}"),
+                    expected: "a share of more than 0 and at most 0.5, a patience and steps of 1 or more",
+                });
+            }
+        }
         if self.metadata.dense.is_empty() {
             return Err(ConfigError::Value {
                 key: "metadata.dense",
@@ -499,6 +589,35 @@ mod tests {
         let config = parse(SHIPPED).unwrap();
         let text = toml::to_string(&config).unwrap();
         assert_eq!(parse(&text).unwrap(), config);
+        // Its canonical text names what it sets and nothing else: a checkpoint's and kept logits' identity.
+        for key in ["kind", "auxiliary", "template", "scale", "early_stopping"] {
+            assert!(!text.contains(key), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_other_kinds_of_network_survive_a_round_trip() {
+        for (from, to) in [
+            (
+                "dropout = 0.2",
+                "dropout = 0.2\nkind = \"late\"\nauxiliary = 0.3",
+            ),
+            (
+                "bilstm = 10",
+                "bilstm = 0\ntemplate = false\nscale = \"beat\"",
+            ),
+        ] {
+            let config = parse(&SHIPPED.replacen(from, to, 1)).unwrap();
+            assert_ne!(config, parse(SHIPPED).unwrap());
+            let text = toml::to_string(&config).unwrap();
+            assert_eq!(parse(&text).unwrap(), config);
+        }
+        let cnn = parse(include_str!("../../models/cnn/config.toml")).unwrap();
+        assert_eq!(cnn.views, [View::Waveform]);
+        assert_eq!(
+            (cnn.waveform.template, cnn.waveform.scale),
+            (false, Scale::Beat)
+        );
     }
 
     /// Each change makes the config wrong, and the error names the key.
@@ -513,8 +632,28 @@ mod tests {
             ("bilstm = 10", "", "missing field `bilstm`"),
             (
                 "bilstm = 10",
-                "bilstm = 0",
-                "branch is 0, expected 1..=4096",
+                "bilstm = -1",
+                "waveform.bilstm is -1, expected 0 (none) to 4096",
+            ),
+            (
+                "bilstm = 10",
+                "bilstm = 10\nscale = \"record\"",
+                "unknown variant `record`, expected `template` or `beat`",
+            ),
+            (
+                "dropout = 0.2",
+                "dropout = 0.2\nkind = \"never\"",
+                "unknown variant `never`, expected one of `early`, `intermediate`, `late`",
+            ),
+            (
+                "dropout = 0.2",
+                "dropout = 0.2\nkind = \"early\"\nauxiliary = 0.3",
+                "fusion.auxiliary is 0.3, expected 0, because",
+            ),
+            (
+                "dropout = 0.2",
+                "dropout = 0.2\nauxiliary = -0.3",
+                "fusion.auxiliary is -0.3, expected 0 or more",
             ),
             (
                 "kernel = 7",
@@ -550,6 +689,11 @@ mod tests {
                 "training.learning_rate is 0",
             ),
             ("batch = 128", "batch = 1", "at least two beats"),
+            (
+                "batch = 128",
+                "batch = 128\nearly_stopping = { share = 0.6, patience = 3, every = 50 }",
+                "training.early_stopping is EarlyStoppingConfig { share: 0.6",
+            ),
             ("\"metadata\"]", "\"metadata\", \"metadata\"]", "each once"),
             ("dense = [24, 12]", "dense = []", "metadata.dense is []"),
             ("peaks = [\"reference\"]", "peaks = []", "data.peaks is []"),

@@ -4,6 +4,7 @@ use crate::augment::Augmenter;
 use crate::blocks::ShapeError;
 use crate::config::Config;
 use crate::dataset::Dataset;
+use crate::early_stopping::{self, Judgements, Verdict, judge};
 use crate::held_out::{HeldOut, identity};
 use crate::int8::{self, Int8Findings};
 use crate::sampler::{Sampler, SamplerError};
@@ -18,7 +19,7 @@ use heartlens::runtime::ModelError;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
 use rand::seq::SliceRandom;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,6 +52,18 @@ pub enum CrossValidationError {
         /// The class.
         class: Class,
         /// The fold's records.
+        records: Vec<String>,
+    },
+    /// The patients that decide when to stop could not be judged by.
+    #[error(
+        "training.early_stopping: the patients held out to judge by ({}) have no beat of class {class}; raise its share, or \
+         train on more records",
+        records.join(", ")
+    )]
+    NoJudge {
+        /// The class.
+        class: Class,
+        /// The records held out.
         records: Vec<String>,
     },
     /// The training records of a fold lack a class.
@@ -111,8 +124,36 @@ pub fn split(
     folds: usize,
     seed: u64,
 ) -> Result<Vec<Vec<usize>>, CrossValidationError> {
+    let all: Vec<usize> = (0..dataset.records.len()).collect();
+    let split = deal(dataset, &all, folds, seed)?;
+    for (fold, records) in split.iter().enumerate() {
+        for class in [Class::S, Class::V] {
+            let has = |&record: &usize| dataset.records[record].classes.contains(&class);
+            if !records.iter().any(has) {
+                return Err(CrossValidationError::NoBeats {
+                    fold,
+                    class,
+                    records: names(dataset, records),
+                });
+            }
+        }
+    }
+    Ok(split)
+}
+
+/// Deals `records` into folds as [`split`] says, whatever classes each gets.
+///
+/// # Errors
+/// If there are fewer patients than folds.
+pub(crate) fn deal(
+    dataset: &Dataset,
+    records: &[usize],
+    folds: usize,
+    seed: u64,
+) -> Result<Vec<Vec<usize>>, CrossValidationError> {
     let mut patients: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
-    for (index, record) in dataset.records.iter().enumerate() {
+    for &index in records {
+        let record = &dataset.records[index];
         let patient = (record.database.as_str(), record.patient.as_str());
         patients.entry(patient).or_default().push(index);
     }
@@ -147,25 +188,15 @@ pub fn split(
             }
         }
     }
-    for (fold, records) in split.iter_mut().enumerate() {
+    for records in &mut split {
         records.sort_unstable();
-        for class in [Class::S, Class::V] {
-            let has = |&record: &usize| dataset.records[record].classes.contains(&class);
-            if !records.iter().any(has) {
-                return Err(CrossValidationError::NoBeats {
-                    fold,
-                    class,
-                    records: names(dataset, records),
-                });
-            }
-        }
     }
-    assert_disjoint(dataset, &split);
+    assert_disjoint(dataset, records.len(), &split);
     Ok(split)
 }
 
 /// Stops the program where a record or a patient is in two folds: every figure after that would be a lie.
-fn assert_disjoint(dataset: &Dataset, split: &[Vec<usize>]) {
+fn assert_disjoint(dataset: &Dataset, records: usize, split: &[Vec<usize>]) {
     let mut fold_of = BTreeMap::new();
     for (fold, records) in split.iter().enumerate() {
         for &record in records {
@@ -180,7 +211,7 @@ fn assert_disjoint(dataset: &Dataset, split: &[Vec<usize>]) {
     let all: HashSet<usize> = split.iter().flatten().copied().collect();
     let count: usize = split.iter().map(Vec::len).sum();
     assert_eq!(all.len(), count, "a record is twice in the split");
-    assert_eq!(count, dataset.records.len(), "a record is in no fold");
+    assert_eq!(count, records, "a record is in no fold");
 }
 
 /// The one split of a training on the database `trained`: all other databases are held out.
@@ -291,7 +322,7 @@ pub struct SeedFindings {
 }
 
 /// The figures that are compared most.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
     /// kappa/2 + (Se_S + Se_V + PPV_S + PPV_V)/8.
     pub jk: Option<f64>,
@@ -419,16 +450,16 @@ fn train_fold(
     {
         return Ok(HeldOut { fold, ..done });
     }
-    let sampler = Sampler::new(dataset, &training, &HashSet::new(), &config.sampler)
-        .map_err(|source| CrossValidationError::Sampler { fold, source })?;
-    let data = TrainingData {
-        dataset,
-        sampler,
-        augmenter,
-    };
     let start = Instant::now();
-    let mut trainer = Trainer::new(&config, plan.device)?;
-    trainer.run(&data, config.training.steps, 1, observe);
+    let trainer = fit(
+        &config,
+        dataset,
+        augmenter,
+        &training,
+        fold,
+        plan.device,
+        observe,
+    )?;
     let training_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let score = |&record: &usize| {
@@ -464,6 +495,52 @@ fn train_fold(
             .map_err(|source| CrossValidationError::Keep { path, source })?;
     }
     Ok(done)
+}
+
+/// Trains one network of `config` on `training` (indices into the data set's records), stopping early where the config says
+/// so. `fold` is named in errors.
+fn fit(
+    config: &Config,
+    dataset: &Dataset,
+    augmenter: &Augmenter,
+    training: &[usize],
+    fold: usize,
+    device: Device,
+    mut observe: impl FnMut(StepReport),
+) -> Result<Trainer, CrossValidationError> {
+    let (steps, seed) = (config.training.steps, config.training.seed);
+    let early = config.training.early_stopping;
+    let (training, judges) = match &early {
+        Some(early) => early_stopping::hold_out(dataset, training, early, seed)?,
+        None => (training.to_vec(), Vec::new()),
+    };
+    let sampler = Sampler::new(dataset, &training, &HashSet::new(), &config.sampler)
+        .map_err(|source| CrossValidationError::Sampler { fold, source })?;
+    let data = TrainingData {
+        dataset,
+        sampler,
+        augmenter,
+    };
+    let mut trainer = Trainer::new(config, device)?;
+    let Some(early) = early else {
+        trainer.run(&data, steps, 1, observe);
+        return Ok(trainer);
+    };
+    let mut judgements = Judgements::new(Some(early.patience));
+    let mut best = None;
+    while trainer.steps_done() < steps {
+        trainer.run(&data, trainer.steps_done() + early.every, 1, &mut observe);
+        let jk = judge(&trainer, dataset, &judges).jk;
+        match judgements.add(jk, trainer.steps_done()) {
+            Verdict::Better => best = Some(trainer.copy_of_average()),
+            Verdict::Wait => {}
+            Verdict::Stop => break,
+        }
+    }
+    if let Some(best) = best {
+        trainer.set_average(&best);
+    }
+    Ok(trainer)
 }
 
 /// FNV-1a, 64 bit.

@@ -17,9 +17,13 @@ use heartlens_core::patient::Patient;
 use heartlens_core::spec::{DETECTOR_MAX_DELAY_SAMPLES, METADATA_LEN, SAMPLE_RATE_HZ};
 use heartlens_core::template::BeatWindow;
 use indicatif::ProgressBar;
+use memmap2::Mmap;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Annotator of the reference beats.
 const REFERENCE: &str = "atr";
@@ -128,7 +132,8 @@ impl Lead {
 }
 
 /// What is kept of one beat in one lead.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Beat {
     /// The filtered beat, in mV.
     pub beat: BeatWindow,
@@ -138,8 +143,15 @@ pub struct Beat {
     pub scale_mv: f32,
     /// The metadata view.
     pub metadata: [f32; METADATA_LEN],
+    /// RR interval since the beat before, in seconds; 0 at the first beat.
+    pre_rr_s: f32,
+}
+
+impl Beat {
     /// RR interval since the beat before, in seconds; `None` at the first beat.
-    pub pre_rr_s: Option<f32>,
+    pub fn pre_rr_s(&self) -> Option<f32> {
+        Some(self.pre_rr_s).filter(|&seconds| seconds > 0.0)
+    }
 }
 
 /// The beats of one record at one choice of R peaks. Those of class Q count for the RR intervals and the template of the others, and are neither
@@ -157,14 +169,50 @@ pub struct RecordBeats {
     /// The reference class of each beat.
     pub classes: Vec<Class>,
     /// `classes.len()` beats for each lead of [`Lead::ALL`]; of the first lead alone where the record has one.
-    leads: Vec<Vec<Beat>>,
+    pub(crate) leads: Leads,
+}
+
+/// Where a record's beats are: a list for each lead.
+#[derive(Debug, Clone)]
+pub(crate) enum Leads {
+    /// In memory.
+    Held(Vec<Vec<Beat>>),
+    /// In a mapped file, at these bytes, which are whole [`Beat`]s.
+    Mapped {
+        /// The file.
+        map: Arc<Mmap>,
+        /// Each lead's bytes.
+        leads: Vec<Range<usize>>,
+    },
 }
 
 impl RecordBeats {
     /// Beat `index` in `lead`; in the first lead where the record has no other.
     pub fn beat(&self, lead: Lead, index: usize) -> &Beat {
-        let lead = self.leads.get(lead as usize).unwrap_or(&self.leads[0]);
-        &lead[index]
+        let lead = (lead as usize).min(self.lead_count() - 1);
+        &self.lead(lead)[index]
+    }
+
+    fn lead_count(&self) -> usize {
+        match &self.leads {
+            Leads::Held(leads) => leads.len(),
+            Leads::Mapped { leads, .. } => leads.len(),
+        }
+    }
+
+    fn lead(&self, lead: usize) -> &[Beat] {
+        match &self.leads {
+            Leads::Held(leads) => &leads[lead],
+            // Checked when the file was opened.
+            Leads::Mapped { map, leads } => {
+                <[Beat]>::ref_from_bytes(&map[leads[lead].clone()]).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The beats of each lead.
+    pub(crate) fn leads(&self) -> impl Iterator<Item = &[Beat]> {
+        (0..self.lead_count()).map(|lead| self.lead(lead))
     }
 
     /// Beats of class `class`.
@@ -220,7 +268,7 @@ impl RecordBeats {
             peaks: Peaks::Reference,
             database: database.to_owned(),
             classes,
-            leads,
+            leads: Leads::Held(leads),
         }
     }
 
@@ -341,7 +389,7 @@ fn lead_beats(
         template: frame.template,
         scale_mv: frame.scale_mv,
         metadata: frame.metadata,
-        pre_rr_s: frame.pre_rr_s,
+        pre_rr_s: frame.pre_rr_s.unwrap_or(0.0),
     });
     (triggered, beats.collect())
 }
@@ -360,7 +408,14 @@ impl Dataset {
     /// # Errors
     /// If there is none, one lacks its annotations, or one cannot be read.
     pub fn read(folder: &Path, peaks: &[Peaks]) -> Result<Self, DatasetError> {
-        let found = find_records(folder)?;
+        Self::prepare(&find_records(folder)?, peaks)
+    }
+
+    /// Reads the records that [`find_records`] has found.
+    pub(crate) fn prepare(
+        found: &[(String, PathBuf)],
+        peaks: &[Peaks],
+    ) -> Result<Self, DatasetError> {
         let progress = bar(found.len() as u64, "records");
         let records: Result<Vec<Vec<RecordBeats>>, DatasetError> = found
             .par_iter()
@@ -411,7 +466,7 @@ impl Dataset {
 }
 
 /// Database and path (without extension) of every annotated record in `folder` or its subfolders, in order.
-fn find_records(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
+pub(crate) fn find_records(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
     let mut folders = vec![folder.to_owned()];
     folders.extend(list(folder)?.into_iter().filter(|path| path.is_dir()));
     let mut found = Vec::new();
@@ -448,7 +503,7 @@ fn find_records(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
 }
 
 /// The paths in `folder`, in alphabetical order.
-fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let read = || {
         let entries = std::fs::read_dir(folder)?;
         let mut paths = entries

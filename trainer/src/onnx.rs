@@ -100,6 +100,16 @@ impl Attribute {
         }
     }
 
+    /// A number.
+    pub fn float(name: &str, value: f32) -> AttributeProto {
+        AttributeProto {
+            name: name.to_owned(),
+            r#type: attribute_proto::AttributeType::Float.into(),
+            f: value,
+            ..Default::default()
+        }
+    }
+
     /// A list of integers.
     pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
         AttributeProto {
@@ -134,6 +144,18 @@ impl Graph {
             name: name.to_owned(),
             dims: tensor.size(),
             data_type: tensor_proto::DataType::Float.into(),
+            raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            ..Default::default()
+        });
+        name.to_owned()
+    }
+
+    /// Adds a constant list of 64-bit integers.
+    pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        self.proto.initializer.push(TensorProto {
+            name: name.to_owned(),
+            dims: vec![values.len() as i64],
+            data_type: tensor_proto::DataType::Int64.into(),
             raw_data: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
             ..Default::default()
         });

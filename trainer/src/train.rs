@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::mpsc;
-use tch::{Device, Reduction, Tensor, nn};
+use tch::{Device, Kind, Reduction, Tensor, nn};
 use thiserror::Error;
 
 /// Batches that are prepared ahead of the step that is running.
@@ -94,6 +94,33 @@ impl DeviceChoice {
     }
 }
 
+/// Numbers that a network is trained in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// f32 throughout.
+    #[default]
+    F32,
+    /// Forward and backward pass in bf16; weights, normalisation statistics, loss and optimiser in f32.
+    Bf16,
+}
+
+/// A name that is no precision.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("found precision {0}, expected f32 or bf16")]
+pub struct UnknownPrecision(String);
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPrecision> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(UnknownPrecision(text.to_owned())),
+        }
+    }
+}
+
 /// What a network is trained on.
 #[derive(Debug)]
 pub struct TrainingData<'a> {
@@ -110,7 +137,7 @@ pub struct TrainingData<'a> {
 pub struct StepReport {
     /// The step, from 0.
     pub step: u32,
-    /// Cross entropy of the batch, with smoothed labels.
+    /// Cross entropy of the batch, with smoothed labels; with that of auxiliary heads, where there are some.
     pub loss: f64,
     /// Learning rate of the step.
     pub learning_rate: f64,
@@ -128,6 +155,7 @@ pub struct Trainer {
     /// Averaged tensors and the ones they follow, in the same order.
     pairs: (Vec<Tensor>, Vec<Tensor>),
     optimizer: AdamW,
+    precision: Precision,
     step: u32,
 }
 
@@ -168,8 +196,14 @@ impl Trainer {
             average_network,
             pairs,
             optimizer,
+            precision: Precision::default(),
             step: 0,
         })
+    }
+
+    /// Trains in these numbers from now on.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Continues where `checkpoint` was written.
@@ -206,10 +240,13 @@ impl Trainer {
         checkpoint
     }
 
-    /// Trainable parameters of the network.
+    /// Trainable parameters of the network, without those of auxiliary heads.
     pub fn parameter_count(&self) -> usize {
-        let variables = self.weights.trainable_variables();
-        variables.iter().map(Tensor::numel).sum()
+        let variables = self.weights.variables().into_iter();
+        variables
+            .filter(|(name, tensor)| tensor.requires_grad() && !Network::is_auxiliary(name))
+            .map(|(_, tensor)| tensor.numel())
+            .sum()
     }
 
     /// Steps done.
@@ -220,6 +257,19 @@ impl Trainer {
     /// The network with averaged weights: the result.
     pub fn result(&self) -> &Network {
         &self.average_network
+    }
+
+    /// A copy of the averaged weights, which further steps leave alone.
+    pub fn copy_of_average(&self) -> Vec<Tensor> {
+        self.pairs.0.iter().map(Tensor::copy).collect()
+    }
+
+    /// Takes a [copy](Self::copy_of_average) back.
+    pub fn set_average(&mut self, copy: &[Tensor]) {
+        let _no_grad = tch::no_grad_guard();
+        for (average, copy) in self.pairs.0.iter_mut().zip(copy) {
+            average.copy_(copy);
+        }
     }
 
     /// Trains up to step `until` (at most all steps), telling `observe` of each. Batches are prepared by `workers`
@@ -273,15 +323,23 @@ impl Trainer {
         );
         let views = batch.views().to_device(self.device);
         let classes = batch.classes().to_device(self.device);
+        let views = match self.precision {
+            Precision::F32 => views,
+            Precision::Bf16 => views.to_kind(Kind::BFloat16),
+        };
         let mut rng = stream(training.seed, Purpose::Dropout, step);
-        let logits = self.network.forward(&views, Some(&mut rng));
-        let loss = logits.cross_entropy_loss(
-            &classes,
-            None::<&Tensor>,
-            Reduction::Mean,
-            -100,
-            training.label_smoothing,
-        );
+        let logits = self.network.forward_training(&views, &mut rng);
+        let smoothing = training.label_smoothing;
+        let cross_entropy = |logits: &Tensor| {
+            let weights = None::<&Tensor>;
+            let logits = logits.to_kind(Kind::Float);
+            logits.cross_entropy_loss(&classes, weights, Reduction::Mean, -100, smoothing)
+        };
+        let mut loss = cross_entropy(&logits.fused);
+        if !logits.auxiliary.is_empty() {
+            let losses: Vec<Tensor> = logits.auxiliary.iter().map(cross_entropy).collect();
+            loss += self.config.fusion.auxiliary * Tensor::stack(&losses, 0).mean(None::<Kind>);
+        }
         loss.backward();
         self.optimizer.step(step, learning_rate);
         let (average, weights) = &mut self.pairs;

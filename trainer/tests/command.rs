@@ -116,10 +116,48 @@ fn a_file_that_is_no_checkpoint_is_named_and_nothing_is_written() {
 }
 
 #[test]
+fn a_log_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.jsonl");
+    std::fs::write(&log, "step 1\n").unwrap();
+    let out = folder.path().join("curves.svg");
+    let error = refusal(&[
+        "curves",
+        log.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert!(error.contains("log.jsonl, line 1: "), "{error}");
+    assert!(!out.exists());
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2_and_help_has_an_example() {
     assert_eq!(train(&["fit", "--device", "tpu"]).status.code(), Some(2));
-    let help = String::from_utf8(train(&["fit", "--help"]).stdout).unwrap();
-    assert!(help.contains("Example:\n  heartlens-train fit --config models/beat/config.toml"));
+    for verb in [
+        "fit",
+        "cross-validate",
+        "ablate",
+        "export",
+        "card",
+        "curves",
+    ] {
+        let help = String::from_utf8(train(&[verb, "--help"]).stdout).unwrap();
+        assert!(
+            help.contains(&format!("Example:\n  heartlens-train {verb} ")),
+            "{help}"
+        );
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 118),
+            "{help}"
+        );
+    }
+    for usage in [
+        &["fit", "--precision", "f16"][..],
+        &["fit", "--cache", "a", "--no-cache"],
+    ] {
+        assert_eq!(train(usage).status.code(), Some(2));
+    }
 }
 
 /// Real records, a handful of steps: fit, resume, export, and a card from a cross-validation's findings.
@@ -150,20 +188,69 @@ fn from_records_to_a_model() {
         .replace("steps = 700", "steps = 20");
     std::fs::write(&config, short).unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (data, out) = (path("mitdb"), path("out"));
-    let source = ["--config", &config, "--data", &data, "--device", "cpu"];
+    let (data, out, cache) = (path("mitdb"), path("out"), path("cache"));
+    let source = [
+        "--config", &config, "--data", &data, "--device", "cpu", "--cache", &cache,
+    ];
     let run = |verb: &str, rest: &[&str]| {
         let output = train(&[&[verb], rest].concat());
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{verb}: {errors}");
         (String::from_utf8(output.stdout).unwrap(), errors)
     };
-    let hold_out = ["--out", &out, "--hold-out", "209"];
+    let events = path("events");
+    let hold_out = ["--out", &out, "--hold-out", "209", "--tensorboard", &events];
     run("fit", &[&source[..], &hold_out].concat());
-    let log = std::fs::read_to_string(format!("{out}/log.jsonl")).unwrap();
+    let log_path = format!("{out}/log.jsonl");
+    let log = std::fs::read_to_string(&log_path).unwrap();
     assert_eq!(log.lines().count(), 20 + 1);
+    let curves = std::fs::read_to_string(format!("{out}/curves.svg")).unwrap();
+    for text in [
+        "<svg",
+        "beat: loss",
+        "mean of 25 steps",
+        "held-out records",
+        "F1 of S",
+    ] {
+        assert!(curves.contains(text), "{text}");
+    }
+    let events = Path::new(&events)
+        .read_dir()
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert!(events.metadata().unwrap().len() > 20 * 60);
+    let again = path("curves.svg");
+    run("curves", &[&log_path, "--out", &again]);
+    let again = std::fs::read_to_string(again).unwrap();
+    assert!(again.contains("log.jsonl: loss") && again.len() > 5_000);
     let (_, text) = run("fit", &[&source[..], &hold_out, &["--resume"]].concat());
     assert!(text.contains("continuing after step 20"), "{text}");
+    assert_eq!(std::fs::read_to_string(&log_path).unwrap(), log);
+    a_killed_training_leaves_its_checkpoint(&source, &out);
+    let early = path("early.toml");
+    let stopping = std::fs::read_to_string(&config).unwrap().replace(
+        "label_smoothing = 0.05",
+        "label_smoothing = 0.05\nearly_stopping = { share = 0.34, patience = 1, every = 3 }",
+    );
+    std::fs::write(&early, stopping).unwrap();
+    let early_out = path("early");
+    let early_source = [&["--config", &early], &source[2..], &["--out", &early_out]].concat();
+    let (chosen, text) = run("fit", &early_source);
+    assert!(
+        text.contains("on 2 records") && text.contains("best jk on mitdb/2"),
+        "{text}"
+    );
+    assert_eq!(chosen.trim(), format!("{early_out}/best.safetensors"));
+    let judged = std::fs::read_to_string(format!("{early_out}/log.jsonl")).unwrap();
+    assert!(
+        judged
+            .lines()
+            .filter(|line| line.contains("held_out"))
+            .count()
+            > 1
+    );
     let model = path("model.onnx");
     let best = format!("{out}/best.safetensors");
     let (_, text) = run("export", &["--checkpoint", &best, "--out", &model]);
@@ -188,6 +275,58 @@ fn from_records_to_a_model() {
         card.contains("| mitdb | detected | network alone |"),
         "{card}"
     );
+
+    let ablation = path("ablation.json");
+    let some = ["--folds", "3", "--seeds", "2", "--only", "metadata,cnn"];
+    let kept = ["--keep", &path("kept"), "--json", &ablation];
+    let (table, _) = run("ablate", &[&source[..], &some, &kept].concat());
+    let (card, _) = run("card", &["--metrics", &ablation]);
+    assert_eq!(table, card);
+    assert_eq!(card.lines().count(), 2 + 3, "{card}");
+    for row in [
+        "| all | the config as it is | 9016 | 99600 |",
+        "| metadata | metadata alone |",
+        "| 9140 | 129408 |",
+    ] {
+        assert!(card.contains(row), "{row}: {card}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&ablation).unwrap()).unwrap();
+    let jk = |row: usize| &json["rows"][row]["databases"]["mitdb"];
+    let of_seed = |row, seed| jk(row)["seeds"][seed].as_f64().unwrap();
+    let expected = (0..2)
+        .map(|seed| of_seed(2, seed) - of_seed(0, seed))
+        .sum::<f64>()
+        / 2.0;
+    let found = jk(2)["difference"]["mean"].as_f64().unwrap();
+    assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    // What was kept is not trained again, and says the same.
+    let (again, _) = run("ablate", &[&source[..], &some, &kept].concat());
+    assert_eq!(again, table);
+    let error = refusal(&[&["ablate"], &source[..], &["--only", "meta"]].concat());
+    assert!(
+        error.contains("no row meta; this config has all, waveform, "),
+        "{error}"
+    );
+}
+
+/// The system kills the program as soon as it writes more than 16 KiB of a file: in the middle of its first checkpoint. The
+/// one that was there is still whole.
+fn a_killed_training_leaves_its_checkpoint(source: &[&str], out: &str) {
+    let last = format!("{out}/last.safetensors");
+    let before = std::fs::read(&last).unwrap();
+    assert!(before.len() > 100_000);
+    let killed = Command::new("bash")
+        .args(["-c", "ulimit -c 0 -f 16; exec \"$@\"", "limited"])
+        .args([env!("CARGO_BIN_EXE_heartlens-train"), "fit", "--out", out])
+        .args(source)
+        .output()
+        .unwrap();
+    assert_ne!(killed.status.code(), Some(0));
+    assert_eq!(std::fs::read(&last).unwrap(), before);
+    let model = format!("{out}/model.onnx");
+    let output = train(&["export", "--checkpoint", &last, "--out", &model]);
+    assert!(output.status.success());
 }
 
 /// Real recordings, a handful of steps: the rhythm network is measured and exported as its help says.

@@ -3,12 +3,15 @@
 
 use heartlens_core::spec;
 use heartlens_trainer::blocks::bilstm::BiLstm;
+use heartlens_trainer::blocks::channel::FirstChannel;
 use heartlens_trainer::blocks::conv1d::Conv1d;
 use heartlens_trainer::blocks::conv2d::Conv2d;
 use heartlens_trainer::blocks::dense::{Activation, Dense};
 use heartlens_trainer::blocks::lstm::Lstm;
+use heartlens_trainer::blocks::mean::Mean;
+use heartlens_trainer::blocks::standardise::Standardise;
 use heartlens_trainer::blocks::{Block, Parameters, ShapeError};
-use heartlens_trainer::config::{Config, Conv1dConfig, Conv2dConfig, View};
+use heartlens_trainer::config::{Config, Conv1dConfig, Conv2dConfig, FusionKind, View};
 use heartlens_trainer::network::{Network, ViewBatch};
 use heartlens_trainer::onnx::{self, ExportError, Graph};
 use rand::{RngExt, SeedableRng};
@@ -116,6 +119,37 @@ fn bilstm() {
 #[test]
 fn lstm() {
     assert_equal(compare(&[2, 24], |p, s| Lstm::new(p, s, 12)));
+}
+
+#[test]
+fn mean() {
+    assert_equal(compare(&[4, 12], |p, s| Mean::new(&p, s)));
+}
+
+#[test]
+fn first_channel() {
+    assert_equal(compare(&[2, 96], |p, s| FirstChannel::new(&p, s)));
+}
+
+#[test]
+fn standardise() {
+    assert_equal(compare(&[2, 96], |p, s| Standardise::new(&p, s)));
+}
+
+/// The beat 1, 2, 3 in any unit and from any baseline has mean 0 and the values -+sqrt(3/2).
+#[test]
+fn a_standardised_beat_has_no_unit() {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let store = nn::VarStore::new(Device::Cpu);
+    let block = Standardise::new(&Parameters::new(&store, &mut rng), &[1, 3]).unwrap();
+    let x = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 50.0, 60.0, 70.0]).reshape([2, 1, 3]);
+    let y = Vec::<f32>::try_from(block.forward(&x, false).flatten(0, -1)).unwrap();
+    for (found, expected) in y
+        .iter()
+        .zip([-1.5_f32.sqrt(), 0.0, 1.5_f32.sqrt()].repeat(2))
+    {
+        assert!((found - expected).abs() < 1e-4, "{y:?}");
+    }
 }
 
 /// The output is the forward state after the last position and the backward state after the first: it must react to
@@ -272,6 +306,102 @@ fn a_network_of_one_view_has_one_input() {
     }
 }
 
+/// Every kind of network, with every view and with one: libtorch and tract agree, on as many inputs as there are views,
+/// and only the fused network's logits are exported.
+#[test]
+fn every_kind_of_network_is_exported() {
+    let kinds: [(&str, fn(&mut Config)); 5] = [
+        ("early", |c| c.fusion.kind = FusionKind::Early),
+        ("late", |c| c.fusion.kind = FusionKind::Late),
+        ("no BiLSTM", |c| c.waveform.bilstm = 0),
+        ("auxiliary", |c| c.fusion.auxiliary = 0.3),
+        ("late, auxiliary", |c| {
+            c.fusion.kind = FusionKind::Late;
+            c.fusion.auxiliary = 0.3;
+        }),
+    ];
+    for (name, change) in kinds {
+        for views in [View::ALL.to_vec(), vec![View::Waveform]] {
+            let mut config = shipped();
+            change(&mut config);
+            config.views = views;
+            let (_store, network, views) = network(&config);
+            let logits = tch::no_grad(|| network.forward(&views, None));
+            let model = onnx::model(&network, &config);
+            let difference = onnx::check(&model, &views, &logits).unwrap();
+            assert!(difference <= 1e-5, "{name}: {difference}");
+            let graph = model.graph.unwrap();
+            assert_eq!(graph.input.len(), config.views.len(), "{name}");
+            assert_eq!(graph.output.len(), 1, "{name}");
+            let exported = graph.initializer.iter().map(|i| i.name.as_str());
+            assert_eq!(
+                exported.filter(|n| n.starts_with("auxiliary")).count(),
+                0,
+                "{name}"
+            );
+        }
+    }
+}
+
+/// With late fusion the logits of a network of two views are those of its branches added up: without one view's input
+/// they change by what that branch says alone.
+#[test]
+fn late_fusion_adds_logits() {
+    let mut config = shipped();
+    config.fusion.kind = FusionKind::Late;
+    config.views = vec![View::Spectrum, View::Metadata];
+    let (_store, network, a) = network(&config);
+    let b = ViewBatch {
+        waveform: a.waveform.copy(),
+        spectrum: a.spectrum.flip([0]),
+        spectrogram: a.spectrogram.copy(),
+        metadata: a.metadata.flip([0]),
+    };
+    let mixed = |x: &ViewBatch, y: &ViewBatch| ViewBatch {
+        waveform: x.waveform.copy(),
+        spectrum: x.spectrum.copy(),
+        spectrogram: x.spectrogram.copy(),
+        metadata: y.metadata.copy(),
+    };
+    let logits = |views: &ViewBatch| tch::no_grad(|| network.forward(views, None));
+    let (aa, ab) = (logits(&a), logits(&mixed(&a, &b)));
+    let (ba, bb) = (logits(&mixed(&b, &a)), logits(&b));
+    let sum: Tensor = &aa + &bb - &ab - &ba;
+    assert!(sum.abs().max().double_value(&[]) < 1e-5);
+    assert!((&aa - &ab).abs().max().double_value(&[]) > 1e-2);
+}
+
+/// The sizes that the recipe gives for the plain CNN; the shipped network's as `heartlens inspect` prints it.
+#[test]
+fn sizes_are_counted() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cnn/config.toml");
+    let cnn = Config::read(&path).unwrap();
+    let count = |store: &nn::VarStore| -> usize {
+        store.trainable_variables().iter().map(Tensor::numel).sum()
+    };
+    let (store, baseline, views) = network(&cnn);
+    assert_eq!((count(&store), baseline.macs()), (9_140, 129_408));
+    let logits = tch::no_grad(|| baseline.forward(&views, None));
+    let model = onnx::model(&baseline, &cnn);
+    assert!(onnx::check(&model, &views, &logits).unwrap() <= 1e-5);
+    // It sees the beat alone, in no unit.
+    let scaled = ViewBatch {
+        waveform: Tensor::cat(
+            &[
+                views.waveform.narrow(1, 0, 1) * 3.0,
+                views.waveform.narrow(1, 1, 1) * -7.0,
+            ],
+            1,
+        ),
+        ..views
+    };
+    let again = tch::no_grad(|| baseline.forward(&scaled, None));
+    assert!((logits - again).abs().max().double_value(&[]) < 1e-3);
+
+    let (_store, fused, _) = network(&shipped());
+    assert_eq!(fused.macs(), 99_600);
+}
+
 #[test]
 fn a_model_that_differs_is_not_written() {
     let config = shipped();
@@ -305,7 +435,14 @@ fn a_model_that_differs_is_not_written() {
 
 #[test]
 fn patient_features_have_no_weight_when_off() {
-    let mut config = shipped();
+    for kind in [FusionKind::Intermediate, FusionKind::Early] {
+        let mut config = shipped();
+        config.fusion.kind = kind;
+        ignores_the_patient(config);
+    }
+}
+
+fn ignores_the_patient(mut config: Config) {
     let (_store, network, mut views) = network(&config);
     let logits =
         |network: &Network, views: &ViewBatch| tch::no_grad(|| network.forward(views, None));

@@ -9,16 +9,17 @@ use heartlens_core::views::Views;
 use heartlens_core::views::metadata::PATIENT_START;
 use heartlens_trainer::augment::{Augmenter, HostBatch};
 use heartlens_trainer::checkpoint::{Checkpoint, CheckpointError};
-use heartlens_trainer::config::{Config, View};
+use heartlens_trainer::config::{Config, EarlyStoppingConfig, View};
 use heartlens_trainer::cross_validate::{
     CrossValidationError, Headline, Plan, findings, split, split_across, train_folds, variant,
 };
 use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
+use heartlens_trainer::early_stopping::hold_out;
 use heartlens_trainer::held_out::HeldOut;
 use heartlens_trainer::int8::Int8Findings;
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
 use heartlens_trainer::streams::{Purpose, stream};
-use heartlens_trainer::train::{Trainer, TrainingData, largest, probe};
+use heartlens_trainer::train::{Precision, Trainer, TrainingData, largest, probe};
 use rand::RngExt;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -600,6 +601,107 @@ fn cross_validation_scores_every_beat_once_a_seed() {
 }
 
 #[test]
+fn those_who_judge_are_other_patients() {
+    let names = [
+        ("mitdb", "201"),
+        ("mitdb", "202"),
+        ("mitdb", "203"),
+        ("a", "1"),
+        ("a", "2"),
+        ("a", "3"),
+    ];
+    let dataset = dataset(&names, 40);
+    let early = EarlyStoppingConfig {
+        share: 0.34,
+        patience: 2,
+        every: 5,
+    };
+    let mut seen = HashSet::new();
+    for seed in 0..8 {
+        // One record is left out of it all.
+        let records = [0, 1, 2, 3, 4];
+        let (training, judges) = hold_out(&dataset, &records, &early, seed).unwrap();
+        assert_eq!(
+            hold_out(&dataset, &records, &early, seed).unwrap(),
+            (training.clone(), judges.clone())
+        );
+        let mut both = [training.clone(), judges.clone()].concat();
+        both.sort_unstable();
+        assert_eq!(both, records);
+        let patient = |record: &usize| dataset.records[*record].patient.as_str();
+        let patients: HashSet<&str> = training.iter().map(patient).collect();
+        assert!(!judges.iter().any(|judge| patients.contains(patient(judge))));
+        seen.extend(judges);
+    }
+    assert!(seen.len() > 2, "{seen:?}");
+
+    let mut normal = dataset;
+    for record in &mut normal.records {
+        record.classes.fill(Class::N);
+    }
+    let error = hold_out(&normal, &[0, 1, 2, 3], &early, 0)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("have no beat of class S; raise its share"),
+        "{error}"
+    );
+}
+
+/// With patience for one judgement of weights that cannot become better (a learning rate of next to nothing), training ends
+/// after the second judgement; without early stopping it goes on to the last step.
+#[test]
+fn training_stops_when_it_is_not_bettered() {
+    let mut config = config();
+    config.training.learning_rate = 1e-12;
+    config.training.early_stopping = Some(EarlyStoppingConfig {
+        share: 0.34,
+        patience: 1,
+        every: 4,
+    });
+    let dataset = six_records();
+    let plan = Plan {
+        splits: split(&dataset, 2, 0).unwrap(),
+        seeds: vec![0],
+        parallel: 1,
+        device: Device::Cpu,
+        keep: None,
+        int8: false,
+    };
+    let mut steps = [0, 0];
+    let observe = |_, fold: usize, _| steps[fold] += 1;
+    train_folds(&config, &dataset, &quiet(&config), &plan, observe).unwrap();
+    assert!(
+        steps.iter().all(|&steps| (4..=12).contains(&steps)),
+        "{steps:?}"
+    );
+}
+
+/// bf16 has 8 bits of mantissa: the losses differ, and by little.
+#[test]
+fn training_in_bf16_follows_training_in_f32() {
+    let config = config();
+    let dataset = six_records();
+    let (_, expected) = trained(&config, &dataset, 40, 1);
+    let augmenter = quiet(&config);
+    let data = TrainingData {
+        dataset: &dataset,
+        sampler: Sampler::new(&dataset, &all(&dataset), &HashSet::new(), &config.sampler).unwrap(),
+        augmenter: &augmenter,
+    };
+    let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();
+    trainer.set_precision(Precision::Bf16);
+    let mut losses = Vec::new();
+    trainer.run(&data, 40, 1, |report| losses.push(report.loss));
+    assert_ne!(losses, expected);
+    for (found, expected) in losses.iter().zip(&expected) {
+        assert!((found - expected).abs() < 0.1, "{losses:?} {expected:?}");
+    }
+    // The result is in f32.
+    assert_eq!(logits(&trainer, &dataset).kind(), tch::Kind::Float);
+}
+
+#[test]
 fn a_split_across_databases_holds_all_others_out() {
     let dataset = dataset(&[("a", "1"), ("b", "1"), ("a", "2"), ("c", "1")], 40);
     assert_eq!(split_across(&dataset, "a").unwrap(), [vec![1, 3]]);
@@ -634,8 +736,8 @@ fn detected_beats_carry_the_annotated_classes() {
     }
     let extra = detected.count(Class::Q) as f64 / detected.classes.len() as f64;
     assert!(extra < 0.01, "{extra}");
-    assert_eq!(detected.beat(Lead::First, 0).pre_rr_s, None);
-    assert!(detected.beat(Lead::First, 1).pre_rr_s.is_some());
+    assert_eq!(detected.beat(Lead::First, 0).pre_rr_s(), None);
+    assert!(detected.beat(Lead::First, 1).pre_rr_s().is_some());
 }
 
 /// Real records: trained on all but a few for a short time, the network must already be far better than the majority

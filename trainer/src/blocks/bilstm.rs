@@ -2,7 +2,7 @@
 
 use super::{Block, Parameters, ShapeError, initial_bound, sizes};
 use crate::onnx::{Attribute, Graph};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Position of each of ONNX's gates (input, output, forget, cell) in libtorch's order (input, forget, cell, output).
 const ONNX_GATES: [i64; 4] = [0, 3, 1, 2];
@@ -32,6 +32,11 @@ impl Direction {
         }
     }
 
+    /// Multiply-accumulates of one step.
+    pub(super) fn macs(&self) -> usize {
+        self.input.numel() + self.recurrent.numel()
+    }
+
     /// The tensors in the order in which libtorch takes them.
     pub(super) fn weights(&self) -> [&Tensor; 4] {
         [
@@ -52,6 +57,7 @@ impl Direction {
 pub struct BiLstm {
     name: String,
     hidden: i64,
+    steps: i64,
     directions: [Direction; 2],
     output_shape: [i64; 1],
 }
@@ -67,11 +73,12 @@ impl BiLstm {
         hidden: i64,
     ) -> Result<Self, ShapeError> {
         let name = parameters.name();
-        let [channels, _] = sizes(&name, input, "[channels, length]")?;
+        let [channels, steps] = sizes(&name, input, "[channels, length]")?;
         let mut direction = |name: &str| Direction::new(parameters.sub(name), channels, hidden);
         Ok(Self {
             name,
             hidden,
+            steps,
             directions: [direction("forward"), direction("backward")],
             output_shape: [2 * hidden],
         })
@@ -85,15 +92,16 @@ impl Block for BiLstm {
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let time_first = x.permute([2, 0, 1]);
-        let state = Tensor::zeros([2, x.size()[0], self.hidden], (Kind::Float, x.device()));
-        let weights: Vec<&Tensor> = self
+        let state = Tensor::zeros([2, x.size()[0], self.hidden], (x.kind(), x.device()));
+        let weights: Vec<Tensor> = self
             .directions
             .iter()
             .flat_map(Direction::weights)
+            .map(|weight| weight.to_kind(x.kind()))
             .collect();
         let (_, last, _) = time_first.lstm(
             &[&state, &state],
-            &weights,
+            &weights.iter().collect::<Vec<_>>(),
             true,
             1,
             0.0,
@@ -102,6 +110,11 @@ impl Block for BiLstm {
             false,
         );
         last.transpose(0, 1).flatten(1, -1)
+    }
+
+    fn macs(&self) -> usize {
+        let a_step: usize = self.directions.iter().map(Direction::macs).sum();
+        self.steps as usize * a_step
     }
 
     /// `Transpose` to time first, `LSTM` with its default activations, and its last states (`Y_h`) side by side.

@@ -50,8 +50,19 @@ impl Block for Conv1d {
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let bias = None::<&Tensor>;
-        let x = x.conv1d(&self.weight, bias, self.stride, self.kernel / 2, 1, 1);
+        let x = x.conv1d(
+            &self.weight.to_kind(x.kind()),
+            bias,
+            self.stride,
+            self.kernel / 2,
+            1,
+            1,
+        );
         self.norm.forward(&x, train).relu()
+    }
+
+    fn macs(&self) -> usize {
+        self.weight.numel() * self.output_shape[1] as usize
     }
 
     /// `Conv` with the normalisation folded in, `Relu`.

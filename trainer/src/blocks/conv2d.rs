@@ -17,6 +17,8 @@ pub struct Conv2d {
     norm: BatchNorm,
     kernel: i64,
     pool: i64,
+    /// Places that the kernel stands at.
+    positions: i64,
     output_shape: [i64; 3],
 }
 
@@ -47,6 +49,7 @@ impl Conv2d {
             norm: BatchNorm::new(parameters.sub("norm"), config.channels),
             kernel: config.kernel,
             pool: config.pool,
+            positions: height * width,
             output_shape: [config.channels, height / config.pool, width / config.pool],
         })
     }
@@ -59,9 +62,20 @@ impl Block for Conv2d {
 
     fn forward(&self, x: &Tensor, train: bool) -> Tensor {
         let bias = None::<&Tensor>;
-        let x = x.conv2d(&self.weight, bias, 1, self.kernel / 2, 1, 1);
+        let x = x.conv2d(
+            &self.weight.to_kind(x.kind()),
+            bias,
+            1,
+            self.kernel / 2,
+            1,
+            1,
+        );
         let x = self.norm.forward(&x, train).relu();
         x.max_pool2d_default(self.pool)
+    }
+
+    fn macs(&self) -> usize {
+        self.weight.numel() * self.positions as usize
     }
 
     /// `Conv` with the normalisation folded in, `Relu`, `MaxPool`.

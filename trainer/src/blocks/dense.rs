@@ -67,11 +67,16 @@ impl Block for Dense {
     }
 
     fn forward(&self, x: &Tensor, _train: bool) -> Tensor {
-        let x = x.linear(&self.weight, Some(&self.bias));
+        let [weight, bias] = [&self.weight, &self.bias].map(|w| w.to_kind(x.kind()));
+        let x = x.linear(&weight, Some(&bias));
         match self.activation {
             Activation::Linear => x,
             Activation::Relu => x.relu(),
         }
+    }
+
+    fn macs(&self) -> usize {
+        self.weight.numel()
     }
 
     /// `Gemm`, and `Relu` if it has one.

@@ -26,4 +26,5 @@ pub fn dropout(x: &Tensor, probability: f64, rng: Option<&mut ChaCha8Rng>) -> Te
     x * Tensor::from_slice(&mask)
         .reshape(x.size())
         .to_device(x.device())
+        .to_kind(x.kind())
 }

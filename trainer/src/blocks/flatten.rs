@@ -33,6 +33,10 @@ impl Block for Flatten {
         x.flatten(1, -1)
     }
 
+    fn macs(&self) -> usize {
+        0
+    }
+
     /// `Flatten` from axis 1.
     fn onnx(&self, graph: &mut Graph, input: &str) -> String {
         graph.node(

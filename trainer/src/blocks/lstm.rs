@@ -14,6 +14,7 @@ use tch::{Kind, Tensor};
 pub struct Lstm {
     name: String,
     hidden: i64,
+    steps: i64,
     forward: Direction,
     output_shape: [i64; 1],
 }
@@ -29,10 +30,11 @@ impl Lstm {
         hidden: i64,
     ) -> Result<Self, ShapeError> {
         let name = parameters.name();
-        let [channels, _] = sizes(&name, input, "[channels, length]")?;
+        let [channels, steps] = sizes(&name, input, "[channels, length]")?;
         Ok(Self {
             name,
             hidden,
+            steps,
             forward: Direction::new(parameters.sub("forward"), channels, hidden),
             output_shape: [hidden],
         })
@@ -59,6 +61,10 @@ impl Block for Lstm {
             false,
         );
         last.squeeze_dim(0)
+    }
+
+    fn macs(&self) -> usize {
+        self.steps as usize * self.forward.macs()
     }
 
     /// `Transpose` to time first, `LSTM` with its default activations, and its last state (`Y_h`) as a vector.

@@ -5,12 +5,15 @@
 
 pub mod batch_norm;
 pub mod bilstm;
+pub mod channel;
 pub mod conv1d;
 pub mod conv2d;
 pub mod dense;
 pub mod dropout;
 pub mod flatten;
 pub mod lstm;
+pub mod mean;
+pub mod standardise;
 
 use crate::onnx::Graph;
 use rand::RngExt;
@@ -35,9 +38,13 @@ pub trait Block: std::fmt::Debug + Send {
     /// Shape of an output, without the batch.
     fn output_shape(&self) -> &[i64];
 
-    /// The block in libtorch, from `[batch, ...input]` to `[batch, ...output_shape()]`; in training (`train`) batch
+    /// The block in libtorch, in the kind of number that `x` has, from `[batch, ...input]` to `[batch, ...output_shape()]`; in training (`train`) batch
     /// normalisation uses the batch's own statistics.
     fn forward(&self, x: &Tensor, train: bool) -> Tensor;
+
+    /// Multiply-accumulates for one beat in use, where batch normalisation is folded: those of matrix products. An
+    /// LSTM's products of gates and cells are not counted.
+    fn macs(&self) -> usize;
 
     /// Writes the block's ONNX nodes, reading the value named `input`. Returns the name of the output.
     fn onnx(&self, graph: &mut Graph, input: &str) -> String;

@@ -4,12 +4,13 @@ use anyhow::Context;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Print the tables of a model card from the findings of `cross-validate`
+/// Print the tables of a model card from the findings of `cross-validate`, `ablate` or `rhythm cross-validate`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  heartlens-train card --metrics models/beat/metrics.json")]
+  heartlens-train card --metrics models/beat/metrics.json
+  heartlens-train card --metrics models/beat/ablation.json")]
 pub(super) struct Arguments {
-    /// What `cross-validate --json` wrote
+    /// What their `--json` wrote
     #[arg(long, value_name = "FILE")]
     metrics: PathBuf,
 }
@@ -21,11 +22,17 @@ impl Arguments {
         let metrics: Value = serde_json::from_str(&text).with_context(origin)?;
         let tables = if metrics.get("auc").is_some() {
             rhythm_table(&metrics)
+        } else if metrics.get("rows").is_some() {
+            ablation_table(&metrics)
         } else {
             tables(&metrics)
         };
-        let tables = tables
-            .with_context(|| format!("{}: not what `cross-validate --json` writes", origin()))?;
+        let tables = tables.with_context(|| {
+            format!(
+                "{}: not what `cross-validate --json` or `ablate --json` writes",
+                origin()
+            )
+        })?;
         print!("{tables}");
         Ok(())
     }
@@ -140,6 +147,40 @@ fn rhythm_table(metrics: &Value) -> Option<String> {
         row(&seed["seed"].as_u64()?.to_string(), seed)?;
     }
     row("all", metrics)?;
+    Some(text)
+}
+
+/// Networks that differ in one thing, in Markdown: a line a network and database. `None` where `findings` lacks a key.
+pub(super) fn ablation_table(findings: &Value) -> Option<String> {
+    use std::fmt::Write;
+    let seeds = findings["seeds"].as_array()?.len();
+    let mut text = format!(
+        "| network | what | parameters | MAC a beat | s a training | database | jk ({seeds} seeds) | F1 of S | F1 of V | jk less \
+         that of all | SD over seeds |\n|---|---|---:|---:|---:|---|---|---|---|---|---|\n"
+    );
+    for row in findings["rows"].as_array()? {
+        for (database, figures) in row["databases"].as_object()? {
+            let jk: Vec<String> = figures["seeds"].as_array()?.iter().map(rate).collect();
+            let difference = &figures["difference"];
+            let mean = difference["mean"].as_f64();
+            writeln!(
+                text,
+                "| {} | {} | {} | {} | {:.1} | {database} | {} ({}) | {} | {} | {} | {} |",
+                row["name"].as_str()?,
+                row["what"].as_str()?,
+                row["parameters"].as_u64()?,
+                row["macs"].as_u64()?,
+                row["training_s"].as_f64()?,
+                rate(&figures["jk"]),
+                jk.join(", "),
+                rate(&figures["f1_s"]),
+                rate(&figures["f1_v"]),
+                mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:+.3}")),
+                rate(&difference["deviation"]),
+            )
+            .ok()?;
+        }
+    }
     Some(text)
 }
 

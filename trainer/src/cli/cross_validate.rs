@@ -1,6 +1,7 @@
 //! `heartlens-train cross-validate`
 
-use super::{Source, digits, write_json};
+use super::{Source, Trainings, digits, write_json};
+use crate::augment::Augmenter;
 use crate::config::Config;
 use crate::cross_validate::{Plan, findings, split, split_across, train_folds, variant};
 use crate::dataset::bar;
@@ -15,7 +16,6 @@ use heartlens_core::class::Class;
 use heartlens_core::rhythm::{Network, Rules};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use tch::Device;
 
 /// Measure a config on records that it has not seen
 ///
@@ -28,24 +28,17 @@ use tch::Device;
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Folds
-    #[arg(long, default_value_t = 5, value_name = "K")]
-    folds: usize,
+    #[command(flatten)]
+    trainings: Trainings,
     /// Trainings of each fold, with the config's seed and those that follow it
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Trainings at the same time [default: one a core; on a GPU, 1]
-    #[arg(long, value_name = "N")]
-    parallel: Option<usize>,
     /// Config of the rhythm network: trains one a seed on cinc2017/ of the data, and lets the rhythm weigh on the classes
     #[arg(long, value_name = "FILE")]
     rhythm: Option<PathBuf>,
     /// Train on this database alone and judge by the others, instead of folds
     #[arg(long, value_name = "DATABASE", conflicts_with = "folds")]
     train_on: Option<String>,
-    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
     /// Compile each network as well, calibrated on its training records, and score the device image beside float
     #[arg(long)]
     int8: bool,
@@ -59,22 +52,16 @@ impl Arguments {
         let device = self.source.device.resolve()?;
         let config = Config::read(&self.source.config)?;
         let both = [Peaks::Reference, Peaks::Detected];
-        let (config, dataset, augmenter) = self.source.read_at(config, &both)?;
+        let (config, dataset, noise) = self.source.read_at(config, &both)?;
+        let augmenter = Augmenter::new(&config, noise);
         let splits = match &self.train_on {
             Some(database) => split_across(&dataset, database)?,
-            None => split(&dataset, self.folds, config.training.seed)?,
+            None => split(&dataset, self.trainings.folds, config.training.seed)?,
         };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let first = config.training.seed;
         let plan = Plan {
-            splits,
-            seeds: (first..first + self.seeds).collect(),
-            parallel: self
-                .parallel
-                .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
-            device,
-            keep: self.keep.clone(),
             int8: self.int8,
+            ..self.trainings.plan(&config, splits, self.seeds, device)
         };
         let trainings = plan.splits.len() as u64 * self.seeds;
         let progress = bar(trainings * u64::from(config.training.steps), "steps");

@@ -1,28 +1,34 @@
 //! `heartlens-train fit`
 
 use super::{Source, digits};
-use crate::augment::HostBatch;
+use crate::augment::{Augmenter, HostBatch};
 use crate::checkpoint::Checkpoint;
+use crate::config::Config;
 use crate::cross_validate::{Headline, names};
-use crate::dataset::bar;
+use crate::curves;
+use crate::dataset::Dataset;
+use crate::early_stopping::{self, Judgements, Verdict, judge};
+use crate::file::write_atomically;
+use crate::log::{Line, Log, read};
 use crate::sampler::Sampler;
-use crate::train::{Trainer, TrainingData, probe};
+use crate::tensorboard::EventFile;
+use crate::train::{Precision, StepReport, Trainer, TrainingData, probe};
 use anyhow::Context;
-use heartlens::evaluate::tally::Tally;
 use heartlens_core::class::Class;
-use serde_json::json;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashSet;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Steps between two checkpoints.
+/// Steps between two checkpoints, where early stopping does not say.
 const STEPS_A_CHECKPOINT: u32 = 100;
 
 /// Train a model on all records, or on all but those held out
 ///
 /// Writes last.safetensors every 100 steps and at the end, best.safetensors whenever the held-out records are classified
-/// better than before, and log.jsonl with one line a step.
+/// better than before, log.jsonl with one line a step, and at the end curves.svg. Records are held out by --hold-out, or as
+/// training.early_stopping of the config says. Random numbers depend on the config's seed and the step alone, so that a
+/// training that is resumed ends where one that was not interrupted ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens-train fit --config models/beat/config.toml --data $HEARTLENS_DATA --hold-out mitdb/201,svdb/800")]
@@ -35,31 +41,26 @@ pub(super) struct Arguments {
     /// Records that are not trained on, by which the best checkpoint is chosen
     #[arg(long, value_name = "RECORD,...", value_delimiter = ',')]
     hold_out: Vec<String>,
-    /// Folder of checkpoints and log [default: target/train/<model>]
+    /// Folder of checkpoints, log and curves [default: target/train/<model>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Where to write the log [default: log.jsonl in the folder of checkpoints]
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Folder for TensorBoard's event files
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
+    /// Numbers of the forward pass: f32, or bf16 with weights and their updates in f32, which pays on a GPU
+    #[arg(long, default_value = "f32", value_name = "KIND")]
+    precision: Precision,
 }
 
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let device = self.source.device.resolve()?;
-        let (config, dataset, augmenter) = self.source.read()?;
-        let held_out = dataset.indices_of(&self.hold_out)?;
-        for class in [Class::S, Class::V] {
-            let has = |&record: &usize| dataset.records[record].count(class) > 0;
-            anyhow::ensure!(
-                held_out.is_empty() || held_out.iter().any(has),
-                "the held-out records {} have no beat of class {class} to judge a checkpoint by; hold out others too",
-                self.hold_out.join(", ")
-            );
-        }
-        let patients: HashSet<&str> = held_out
-            .iter()
-            .map(|&record| dataset.records[record].patient.as_str())
-            .collect();
-        let training: Vec<usize> = (0..dataset.records.len())
-            .filter(|&record| !patients.contains(dataset.records[record].patient.as_str()))
-            .collect();
+        let (config, dataset, noise) = self.source.read()?;
+        let augmenter = Augmenter::new(&config, noise);
+        let (training, held_out) = self.parts(&config, &dataset)?;
         let probe_from = if held_out.is_empty() {
             &training
         } else {
@@ -71,23 +72,29 @@ impl Arguments {
 
         let out = self
             .out
+            .clone()
             .unwrap_or_else(|| PathBuf::from("target/train").join(&config.name));
         std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
         let (last, best) = (out.join("last.safetensors"), out.join("best.safetensors"));
-        let log_path = out.join("log.jsonl");
 
         let mut trainer = Trainer::new(&config, device)?;
+        trainer.set_precision(self.precision);
         if self.resume {
             trainer.resume(&Checkpoint::read(&last)?)?;
             eprintln!("continuing after step {}", trainer.steps_done());
         }
-        let mut log = std::fs::OpenOptions::new()
-            .create(true)
-            .write(true)
-            .append(self.resume)
-            .truncate(!self.resume)
-            .open(&log_path)
-            .with_context(|| log_path.display().to_string())?;
+        let early = config.training.early_stopping;
+        let every = early.map_or(STEPS_A_CHECKPOINT, |early| early.every);
+        let patience = early.map(|early| early.patience);
+        let mut judgements = Judgements::new(patience);
+        if self.resume && !held_out.is_empty() && best.exists() {
+            let checkpoint = Checkpoint::read(&best)?;
+            let mut so_far = Trainer::new(&config, device)?;
+            so_far.resume(&checkpoint)?;
+            let jk = judge(&so_far, &dataset, &held_out).jk;
+            let waited = (trainer.steps_done().saturating_sub(checkpoint.step)).div_ceil(every);
+            judgements = Judgements::resumed(patience, jk, checkpoint.step, waited);
+        }
         let steps = config.training.steps;
         eprintln!(
             "training {} ({} parameters) on {} records, {device:?}, {steps} steps of {}",
@@ -101,66 +108,205 @@ impl Arguments {
             dataset: &dataset,
             augmenter: &augmenter,
         };
-        let progress = bar(u64::from(steps), "steps");
-        progress.set_position(u64::from(trainer.steps_done()));
-        let start = Instant::now();
-        let first = trainer.steps_done();
-        let judge = |trainer: &Trainer| {
-            let mut tally = Tally::new();
-            for part in trainer.score(&dataset, &held_out).values() {
-                tally.merge(part);
-            }
-            Headline::of(&tally)
-        };
-        let mut best_jk = None;
-        if self.resume && !held_out.is_empty() && best.exists() {
-            let mut so_far = Trainer::new(&config, device)?;
-            so_far.resume(&Checkpoint::read(&best)?)?;
-            best_jk = judge(&so_far).jk;
-        }
-        while trainer.steps_done() < steps {
-            let until = trainer.steps_done() + STEPS_A_CHECKPOINT;
-            let mut lines = String::new();
-            trainer.run(&data, until, 1, |report| {
-                progress.inc(1);
-                progress.set_message(format!("steps, loss {:.3}", report.loss));
-                let line = json!({
-                    "step": report.step,
-                    "loss": report.loss,
-                    "learning_rate": report.learning_rate,
-                    "seconds": start.elapsed().as_secs_f64(),
-                });
-                lines.push_str(&line.to_string());
-                lines.push('\n');
-            });
+        let mut watch = Watch::new(&self, &out, &config, trainer.steps_done())?;
+        while trainer.steps_done() < steps && !judgements.is_over() {
+            let until = trainer.steps_done() + every;
+            trainer.run(&data, until, 1, |report| watch.step(report));
             if !held_out.is_empty() {
-                let headline = judge(&trainer);
-                let line = json!({ "steps": trainer.steps_done(), "held_out": headline });
-                lines.push_str(&line.to_string());
-                lines.push('\n');
-                if headline.jk > best_jk {
-                    best_jk = headline.jk;
+                let headline = judge(&trainer, &dataset, &held_out);
+                watch.judgement(trainer.steps_done(), headline);
+                if judgements.add(headline.jk, trainer.steps_done()) == Verdict::Better {
                     trainer.checkpoint(&probe, &best).write()?;
                 }
             }
-            log.write_all(lines.as_bytes())
-                .with_context(|| log_path.display().to_string())?;
+            watch.flush()?;
             trainer.checkpoint(&probe, &last).write()?;
         }
-        progress.finish_and_clear();
-        let seconds = start.elapsed().as_secs_f64();
-        let trained = f64::from(steps - first) * config.training.batch as f64;
-        eprintln!("{seconds:.1} s, {:.0} beats a second", trained / seconds);
-        if !held_out.is_empty() {
+        watch.finish(&out.join("curves.svg"))?;
+        let result = if let (Some(jk), step) = judgements.best() {
             eprintln!(
-                "best jk on {}: {}",
+                "best jk on {}: {} after step {step}",
                 names(&dataset, &held_out).join(", "),
-                digits(best_jk)
+                digits(Some(jk))
             );
-            println!("{}", best.display());
+            best
         } else {
-            println!("{}", last.display());
+            last
+        };
+        if trainer.steps_done() < steps {
+            eprintln!(
+                "stopped after step {} of {steps}: not bettered in {} judgements, {every} steps apart",
+                trainer.steps_done(),
+                patience.unwrap_or_default(),
+            );
         }
+        println!("{}", result.display());
         Ok(())
     }
+
+    /// Records to train on and records to judge by; no patient is in both.
+    fn parts(
+        &self,
+        config: &Config,
+        dataset: &Dataset,
+    ) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
+        let all: Vec<usize> = (0..dataset.records.len()).collect();
+        let training = &config.training;
+        if let (Some(early), true) = (&training.early_stopping, self.hold_out.is_empty()) {
+            return Ok(early_stopping::hold_out(
+                dataset,
+                &all,
+                early,
+                training.seed,
+            )?);
+        }
+        let held_out = dataset.indices_of(&self.hold_out)?;
+        for class in [Class::S, Class::V] {
+            let has = |&record: &usize| dataset.records[record].count(class) > 0;
+            anyhow::ensure!(
+                held_out.is_empty() || held_out.iter().any(has),
+                "the held-out records {} have no beat of class {class} to judge a checkpoint by; hold out others too",
+                self.hold_out.join(", ")
+            );
+        }
+        let patients: HashSet<&str> = held_out
+            .iter()
+            .map(|&record| dataset.records[record].patient.as_str())
+            .collect();
+        let is_judge =
+            |record: &usize| patients.contains(dataset.records[*record].patient.as_str());
+        Ok((all.into_iter().filter(|r| !is_judge(r)).collect(), held_out))
+    }
+}
+
+/// What looks on: the progress line, the log and TensorBoard.
+struct Watch {
+    progress: ProgressBar,
+    start: Instant,
+    first: u32,
+    done: u32,
+    batch: usize,
+    title: String,
+    loss: f64,
+    judged: String,
+    path: PathBuf,
+    log: Log,
+    lines: Vec<Line>,
+    tensorboard: Option<(PathBuf, EventFile)>,
+}
+
+impl Watch {
+    /// From the step `done` on.
+    fn new(arguments: &Arguments, out: &Path, config: &Config, done: u32) -> anyhow::Result<Self> {
+        let style = ProgressStyle::with_template(
+            "{elapsed_precise} {wide_bar} {pos}/{len} steps, {msg}, {eta} left",
+        )?;
+        let progress = ProgressBar::new(u64::from(config.training.steps)).with_style(style);
+        progress.set_position(u64::from(done));
+        let default = out.join("log.jsonl");
+        let path = arguments.log.clone().unwrap_or(default);
+        let open = |folder: &PathBuf| -> anyhow::Result<(PathBuf, EventFile)> {
+            let file = EventFile::create(folder).with_context(|| folder.display().to_string())?;
+            Ok((folder.clone(), file))
+        };
+        Ok(Self {
+            progress,
+            start: Instant::now(),
+            first: done,
+            done,
+            batch: config.training.batch,
+            title: config.name.clone(),
+            loss: f64::NAN,
+            judged: String::new(),
+            log: Log::open(&path, done)?,
+            path,
+            lines: Vec::new(),
+            tensorboard: arguments.tensorboard.as_ref().map(open).transpose()?,
+        })
+    }
+
+    fn beats_a_second(&self) -> f64 {
+        let beats = f64::from(self.done - self.first) * self.batch as f64;
+        beats / self.start.elapsed().as_secs_f64()
+    }
+
+    fn show(&self) {
+        self.progress.set_position(u64::from(self.done));
+        self.progress.set_message(format!(
+            "loss {:.3}{}, {:.0} beats/s",
+            self.loss,
+            self.judged,
+            self.beats_a_second()
+        ));
+    }
+
+    fn step(&mut self, report: StepReport) {
+        (self.loss, self.done) = (report.loss, report.step + 1);
+        self.show();
+        self.lines.push(Line::Step {
+            step: report.step,
+            loss: Some(report.loss).filter(|loss| loss.is_finite()),
+            learning_rate: report.learning_rate,
+            seconds: self.start.elapsed().as_secs_f64(),
+        });
+    }
+
+    fn judgement(&mut self, steps: u32, held_out: Headline) {
+        let (f1, jk) = (digits(held_out.macro_f1_nsv), digits(held_out.jk));
+        self.judged = format!(", held out: macro F1 {f1}, jk {jk}");
+        self.show();
+        self.lines.push(Line::Judgement { steps, held_out });
+    }
+
+    /// Writes what has been seen since the last time.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.log.add(&self.lines)?;
+        if let Some((folder, events)) = &mut self.tensorboard {
+            add_events(events, &self.lines).with_context(|| folder.display().to_string())?;
+        }
+        self.lines.clear();
+        Ok(())
+    }
+
+    /// Draws the whole log and says how fast it went.
+    fn finish(self, curves: &Path) -> anyhow::Result<()> {
+        self.progress.finish_and_clear();
+        let seconds = self.start.elapsed().as_secs_f64();
+        eprintln!(
+            "{seconds:.1} s, {:.0} beats a second",
+            self.beats_a_second()
+        );
+        let svg = curves::svg(&read(&self.path)?, &self.title)?;
+        write_atomically(curves, svg.as_bytes()).with_context(|| curves.display().to_string())
+    }
+}
+
+fn add_events(events: &mut EventFile, lines: &[Line]) -> std::io::Result<()> {
+    for line in lines {
+        match line {
+            Line::Step {
+                step,
+                loss,
+                learning_rate,
+                ..
+            } => {
+                let loss = loss.unwrap_or(f64::NAN);
+                let rate = ("train/learning rate", *learning_rate);
+                events.scalars(*step, &[("train/loss", loss), rate])?;
+            }
+            Line::Judgement { steps, held_out } => {
+                let figures = [
+                    ("held out/jk", held_out.jk),
+                    ("held out/macro F1 N,S,V", held_out.macro_f1_nsv),
+                    ("held out/F1 S", held_out.f1_s),
+                    ("held out/F1 V", held_out.f1_v),
+                ];
+                let known = figures
+                    .iter()
+                    .filter_map(|(tag, value)| Some((*tag, (*value)?)));
+                events.scalars(*steps, &known.collect::<Vec<_>>())?;
+            }
+        }
+    }
+    events.flush()
 }

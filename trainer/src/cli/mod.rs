@@ -1,13 +1,16 @@
 //! The `heartlens-train` command: one file a verb, each with its clap `Args` and a `run`.
 
+mod ablate;
 mod card;
 mod cross_validate;
+mod curves;
 mod export;
 mod fit;
 mod rhythm;
 
-use crate::augment::Augmenter;
+use crate::cache;
 use crate::config::Config;
+use crate::cross_validate::Plan;
 use crate::dataset::{Dataset, Noise};
 use crate::file::write_atomically;
 use crate::train::DeviceChoice;
@@ -18,6 +21,8 @@ use heartlens::message::{is_broken_pipe, one_line};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
+use tch::Device;
 
 /// Trains, cross-validates and exports Heartlens models with libtorch.
 ///
@@ -41,8 +46,10 @@ pub struct Cli {
 enum Verb {
     Fit(fit::Arguments),
     CrossValidate(cross_validate::Arguments),
+    Ablate(ablate::Arguments),
     Export(export::Arguments),
     Card(card::Arguments),
+    Curves(curves::Arguments),
     #[command(subcommand)]
     Rhythm(rhythm::Verb),
 }
@@ -54,8 +61,10 @@ impl Cli {
         let result = match self.verb {
             Verb::Fit(arguments) => arguments.run(),
             Verb::CrossValidate(arguments) => arguments.run(),
+            Verb::Ablate(arguments) => arguments.run(),
             Verb::Export(arguments) => arguments.run(),
             Verb::Card(arguments) => arguments.run(),
+            Verb::Curves(arguments) => arguments.run(),
             Verb::Rhythm(verb) => verb.run(),
         };
         match result {
@@ -81,40 +90,79 @@ struct Source {
     /// Where to train: auto, cuda or cpu
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: DeviceChoice,
+    /// Folder in which prepared records are kept, 1.2 kB a beat and lead [default: heartlens/features in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Prepare the records anew, and hold them in memory
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
 }
 
 impl Source {
-    /// The config, the records at the R peaks that it trains at, and what varies them.
-    fn read(&self) -> anyhow::Result<(Config, Dataset, Augmenter)> {
+    /// The config, the records at the R peaks that it trains at, and the noise.
+    fn read(&self) -> anyhow::Result<(Config, Dataset, Noise)> {
         let config = Config::read(&self.config)?;
         let peaks = config.data.peaks.clone();
         self.read_at(config, &peaks)
     }
 
     /// The same with the records at the given R peaks.
-    fn read_at(
-        &self,
-        config: Config,
-        peaks: &[Peaks],
-    ) -> anyhow::Result<(Config, Dataset, Augmenter)> {
+    fn read_at(&self, config: Config, peaks: &[Peaks]) -> anyhow::Result<(Config, Dataset, Noise)> {
         let noise = if config.augmentation.noise_probability > 0.0 {
             Noise::read(&self.data)?
         } else {
             Noise::default()
         };
-        let dataset = Dataset::read(&self.data, peaks)?;
+        let start = Instant::now();
+        let folder = self.cache.clone().or_else(cache::default_folder);
+        let dataset = match folder.filter(|_| !self.no_cache) {
+            Some(folder) => cache::open(&self.data, peaks, &folder, |line| eprintln!("{line}"))?,
+            None => Dataset::read(&self.data, peaks)?,
+        };
         let beats: usize = dataset
             .records
             .iter()
             .map(|record| record.classes.len())
             .sum();
         eprintln!(
-            "{beats} beats in {} records of {}",
+            "{beats} beats in {} records of {}, ready in {:.1} s",
             dataset.records.len(),
-            dataset.databases().join(", ")
+            dataset.databases().join(", "),
+            start.elapsed().as_secs_f64()
         );
-        let augmenter = Augmenter::new(&config, noise);
-        Ok((config, dataset, augmenter))
+        Ok((config, dataset, noise))
+    }
+}
+
+/// How a config is cross-validated.
+#[derive(Debug, Args)]
+struct Trainings {
+    /// Folds
+    #[arg(long, default_value_t = 5, value_name = "K")]
+    folds: usize,
+    /// Trainings at the same time [default: one a core; on a GPU, 1]
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+}
+
+impl Trainings {
+    /// The plan of `seeds` trainings of each of `splits`, from the config's seed on.
+    fn plan(&self, config: &Config, splits: Vec<Vec<usize>>, seeds: u64, device: Device) -> Plan {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let first = config.training.seed;
+        Plan {
+            splits,
+            seeds: (first..first + seeds).collect(),
+            parallel: self
+                .parallel
+                .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
+            device,
+            keep: self.keep.clone(),
+            int8: false,
+        }
     }
 }
 

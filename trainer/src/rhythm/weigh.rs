@@ -19,7 +19,7 @@ pub fn classes(
         .enumerate()
         .map(|(beat, logits)| {
             let beat = record.beat(Lead::First, beat);
-            let observation = Observation::new(beat.pre_rr_s, &beat.metadata);
+            let observation = Observation::new(beat.pre_rr_s(), &beat.metadata);
             let verdict = rhythm.push(Some(network), &observation, &softmax(logits), true);
             verdict.class
         })

@@ -50,6 +50,10 @@ struct Columns {
     has_rr: Vec<i16>,
     quality: Vec<f32>,
     scores: [Vec<f32>; LABELS.len()],
+    /// Of the rows where it is known.
+    fibrillation: Vec<bool>,
+    /// 1 where it is known, otherwise 0.
+    has_rhythm: Vec<i16>,
 }
 
 impl<W: Write + Send> Table<W> {
@@ -58,7 +62,8 @@ impl<W: Write + Send> Table<W> {
         let scores = LABELS.map(|label| format!("required float score_{label};"));
         let schema = format!(
             "message beats {{ required binary record (STRING); required int64 sample; required double time_s; \
-             required binary class (STRING); optional double rr_ms; required float quality; {} }}",
+             required binary class (STRING); optional double rr_ms; required float quality; {} \
+             optional boolean fibrillation; }}",
             scores.concat()
         );
         let schema = parse_message_type(&schema).context("Parquet schema")?;
@@ -96,6 +101,8 @@ impl<W: Write + Send> Table<W> {
             for (column, score) in rows.scores.iter_mut().zip(beat.scores) {
                 column.push(score);
             }
+            rows.fibrillation.extend(beat.fibrillation);
+            rows.has_rhythm.push(i16::from(beat.fibrillation.is_some()));
         }
         if rows.sample.len() >= GROUP_ROWS {
             self.flush()?;
@@ -138,6 +145,9 @@ impl<W: Write + Send> Table<W> {
                 }
                 (ColumnWriter::FloatColumnWriter(column), place) if place - 6 < LABELS.len() => {
                     column.write_batch(&rows.scores[place - 6], None, None)?
+                }
+                (ColumnWriter::BoolColumnWriter(column), _) => {
+                    column.write_batch(&rows.fibrillation, Some(&rows.has_rhythm), None)?
                 }
                 _ => return Err(ParquetError::General(format!("column {place} is unknown"))),
             };

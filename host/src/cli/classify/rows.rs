@@ -140,7 +140,8 @@ impl<W: Write> Csv<W> {
         let mut writer = csv::Writer::from_writer(out);
         let scores = LABELS.map(|label| format!("score_{label}"));
         let header = ["record", "sample", "time_s", "class", "rr_ms", "quality"];
-        writer.write_record(header.into_iter().chain(scores.iter().map(String::as_str)))?;
+        let scores = scores.iter().map(String::as_str);
+        writer.write_record(header.into_iter().chain(scores).chain(["fibrillation"]))?;
         Ok(Self(writer))
     }
 
@@ -156,6 +157,10 @@ impl<W: Write> Csv<W> {
                 format!("{:.4}", beat.quality),
             ];
             row.extend(beat.scores.iter().map(|score| format!("{score:.6}")));
+            row.push(
+                beat.fibrillation
+                    .map_or_else(String::new, |is| is.to_string()),
+            );
             self.0.write_record(&row)?;
         }
         Ok(())
