@@ -385,30 +385,49 @@ pub fn train_folds(
         .iter()
         .flat_map(|&seed| (0..plan.splits.len()).map(move |fold| (seed, fold)))
         .collect();
+    let train = |&(seed, fold): &(u64, usize), observe: &mut dyn FnMut(StepReport)| {
+        train_fold(config, dataset, augmenter, plan, seed, fold, observe)
+    };
+    let mut results = in_parallel(&jobs, plan.parallel, train, |&(seed, fold), report| {
+        observe(seed, fold, report);
+    })?;
+    results.sort_by_key(|done| (done.seed, done.fold));
+    Ok(results)
+}
+
+/// Does `jobs`, `parallel` at a time, and passes what they report to `observe` on the caller's thread. The results are in
+/// no order.
+///
+/// # Errors
+/// That of a job that fails; the others are done all the same.
+pub(crate) fn in_parallel<J: Sync, R: Send, E: Send>(
+    jobs: &[J],
+    parallel: usize,
+    work: impl Fn(&J, &mut dyn FnMut(StepReport)) -> Result<R, E> + Sync,
+    mut observe: impl FnMut(&J, StepReport),
+) -> Result<Vec<R>, E> {
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
-    let mut results = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..plan.parallel.max(1))
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..parallel.max(1))
             .map(|_| {
-                let (send, jobs, next) = (send.clone(), &jobs, &next);
+                let (send, next, work) = (send.clone(), &next, &work);
                 scope.spawn(move || {
                     let mut done = Vec::new();
-                    while let Some(&(seed, fold)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let observe = |report| {
+                    while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let mut observe = |report| {
                             // Nobody listens any more only if the program is ending.
-                            let _ = send.send((seed, fold, report));
+                            let _ = send.send((job, report));
                         };
-                        done.push(train_fold(
-                            config, dataset, augmenter, plan, seed, fold, observe,
-                        ));
+                        done.push(work(job, &mut observe));
                     }
                     done
                 })
             })
             .collect();
         drop(send);
-        for (seed, fold, report) in receive {
-            observe(seed, fold, report);
+        for (job, report) in receive {
+            observe(job, report);
         }
         workers
             .into_iter()
@@ -416,10 +435,8 @@ pub fn train_folds(
                 Ok(done) => done,
                 Err(panic) => std::panic::resume_unwind(panic),
             })
-            .collect::<Result<Vec<HeldOut>, _>>()
-    })?;
-    results.sort_by_key(|done| (done.seed, done.fold));
-    Ok(results)
+            .collect()
+    })
 }
 
 fn train_fold(
@@ -499,7 +516,10 @@ fn train_fold(
 
 /// Trains one network of `config` on `training` (indices into the data set's records), stopping early where the config says
 /// so. `fold` is named in errors.
-fn fit(
+///
+/// # Errors
+/// If the layers do not fit together, or the records lack a class.
+pub(crate) fn fit(
     config: &Config,
     dataset: &Dataset,
     augmenter: &Augmenter,

@@ -21,6 +21,7 @@ pub mod held_out;
 pub mod int8;
 pub mod log;
 pub mod network;
+pub mod noise;
 pub mod onnx;
 pub mod optimizer;
 pub mod rhythm;

@@ -18,7 +18,7 @@ use heartlens_core::class::Class;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Steps between two checkpoints, where early stopping does not say.
 const STEPS_A_CHECKPOINT: u32 = 100;
@@ -113,7 +113,7 @@ impl Arguments {
             let until = trainer.steps_done() + every;
             trainer.run(&data, until, 1, |report| watch.step(report));
             if !held_out.is_empty() {
-                let headline = judge(&trainer, &dataset, &held_out);
+                let headline = watch.judging(|| judge(&trainer, &dataset, &held_out));
                 watch.judgement(trainer.steps_done(), headline);
                 if judgements.add(headline.jk, trainer.steps_done()) == Verdict::Better {
                     trainer.checkpoint(&probe, &best).write()?;
@@ -183,6 +183,8 @@ impl Arguments {
 struct Watch {
     progress: ProgressBar,
     start: Instant,
+    /// Of the time since then, what went into judging.
+    judging: Duration,
     first: u32,
     done: u32,
     batch: usize,
@@ -212,6 +214,7 @@ impl Watch {
         Ok(Self {
             progress,
             start: Instant::now(),
+            judging: Duration::ZERO,
             first: done,
             done,
             batch: config.training.batch,
@@ -225,9 +228,19 @@ impl Watch {
         })
     }
 
+    /// Beats trained on a second, judging left out.
     fn beats_a_second(&self) -> f64 {
         let beats = f64::from(self.done - self.first) * self.batch as f64;
-        beats / self.start.elapsed().as_secs_f64()
+        let training = self.start.elapsed().saturating_sub(self.judging);
+        beats / training.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// What `judge` returns, its time kept apart.
+    fn judging(&mut self, judge: impl FnOnce() -> Headline) -> Headline {
+        let start = Instant::now();
+        let headline = judge();
+        self.judging += start.elapsed();
+        headline
     }
 
     fn show(&self) {
