@@ -310,7 +310,8 @@ fn a_network_of_one_view_has_one_input() {
 /// and only the fused network's logits are exported.
 #[test]
 fn every_kind_of_network_is_exported() {
-    let kinds: [(&str, fn(&mut Config)); 5] = [
+    type Change = fn(&mut Config);
+    let kinds: [(&str, Change); 5] = [
         ("early", |c| c.fusion.kind = FusionKind::Early),
         ("late", |c| c.fusion.kind = FusionKind::Late),
         ("no BiLSTM", |c| c.waveform.bilstm = 0),
