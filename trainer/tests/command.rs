@@ -298,6 +298,24 @@ fn from_records_to_a_model() {
         "{text}"
     );
     assert!(std::fs::metadata(&model).unwrap().len() > 36_000);
+    let last = format!("{out}/last.safetensors");
+    let mean = path("mean.onnx");
+    let both = ["--checkpoint", &best, "--checkpoint", &last];
+    run("export", &[&both[..], &["--out", &mean]].concat());
+    let other = format!("{early_out}/last.safetensors");
+    let others = [
+        "--checkpoint",
+        &best,
+        "--checkpoint",
+        &other,
+        "--out",
+        &mean,
+    ];
+    let error = refusal(&[&["export"], &others[..]].concat());
+    assert!(
+        error.contains("its config differs from the given one"),
+        "{error}"
+    );
 
     let metrics = path("metrics.json");
     run(

@@ -443,6 +443,39 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     assert_eq!(logits(&second, &dataset), logits(&straight, &dataset));
 }
 
+/// Of weights a and b the mean is (a + b) / 2, tensor by tensor, and only of the averaged weights.
+#[test]
+fn checkpoints_of_one_training_are_averaged() {
+    let config = config();
+    let dataset = six_records();
+    let folder = tempfile::tempdir().unwrap();
+    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }]);
+    let at = |step: u32| {
+        let path = folder.path().join(step.to_string());
+        let (trainer, _) = trained(&config, &dataset, step, 1);
+        trainer.checkpoint(&probed, &path).write().unwrap();
+        Checkpoint::read(&path).unwrap()
+    };
+    let (early, late) = (at(4), at(9));
+    let mut mean = at(4);
+    mean.average_with(std::slice::from_ref(&late)).unwrap();
+    let mut moved = 0.0;
+    for (name, found) in &mean.tensors {
+        let (a, b) = (early.get(name).unwrap(), late.get(name).unwrap());
+        if name.starts_with("average.") {
+            let expected: Tensor = (a + b) / 2.0;
+            assert!(
+                (found - expected).abs().max().double_value(&[]) < 1e-6,
+                "{name}"
+            );
+            moved += (found - a).abs().max().double_value(&[]);
+        } else {
+            assert_eq!(found, a, "{name}");
+        }
+    }
+    assert!(moved > 0.01, "{moved}");
+}
+
 #[test]
 fn checkpoints_that_do_not_fit_are_refused() {
     let config = config();

@@ -14,9 +14,9 @@ use tch::Device;
 #[command(after_help = "Example:
   heartlens-train export --checkpoint target/train/beat/last.safetensors --out models/beat/model.onnx")]
 pub(super) struct Arguments {
-    /// A checkpoint of `fit`
-    #[arg(long, value_name = "FILE")]
-    checkpoint: PathBuf,
+    /// A checkpoint of `fit`; of several of one training, the mean of their weights
+    #[arg(long, value_name = "FILE", required = true)]
+    checkpoint: Vec<PathBuf>,
     /// The model to write
     #[arg(long, value_name = "FILE.onnx")]
     out: PathBuf,
@@ -24,7 +24,11 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let checkpoint = Checkpoint::read(&self.checkpoint)?;
+        let read = self.checkpoint.iter().map(|path| Checkpoint::read(path));
+        let mut others = read.collect::<Result<Vec<_>, _>>()?;
+        // clap asks for one or more.
+        let mut checkpoint = others.remove(0);
+        checkpoint.average_with(&others)?;
         let mut trainer = Trainer::new(&checkpoint.config, Device::Cpu)?;
         trainer.resume(&checkpoint)?;
         let views = checkpoint.probe()?;
