@@ -2,9 +2,11 @@
 
 use crate::blocks::ShapeError;
 use crate::config::{Config, ConfigError, FusionKind, View};
-use crate::cross_validate::{Headline, Plan, names, variant};
+use crate::cross_validate::Plan;
 use crate::dataset::Dataset;
+use crate::findings::{Headline, variant};
 use crate::held_out::HeldOut;
+use crate::split::names;
 use crate::train::{Trainer, largest};
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::spec;

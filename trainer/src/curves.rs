@@ -1,6 +1,6 @@
 //! A training's log as a picture.
 
-use crate::cross_validate::Headline;
+use crate::findings::Headline;
 use crate::log::Line;
 use plotters::coord::types::{RangedCoordf64, RangedCoordu32};
 use plotters::prelude::*;

@@ -1,8 +1,9 @@
 //! When to stop: some patients judge the training that the others are trained on.
 
 use crate::config::EarlyStoppingConfig;
-use crate::cross_validate::{CrossValidationError, Headline, deal, names};
 use crate::dataset::Dataset;
+use crate::findings::Headline;
+use crate::split::{SplitError, deal, names};
 use crate::train::Trainer;
 use heartlens::evaluate::tally::Tally;
 use heartlens_core::class::Class;
@@ -17,13 +18,13 @@ pub fn hold_out(
     records: &[usize],
     config: &EarlyStoppingConfig,
     seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>), CrossValidationError> {
+) -> Result<(Vec<usize>, Vec<usize>), SplitError> {
     let parts = (1.0 / config.share).round() as usize;
     let judges = deal(dataset, records, parts, seed)?.swap_remove(0);
     for class in [Class::S, Class::V] {
         let has = |&record: &usize| dataset.records[record].count(class) > 0;
         if !judges.iter().any(has) {
-            return Err(CrossValidationError::NoJudge {
+            return Err(SplitError::NoJudge {
                 class,
                 records: names(dataset, &judges),
             });

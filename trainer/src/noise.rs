@@ -7,10 +7,12 @@
 
 use crate::augment::Augmenter;
 use crate::config::Config;
-use crate::cross_validate::{CrossValidationError, Headline, Plan, fit, in_parallel, names};
+use crate::cross_validate::{CrossValidationError, Plan, fit, in_parallel};
 use crate::dataset::{
     Dataset, DatasetError, REFERENCE, RecordBeats, find_records, lead_order, noise_folder,
 };
+use crate::findings::Headline;
+use crate::split::names;
 use crate::train::{StepReport, Trainer, largest, logits};
 use heartlens::evaluate::noise::{BLOCK_S, FROM_S, Noise, NoiseError, gain, qrs_amplitude_mv};
 use heartlens::evaluate::report::Peaks;

@@ -10,14 +10,14 @@ use heartlens_core::views::metadata::PATIENT_START;
 use heartlens_trainer::augment::{Augmenter, HostBatch};
 use heartlens_trainer::checkpoint::{Checkpoint, CheckpointError};
 use heartlens_trainer::config::{Config, EarlyStoppingConfig, View};
-use heartlens_trainer::cross_validate::{
-    CrossValidationError, Headline, Plan, findings, split, split_across, train_folds, variant,
-};
+use heartlens_trainer::cross_validate::{Plan, train_folds};
 use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
 use heartlens_trainer::early_stopping::hold_out;
+use heartlens_trainer::findings::{Headline, findings, variant};
 use heartlens_trainer::held_out::HeldOut;
 use heartlens_trainer::int8::Int8Findings;
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
+use heartlens_trainer::split::{SplitError, split, split_across};
 use heartlens_trainer::streams::{Purpose, stream};
 use heartlens_trainer::train::{Precision, Trainer, TrainingData, largest, probe};
 use rand::RngExt;
@@ -350,7 +350,7 @@ fn splits_are_by_patient_seeded_and_stratified() {
     let error = split(&dataset, 12, 0).unwrap_err();
     assert!(matches!(
         error,
-        CrossValidationError::Folds {
+        SplitError::Folds {
             folds: 12,
             patients: 11
         }

@@ -1,6 +1,7 @@
 //! `heartlens-train export`
 
 use crate::checkpoint::Checkpoint;
+use crate::config::View;
 use crate::onnx;
 use crate::train::Trainer;
 use std::path::PathBuf;
@@ -36,6 +37,18 @@ impl Arguments {
         let logits = tch::no_grad(|| network.forward(&views, None));
         let model = onnx::model(network, &checkpoint.config);
         let difference = onnx::write(&model, &views, &logits, &self.out)?;
+        let missing: Vec<&str> = View::ALL
+            .into_iter()
+            .filter(|&view| !checkpoint.config.has(view))
+            .map(View::name)
+            .collect();
+        if !missing.is_empty() {
+            eprintln!(
+                "the network has no branch for {}: tract and ONNX Runtime can run the file, but `heartlens` loads networks of all \
+                 four views alone",
+                missing.join(", ")
+            );
+        }
         eprintln!(
             "{}: {} parameters, after {} steps; tract and libtorch differ by at most {difference:.1e} on {} beats",
             self.out.display(),

@@ -3,9 +3,9 @@
 use super::{Source, Trainings, digits, write_json};
 use crate::ablate::plain_cnn;
 use crate::augment::Augmenter;
-use crate::cross_validate::split;
 use crate::dataset::bar;
 use crate::noise::{Level, NoiseFindings, Recorded, measure};
+use crate::split::split;
 use std::path::PathBuf;
 
 /// Measure a network in noise, beside the plain CNN
