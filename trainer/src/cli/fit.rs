@@ -86,15 +86,16 @@ impl Arguments {
         }
         let early = config.training.early_stopping;
         let every = early.map_or(STEPS_A_CHECKPOINT, |early| early.every);
-        let patience = early.map(|early| early.patience);
-        let mut judgements = Judgements::new(patience);
+        let mut judgements = Judgements::new(early.map(|early| early.patience));
         if self.resume && !held_out.is_empty() && best.exists() {
             let checkpoint = Checkpoint::read(&best)?;
-            let mut so_far = Trainer::new(&config, device)?;
-            so_far.resume(&checkpoint)?;
-            let jk = judge(&so_far, &dataset, &held_out).jk;
-            let waited = (trainer.steps_done().saturating_sub(checkpoint.step)).div_ceil(every);
-            judgements = Judgements::resumed(patience, jk, checkpoint.step, waited);
+            // One that is ahead of last.safetensors, the program having ended between the two, will be judged again.
+            if let Some(since) = trainer.steps_done().checked_sub(checkpoint.step) {
+                let mut so_far = Trainer::new(&config, device)?;
+                so_far.resume(&checkpoint)?;
+                let jk = judge(&so_far, &dataset, &held_out).jk;
+                judgements.resume(jk, checkpoint.step, since.div_ceil(every));
+            }
         }
         let steps = config.training.steps;
         eprintln!(
@@ -124,23 +125,19 @@ impl Arguments {
             trainer.checkpoint(&probe, &last).write()?;
         }
         watch.finish(&out.join("curves.svg"))?;
-        let result = if let (Some(jk), step) = judgements.best() {
-            eprintln!(
-                "best jk on {}: {} after step {step}",
-                names(&dataset, &held_out).join(", "),
-                digits(Some(jk))
-            );
-            best
-        } else {
-            last
-        };
         if trainer.steps_done() < steps {
             eprintln!(
-                "stopped after step {} of {steps}: not bettered in {} judgements, {every} steps apart",
+                "stopped after step {} of {steps}: jk was not bettered in {} judgements, {every} steps apart",
                 trainer.steps_done(),
-                patience.unwrap_or_default(),
+                judgements.waited(),
             );
         }
+        let (jk, step) = judgements.best();
+        if jk.is_some() {
+            let names = names(&dataset, &held_out).join(", ");
+            eprintln!("best jk on {names}: {} after step {step}", digits(jk));
+        }
+        let result = if jk.is_some() { best } else { last };
         println!("{}", result.display());
         Ok(())
     }
