@@ -2,9 +2,11 @@
 
 use crate::blocks::ShapeError;
 use crate::config::{Config, ConfigError, FusionKind, View};
-use crate::cross_validate::{Headline, Plan, names, variant};
+use crate::cross_validate::Plan;
 use crate::dataset::Dataset;
+use crate::findings::{Headline, variant};
 use crate::held_out::HeldOut;
+use crate::split::names;
 use crate::train::{Trainer, largest};
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::spec;
@@ -121,7 +123,17 @@ pub fn rows(base: &Config) -> Result<Vec<Row>, AblationError> {
         let what = format!("auxiliary heads in training, weight {AUXILIARY}");
         push("auxiliary".to_owned(), what, config);
     }
-    let mut cnn = plain_cnn()?;
+    let cnn = plain_cnn(base)?;
+    push("cnn".to_owned(), "plain 1D CNN: models/cnn".to_owned(), cnn);
+    Ok(rows)
+}
+
+/// The plain CNN of `models/cnn/config.toml`, to be trained on the beats of `base` with the budget of `base`.
+///
+/// # Errors
+/// If this build carries a config that it cannot use.
+pub fn plain_cnn(base: &Config) -> Result<Config, ConfigError> {
+    let mut cnn = Config::parse(CNN, Path::new("models/cnn/config.toml"))?;
     cnn.data = base.data.clone();
     cnn.training.seed = base.training.seed;
     cnn.training.steps = base.training.steps;
@@ -129,16 +141,7 @@ pub fn rows(base: &Config) -> Result<Vec<Row>, AblationError> {
     if base.augmentation.noise_probability == 0.0 {
         cnn.augmentation.noise_probability = 0.0;
     }
-    push("cnn".to_owned(), "plain 1D CNN: models/cnn".to_owned(), cnn);
-    Ok(rows)
-}
-
-/// The plain CNN of `models/cnn/config.toml`.
-///
-/// # Errors
-/// If this build carries a config that it cannot use.
-pub fn plain_cnn() -> Result<Config, ConfigError> {
-    Config::parse(CNN, Path::new("models/cnn/config.toml"))
+    Ok(cnn)
 }
 
 /// Cells of a single dense layer that reads the values of all views at once, such that the network is about as large as

@@ -5,8 +5,8 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..8 | magic: [`MAGIC`] as a number, with the version of this layout in its last byte |
-//! | 8..40 | key: SHA-256 of the layout, the features ([`spec::HASH`]), the choice of R peaks, and the bytes of all files in the records' folders |
+//! | 0..8 | magic: the letters HLBEATS and the version of this layout, as a big-endian u64 in the machine's own byte order |
+//! | 8..40 | key: SHA-256 of the layout, the features ([`spec::HASH`]), the choice of R peaks, and the bytes of all files beside the records |
 //! | 40..48 | where the index starts, u64 |
 //! | 48..52 | CRC-32 of the index, u32 |
 //! | 64.. | [`Beat`]s: record by record, lead by lead, f32 throughout |

@@ -119,6 +119,37 @@ impl Checkpoint {
         }
     }
 
+    /// Takes the mean of its own averaged weights and those of `others`, moments of the same training.
+    ///
+    /// # Errors
+    /// If one was trained with another config, or lacks something.
+    pub fn average_with(&mut self, others: &[Self]) -> Result<(), CheckpointError> {
+        let count = (others.len() + 1) as f64;
+        for other in others {
+            other.expect_config(&self.config)?;
+        }
+        for (name, tensor) in &mut self.tensors {
+            if !name.starts_with("average.") {
+                continue;
+            }
+            let mut sum = tensor.copy();
+            for other in others {
+                let term = other.get(name)?;
+                if term.size() != sum.size() {
+                    return Err(CheckpointError::Shape {
+                        path: other.path.clone(),
+                        name: name.clone(),
+                        found: term.size(),
+                        expected: sum.size(),
+                    });
+                }
+                sum += term;
+            }
+            *tensor = sum / count;
+        }
+        Ok(())
+    }
+
     /// Adds `variables` under `prefix`.
     pub fn insert_all(&mut self, prefix: &str, variables: HashMap<String, Tensor>) {
         for (name, tensor) in variables {

@@ -1,6 +1,6 @@
 //! A training's log as a picture.
 
-use crate::cross_validate::Headline;
+use crate::findings::Headline;
 use crate::log::Line;
 use plotters::coord::types::{RangedCoordf64, RangedCoordu32};
 use plotters::prelude::*;
@@ -99,7 +99,7 @@ fn add_labels<'a, 'b: 'a>(
     let mut labels = chart.configure_series_labels();
     let labels = labels.position(position).label_font((FONT, 13));
     let labels = labels
-        .background_style(WHITE.mix(0.8))
+        .background_style(WHITE.mix(0.95))
         .border_style(BLACK.mix(0.3));
     labels.draw().map_err(fail)
 }
@@ -117,7 +117,7 @@ fn draw_loss(area: &Area<'_>, losses: &[(u32, f64)], title: &str) -> Result<(), 
     chart.draw_series(each).map_err(fail)?;
     let smooth = losses.windows(SMOOTHED_STEPS).map(|window| {
         let sum: f64 = window.iter().map(|(_, loss)| loss).sum();
-        (window[SMOOTHED_STEPS - 1].0, sum / SMOOTHED_STEPS as f64)
+        (window[SMOOTHED_STEPS / 2].0, sum / SMOOTHED_STEPS as f64)
     });
     let label = format!("mean of {SMOOTHED_STEPS} steps");
     add_line(&mut chart, smooth.collect(), BLUE, &label)?;
@@ -130,7 +130,7 @@ fn draw_judgements(area: &Area<'_>, judgements: &[(u32, Headline)]) -> Result<()
         ("jk", BLACK, |h| h.jk),
         ("macro F1 N,S,V", BLUE, |h| h.macro_f1_nsv),
         ("F1 of S", RED, |h| h.f1_s),
-        ("F1 of V", GREEN, |h| h.f1_v),
+        ("F1 of V", RGBColor(0, 140, 60), |h| h.f1_v),
     ];
     let last = judgements.last().map_or(1, |(steps, _)| *steps);
     let mut chart = chart(area, "held-out records", last, 1.0)?;

@@ -26,7 +26,7 @@ use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Annotator of the reference beats.
-const REFERENCE: &str = "atr";
+pub(crate) const REFERENCE: &str = "atr";
 /// Modified limb lead II, the one that every reader of these records expects first.
 const FIRST_LEAD: &str = "MLII";
 /// Records of the MIT-BIH Noise Stress Test Database: baseline wander, electrode motion, muscle artefact.
@@ -279,14 +279,7 @@ impl RecordBeats {
     pub fn read(database: &str, path: &Path, peaks: &[Peaks]) -> Result<Vec<Self>, DatasetError> {
         let record = Record::open(path)?;
         let annotations = record.annotations(REFERENCE)?;
-        let mut order: Vec<usize> = (0..record.leads().len().min(2)).collect();
-        if record
-            .leads()
-            .get(1)
-            .is_some_and(|lead| lead.name == FIRST_LEAD)
-        {
-            order.reverse();
-        }
+        let order = lead_order(&record);
         let rate_hz = record.sample_rate_hz();
         let mut signals = Vec::new();
         for lead in order {
@@ -321,6 +314,16 @@ impl RecordBeats {
         };
         Ok(peaks.iter().map(at).collect())
     }
+}
+
+/// Indices of the leads that are read, the one first that is read alone where one is enough: MLII where the record has it.
+pub(crate) fn lead_order(record: &Record) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..record.leads().len().min(2)).collect();
+    let second = record.leads().get(1);
+    if second.is_some_and(|lead| lead.name == FIRST_LEAD) {
+        order.reverse();
+    }
+    order
 }
 
 /// The R peaks that core's detector finds in a lead in mV at the canonical rate.
@@ -531,13 +534,7 @@ impl Noise {
     /// # Errors
     /// If one of them cannot be read.
     pub fn read(folder: &Path) -> Result<Self, DatasetError> {
-        let inside = folder.join(NOISE_FOLDER);
-        let beside = folder.join("..").join(NOISE_FOLDER);
-        let folder = if !inside.is_dir() && beside.is_dir() {
-            beside
-        } else {
-            inside
-        };
+        let folder = noise_folder(folder);
         let mut channels = Vec::new();
         for name in NOISE_RECORDS {
             let path = folder.join(name);
@@ -562,6 +559,25 @@ impl Noise {
             }
         }
         Ok(Self { channels })
+    }
+
+    /// The first half of each channel.
+    pub fn first_half(mut self) -> Self {
+        for channel in &mut self.channels {
+            channel.truncate(channel.len() / 2);
+        }
+        self
+    }
+}
+
+/// The folder `nstdb` in `folder` or beside it.
+pub(crate) fn noise_folder(folder: &Path) -> PathBuf {
+    let inside = folder.join(NOISE_FOLDER);
+    let beside = folder.join("..").join(NOISE_FOLDER);
+    if !inside.is_dir() && beside.is_dir() {
+        beside
+    } else {
+        inside
     }
 }
 

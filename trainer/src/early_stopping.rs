@@ -1,8 +1,9 @@
 //! When to stop: some patients judge the training that the others are trained on.
 
 use crate::config::EarlyStoppingConfig;
-use crate::cross_validate::{CrossValidationError, Headline, deal, names};
 use crate::dataset::Dataset;
+use crate::findings::Headline;
+use crate::split::{SplitError, deal, names};
 use crate::train::Trainer;
 use heartlens::evaluate::tally::Tally;
 use heartlens_core::class::Class;
@@ -17,13 +18,13 @@ pub fn hold_out(
     records: &[usize],
     config: &EarlyStoppingConfig,
     seed: u64,
-) -> Result<(Vec<usize>, Vec<usize>), CrossValidationError> {
+) -> Result<(Vec<usize>, Vec<usize>), SplitError> {
     let parts = (1.0 / config.share).round() as usize;
     let judges = deal(dataset, records, parts, seed)?.swap_remove(0);
     for class in [Class::S, Class::V] {
         let has = |&record: &usize| dataset.records[record].count(class) > 0;
         if !judges.iter().any(has) {
-            return Err(CrossValidationError::NoJudge {
+            return Err(SplitError::NoJudge {
                 class,
                 records: names(dataset, &judges),
             });
@@ -74,19 +75,11 @@ impl Judgements {
         }
     }
 
-    /// Those of a training that is continued: the best one was after `best_step`, `waited` judgements ago.
-    pub const fn resumed(
-        patience: Option<u32>,
-        jk: Option<f64>,
-        best_step: u32,
-        waited: u32,
-    ) -> Self {
-        Self {
-            patience,
-            best_jk: jk,
-            best_step,
-            waited,
-        }
+    /// Takes up those of a training that is continued: the best one was after `best_step`, `waited` judgements ago.
+    pub const fn resume(&mut self, jk: Option<f64>, best_step: u32, waited: u32) {
+        self.best_jk = jk;
+        self.best_step = best_step;
+        self.waited = waited;
     }
 
     /// Takes note of the jk after `step` steps. An undefined one is worse than any other.
@@ -107,6 +100,11 @@ impl Judgements {
     pub fn is_over(&self) -> bool {
         self.patience
             .is_some_and(|patience| self.waited >= patience)
+    }
+
+    /// Judgements since the best one.
+    pub const fn waited(&self) -> u32 {
+        self.waited
     }
 
     /// The best jk so far, and after which step it was.
@@ -134,7 +132,8 @@ mod tests {
         );
         assert_eq!(judgements.best(), (Some(0.6), 40));
         // One that is continued knows when to stop; one without patience never does.
-        let mut resumed = Judgements::resumed(Some(2), Some(0.6), 40, 1);
+        let mut resumed = Judgements::new(Some(2));
+        resumed.resume(Some(0.6), 40, 1);
         assert!(!resumed.is_over());
         assert_eq!(resumed.add(Some(0.1), 60), Stop);
         let mut endless = Judgements::new(None);

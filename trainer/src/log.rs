@@ -1,7 +1,7 @@
 //! The log of a training: JSON lines, one a step and one a judgement by held-out records.
 
-use crate::cross_validate::Headline;
 use crate::file::write_atomically;
+use crate::findings::Headline;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};

@@ -307,13 +307,15 @@ impl Trainer {
             for (queue, step) in queues.iter().cycle().zip(from..until) {
                 // A worker ends early only by panicking, which the scope then passes on.
                 let Ok(batch) = queue.recv() else { break };
-                observe(self.step(&batch, step));
+                debug_assert_eq!(step, self.step);
+                observe(self.step(&batch));
             }
         });
     }
 
-    /// One step on one batch.
-    fn step(&mut self, batch: &HostBatch, step: u32) -> StepReport {
+    /// The next step, on `batch`.
+    pub fn step(&mut self, batch: &HostBatch) -> StepReport {
+        let step = self.step;
         let training = &self.config.training;
         let learning_rate = one_cycle(
             step,

@@ -139,7 +139,7 @@ fn other_records_are_prepared_anew() {
     // A file that loses its last annotations.
     let path = made.join("b.atr");
     let bytes = std::fs::read(&path).unwrap();
-    std::fs::write(&path, [&bytes[..bytes.len() / 2 & !1], &[0, 0]].concat()).unwrap();
+    std::fs::write(&path, [&bytes[..(bytes.len() / 2) & !1], &[0, 0]].concat()).unwrap();
     let (fewer, said) = open(&made, &cache);
     assert!(said[0].contains("made of other records"), "{said:?}");
     assert!(fewer.records[2].classes.len() < found.records[2].classes.len());

@@ -131,6 +131,43 @@ fn a_log_that_is_none_is_named() {
     assert!(!out.exists());
 }
 
+/// With the Python that has PyTorch both are measured; without one, ours alone.
+#[test]
+fn training_is_timed_beside_pytorch() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/beat/config.toml");
+    let short = [
+        "bench", "--config", config, "--device", "cpu", "--steps", "3", "--rounds", "1",
+    ];
+    let run = |python: &str| -> serde_json::Value {
+        let output = train(&[&short[..], &["--json", "-", "--python", python]].concat());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{errors}");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(json["beats_per_second"].as_f64().unwrap() > 0.0);
+        assert_eq!(json["parameters"], 9016);
+        json
+    };
+    let alone = run("/no/such/python");
+    assert!(alone["ratio"].is_null());
+    assert!(
+        alone["missing"]
+            .as_str()
+            .unwrap()
+            .starts_with("/no/such/python: ")
+    );
+
+    let torch = Command::new("python3")
+        .args(["-c", "import torch"])
+        .output();
+    if !torch.is_ok_and(|output| output.status.success()) {
+        println!("skipped: python3 has no torch");
+        return;
+    }
+    let both = run("python3");
+    assert_eq!(both["pytorch"]["parameters"], 9016);
+    assert!(both["ratio"].as_f64().unwrap() > 0.0);
+}
+
 #[test]
 fn wrong_usage_is_exit_code_2_and_help_has_an_example() {
     assert_eq!(train(&["fit", "--device", "tpu"]).status.code(), Some(2));
@@ -141,6 +178,8 @@ fn wrong_usage_is_exit_code_2_and_help_has_an_example() {
         "export",
         "card",
         "curves",
+        "noise",
+        "bench",
     ] {
         let help = String::from_utf8(train(&[verb, "--help"]).stdout).unwrap();
         assert!(
@@ -259,6 +298,24 @@ fn from_records_to_a_model() {
         "{text}"
     );
     assert!(std::fs::metadata(&model).unwrap().len() > 36_000);
+    let last = format!("{out}/last.safetensors");
+    let mean = path("mean.onnx");
+    let both = ["--checkpoint", &best, "--checkpoint", &last];
+    run("export", &[&both[..], &["--out", &mean]].concat());
+    let other = format!("{early_out}/last.safetensors");
+    let others = [
+        "--checkpoint",
+        &best,
+        "--checkpoint",
+        &other,
+        "--out",
+        &mean,
+    ];
+    let error = refusal(&[&["export"], &others[..]].concat());
+    assert!(
+        error.contains("its config differs from the given one"),
+        "{error}"
+    );
 
     let metrics = path("metrics.json");
     run(
@@ -303,6 +360,20 @@ fn from_records_to_a_model() {
     // What was kept is not trained again, and says the same.
     let (again, _) = run("ablate", &[&source[..], &some, &kept].concat());
     assert_eq!(again, table);
+    let nstdb = Path::new(&std::env::var_os("HEARTLENS_DATA").unwrap()).join("nstdb");
+    std::os::unix::fs::symlink(nstdb.canonicalize().unwrap(), path("nstdb")).unwrap();
+    let noise = ["--folds", "3", "--snr", "24,-6", "--noise", "em"];
+    let (table, _) = run("noise", &[&source[..], &noise].concat());
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2 + 3, "{table}");
+    assert!(lines[2].starts_with("| none | - | mitdb | 0."), "{table}");
+    assert!(lines[4].starts_with("| em | -6 | mitdb | "), "{table}");
+    assert_ne!(
+        lines[2].split("mitdb").nth(1),
+        lines[4].split("mitdb").nth(1)
+    );
+    let error = refusal(&[&["noise"], &source[..], &["--noise", "em,hum"]].concat());
+    assert!(error.contains("nstdb/hum"), "{error}");
     let error = refusal(&[&["ablate"], &source[..], &["--only", "meta"]].concat());
     assert!(
         error.contains("no row meta; this config has all, waveform, "),

@@ -1,6 +1,7 @@
 //! libtorch and the exported ONNX graph (in tract) must compute the same, block by block and as a whole.
 #![allow(clippy::unwrap_used)]
 
+use heartlens::compile::source::Source;
 use heartlens_core::spec;
 use heartlens_trainer::blocks::bilstm::BiLstm;
 use heartlens_trainer::blocks::channel::FirstChannel;
@@ -16,7 +17,10 @@ use heartlens_trainer::network::{Network, ViewBatch};
 use heartlens_trainer::onnx::{self, ExportError, Graph};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use tch::{Device, Tensor, nn};
 
 /// The tensor of `shape` drawn from the uniform distribution over -2..2.
@@ -310,7 +314,8 @@ fn a_network_of_one_view_has_one_input() {
 /// and only the fused network's logits are exported.
 #[test]
 fn every_kind_of_network_is_exported() {
-    let kinds: [(&str, fn(&mut Config)); 5] = [
+    type Change = fn(&mut Config);
+    let kinds: [(&str, Change); 5] = [
         ("early", |c| c.fusion.kind = FusionKind::Early),
         ("late", |c| c.fusion.kind = FusionKind::Late),
         ("no BiLSTM", |c| c.waveform.bilstm = 0),
@@ -339,6 +344,73 @@ fn every_kind_of_network_is_exported() {
                 0,
                 "{name}"
             );
+        }
+    }
+}
+
+/// What ONNX Runtime (the Python package, opset 17) makes of the same files and inputs.
+const ONNX_RUNTIME: &str = "
+import json, sys
+import numpy as np, onnxruntime
+for task in json.load(sys.stdin):
+    session = onnxruntime.InferenceSession(task['model'], providers=['CPUExecutionProvider'])
+    feeds = {k: np.array(v, np.float32).reshape(s) for k, (s, v) in task['inputs'].items()}
+    [logits] = session.run(['logits'], feeds)
+    print(' '.join(repr(float(x)) for x in logits.ravel()))
+";
+
+/// Every operator that a config can ask for, in ONNX Runtime too.
+#[test]
+fn onnx_runtime_agrees() {
+    let has = Command::new("python3")
+        .args(["-c", "import onnxruntime"])
+        .output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        println!("skipped: python3 has no onnxruntime");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut configs = vec![shipped(); 4];
+    configs[1].fusion.kind = FusionKind::Early;
+    configs[2].fusion.kind = FusionKind::Late;
+    configs[3].waveform.bilstm = 0;
+    let cnn = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cnn/config.toml");
+    configs.push(Config::read(&cnn).unwrap());
+    let mut tasks = Vec::new();
+    let mut expected = Vec::new();
+    for (i, config) in configs.iter().enumerate() {
+        let (_store, network, views) = network(config);
+        let logits = tch::no_grad(|| network.forward(&views, None));
+        let path = folder.path().join(format!("{i}.onnx"));
+        onnx::write(&onnx::model(&network, config), &views, &logits, &path).unwrap();
+        let input = |&view: &View| {
+            let tensor = views.get(view);
+            let values = Vec::<f32>::try_from(tensor.flatten(0, -1)).unwrap();
+            (view.name(), (tensor.size(), values))
+        };
+        let inputs: BTreeMap<_, _> = config.views.iter().map(input).collect();
+        tasks.push(serde_json::json!({ "model": path, "inputs": inputs }));
+        expected.push(Vec::<f32>::try_from(logits.flatten(0, -1)).unwrap());
+    }
+    let mut python = Command::new("python3")
+        .args(["-c", ONNX_RUNTIME])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let tasks = serde_json::to_vec(&tasks).unwrap();
+    python.stdin.take().unwrap().write_all(&tasks).unwrap();
+    let output = python.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<Vec<f32>> = text
+        .lines()
+        .map(|line| line.split(' ').map(|x| x.parse().unwrap()).collect())
+        .collect();
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
     }
 }
@@ -400,6 +472,26 @@ fn sizes_are_counted() {
 
     let (_store, fused, _) = network(&shipped());
     assert_eq!(fused.macs(), 99_600);
+}
+
+/// Whoever loads a model with other classes, or other features, is told both lists.
+#[test]
+fn a_model_of_other_classes_is_refused() {
+    let config = shipped();
+    let (_store, network, _) = network(&config);
+    let model = onnx::model(&network, &config);
+    let path = Path::new("other.onnx");
+    assert!(Source::new(model.clone(), path).is_ok());
+    let mut other = model;
+    for property in &mut other.metadata_props {
+        if property.key == "labels" {
+            property.value = "N,V".to_owned();
+        }
+    }
+    let error = Source::new(other, path).unwrap_err().to_string();
+    for part in ["other.onnx", "labels", "N,V", "N,S,V,F"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
 }
 
 #[test]

@@ -10,14 +10,14 @@ use heartlens_core::views::metadata::PATIENT_START;
 use heartlens_trainer::augment::{Augmenter, HostBatch};
 use heartlens_trainer::checkpoint::{Checkpoint, CheckpointError};
 use heartlens_trainer::config::{Config, EarlyStoppingConfig, View};
-use heartlens_trainer::cross_validate::{
-    CrossValidationError, Headline, Plan, findings, split, split_across, train_folds, variant,
-};
+use heartlens_trainer::cross_validate::{Plan, train_folds};
 use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
 use heartlens_trainer::early_stopping::hold_out;
+use heartlens_trainer::findings::{Headline, findings, variant};
 use heartlens_trainer::held_out::HeldOut;
 use heartlens_trainer::int8::Int8Findings;
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
+use heartlens_trainer::split::{SplitError, split, split_across};
 use heartlens_trainer::streams::{Purpose, stream};
 use heartlens_trainer::train::{Precision, Trainer, TrainingData, largest, probe};
 use rand::RngExt;
@@ -350,7 +350,7 @@ fn splits_are_by_patient_seeded_and_stratified() {
     let error = split(&dataset, 12, 0).unwrap_err();
     assert!(matches!(
         error,
-        CrossValidationError::Folds {
+        SplitError::Folds {
             folds: 12,
             patients: 11
         }
@@ -441,6 +441,39 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     second.run(&data, 40, 1, |report| losses.push(report.loss));
     assert_eq!(losses, straight_losses[25..]);
     assert_eq!(logits(&second, &dataset), logits(&straight, &dataset));
+}
+
+/// Of weights a and b the mean is (a + b) / 2, tensor by tensor, and only of the averaged weights.
+#[test]
+fn checkpoints_of_one_training_are_averaged() {
+    let config = config();
+    let dataset = six_records();
+    let folder = tempfile::tempdir().unwrap();
+    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }]);
+    let at = |step: u32| {
+        let path = folder.path().join(step.to_string());
+        let (trainer, _) = trained(&config, &dataset, step, 1);
+        trainer.checkpoint(&probed, &path).write().unwrap();
+        Checkpoint::read(&path).unwrap()
+    };
+    let (early, late) = (at(4), at(9));
+    let mut mean = at(4);
+    mean.average_with(std::slice::from_ref(&late)).unwrap();
+    let mut moved = 0.0;
+    for (name, found) in &mean.tensors {
+        let (a, b) = (early.get(name).unwrap(), late.get(name).unwrap());
+        if name.starts_with("average.") {
+            let expected: Tensor = (a + b) / 2.0;
+            assert!(
+                (found - expected).abs().max().double_value(&[]) < 1e-6,
+                "{name}"
+            );
+            moved += (found - a).abs().max().double_value(&[]);
+        } else {
+            assert_eq!(found, a, "{name}");
+        }
+    }
+    assert!(moved > 0.01, "{moved}");
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use super::{Source, Trainings, digits, write_json};
 use crate::augment::Augmenter;
 use crate::config::Config;
-use crate::cross_validate::{Plan, findings, split, split_across, train_folds, variant};
+use crate::cross_validate::{Plan, train_folds};
 use crate::dataset::bar;
+use crate::findings::{findings, variant};
 use crate::held_out::HeldOut;
 use crate::rhythm;
 use crate::rhythm::config::RhythmConfig;
 use crate::rhythm::train::TrainedRhythm;
 use crate::rhythm::weigh;
+use crate::split::{split, split_across};
 use crate::train::largest;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;

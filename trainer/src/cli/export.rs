@@ -1,6 +1,7 @@
 //! `heartlens-train export`
 
 use crate::checkpoint::Checkpoint;
+use crate::config::View;
 use crate::onnx;
 use crate::train::Trainer;
 use std::path::PathBuf;
@@ -14,9 +15,9 @@ use tch::Device;
 #[command(after_help = "Example:
   heartlens-train export --checkpoint target/train/beat/last.safetensors --out models/beat/model.onnx")]
 pub(super) struct Arguments {
-    /// A checkpoint of `fit`
-    #[arg(long, value_name = "FILE")]
-    checkpoint: PathBuf,
+    /// A checkpoint of `fit`; of several of one training, the mean of their weights
+    #[arg(long, value_name = "FILE", required = true)]
+    checkpoint: Vec<PathBuf>,
     /// The model to write
     #[arg(long, value_name = "FILE.onnx")]
     out: PathBuf,
@@ -24,7 +25,11 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let checkpoint = Checkpoint::read(&self.checkpoint)?;
+        let read = self.checkpoint.iter().map(|path| Checkpoint::read(path));
+        let mut others = read.collect::<Result<Vec<_>, _>>()?;
+        // clap asks for one or more.
+        let mut checkpoint = others.remove(0);
+        checkpoint.average_with(&others)?;
         let mut trainer = Trainer::new(&checkpoint.config, Device::Cpu)?;
         trainer.resume(&checkpoint)?;
         let views = checkpoint.probe()?;
@@ -32,6 +37,18 @@ impl Arguments {
         let logits = tch::no_grad(|| network.forward(&views, None));
         let model = onnx::model(network, &checkpoint.config);
         let difference = onnx::write(&model, &views, &logits, &self.out)?;
+        let missing: Vec<&str> = View::ALL
+            .into_iter()
+            .filter(|&view| !checkpoint.config.has(view))
+            .map(View::name)
+            .collect();
+        if !missing.is_empty() {
+            eprintln!(
+                "the network has no branch for {}: tract and ONNX Runtime can run the file, but `heartlens` loads networks of all \
+                 four views alone",
+                missing.join(", ")
+            );
+        }
         eprintln!(
             "{}: {} parameters, after {} steps; tract and libtorch differ by at most {difference:.1e} on {} beats",
             self.out.display(),

@@ -4,13 +4,14 @@ use super::{Source, digits};
 use crate::augment::{Augmenter, HostBatch};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::cross_validate::{Headline, names};
 use crate::curves;
 use crate::dataset::Dataset;
 use crate::early_stopping::{self, Judgements, Verdict, judge};
 use crate::file::write_atomically;
+use crate::findings::Headline;
 use crate::log::{Line, Log, read};
 use crate::sampler::Sampler;
+use crate::split::names;
 use crate::tensorboard::EventFile;
 use crate::train::{Precision, StepReport, Trainer, TrainingData, probe};
 use anyhow::Context;
@@ -18,7 +19,7 @@ use heartlens_core::class::Class;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Steps between two checkpoints, where early stopping does not say.
 const STEPS_A_CHECKPOINT: u32 = 100;
@@ -85,15 +86,16 @@ impl Arguments {
         }
         let early = config.training.early_stopping;
         let every = early.map_or(STEPS_A_CHECKPOINT, |early| early.every);
-        let patience = early.map(|early| early.patience);
-        let mut judgements = Judgements::new(patience);
+        let mut judgements = Judgements::new(early.map(|early| early.patience));
         if self.resume && !held_out.is_empty() && best.exists() {
             let checkpoint = Checkpoint::read(&best)?;
-            let mut so_far = Trainer::new(&config, device)?;
-            so_far.resume(&checkpoint)?;
-            let jk = judge(&so_far, &dataset, &held_out).jk;
-            let waited = (trainer.steps_done().saturating_sub(checkpoint.step)).div_ceil(every);
-            judgements = Judgements::resumed(patience, jk, checkpoint.step, waited);
+            // One that is ahead of last.safetensors, the program having ended between the two, will be judged again.
+            if let Some(since) = trainer.steps_done().checked_sub(checkpoint.step) {
+                let mut so_far = Trainer::new(&config, device)?;
+                so_far.resume(&checkpoint)?;
+                let jk = judge(&so_far, &dataset, &held_out).jk;
+                judgements.resume(jk, checkpoint.step, since.div_ceil(every));
+            }
         }
         let steps = config.training.steps;
         eprintln!(
@@ -113,7 +115,7 @@ impl Arguments {
             let until = trainer.steps_done() + every;
             trainer.run(&data, until, 1, |report| watch.step(report));
             if !held_out.is_empty() {
-                let headline = judge(&trainer, &dataset, &held_out);
+                let headline = watch.judging(|| judge(&trainer, &dataset, &held_out));
                 watch.judgement(trainer.steps_done(), headline);
                 if judgements.add(headline.jk, trainer.steps_done()) == Verdict::Better {
                     trainer.checkpoint(&probe, &best).write()?;
@@ -123,23 +125,19 @@ impl Arguments {
             trainer.checkpoint(&probe, &last).write()?;
         }
         watch.finish(&out.join("curves.svg"))?;
-        let result = if let (Some(jk), step) = judgements.best() {
-            eprintln!(
-                "best jk on {}: {} after step {step}",
-                names(&dataset, &held_out).join(", "),
-                digits(Some(jk))
-            );
-            best
-        } else {
-            last
-        };
         if trainer.steps_done() < steps {
             eprintln!(
-                "stopped after step {} of {steps}: not bettered in {} judgements, {every} steps apart",
+                "stopped after step {} of {steps}: jk was not bettered in {} judgements, {every} steps apart",
                 trainer.steps_done(),
-                patience.unwrap_or_default(),
+                judgements.waited(),
             );
         }
+        let (jk, step) = judgements.best();
+        if jk.is_some() {
+            let names = names(&dataset, &held_out).join(", ");
+            eprintln!("best jk on {names}: {} after step {step}", digits(jk));
+        }
+        let result = if jk.is_some() { best } else { last };
         println!("{}", result.display());
         Ok(())
     }
@@ -183,6 +181,8 @@ impl Arguments {
 struct Watch {
     progress: ProgressBar,
     start: Instant,
+    /// Of the time since then, what went into judging.
+    judging: Duration,
     first: u32,
     done: u32,
     batch: usize,
@@ -212,6 +212,7 @@ impl Watch {
         Ok(Self {
             progress,
             start: Instant::now(),
+            judging: Duration::ZERO,
             first: done,
             done,
             batch: config.training.batch,
@@ -225,9 +226,19 @@ impl Watch {
         })
     }
 
+    /// Beats trained on a second, judging left out.
     fn beats_a_second(&self) -> f64 {
         let beats = f64::from(self.done - self.first) * self.batch as f64;
-        beats / self.start.elapsed().as_secs_f64()
+        let training = self.start.elapsed().saturating_sub(self.judging);
+        beats / training.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// What `judge` returns, its time kept apart.
+    fn judging(&mut self, judge: impl FnOnce() -> Headline) -> Headline {
+        let start = Instant::now();
+        let headline = judge();
+        self.judging += start.elapsed();
+        headline
     }
 
     fn show(&self) {

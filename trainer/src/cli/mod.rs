@@ -1,11 +1,13 @@
 //! The `heartlens-train` command: one file a verb, each with its clap `Args` and a `run`.
 
 mod ablate;
+mod bench;
 mod card;
 mod cross_validate;
 mod curves;
 mod export;
 mod fit;
+mod noise;
 mod rhythm;
 
 use crate::cache;
@@ -50,6 +52,8 @@ enum Verb {
     Export(export::Arguments),
     Card(card::Arguments),
     Curves(curves::Arguments),
+    Noise(noise::Arguments),
+    Bench(bench::Arguments),
     #[command(subcommand)]
     Rhythm(rhythm::Verb),
 }
@@ -65,6 +69,8 @@ impl Cli {
             Verb::Export(arguments) => arguments.run(),
             Verb::Card(arguments) => arguments.run(),
             Verb::Curves(arguments) => arguments.run(),
+            Verb::Noise(arguments) => arguments.run(),
+            Verb::Bench(arguments) => arguments.run(),
             Verb::Rhythm(verb) => verb.run(),
         };
         match result {

@@ -1,0 +1,124 @@
+//! `heartlens-train noise`
+
+use super::{Source, Trainings, digits, write_json};
+use crate::ablate::plain_cnn;
+use crate::augment::Augmenter;
+use crate::dataset::bar;
+use crate::noise::{Level, NoiseFindings, Recorded, measure};
+use crate::split::split;
+use std::path::PathBuf;
+
+/// Measure a network in noise, beside the plain CNN
+///
+/// Cross-validates both and judges the records that they have not seen: clean, and with recorded noise added to them at each
+/// level, two minutes on and two off as WFDB's nst does. The beats while it is on count, the same ones in the clean signal.
+/// Training mixes in the first half of the noise records; what is added here is their second half.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  heartlens-train noise --config models/beat/config.toml --data $HEARTLENS_DATA --json models/beat/noise.json")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    source: Source,
+    /// Folds
+    #[arg(long, default_value_t = 5, value_name = "K")]
+    folds: usize,
+    /// Trainings at the same time [default: one a core; on a GPU, 1]
+    #[arg(long, value_name = "N")]
+    parallel: Option<usize>,
+    /// Ratios of QRS power to noise power, in decibels
+    #[arg(
+        long,
+        value_name = "DB,...",
+        value_delimiter = ',',
+        default_value = "24,18,12,6,0",
+        allow_negative_numbers = true
+    )]
+    snr: Vec<f64>,
+    /// Noise records of nstdb
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        default_value = "em,ma"
+    )]
+    noise: Vec<String>,
+    /// Where to write the findings; - for stdout
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let device = self.source.device.resolve()?;
+        let (config, dataset, noise) = self.source.read()?;
+        let noise = noise.first_half();
+        let cnn = plain_cnn(&config)?;
+        let recorded = self
+            .noise
+            .iter()
+            .map(|name| Recorded::read(&self.source.data, name));
+        let recorded = recorded.collect::<Result<Vec<_>, _>>()?;
+        let mut levels: Vec<Level<'_>> = vec![None];
+        for noise in &recorded {
+            levels.extend(self.snr.iter().map(|&snr_db| Some((noise, snr_db))));
+        }
+        let splits = split(&dataset, self.folds, config.training.seed)?;
+        let trainings = Trainings {
+            folds: self.folds,
+            parallel: self.parallel,
+            keep: None,
+        };
+        let plan = trainings.plan(&config, splits, 1, device);
+        let models = [config, cnn].map(|config| {
+            let augmenter = Augmenter::new(&config, noise.clone());
+            (config, augmenter)
+        });
+        let steps: u64 = models
+            .iter()
+            .map(|(c, _)| u64::from(c.training.steps))
+            .sum();
+        let progress = bar(steps * self.folds as u64, "steps");
+        let data = &self.source.data;
+        let findings = measure(&models, data, &dataset, &plan, &levels, |_| progress.inc(1))?;
+        progress.finish_and_clear();
+        let names = models.each_ref().map(|(config, _)| config.name.as_str());
+        let to_stdout = self
+            .json
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-");
+        if let Some(path) = &self.json {
+            write_json(&findings, path)?;
+        }
+        if !to_stdout {
+            print!("{}", table(&findings, names));
+        }
+        Ok(())
+    }
+}
+
+/// In Markdown, a line a level and database.
+fn table(findings: &NoiseFindings, [fused, cnn]: [&str; 2]) -> String {
+    let mut text = format!(
+        "| noise | SNR dB | database | jk {fused} | jk {cnn} | F1 of S {fused} | {cnn} | F1 of V {fused} | {cnn} |\n\
+         |---|---:|---|---|---|---|---|---|---|\n"
+    );
+    for level in &findings.levels {
+        for (database, headline) in &level.networks[fused] {
+            let other = &level.networks[cnn][database];
+            text += &format!(
+                "| {} | {} | {database} | {} | {} | {} | {} | {} | {} |\n",
+                level.noise.as_deref().unwrap_or("none"),
+                level
+                    .snr_db
+                    .map_or_else(|| "-".to_owned(), |db| db.to_string()),
+                digits(headline.jk),
+                digits(other.jk),
+                digits(headline.f1_s),
+                digits(other.f1_s),
+                digits(headline.f1_v),
+                digits(other.f1_v),
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,283 @@
+//! What cross-validation has found: trainings judged, pooled and laid out as JSON.
+
+use crate::config::Config;
+use crate::cross_validate::Plan;
+use crate::dataset::Dataset;
+use crate::held_out::HeldOut;
+use crate::int8::Int8Findings;
+use crate::split::names;
+use heartlens::evaluate::bootstrap::Bootstrap;
+use heartlens::evaluate::mapping::Mapping;
+use heartlens::evaluate::report::{Peaks, Report, Setting};
+use heartlens::evaluate::tally::Tally;
+use heartlens_core::class::Class;
+use heartlens_core::spec;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a cross-validation found, the JSON of `heartlens-train cross-validate`: the keys of
+/// [`Report`] pooled over folds and seeds (a beat counts once a seed), and how it came about.
+#[derive(Debug, Clone, Serialize)]
+pub struct Findings {
+    /// The model's name.
+    pub model: String,
+    /// Trainable parameters.
+    pub parameters: usize,
+    /// Hash of the features, 16 hex digits.
+    pub spec_hash: String,
+    /// What was trained.
+    pub config: Config,
+    /// All databases, all folds, all seeds.
+    #[serde(flatten)]
+    pub pooled: Report,
+    /// The same by database.
+    pub databases: BTreeMap<String, Report>,
+    /// Every training alone.
+    pub folds: Vec<FoldFindings>,
+    /// Every seed alone.
+    pub seeds: Vec<SeedFindings>,
+    /// The held-out records of each fold.
+    pub splits: Vec<Vec<String>>,
+    /// The same trainings judged in other ways.
+    pub variants: Vec<Variant>,
+    /// The same networks as device images, where that was asked for: all folds and seeds together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8Findings>,
+}
+
+/// All trainings judged in one way.
+#[derive(Debug, Clone, Serialize)]
+pub struct Variant {
+    /// Where the R peaks of the judged beats come from.
+    pub peaks: Peaks,
+    /// What weighs on the network's probabilities.
+    pub context: &'static str,
+    /// Figures by database.
+    pub databases: BTreeMap<String, VariantFigures>,
+}
+
+/// One database, judged in one way.
+#[derive(Debug, Clone, Serialize)]
+pub struct VariantFigures {
+    /// All seeds together.
+    #[serde(flatten)]
+    pub headline: Headline,
+    /// jk of each seed.
+    pub seeds: Vec<Option<f64>>,
+}
+
+/// One training.
+#[derive(Debug, Clone, Serialize)]
+pub struct FoldFindings {
+    /// Seed of the training.
+    pub seed: u64,
+    /// Index into `splits`.
+    pub fold: usize,
+    /// Beats scored.
+    pub beats: u64,
+    /// Figures of the held-out records together.
+    #[serde(flatten)]
+    pub headline: Headline,
+    /// Duration of the training, in seconds.
+    pub training_s: f64,
+    /// Duration of the scoring, in seconds.
+    pub scoring_s: f64,
+    /// The same network as a device image, calibrated on the training records, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub int8: Option<Int8Findings>,
+}
+
+/// One seed over all folds.
+#[derive(Debug, Clone, Serialize)]
+pub struct SeedFindings {
+    /// The seed.
+    pub seed: u64,
+    /// Figures by database.
+    pub databases: BTreeMap<String, Headline>,
+}
+
+/// The figures that are compared most.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Headline {
+    /// kappa/2 + (Se_S + Se_V + PPV_S + PPV_V)/8.
+    pub jk: Option<f64>,
+    /// Cohen's kappa.
+    pub kappa: Option<f64>,
+    /// Mean F1 of N, S, V.
+    pub macro_f1_nsv: Option<f64>,
+    /// F1 of S.
+    pub f1_s: Option<f64>,
+    /// F1 of V.
+    pub f1_v: Option<f64>,
+}
+
+impl Headline {
+    /// Of all beats in `tally`.
+    pub fn of(tally: &Tally) -> Self {
+        let confusion = tally.gross().table.confusion();
+        Self {
+            jk: confusion.jk(),
+            kappa: confusion.kappa(),
+            macro_f1_nsv: confusion.macro_f1_nsv(),
+            f1_s: confusion.class(Class::S as usize).f1,
+            f1_v: confusion.class(Class::V as usize).f1,
+        }
+    }
+}
+
+/// The findings of trainings whose classes `decide` names: for a training and an index into the data set's records, one
+/// class a beat. Records whose R peaks come from elsewhere than `peaks` are left out.
+pub fn findings(
+    config: &Config,
+    dataset: &Dataset,
+    plan: &Plan,
+    trained: &[HeldOut],
+    peaks: Peaks,
+    decide: impl Fn(&HeldOut, usize) -> Vec<Class>,
+) -> Findings {
+    let setting = Setting {
+        peaks,
+        runtime: "libtorch".to_owned(),
+        mapping: Mapping::default(),
+        from_s: 0.0,
+        bootstrap: Bootstrap::default(),
+    };
+    let results: Vec<BTreeMap<String, Tally>> = trained
+        .iter()
+        .map(|done| tallies(dataset, done, peaks, |record| decide(done, record)))
+        .collect();
+    let by_seed = |seed: u64| {
+        let both = trained.iter().zip(&results);
+        both.filter(move |(done, _)| done.seed == seed)
+            .map(|(_, tallies)| tallies)
+    };
+    let databases = by_database(results.iter());
+    Findings {
+        model: config.name.clone(),
+        parameters: trained.first().map_or(0, |done| done.parameters),
+        spec_hash: format!("{:016x}", spec::HASH),
+        config: config.clone(),
+        pooled: all(&databases).report(&setting),
+        databases: databases
+            .into_iter()
+            .map(|(database, tally)| (database, tally.report(&setting)))
+            .collect(),
+        folds: trained
+            .iter()
+            .zip(&results)
+            .map(|(done, tallies)| {
+                let tally = all(tallies);
+                FoldFindings {
+                    seed: done.seed,
+                    fold: done.fold,
+                    beats: tally.gross().table.reference_beats(),
+                    headline: Headline::of(&tally),
+                    training_s: done.training_s,
+                    scoring_s: done.scoring_s,
+                    int8: Int8Findings::of(dataset, [done], peaks),
+                }
+            })
+            .collect(),
+        seeds: plan
+            .seeds
+            .iter()
+            .map(|&seed| SeedFindings {
+                seed,
+                databases: by_database(by_seed(seed))
+                    .into_iter()
+                    .map(|(database, tally)| (database, Headline::of(&tally)))
+                    .collect(),
+            })
+            .collect(),
+        splits: plan
+            .splits
+            .iter()
+            .map(|records| names(dataset, records))
+            .collect(),
+        variants: Vec::new(),
+        int8: Int8Findings::of(dataset, trained, peaks),
+    }
+}
+
+/// The headlines of trainings whose classes `decide` names, by database; as [`findings`].
+pub fn variant(
+    dataset: &Dataset,
+    plan: &Plan,
+    trained: &[HeldOut],
+    peaks: Peaks,
+    context: &'static str,
+    decide: impl Fn(&HeldOut, usize) -> Vec<Class>,
+) -> Variant {
+    let by_seed: Vec<BTreeMap<String, Tally>> = plan
+        .seeds
+        .iter()
+        .map(|seed| {
+            let of_seed: Vec<_> = trained
+                .iter()
+                .filter(|done| done.seed == *seed)
+                .map(|done| tallies(dataset, done, peaks, |record| decide(done, record)))
+                .collect();
+            by_database(of_seed.iter())
+        })
+        .collect();
+    let figures = by_database(by_seed.iter())
+        .into_iter()
+        .map(|(database, pooled)| {
+            let seeds = by_seed.iter().map(|tallies| {
+                let tally = tallies.get(&database);
+                tally.and_then(|tally| Headline::of(tally).jk)
+            });
+            let figures = VariantFigures {
+                headline: Headline::of(&pooled),
+                seeds: seeds.collect(),
+            };
+            (database, figures)
+        })
+        .collect();
+    Variant {
+        peaks,
+        context,
+        databases: figures,
+    }
+}
+
+/// One tally a database of what a training did not see, at `peaks`.
+fn tallies(
+    dataset: &Dataset,
+    done: &HeldOut,
+    peaks: Peaks,
+    decide: impl Fn(usize) -> Vec<Class>,
+) -> BTreeMap<String, Tally> {
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    for &index in done.logits.keys() {
+        let record = &dataset.records[index];
+        if record.peaks != peaks {
+            continue;
+        }
+        let tally = tallies.entry(record.database.clone()).or_default();
+        for (&class, found) in record.classes.iter().zip(decide(index)) {
+            tally.add_beat(&record.name, class, found);
+        }
+    }
+    tallies
+}
+
+/// The trainings' tallies, added up by database.
+fn by_database<'a>(
+    results: impl Iterator<Item = &'a BTreeMap<String, Tally>>,
+) -> BTreeMap<String, Tally> {
+    let mut pooled: BTreeMap<String, Tally> = BTreeMap::new();
+    for (database, tally) in results.flatten() {
+        pooled.entry(database.clone()).or_default().merge(tally);
+    }
+    pooled
+}
+
+/// All databases together.
+fn all(tallies: &BTreeMap<String, Tally>) -> Tally {
+    let mut pooled = Tally::new();
+    for tally in tallies.values() {
+        pooled.merge(tally);
+    }
+    pooled
+}
