@@ -97,6 +97,7 @@ fn report(record: &Record) {
             time_s,
             class: Class::N,
             scores: [0.7, 0.1, 0.1, 0.1],
+            fibrillation: None,
             rr_ms: Some(1e5),
             quality: 1.0,
         })
@@ -106,6 +107,7 @@ fn report(record: &Record) {
         leads: &leads,
         peaks: Peaks::Detected,
         patient: record.patient(),
+        rhythm: None,
         added_mv: &[],
     };
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/beat");
