@@ -258,8 +258,26 @@ fn figures(summary: &Summary) -> Markup {
                 } }
                 div { dt { "Supraventricular burden" } dd { b { (percent(summary.supraventricular_burden)) } " of readable beats" } }
                 div { dt { "Ventricular burden" } dd { b { (percent(summary.ventricular_burden)) } " of readable beats" } }
+                div { dt { "Atrial fibrillation" } dd { (fibrillation(summary)) } }
                 div { dt { "Longest RR interval" } dd { b { (summary.longest_rr_ms.map_or_else(dash, |rr| format!("{} ms", num(rr, 0)))) } } }
             }
+        }
+    }
+}
+
+/// How much of the time was atrial fibrillation.
+fn fibrillation(summary: &Summary) -> Markup {
+    let rhythm = &summary.rhythm;
+    html! {
+        @match rhythm.fibrillation_share {
+            Some(share) => {
+                b { (percent(Some(share))) } " of the time"
+                @if rhythm.fibrillation_episodes > 0 {
+                    ", " (grouped(rhythm.fibrillation_episodes as usize))
+                    @if rhythm.fibrillation_episodes == 1 { " episode" } @else { " episodes" }
+                }
+            }
+            None => "not judged",
         }
     }
 }
@@ -285,6 +303,7 @@ fn table(section: &Section) -> Markup {
             (class_cells(summary))
             td { (percent(summary.supraventricular_burden)) }
             td { (percent(summary.ventricular_burden)) }
+            td { (percent(summary.rhythm.fibrillation_share)) }
             @match summary.heart_rate_bpm {
                 Some(rate) => { td { (num(rate.mean, 0)) } td { (num(rate.min, 0)) "-" (num(rate.max, 0)) } }
                 None => { td { "-" } td { "-" } }
@@ -304,6 +323,7 @@ fn table(section: &Section) -> Markup {
                             @for class in Class::ALL { th scope="col" { (class) } }
                             th scope="col" { "S burden" }
                             th scope="col" { "V burden" }
+                            th scope="col" { "AF" }
                             th scope="col" { "Rate /min" }
                             th scope="col" { "Slowest-fastest" }
                             th scope="col" { "Longest RR ms" }
