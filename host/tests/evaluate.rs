@@ -300,10 +300,13 @@ fn tables_go_to_standard_output_and_json_to_its_file() {
 fn what_is_at_fault_is_named_in_one_line() {
     let folder = scene();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::fs::create_dir(folder.path().join("bare")).unwrap();
+    std::fs::write(folder.path().join("bare/x.hea"), "x 1 250 100").unwrap();
     std::fs::write(folder.path().join("data/known.bad"), "not annotations").unwrap();
     for (arguments, code, named) in [
         (&["nowhere"][..], 1, "nowhere"),
-        (&["empty"], 1, "empty: no record with a .atr"),
+        (&["empty"], 1, "empty: no record in this folder"),
+        (&["bare"], 1, "bare: no record with a .atr"),
         (&["data/known", "--annotator", "bad"], 1, "known.bad"),
         (&["data/known", "--annotator", "gone"], 1, "known.gone"),
         (&["data", "data/known"], 1, "data/known is given twice"),
