@@ -390,7 +390,7 @@ fn parquet_has_the_same_beats() {
             names,
             [
                 "record", "sample", "time_s", "class", "rr_ms", "quality", "score_N", "score_S",
-                "score_V", "score_F"
+                "score_V", "score_F", "fibrillation"
             ]
         );
         let near = |field: &Field, value: &Value, within: f64| match (field, value.as_f64()) {
@@ -412,6 +412,8 @@ fn parquet_has_the_same_beats() {
         for (i, class) in ["N", "S", "V", "F"].into_iter().enumerate() {
             assert!(near(&row[6 + i].1, &beat["scores"][class], 1e-6));
         }
+        let fibrillation = beat["fibrillation"].as_bool();
+        assert_eq!(row[10].1, fibrillation.map_or(Field::Null, Field::Bool));
     }
     assert!(
         without_rr >= 2,
