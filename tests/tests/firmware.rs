@@ -147,6 +147,7 @@ fn instructions_stay_within_their_budget() {
         ("/instructions/per_sample", 380..=460),
         ("/instructions/views_per_beat", 165_000..=200_000),
         ("/instructions/model_per_beat", 250_000..=320_000),
+        ("/instructions/rhythm_per_beat", 80_000..=140_000),
         ("/parts/filter/mean", 60..=90),
         ("/parts/quality/mean", 80..=140),
         ("/parts/detector/mean", 120..=220),

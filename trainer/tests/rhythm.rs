@@ -50,7 +50,7 @@ fn recordings() -> Vec<Recording> {
 #[test]
 fn it_learns_what_has_no_order() {
     let recordings = recordings();
-    let config = config(120);
+    let config = config(300);
     let findings = cross_validate(&config, &recordings, 3, &[0, 1], |_, _| ()).unwrap();
     assert!(findings.pooled.auc.unwrap() > 0.97, "{:?}", findings.pooled);
     assert!(findings.pooled.f1.unwrap() > 0.9, "{:?}", findings.pooled);

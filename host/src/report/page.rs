@@ -612,7 +612,7 @@ fn closing(sections: &[Section]) -> Markup {
                 "network's own and are not calibrated against outcomes."
             }
             p {
-                "Limits: one or two surface leads; adults. Atrial fibrillation, flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "
+                "Limits: one or two surface leads; adults. Atrial fibrillation is told from RR intervals alone. Atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "
                 "conduction are not assessed. Beats that the detector missed are in no count, and false ones are in all. Pauses and runs follow from the beats' classes; one wrong "
                 "class cuts a run in two. Burdens are shares of readable beats. Times count from the recording's start."
             }
