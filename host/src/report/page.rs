@@ -608,8 +608,8 @@ fn closing(sections: &[Section]) -> Markup {
             p {
                 "Classes are those of ANSI/AAMI EC57. R peaks come from a streaming detector, or from a reference annotation where the facts above say so; then "
                 "no beat becomes Q. Each beat is seen relative to a running average of the patient's own beats, by its waveform, its spectrum, its spectrogram and "
-                "by what surrounds it (RR intervals, shape against that average; age and sex where the model reads them); one small network fuses the four. Probabilities are the "
-                "network's own and are not calibrated against outcomes."
+                "by what surrounds it (RR intervals, shape against that average; age and sex where the model reads them); one small network fuses the four, and the rhythm weighs on the result. Probabilities are the "
+                "networks' own and are not calibrated against outcomes."
             }
             p {
                 "Limits: one or two surface leads; adults. Atrial fibrillation is told from RR intervals alone. Atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "

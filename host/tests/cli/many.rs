@@ -389,8 +389,17 @@ fn parquet_has_the_same_beats() {
         assert_eq!(
             names,
             [
-                "record", "sample", "time_s", "class", "rr_ms", "quality", "score_N", "score_S",
-                "score_V", "score_F", "fibrillation"
+                "record",
+                "sample",
+                "time_s",
+                "class",
+                "rr_ms",
+                "quality",
+                "score_N",
+                "score_S",
+                "score_V",
+                "score_F",
+                "fibrillation"
             ]
         );
         let near = |field: &Field, value: &Value, within: f64| match (field, value.as_f64()) {
