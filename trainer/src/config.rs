@@ -696,7 +696,11 @@ mod tests {
             ),
             ("\"metadata\"]", "\"metadata\", \"metadata\"]", "each once"),
             ("dense = [24, 12]", "dense = []", "metadata.dense is []"),
-            ("peaks = [\"reference\"]", "peaks = []", "data.peaks is []"),
+            (
+                "peaks = [\"reference\", \"detected\"]",
+                "peaks = []",
+                "data.peaks is []",
+            ),
         ] {
             assert!(SHIPPED.contains(from), "{from}");
             let error = parse(&SHIPPED.replacen(from, to, 1))

@@ -444,7 +444,7 @@ fn from_recordings_to_a_rhythm_network() {
         "{text}"
     );
     for file in ["rhythm.hlr", "rhythm.onnx"] {
-        assert!(std::fs::metadata(path(file)).unwrap().len() > 2_900);
+        assert!(std::fs::metadata(path(file)).unwrap().len() > 700);
     }
 
     let (json, text) = run("cross-validate", &["--folds", "2", "--json", "-"]);

@@ -102,7 +102,7 @@ impl Arguments {
             "training {} ({} parameters) on {} records, {device:?}, {steps} steps of {}",
             config.name,
             trainer.parameter_count(),
-            training.len(),
+            names(&dataset, &training).len(),
             config.training.batch,
         );
         let data = TrainingData {

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::cross_validate::Plan;
 use crate::dataset::{Dataset, Noise};
 use crate::file::write_atomically;
+use crate::split::names;
 use crate::train::DeviceChoice;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -130,9 +131,10 @@ impl Source {
             .iter()
             .map(|record| record.classes.len())
             .sum();
+        let all: Vec<usize> = (0..dataset.records.len()).collect();
         eprintln!(
             "{beats} beats in {} records of {}, ready in {:.1} s",
-            dataset.records.len(),
+            names(&dataset, &all).len(),
             dataset.databases().join(", "),
             start.elapsed().as_secs_f64()
         );
