@@ -238,12 +238,23 @@ impl<'a> Network<'a> {
             }
             before.copy_from_slice(&hidden);
             let seen = &seen[..RHYTHM_CHANNELS + cells];
-            let mut rows = gates.chunks_exact(row_len(cells));
-            for (hidden, state) in hidden.iter_mut().zip(&mut state).take(cells) {
-                let mut gate = || rows.next().map_or(0.0, |row| unit * sum(row, seen) as f32);
-                let (i, f, g, o) = (gate(), gate(), gate(), gate());
-                *state = sigmoid(f) * *state + sigmoid(i) * tanh(g);
-                *hidden = integer(sigmoid(o) * tanh(*state));
+            // Gate by gate, so that a processor with vectors takes several cells at a time.
+            let mut sums = [[0.0_f32; MAX_CELLS]; GATES];
+            for (cell, rows) in gates.chunks_exact(GATES * row_len(cells)).enumerate() {
+                for (sums, row) in sums.iter_mut().zip(rows.chunks_exact(row_len(cells))) {
+                    sums[cell] = unit * sum(row, seen) as f32;
+                }
+            }
+            let [i, f, g, o] = &mut sums;
+            for gate in [&mut *i, &mut *f, &mut *o] {
+                gate[..cells].iter_mut().for_each(|x| *x = sigmoid(*x));
+            }
+            g[..cells].iter_mut().for_each(|x| *x = tanh(*x));
+            for cell in 0..cells {
+                state[cell] = f[cell] * state[cell] + i[cell] * g[cell];
+            }
+            for cell in 0..cells {
+                hidden[cell] = integer(o[cell] * tanh(state[cell]));
             }
         }
         unit * sum(score, &hidden[..cells]) as f32
