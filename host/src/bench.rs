@@ -160,6 +160,7 @@ pub fn holter(
         Patient::default(),
         runtime,
         helpers,
+        rhythm.and_then(RhythmModel::network),
         |read| progress(read as f64 / samples),
     )?;
     let labels = Instant::now();
@@ -167,7 +168,10 @@ pub fn holter(
     let (mut rhythm, network) = rhythm::begin(rhythm);
     for beat in &beats {
         let scores = softmax(&beat.logits);
-        let verdict = rhythm.push(network, &beat.observation, &scores, beat.readable);
+        let verdict = match network {
+            Some(_) => rhythm.push_scored(beat.score, &beat.observation, &scores, beat.readable),
+            None => rhythm.push(None, &beat.observation, &scores, beat.readable),
+        };
         *classes.entry(verdict.class.name()).or_default() += 1;
     }
     let labels = labels.elapsed();

@@ -8,7 +8,7 @@
 use crate::runtime::{Logits, ModelError, Runtime};
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::Observation;
+use heartlens_core::rhythm::{Input, Intervals, Network, Observation};
 use heartlens_core::views::Views;
 use std::collections::VecDeque;
 use std::ops::AddAssign;
@@ -34,6 +34,8 @@ pub struct LeadBeat {
     pub readable: bool,
     /// The network's logits.
     pub logits: Logits,
+    /// The rhythm network's score, where there is such a network and enough intervals before the beat.
+    pub score: Option<f32>,
 }
 
 /// Where the time went, all threads together.
@@ -43,7 +45,7 @@ pub struct Stages {
     pub monitor: Duration,
     /// The four views of each beat.
     pub views: Duration,
-    /// The network.
+    /// The networks.
     pub network: Duration,
 }
 
@@ -56,7 +58,7 @@ impl AddAssign for Stages {
 }
 
 /// Sends a lead, block by block in mV at the canonical rate, through core's monitor, and its beats through views and
-/// network: in this thread with `runtime`, and in one more for each of `helpers`, the same network in the same kind of
+/// networks, `rhythm` among them where it is there: in this thread with `runtime`, and in one more for each of `helpers`, the same network in the same kind of
 /// runtime. `progress` is told the number of samples read, once a block.
 ///
 /// # Errors
@@ -67,6 +69,7 @@ pub fn run<P: PeakSource, B: AsRef<[f32]>, E: From<ModelError>>(
     patient: Patient,
     runtime: &mut dyn Runtime,
     helpers: &mut [Box<dyn Runtime>],
+    rhythm: Option<Network<'_>>,
     mut progress: impl FnMut(u64),
 ) -> Result<(Vec<LeadBeat>, Stages), E> {
     // Alone, this thread takes each batch as soon as it is full.
@@ -79,7 +82,7 @@ pub fn run<P: PeakSource, B: AsRef<[f32]>, E: From<ModelError>>(
                 scope.spawn(|| {
                     let mut done = Done::default();
                     while let Some(batch) = queue.wait() {
-                        done.take(batch, &mut **helper, &queue);
+                        done.take(batch, &mut **helper, rhythm, &queue);
                     }
                     done
                 })
@@ -97,7 +100,7 @@ pub fn run<P: PeakSource, B: AsRef<[f32]>, E: From<ModelError>>(
                     && feeder.take(beat)
                 {
                     while let Some(batch) = queue.pop_beyond(most) {
-                        feeder.pause(|| done.take(batch, runtime, &queue));
+                        feeder.pause(|| done.take(batch, runtime, rhythm, &queue));
                     }
                 }
             }
@@ -113,7 +116,7 @@ pub fn run<P: PeakSource, B: AsRef<[f32]>, E: From<ModelError>>(
         done.stages.monitor = feeder.finish();
         drop(open);
         while let Some(batch) = queue.wait() {
-            done.take(batch, runtime, &queue);
+            done.take(batch, runtime, rhythm, &queue);
         }
         for worker in workers {
             match worker.join() {
@@ -126,8 +129,8 @@ pub fn run<P: PeakSource, B: AsRef<[f32]>, E: From<ModelError>>(
     Ok(done.in_order()?)
 }
 
-/// Beats on their way, with the batch's place among all.
-type Batch = (usize, Vec<MonitoredBeat>);
+/// Beats on their way, each with what the rhythm network reads, and the batch's place among all.
+type Batch = (usize, Vec<(MonitoredBeat, Option<Input>)>);
 
 /// Batches that nobody has taken yet.
 #[derive(Default)]
@@ -207,7 +210,8 @@ impl Drop for Open<'_> {
 /// Collects beats into batches, and the time between them.
 struct Feeder<'a> {
     queue: &'a Queue,
-    beats: Vec<MonitoredBeat>,
+    intervals: Intervals,
+    beats: Vec<(MonitoredBeat, Option<Input>)>,
     batches: usize,
     since: Instant,
     elsewhere: Duration,
@@ -217,6 +221,7 @@ impl<'a> Feeder<'a> {
     fn new(queue: &'a Queue) -> Self {
         Self {
             queue,
+            intervals: Intervals::new(),
             beats: Vec::with_capacity(BATCH),
             batches: 0,
             since: Instant::now(),
@@ -226,7 +231,8 @@ impl<'a> Feeder<'a> {
 
     /// Takes a beat; true where it filled a batch, which then waits in the queue.
     fn take(&mut self, beat: MonitoredBeat) -> bool {
-        self.beats.push(beat);
+        let input = self.intervals.push(beat.frame.pre_rr_s);
+        self.beats.push((beat, input));
         let full = self.beats.len() == BATCH;
         if full {
             self.pass_on();
@@ -266,24 +272,34 @@ struct Done {
 }
 
 impl Done {
-    fn take(&mut self, (place, beats): Batch, runtime: &mut dyn Runtime, queue: &Queue) {
+    fn take(
+        &mut self,
+        (place, beats): Batch,
+        runtime: &mut dyn Runtime,
+        rhythm: Option<Network<'_>>,
+        queue: &Queue,
+    ) {
         let start = Instant::now();
         self.views.resize_with(beats.len(), || Views::ZERO);
-        for (views, beat) in self.views.iter_mut().zip(&beats) {
+        for (views, (beat, _)) in self.views.iter_mut().zip(&beats) {
             views.compute(&beat.frame);
         }
         let between = Instant::now();
         let logits = runtime.logits(&self.views);
+        let score = |input: &Option<Input>| Some(rhythm?.score(input.as_ref()?));
+        let scores: Vec<Option<f32>> = beats.iter().map(|(_, input)| score(input)).collect();
         self.stages.views += between - start;
         self.stages.network += between.elapsed();
         match logits {
             Ok(logits) => {
-                let beats = beats.iter().zip(logits).map(|(beat, logits)| LeadBeat {
+                let beats = beats.iter().zip(logits).zip(scores);
+                let beats = beats.map(|(((beat, _), logits), score)| LeadBeat {
                     r_sample: beat.frame.r_sample,
                     observation: Observation::from(&beat.frame),
                     quality: beat.quality.score,
                     readable: beat.quality.is_readable(),
                     logits,
+                    score,
                 });
                 self.batches.push((place, beats.collect()));
             }
@@ -396,6 +412,7 @@ mod tests {
             Patient::default(),
             &mut sums(),
             &mut helpers,
+            None,
             |samples| {
                 assert!(samples > last);
                 last = samples;
@@ -446,6 +463,7 @@ mod tests {
             Patient::default(),
             &mut sums(),
             &mut [Box::new(sums())],
+            None,
             |_| {},
         )
         .expect_err("the last block cannot be read");

@@ -110,15 +110,36 @@ impl Rhythm {
         probabilities: &Probabilities,
         readable: bool,
     ) -> Verdict {
-        let probabilities = match network {
+        match network {
             Some(network) => {
                 let input = self.intervals.push(beat.rr_s);
                 let score = input.map(|input| network.score(&input));
-                self.context.push(beat, score);
-                self.context.weigh(beat, probabilities)
+                self.push_scored(score, beat, probabilities, readable)
             }
-            None => *probabilities,
-        };
+            None => self.verdict(beat, *probabilities, readable),
+        }
+    }
+
+    /// As [`push`](Self::push), with the score that the rhythm network has given of the intervals up to this beat: for
+    /// those that score beats side by side, each from [`Intervals`] of their own.
+    pub fn push_scored(
+        &mut self,
+        score: Option<f32>,
+        beat: &Observation,
+        probabilities: &Probabilities,
+        readable: bool,
+    ) -> Verdict {
+        self.context.push(beat, score);
+        let probabilities = self.context.weigh(beat, probabilities);
+        self.verdict(beat, probabilities, readable)
+    }
+
+    fn verdict(
+        &mut self,
+        beat: &Observation,
+        probabilities: Probabilities,
+        readable: bool,
+    ) -> Verdict {
         let class = Class::of(&probabilities, readable);
         let fibrillation = self.context.is_fibrillation();
         self.summary.push(beat.rr_s, class, fibrillation);
