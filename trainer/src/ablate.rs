@@ -4,7 +4,7 @@ use crate::blocks::ShapeError;
 use crate::config::{Config, ConfigError, FusionKind, View};
 use crate::cross_validate::Plan;
 use crate::dataset::Dataset;
-use crate::findings::{Headline, variant};
+use crate::findings::{Headline, Judged, Leads, variant};
 use crate::held_out::HeldOut;
 use crate::split::names;
 use crate::train::{Trainer, largest};
@@ -277,14 +277,14 @@ impl Ablation {
         plan: &Plan,
         trained: &[HeldOut],
     ) -> Result<(), AblationError> {
-        let alone = variant(
-            dataset,
-            plan,
-            trained,
-            Peaks::Reference,
-            ALL,
-            |done, record| done.logits[&record].iter().map(largest).collect(),
-        );
+        let judged = Judged {
+            peaks: Peaks::Reference,
+            leads: Leads::First,
+            context: ALL,
+        };
+        let alone = variant(dataset, plan, trained, judged, |done, record| {
+            done.logits[&record].iter().map(largest).collect()
+        });
         let reference = self.rows.first();
         let figures = alone.databases.into_iter().map(|(database, figures)| {
             let all = reference.and_then(|row| row.databases.get(&database));

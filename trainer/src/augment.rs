@@ -35,13 +35,13 @@ impl HostBatch {
         self.classes.push(class);
     }
 
-    /// The beats of `dataset` at `indices` in their first lead, as they are.
-    pub fn plain(dataset: &Dataset, indices: &[BeatIndex]) -> Self {
+    /// The beats of `dataset` at `indices` in `lead`, as they are.
+    pub fn plain(dataset: &Dataset, indices: &[BeatIndex], lead: Lead) -> Self {
         let mut batch = Self::default();
         let mut views = Views::ZERO;
         for index in indices {
             let record = &dataset.records[index.record];
-            plain_views(record.beat(Lead::First, index.beat), &mut views);
+            plain_views(record.beat(lead, index.beat), &mut views);
             batch.push(&views, record.classes[index.beat] as i64);
         }
         batch

@@ -3,16 +3,16 @@
 use crate::augment::Augmenter;
 use crate::blocks::ShapeError;
 use crate::config::Config;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Lead};
 use crate::early_stopping::{self, Judgements, Verdict, judge};
-use crate::held_out::{HeldOut, identity};
+use crate::held_out::{HeldOut, Logits, identity};
 use crate::int8;
 use crate::sampler::{Sampler, SamplerError};
 use crate::split::{SplitError, names};
 use crate::train::{StepReport, Trainer, TrainingData, logits};
 use heartlens::compile::CompileError;
 use heartlens::runtime::ModelError;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -76,6 +76,8 @@ pub struct Plan {
     pub device: Device,
     /// Folder in which the logits of held-out records are kept; a training whose logits are there is not done again.
     pub keep: Option<PathBuf>,
+    /// Whether two leads are scored as well, by the average of their logits.
+    pub both_leads: bool,
     /// Whether each network is also compiled and scored as a device image.
     pub int8: bool,
 }
@@ -177,6 +179,7 @@ fn train_fold(
     if let Some(path) = &kept
         && let Some(done) = HeldOut::read(path, &identity, dataset, held_out)
         && (done.int8.is_some() || !plan.int8)
+        && (done.both_leads.is_some() || !plan.both_leads)
     {
         return Ok(HeldOut { fold, ..done });
     }
@@ -192,11 +195,17 @@ fn train_fold(
     )?;
     let training_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let score = |&record: &usize| {
-        let logits = logits(trainer.result(), plan.device, dataset, record);
-        (record, logits)
+    let score = |lead: Lead| -> BTreeMap<usize, Vec<Logits>> {
+        let of = |&record: &usize| logits(trainer.result(), plan.device, dataset, record, lead);
+        held_out
+            .iter()
+            .map(|record| (*record, of(record)))
+            .collect()
     };
-    let logits = held_out.iter().map(score).collect();
+    let first = score(Lead::First);
+    let both_leads = plan
+        .both_leads
+        .then(|| mean_logits(&first, &score(Lead::Second)));
     let scoring_s = start.elapsed().as_secs_f64();
     let int8 = if plan.int8 {
         let compiled = int8::compile(&trainer, &config, dataset, &training).map_err(|source| {
@@ -214,7 +223,8 @@ fn train_fold(
     let done = HeldOut {
         seed,
         fold,
-        logits,
+        logits: first,
+        both_leads,
         int8,
         parameters: trainer.parameter_count(),
         training_s,
@@ -225,6 +235,20 @@ fn train_fold(
             .map_err(|source| CrossValidationError::Keep { path, source })?;
     }
     Ok(done)
+}
+
+/// Beat by beat the mean of both.
+fn mean_logits(
+    a: &BTreeMap<usize, Vec<Logits>>,
+    b: &BTreeMap<usize, Vec<Logits>>,
+) -> BTreeMap<usize, Vec<Logits>> {
+    let mean = |a: &Logits, b: &Logits| std::array::from_fn(|class| (a[class] + b[class]) / 2.0);
+    a.iter()
+        .map(|(record, beats)| {
+            let pairs = beats.iter().zip(&b[record]);
+            (*record, pairs.map(|(a, b)| mean(a, b)).collect())
+        })
+        .collect()
 }
 
 /// Trains one network of `config` on `training` (indices into the data set's records), stopping early where the config says

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::cross_validate::Plan;
 use crate::dataset::Dataset;
-use crate::held_out::HeldOut;
+use crate::held_out::{HeldOut, Logits};
 use crate::int8::Int8Findings;
 use crate::split::names;
 use heartlens::evaluate::bootstrap::Bootstrap;
@@ -50,6 +50,8 @@ pub struct Findings {
 pub struct Variant {
     /// Where the R peaks of the judged beats come from.
     pub peaks: Peaks,
+    /// The leads that the network read.
+    pub leads: Leads,
     /// What weighs on the network's probabilities.
     pub context: &'static str,
     /// Figures by database.
@@ -199,15 +201,50 @@ pub fn findings(
     }
 }
 
+/// Leads that a network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Leads {
+    /// The first alone.
+    First,
+    /// Both, by the mean of their logits.
+    Both,
+}
+
+impl Leads {
+    /// Logits of the leads of a record that `done` has not seen; the first's where both were not scored.
+    pub fn logits(self, done: &HeldOut, record: usize) -> &[Logits] {
+        match (self, &done.both_leads) {
+            (Self::Both, Some(both)) => &both[&record],
+            _ => &done.logits[&record],
+        }
+    }
+}
+
+/// One way of judging trainings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// Where the R peaks of the judged beats come from.
+    pub peaks: Peaks,
+    /// [`Variant::leads`].
+    pub leads: Leads,
+    /// [`Variant::context`].
+    pub context: &'static str,
+}
+
 /// The headlines of trainings whose classes `decide` names, by database; as [`findings`].
 pub fn variant(
     dataset: &Dataset,
     plan: &Plan,
     trained: &[HeldOut],
-    peaks: Peaks,
-    context: &'static str,
+    judged: Judged,
     decide: impl Fn(&HeldOut, usize) -> Vec<Class>,
 ) -> Variant {
+    let Judged {
+        peaks,
+        leads,
+        context,
+    } = judged;
     let by_seed: Vec<BTreeMap<String, Tally>> = plan
         .seeds
         .iter()
@@ -236,6 +273,7 @@ pub fn variant(
         .collect();
     Variant {
         peaks,
+        leads,
         context,
         databases: figures,
     }

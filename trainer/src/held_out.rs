@@ -27,14 +27,18 @@ pub struct HeldOut {
     pub training_s: f64,
     /// Duration of the scoring, in seconds.
     pub scoring_s: f64,
-    /// One vector of logits a beat, by index into the data set's records.
+    /// One vector of logits a beat in its first lead, by index into the data set's records.
     pub logits: BTreeMap<usize, Vec<Logits>>,
-    /// The same of the network as a device image, where it was compiled.
+    /// The same of two leads, averaged, where that was asked for; of a record with one lead, that one's.
+    pub both_leads: Option<BTreeMap<usize, Vec<Logits>>>,
+    /// The first lead's of the network as a device image, where it was compiled.
     pub int8: Option<BTreeMap<usize, Vec<Logits>>>,
 }
 
 /// What comes before a record's name for the logits of the device image.
 const INT8: &str = "int8 ";
+/// The same for those of two leads.
+const BOTH_LEADS: &str = "both leads ";
 
 /// What a training's result depends on, as text: features, config, and the records on both sides.
 pub fn identity(config: &Config, dataset: &Dataset, training: &[usize]) -> String {
@@ -86,6 +90,7 @@ impl HeldOut {
             training_s: header.get("training_s")?.parse().ok()?,
             scoring_s: header.get("scoring_s")?.parse().ok()?,
             logits: read("")?,
+            both_leads: read(BOTH_LEADS),
             int8: read(INT8),
         })
     }
@@ -106,12 +111,15 @@ impl HeldOut {
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
-        let int8 = self.int8.iter().flatten();
+        let named = |name, logits| std::iter::repeat(name).zip(logits);
+        let int8 = named(INT8, self.int8.iter().flatten());
+        let both_leads = named(BOTH_LEADS, self.both_leads.iter().flatten());
         let data: Vec<(String, usize, Vec<u8>)> = self
             .logits
             .iter()
             .map(|logits| ("", logits))
-            .chain(int8.map(|logits| (INT8, logits)))
+            .chain(both_leads)
+            .chain(int8)
             .map(|(prefix, (&index, beats))| {
                 let name = format!("{prefix}{}", key(&dataset.records[index]));
                 let bytes = beats.iter().flatten().flat_map(|v| v.to_le_bytes());

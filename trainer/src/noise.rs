@@ -9,7 +9,7 @@ use crate::augment::Augmenter;
 use crate::config::Config;
 use crate::cross_validate::{CrossValidationError, Plan, fit, in_parallel};
 use crate::dataset::{
-    Dataset, DatasetError, REFERENCE, RecordBeats, find_records, lead_order, noise_folder,
+    Dataset, DatasetError, Lead, REFERENCE, RecordBeats, find_records, lead_order, noise_folder,
 };
 use crate::findings::Headline;
 use crate::split::names;
@@ -302,7 +302,7 @@ fn judge(
         let one = Dataset {
             records: vec![subject.at(level)?],
         };
-        let logits = logits(trainer.result(), plan.device, &one, 0);
+        let logits = logits(trainer.result(), plan.device, &one, 0, Lead::First);
         let tally = tallies.entry(subject.database.clone()).or_default();
         for (class, logits) in one.records[0].classes.iter().zip(&logits) {
             tally.add_beat(&one.records[0].name, *class, largest(logits));

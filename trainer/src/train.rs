@@ -4,7 +4,7 @@ use crate::augment::{Augmenter, HostBatch};
 use crate::blocks::{Parameters, ShapeError};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::config::{Config, View};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Lead};
 use crate::held_out::Logits;
 use crate::network::Network;
 use crate::onnx::to_vec;
@@ -370,7 +370,7 @@ pub fn score(
 ) -> BTreeMap<String, Tally> {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     for &record in records {
-        let logits = logits(network, device, dataset, record);
+        let logits = logits(network, device, dataset, record, Lead::First);
         let record = &dataset.records[record];
         let tally = tallies.entry(record.database.clone()).or_default();
         for (&class, logits) in record.classes.iter().zip(&logits) {
@@ -385,8 +385,14 @@ pub fn largest(values: &Logits) -> Class {
     Class::ALL[argmax(values)]
 }
 
-/// The network's logits of every beat of `record` (an index into `dataset`) in its first lead.
-pub fn logits(network: &Network, device: Device, dataset: &Dataset, record: usize) -> Vec<Logits> {
+/// The network's logits of every beat of `record` (an index into `dataset`) in `lead`.
+pub fn logits(
+    network: &Network,
+    device: Device,
+    dataset: &Dataset,
+    record: usize,
+    lead: Lead,
+) -> Vec<Logits> {
     let _no_grad = tch::no_grad_guard();
     let beats: Vec<BeatIndex> = (0..dataset.records[record].classes.len())
         .map(|beat| BeatIndex { record, beat })
@@ -395,7 +401,7 @@ pub fn logits(network: &Network, device: Device, dataset: &Dataset, record: usiz
     for beats in beats.chunks(SCORED_AT_ONCE) {
         let parts: Vec<HostBatch> = beats
             .par_chunks(SCORED_AT_ONCE.div_ceil(16))
-            .map(|beats| HostBatch::plain(dataset, beats))
+            .map(|beats| HostBatch::plain(dataset, beats, lead))
             .collect();
         for part in parts {
             let values = to_vec(&network.forward(&part.views().to_device(device), None));

@@ -13,7 +13,7 @@ use heartlens_trainer::config::{Config, EarlyStoppingConfig, View};
 use heartlens_trainer::cross_validate::{Plan, train_folds};
 use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
 use heartlens_trainer::early_stopping::hold_out;
-use heartlens_trainer::findings::{Headline, findings, variant};
+use heartlens_trainer::findings::{Headline, Judged, Leads, findings, variant};
 use heartlens_trainer::held_out::HeldOut;
 use heartlens_trainer::int8::Int8Findings;
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
@@ -36,6 +36,11 @@ fn config() -> Config {
 /// A record of two leads: normal beats at 75 a minute; every 7th comes early (S), every 9th is wide, tall and early
 /// (V), every 31st is in between (F). Bumps of Gaussian shape over a little noise.
 fn record(database: &str, name: &str, seed: u64, beats: usize) -> RecordBeats {
+    record_of(2, database, name, seed, beats)
+}
+
+/// The same with so many leads.
+fn record_of(leads: usize, database: &str, name: &str, seed: u64, beats: usize) -> RecordBeats {
     let mut rng = stream(seed, Purpose::Batch, 0);
     let rate = SAMPLE_RATE_HZ as f32;
     let mut annotations = Vec::new();
@@ -51,7 +56,7 @@ fn record(database: &str, name: &str, seed: u64, beats: usize) -> RecordBeats {
         annotations.push(((time * rate) as u32, class));
     }
     let len = ((time + 2.0) * rate) as usize;
-    let mut signals = vec![vec![0.0_f32; len]; 2];
+    let mut signals = vec![vec![0.0_f32; len]; leads];
     for (lead, signal) in signals.iter_mut().enumerate() {
         for sample in signal.iter_mut() {
             *sample = rng.random_range(-0.02..0.02);
@@ -223,6 +228,7 @@ fn augmentation_varies_what_it_should_and_nothing_else() {
             record: 0,
             beat: 20,
         }],
+        Lead::First,
     );
     assert_eq!(batch, in_use);
 
@@ -384,7 +390,7 @@ fn trained(config: &Config, dataset: &Dataset, until: u32, workers: usize) -> (T
 
 fn logits(trainer: &Trainer, dataset: &Dataset) -> Tensor {
     let beats: Vec<_> = (0..50).map(|beat| BeatIndex { record: 0, beat }).collect();
-    let views = HostBatch::plain(dataset, &beats).views();
+    let views = HostBatch::plain(dataset, &beats, Lead::First).views();
     tch::no_grad(|| trainer.result().forward(&views, None))
 }
 
@@ -419,7 +425,7 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
 
     let (first, _) = trained(&config, &dataset, 25, 1);
     let probed = probe(&dataset, &all(&dataset), 0);
-    let probed = HostBatch::plain(&dataset, &probed);
+    let probed = HostBatch::plain(&dataset, &probed, Lead::First);
     assert!(!probed.is_empty());
     first.checkpoint(&probed, &path).write().unwrap();
     let read = Checkpoint::read(&path).unwrap();
@@ -449,7 +455,7 @@ fn checkpoints_of_one_training_are_averaged() {
     let config = config();
     let dataset = six_records();
     let folder = tempfile::tempdir().unwrap();
-    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }]);
+    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }], Lead::First);
     let at = |step: u32| {
         let path = folder.path().join(step.to_string());
         let (trainer, _) = trained(&config, &dataset, step, 1);
@@ -483,7 +489,7 @@ fn checkpoints_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("last.safetensors");
     let trainer = Trainer::new(&config, Device::Cpu).unwrap();
-    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }]);
+    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }], Lead::First);
     trainer.checkpoint(&probed, &path).write().unwrap();
     let checkpoint = Checkpoint::read(&path).unwrap();
 
@@ -538,6 +544,7 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         parallel: 2,
         device: Device::Cpu,
         keep: None,
+        both_leads: false,
         int8: false,
     };
     let mut steps = 0;
@@ -586,13 +593,18 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         assert!(json.get(key).is_some(), "{key}");
     }
     // What is judged in another way has the same figures where that way is the same, and none at other R peaks.
-    let same = variant(&dataset, &plan, &trained, Peaks::Reference, "same", network);
+    let at = |peaks| Judged {
+        peaks,
+        leads: Leads::First,
+        context: "alone",
+    };
+    let same = variant(&dataset, &plan, &trained, at(Peaks::Reference), network);
     assert_eq!(same.databases["made"].headline.jk, findings.pooled.jk);
     assert_eq!(
         same.databases["made"].seeds[1],
         findings.seeds[1].databases["made"].jk
     );
-    let none = variant(&dataset, &plan, &trained, Peaks::Detected, "none", network);
+    let none = variant(&dataset, &plan, &trained, at(Peaks::Detected), network);
     assert!(none.databases.is_empty());
 
     // The same fold and seed alone, in one thread.
@@ -631,6 +643,51 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         kept[0].logits
     );
     assert_eq!(steps, 2 * 3 * 11);
+}
+
+/// Averaged over both leads, logits differ from the first lead's where there is a second, and only there; and they are kept
+/// and read with the others.
+#[test]
+fn two_leads_are_averaged() {
+    let mut config = config();
+    config.training.steps = 12;
+    let mut dataset = six_records();
+    dataset.records[2] = record_of(1, "made", "c", 2, 200);
+    let folder = tempfile::tempdir().unwrap();
+    let first = Plan {
+        splits: split(&dataset, 2, 0).unwrap(),
+        seeds: vec![0],
+        parallel: 2,
+        device: Device::Cpu,
+        keep: Some(folder.path().to_owned()),
+        both_leads: false,
+        int8: false,
+    };
+    let mut steps = 0;
+    let mut run = |plan: &Plan| {
+        let trained = train_folds(&config, &dataset, &quiet(&config), plan, |_, _, _| {
+            steps += 1;
+        });
+        (trained.unwrap(), steps)
+    };
+    let (alone, _) = run(&first);
+    assert!(alone.iter().all(|done| done.both_leads.is_none()));
+    let plan = Plan {
+        both_leads: true,
+        ..first
+    };
+    let (trained, steps) = run(&plan);
+    assert_eq!(steps, 2 * 2 * 12);
+    for (done, alone) in trained.iter().zip(&alone) {
+        assert_eq!(done.logits, alone.logits);
+        let both = done.both_leads.as_ref().unwrap();
+        assert_eq!(both.len(), done.logits.len());
+        for (record, logits) in both {
+            assert_eq!(logits.len(), done.logits[record].len());
+            assert_eq!(*logits == done.logits[record], *record == 2, "{record}");
+        }
+    }
+    assert_eq!(run(&plan), (trained, steps));
 }
 
 #[test]
@@ -699,6 +756,7 @@ fn training_stops_when_it_is_not_bettered() {
         parallel: 1,
         device: Device::Cpu,
         keep: None,
+        both_leads: false,
         int8: false,
     };
     let mut steps = [0, 0];

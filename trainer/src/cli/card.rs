@@ -97,8 +97,8 @@ fn tables(metrics: &Value) -> Option<String> {
         .as_array()
         .map_or(&[][..], Vec::as_slice);
     if !variants.is_empty() {
-        text += "\n| database | R peaks | what decides | jk (each seed) | macro F1 N,S,V | F1 of S | F1 of V |\n\
-                 |---|---|---|---|---|---|---|\n";
+        text += "\n| database | R peaks | leads | what decides | jk (each seed) | macro F1 N,S,V | F1 of S | F1 of V |\n\
+                 |---|---|---|---|---|---|---|---|\n";
     }
     for name in databases.keys() {
         for variant in variants {
@@ -106,8 +106,9 @@ fn tables(metrics: &Value) -> Option<String> {
             let jk: Vec<String> = figures["seeds"].as_array()?.iter().map(rate).collect();
             writeln!(
                 text,
-                "| {name} | {} | {} | {} ({}) | {} | {} | {} |",
+                "| {name} | {} | {} | {} | {} ({}) | {} | {} | {} |",
                 variant["peaks"].as_str()?,
+                variant["leads"].as_str().unwrap_or("first"),
                 variant["context"].as_str()?,
                 rate(&figures["jk"]),
                 jk.join(", "),

@@ -5,7 +5,7 @@ use crate::augment::Augmenter;
 use crate::config::Config;
 use crate::cross_validate::{Plan, train_folds};
 use crate::dataset::bar;
-use crate::findings::{findings, variant};
+use crate::findings::{Judged, Leads, findings, variant};
 use crate::held_out::HeldOut;
 use crate::rhythm;
 use crate::rhythm::config::RhythmConfig;
@@ -26,7 +26,7 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --seeds 2 --json metrics.json
-  heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --int8")]
+  heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --lead both --int8")]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// Train on this database alone and judge by the others, instead of folds
     #[arg(long, value_name = "DATABASE", conflicts_with = "folds")]
     train_on: Option<String>,
+    /// Leads that are judged: the first alone, or as well both, by the average of their logits
+    #[arg(long, value_enum, default_value_t = Leads::First, value_name = "LEADS")]
+    lead: Leads,
     /// Compile each network as well, calibrated on its training records, and score the device image beside float
     #[arg(long)]
     int8: bool,
@@ -62,6 +65,7 @@ impl Arguments {
         };
         let first = config.training.seed;
         let plan = Plan {
+            both_leads: self.lead == Leads::Both,
             int8: self.int8,
             ..self.trainings.plan(&config, splits, self.seeds, device)
         };
@@ -76,8 +80,10 @@ impl Arguments {
             "{trainings} trainings in {:.0} s",
             start.elapsed().as_secs_f64()
         );
-        let network = |done: &HeldOut, record: usize| -> Vec<Class> {
-            done.logits[&record].iter().map(largest).collect()
+        let network = |leads: Leads| {
+            move |done: &HeldOut, record: usize| -> Vec<Class> {
+                leads.logits(done, record).iter().map(largest).collect()
+            }
         };
         let rhythm = match &self.rhythm {
             Some(path) => self.rhythm_images(path, &plan.seeds)?,
@@ -87,26 +93,37 @@ impl Arguments {
             .iter()
             .map(|image| Network::load(image))
             .collect::<Result<Vec<_>, _>>()?;
-        let weighed = |rules: Rules| {
+        let weighed = |leads: Leads, rules: Rules| {
             let (dataset, rhythm) = (&dataset, &rhythm);
             move |done: &HeldOut, record: usize| {
                 let network = rhythm[(done.seed - first) as usize];
-                let logits = &done.logits[&record];
+                let logits = leads.logits(done, record);
                 weigh::classes(network, &dataset.records[record], logits, rules)
             }
         };
         let mut variants = Vec::new();
-        for peaks in both {
-            let of = |context, decide: &dyn Fn(&HeldOut, usize) -> Vec<Class>| {
-                variant(&dataset, &plan, &trained, peaks, context, decide)
-            };
-            variants.push(of("network alone", &network));
-            if !rhythm.is_empty() {
-                variants.push(of("gate", &weighed(Rules::GATE)));
-                variants.push(of("gate and run rule", &weighed(Rules::SHIPPED)));
+        for leads in [Leads::First, Leads::Both] {
+            if leads == Leads::Both && !plan.both_leads {
+                continue;
+            }
+            for peaks in both {
+                let of = |context, decide: &dyn Fn(&HeldOut, usize) -> Vec<Class>| {
+                    let judged = Judged {
+                        peaks,
+                        leads,
+                        context,
+                    };
+                    variant(&dataset, &plan, &trained, judged, decide)
+                };
+                variants.push(of("network alone", &network(leads)));
+                if !rhythm.is_empty() {
+                    variants.push(of("gate", &weighed(leads, Rules::GATE)));
+                    variants.push(of("gate and run rule", &weighed(leads, Rules::SHIPPED)));
+                }
             }
         }
-        let shipped = weighed(Rules::SHIPPED);
+        let network = network(Leads::First);
+        let shipped = weighed(Leads::First, Rules::SHIPPED);
         let mut findings = findings(
             &config,
             &dataset,
@@ -127,8 +144,14 @@ impl Arguments {
                 let seeds: Vec<String> = figures.seeds.iter().map(|jk| digits(*jk)).collect();
                 let headline = &figures.headline;
                 eprintln!(
-                    "{database}, {:?} peaks, {}: jk {} ({}), F1 S {} V {}, macro F1 N,S,V {}",
+                    "{database}, {:?} peaks, {:?} lead{}, {}: jk {} ({}), F1 S {} V {}, macro F1 N,S,V {}",
                     variant.peaks,
+                    variant.leads,
+                    if variant.leads == Leads::Both {
+                        "s"
+                    } else {
+                        ""
+                    },
                     variant.context,
                     digits(headline.jk),
                     seeds.join(", "),

@@ -5,7 +5,7 @@ use crate::augment::{Augmenter, HostBatch};
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::curves;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Lead};
 use crate::early_stopping::{self, Judgements, Verdict, judge};
 use crate::file::write_atomically;
 use crate::findings::Headline;
@@ -69,7 +69,7 @@ impl Arguments {
         };
         let probe = probe(&dataset, probe_from, config.training.seed);
         let kept_out: HashSet<_> = probe.iter().copied().collect();
-        let probe = HostBatch::plain(&dataset, &probe);
+        let probe = HostBatch::plain(&dataset, &probe, Lead::First);
 
         let out = self
             .out

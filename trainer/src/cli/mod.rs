@@ -169,6 +169,7 @@ impl Trainings {
                 .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
             device,
             keep: self.keep.clone(),
+            both_leads: false,
             int8: false,
         }
     }
