@@ -166,10 +166,10 @@ pub fn holter(
     let labels = Instant::now();
     let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
     let (mut rhythm, network) = rhythm::begin(rhythm);
-    for beat in &beats {
+    for (beat, score) in &beats {
         let scores = softmax(&beat.logits);
         let verdict = match network {
-            Some(_) => rhythm.push_scored(beat.score, &beat.observation, &scores, beat.readable),
+            Some(_) => rhythm.push_scored(*score, &beat.observation, &scores, beat.readable),
             None => rhythm.push(None, &beat.observation, &scores, beat.readable),
         };
         *classes.entry(verdict.class.name()).or_default() += 1;

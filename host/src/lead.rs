@@ -34,9 +34,22 @@ pub struct LeadBeat {
     pub readable: bool,
     /// The network's logits.
     pub logits: Logits,
-    /// The rhythm network's score, where there is such a network and enough intervals before the beat.
-    pub score: Option<f32>,
 }
+
+impl LeadBeat {
+    pub(crate) fn new(beat: &MonitoredBeat, logits: Logits) -> Self {
+        Self {
+            r_sample: beat.frame.r_sample,
+            observation: Observation::from(&beat.frame),
+            quality: beat.quality.score,
+            readable: beat.quality.is_readable(),
+            logits,
+        }
+    }
+}
+
+/// A beat, and the rhythm network's score where there is such a network and enough intervals before the beat.
+pub type Scored = (LeadBeat, Option<f32>);
 
 /// Where the time went, all threads together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,8 +71,8 @@ impl AddAssign for Stages {
 }
 
 /// Sends a lead, block by block in mV at the canonical rate, through core's monitor, and its beats through views and
-/// networks, `rhythm` among them where it is there: in this thread with `runtime`, and in one more for each of `helpers`, the same network in the same kind of
-/// runtime. `progress` is told the number of samples read, once a block.
+/// networks, `rhythm` among them where it is there: in this thread with `runtime`, and in one more for each of
+/// `helpers`, the same network in the same kind of runtime. `progress` is told the number of samples read, once a block.
 ///
 /// # Errors
 /// The first that the blocks or a runtime report.
@@ -71,7 +84,7 @@ pub fn run<P: PeakSource, B: AsRef<[f32]>, E: From<ModelError>>(
     helpers: &mut [Box<dyn Runtime>],
     rhythm: Option<Network<'_>>,
     mut progress: impl FnMut(u64),
-) -> Result<(Vec<LeadBeat>, Stages), E> {
+) -> Result<(Vec<Scored>, Stages), E> {
     // Alone, this thread takes each batch as soon as it is full.
     let most = WAITING * helpers.len();
     let queue = Queue::default();
@@ -265,7 +278,7 @@ impl<'a> Feeder<'a> {
 /// What one thread has done.
 #[derive(Default)]
 struct Done {
-    batches: Vec<(usize, Vec<LeadBeat>)>,
+    batches: Vec<(usize, Vec<Scored>)>,
     failure: Option<(usize, ModelError)>,
     stages: Stages,
     views: Vec<Views>,
@@ -292,16 +305,9 @@ impl Done {
         self.stages.network += between.elapsed();
         match logits {
             Ok(logits) => {
-                let beats = beats.iter().zip(logits).zip(scores);
-                let beats = beats.map(|(((beat, _), logits), score)| LeadBeat {
-                    r_sample: beat.frame.r_sample,
-                    observation: Observation::from(&beat.frame),
-                    quality: beat.quality.score,
-                    readable: beat.quality.is_readable(),
-                    logits,
-                    score,
-                });
-                self.batches.push((place, beats.collect()));
+                let beats = beats.iter().zip(logits);
+                let beats = beats.map(|((beat, _), logits)| LeadBeat::new(beat, logits));
+                self.batches.push((place, beats.zip(scores).collect()));
             }
             Err(error) => {
                 queue.fail();
@@ -319,7 +325,7 @@ impl Done {
         };
     }
 
-    fn in_order(mut self) -> Result<(Vec<LeadBeat>, Stages), ModelError> {
+    fn in_order(mut self) -> Result<(Vec<Scored>, Stages), ModelError> {
         if let Some((_, error)) = self.failure {
             return Err(error);
         }
@@ -332,10 +338,15 @@ impl Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rhythm::RhythmModel;
+    use crate::runtime::softmax;
     use crate::synth::{Options, Recording};
     use heartlens_core::detector::Detector;
+    use heartlens_core::rhythm::{Rhythm, Rules, Verdict};
     use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ};
-    use std::path::PathBuf;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -393,11 +404,32 @@ mod tests {
         lead
     }
 
+    /// Twelve minutes of narrow pulses, all alike: at first regular, then without order, as in atrial fibrillation.
+    fn losing_its_order() -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let rate = f64::from(SAMPLE_RATE_HZ);
+        let mut signal = vec![0.0; (720.0 * rate) as usize];
+        let mut time_s = 1.0;
+        while time_s < 719.0 {
+            let peak = (time_s * rate) as usize;
+            for (i, sample) in signal[peak - 5..].iter_mut().take(11).enumerate() {
+                *sample = (-0.3 * (i as f32 - 5.0).powi(2)).exp();
+            }
+            time_s += if time_s < 360.0 {
+                0.8
+            } else {
+                rng.random_range(0.45..1.1)
+            };
+        }
+        signal
+    }
+
     fn run_on(
         threads: usize,
         signal: &[f32],
         fails_at: usize,
-    ) -> Result<(Vec<LeadBeat>, usize), ModelError> {
+        rhythm: Option<Network<'_>>,
+    ) -> Result<(Vec<Scored>, usize), ModelError> {
         let calls = Arc::new(AtomicUsize::new(0));
         let sums = || Sums {
             calls: Arc::clone(&calls),
@@ -412,7 +444,7 @@ mod tests {
             Patient::default(),
             &mut sums(),
             &mut helpers,
-            None,
+            rhythm,
             |samples| {
                 assert!(samples > last);
                 last = samples;
@@ -425,22 +457,61 @@ mod tests {
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
         let signal = signal();
-        let (alone, calls) = run_on(1, &signal, usize::MAX).expect("does not fail");
+        let (alone, calls) = run_on(1, &signal, usize::MAX, None).expect("does not fail");
         assert!(alone.len() > 12 * BATCH, "{}", alone.len());
         assert_eq!(calls, alone.len().div_ceil(BATCH));
-        assert!(alone.is_sorted_by_key(|beat| beat.r_sample));
+        assert!(alone.is_sorted_by_key(|(beat, _)| beat.r_sample));
         for threads in [2, 3, 8] {
-            let (together, calls) = run_on(threads, &signal, usize::MAX).expect("does not fail");
+            let (together, calls) =
+                run_on(threads, &signal, usize::MAX, None).expect("does not fail");
             assert_eq!(together, alone, "{threads} threads");
             assert_eq!(calls, alone.len().div_ceil(BATCH));
         }
+    }
+
+    /// Scored side by side, beats get the verdicts that a device gives one after another.
+    #[test]
+    fn scores_of_several_threads_give_the_verdicts_of_one_beat_at_a_time() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat");
+        let model = RhythmModel::load(&folder, Rules::SHIPPED).expect("fits this build");
+        let network = model.as_ref().and_then(RhythmModel::network);
+        assert!(network.is_some());
+        let (beats, _) =
+            run_on(3, &losing_its_order(), usize::MAX, network).expect("does not fail");
+        assert!(beats.len() > 12 * BATCH, "{}", beats.len());
+
+        let verdicts = |judge: &dyn Fn(&mut Rhythm, &Scored, &Logits) -> Verdict| {
+            let mut rhythm = Rhythm::new(Rules::SHIPPED);
+            // What the beat's network says does not matter here: that each beat is more likely S than N.
+            let scores = softmax(&[1.0, 2.0, 0.0, 0.0]);
+            let beats = beats.iter().map(|beat| judge(&mut rhythm, beat, &scores));
+            beats.collect::<Vec<Verdict>>()
+        };
+        let one_by_one = verdicts(&|rhythm, (beat, _), scores| {
+            rhythm.push(network, &beat.observation, scores, beat.readable)
+        });
+        let scored = verdicts(&|rhythm, (beat, score), scores| {
+            rhythm.push_scored(*score, &beat.observation, scores, beat.readable)
+        });
+        let unweighed = verdicts(&|rhythm, (beat, _), scores| {
+            rhythm.push(None, &beat.observation, scores, beat.readable)
+        });
+        assert_eq!(scored, one_by_one);
+        let pairs = || scored.iter().zip(&unweighed);
+        let changed = pairs().filter(|(a, b)| a.class != b.class).count();
+        // The second half, but for the beats until the rhythm is known.
+        assert!(
+            (300..500).contains(&changed),
+            "{changed} of {}",
+            beats.len()
+        );
     }
 
     #[test]
     fn a_runtime_that_fails_ends_the_run() {
         let signal = signal();
         for (threads, fails_at) in [(1, 0), (1, 5), (2, 0), (3, 9)] {
-            let error = run_on(threads, &signal, fails_at).expect_err("fails");
+            let error = run_on(threads, &signal, fails_at, None).expect_err("fails");
             assert!(error.to_string().contains("sums"), "{error}");
         }
     }
@@ -472,7 +543,7 @@ mod tests {
 
     #[test]
     fn nothing_in_is_nothing_out() {
-        let (beats, calls) = run_on(2, &[0.0; 1000], 0).expect("no batch, no failure");
+        let (beats, calls) = run_on(2, &[0.0; 1000], 0, None).expect("no batch, no failure");
         assert!(beats.is_empty() && calls == 0);
     }
 }

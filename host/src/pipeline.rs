@@ -5,6 +5,7 @@
 
 mod polarity;
 
+use crate::lead::{BATCH, LeadBeat};
 use crate::records::resample::{self, ResampleError, ToCanonical};
 use crate::records::{Blocks, LeadChoice, Record, RecordError, Warning};
 use crate::rhythm::{self, RhythmModel};
@@ -13,13 +14,9 @@ use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::Observation;
 use heartlens_core::views::Views;
 use polarity::Polarity;
 use std::path::PathBuf;
-
-/// Beats that are given to the network at a time.
-const BATCH: usize = 64;
 
 /// Which leads the network reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -435,15 +432,6 @@ pub fn for_each_beat<P: PeakSource>(
     }
 }
 
-/// What one lead's network says of one beat.
-struct LeadBeat {
-    r_sample: u32,
-    observation: Observation,
-    quality: f32,
-    readable: bool,
-    logits: Logits,
-}
-
 /// A lead on its way to the monitor.
 struct Signal<'a> {
     record: &'a Record,
@@ -496,17 +484,10 @@ impl Batches<'_> {
         let mut views = Views::ZERO;
         views.compute(&beat.frame);
         self.waiting.push(views);
-        let readable = beat.quality.is_readable();
-        if readable {
+        if beat.quality.is_readable() {
             self.polarity.push(&beat.frame);
         }
-        self.beats.push(LeadBeat {
-            r_sample: beat.frame.r_sample,
-            observation: Observation::from(&beat.frame),
-            quality: beat.quality.score,
-            readable,
-            logits: Logits::default(),
-        });
+        self.beats.push(LeadBeat::new(beat, Logits::default()));
         self.waiting.len() == BATCH
     }
 

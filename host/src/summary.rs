@@ -2,7 +2,7 @@
 
 use crate::pipeline::Beat;
 use heartlens_core::class::Class;
-use heartlens_core::rhythm;
+use heartlens_core::rhythm::{self, Runs};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -45,15 +45,6 @@ pub struct Rhythm {
     pub ventricular_runs: Runs,
 }
 
-/// Runs of three or more beats of one class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Runs {
-    /// How many.
-    pub count: u32,
-    /// Beats of the longest; 0 if there is none.
-    pub longest_beats: u32,
-}
-
 impl Rhythm {
     fn of(beats: &[Beat]) -> Self {
         let mut counts = rhythm::Summary::new();
@@ -61,16 +52,12 @@ impl Rhythm {
             let rr_s = beat.rr_ms.map(|rr_ms| (rr_ms / 1000.0) as f32);
             counts.push(rr_s, beat.class, beat.fibrillation);
         }
-        let runs = |runs: rhythm::Runs| Runs {
-            count: runs.count,
-            longest_beats: runs.longest_beats,
-        };
         Self {
             judged_s: counts.judged_s(),
             fibrillation_share: counts.fibrillation_share(),
             fibrillation_episodes: counts.episodes,
-            supraventricular_runs: runs(counts.supraventricular),
-            ventricular_runs: runs(counts.ventricular),
+            supraventricular_runs: counts.supraventricular,
+            ventricular_runs: counts.ventricular,
         }
     }
 }
@@ -131,6 +118,7 @@ pub(crate) fn percent(share: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn beat(class: Class, rr_ms: Option<f64>) -> Beat {
         Beat {
@@ -177,9 +165,10 @@ mod tests {
         assert_eq!(rhythm.judged_s, 20.0);
         assert_eq!(rhythm.fibrillation_share, Some(0.25));
         assert_eq!(rhythm.fibrillation_episodes, 1);
-        let runs = |runs: Runs| (runs.count, runs.longest_beats);
-        assert_eq!(runs(rhythm.ventricular_runs), (1, 5));
-        assert_eq!(runs(rhythm.supraventricular_runs), (0, 0));
+        let runs = |count, longest_beats| json!({"count": count, "longest_beats": longest_beats});
+        let as_json = serde_json::to_value(rhythm).expect("plain numbers");
+        assert_eq!(as_json["ventricular_runs"], runs(1, 5));
+        assert_eq!(as_json["supraventricular_runs"], runs(0, 0));
         assert_eq!(Summary::of(&[]).rhythm.fibrillation_share, None);
     }
 

@@ -11,7 +11,6 @@
 //! The sizes of `models/beat/config.toml` make 9,016 parameters; `models/beat/metrics.json`
 //! holds what they reach in cross-validation.
 
-use crate::blocks::bilstm::BiLstm;
 use crate::blocks::channel::FirstChannel;
 use crate::blocks::conv1d::Conv1d;
 use crate::blocks::conv2d::Conv2d;
@@ -19,6 +18,7 @@ use crate::blocks::dense::Activation::{Linear, Relu};
 use crate::blocks::dense::Dense;
 use crate::blocks::dropout::dropout;
 use crate::blocks::flatten::Flatten;
+use crate::blocks::lstm::{Direction, Lstm};
 use crate::blocks::mean::Mean;
 use crate::blocks::standardise::Standardise;
 use crate::blocks::{Blocks, Parameters, ShapeError, Stack};
@@ -333,7 +333,8 @@ fn branch(
             stack.push("mean", |p, s| Mean::new(&p, s))?;
         }
         View::Waveform => {
-            stack.push("bilstm", |p, s| BiLstm::new(p, s, config.waveform.bilstm))?;
+            let hidden = config.waveform.bilstm;
+            stack.push("bilstm", |p, s| Lstm::new(p, s, hidden, Direction::Both))?;
         }
         View::Spectrum | View::Spectrogram => {
             stack.push("flat", |p, s| Ok(Flatten::new(p.name(), s)))?;

@@ -3,12 +3,11 @@
 
 use heartlens::compile::source::Source;
 use heartlens_core::spec;
-use heartlens_trainer::blocks::bilstm::BiLstm;
 use heartlens_trainer::blocks::channel::FirstChannel;
 use heartlens_trainer::blocks::conv1d::Conv1d;
 use heartlens_trainer::blocks::conv2d::Conv2d;
 use heartlens_trainer::blocks::dense::{Activation, Dense};
-use heartlens_trainer::blocks::lstm::Lstm;
+use heartlens_trainer::blocks::lstm::{Direction, Lstm};
 use heartlens_trainer::blocks::mean::Mean;
 use heartlens_trainer::blocks::standardise::Standardise;
 use heartlens_trainer::blocks::{Block, Parameters, ShapeError};
@@ -21,7 +20,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tch::{Device, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 /// The tensor of `shape` drawn from the uniform distribution over -2..2.
 fn random(rng: &mut ChaCha8Rng, shape: &[i64]) -> Tensor {
@@ -117,12 +116,16 @@ fn dense() {
 
 #[test]
 fn bilstm() {
-    assert_equal(compare(&[4, 12], |p, s| BiLstm::new(p, s, 10)));
+    assert_equal(compare(&[4, 12], |p, s| {
+        Lstm::new(p, s, 10, Direction::Both)
+    }));
 }
 
 #[test]
 fn lstm() {
-    assert_equal(compare(&[2, 24], |p, s| Lstm::new(p, s, 12)));
+    assert_equal(compare(&[2, 24], |p, s| {
+        Lstm::new(p, s, 12, Direction::Forward)
+    }));
 }
 
 #[test]
@@ -162,7 +165,8 @@ fn a_standardised_beat_has_no_unit() {
 fn bilstm_reads_both_ways() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let store = nn::VarStore::new(Device::Cpu);
-    let lstm = BiLstm::new(Parameters::new(&store, &mut rng), &[1, 2], 3).unwrap();
+    let parameters = Parameters::new(&store, &mut rng);
+    let lstm = Lstm::new(parameters, &[1, 2], 3, Direction::Both).unwrap();
     let _no_grad = tch::no_grad_guard();
     let halves = |first: f32, second: f32| {
         let x = Tensor::from_slice(&[first, second]).reshape([1, 1, 2]);
@@ -180,6 +184,28 @@ fn bilstm_reads_both_ways() {
     let once = lstm.forward(&x, false);
     assert_ne!(once.narrow(1, 0, 3), forward);
     assert_ne!(once.narrow(1, 3, 3), backward);
+}
+
+/// In training the input may be bf16, whose 8 bits of mantissa leave states, of -1 to 1, within some hundredths.
+#[test]
+fn an_lstm_takes_the_numbers_of_its_input() {
+    for direction in [Direction::Forward, Direction::Both] {
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        let store = nn::VarStore::new(Device::Cpu);
+        let parameters = Parameters::new(&store, &mut rng);
+        let lstm = Lstm::new(parameters, &[2, 24], 8, direction).unwrap();
+        let x = random(&mut rng, &[5, 2, 24]);
+        let states = |kind| tch::no_grad(|| lstm.forward(&x.to_kind(kind), false));
+        let (exact, short) = (states(Kind::Float), states(Kind::BFloat16));
+        assert_eq!((exact.kind(), short.kind()), (Kind::Float, Kind::BFloat16));
+        assert_eq!(exact.size(), short.size());
+        let difference = (exact - short.to_kind(Kind::Float)).abs().max();
+        let difference = difference.double_value(&[]);
+        assert!(
+            (1e-6..0.03).contains(&difference),
+            "{direction:?}: {difference}"
+        );
+    }
 }
 
 /// Convolution and running normalisation against the folded convolution, in libtorch alone.
@@ -222,7 +248,7 @@ fn shape_errors_name_layer_and_shape() {
         "layer deep cannot read the shape [2, 3, 9] (without the batch): it needs 4 rows and 4 columns or more, its \
          pooling"
     );
-    let error = BiLstm::new(parameters.sub("lstm"), &[7], 3).unwrap_err();
+    let error = Lstm::new(parameters.sub("lstm"), &[7], 3, Direction::Both).unwrap_err();
     assert_eq!(error.found, [7]);
 }
 

@@ -4,7 +4,6 @@
 //! in libtorch's variable store and in the ONNX graph alike.
 
 pub mod batch_norm;
-pub mod bilstm;
 pub mod channel;
 pub mod conv1d;
 pub mod conv2d;

@@ -4,7 +4,7 @@ use super::card::ablation_table;
 use super::{Source, Trainings, write_json};
 use crate::ablate::{Ablation, choose, rows};
 use crate::config::Config;
-use crate::cross_validate::train_folds;
+use crate::cross_validate::{Plan, train_folds};
 use crate::dataset::bar;
 use crate::split::split;
 use heartlens::evaluate::report::Peaks;
@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     source: Source,
     #[command(flatten)]
     trainings: Trainings,
+    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Trainings of each fold and network, with the config's seed and those that follow it
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
@@ -46,7 +49,10 @@ impl Arguments {
         let both = [Peaks::Reference, Peaks::Detected];
         let (base, dataset, noise) = self.source.read_at(base, &both)?;
         let splits = split(&dataset, self.trainings.folds, base.training.seed)?;
-        let plan = self.trainings.plan(&base, splits, self.seeds, device);
+        let plan = Plan {
+            keep: self.keep.clone(),
+            ..self.trainings.plan(&base, splits, self.seeds, device)
+        };
         let trainings = (plan.splits.len() * plan.seeds.len()) as u64;
         let steps = trainings * u64::from(base.training.steps);
         let progress = bar(rows.len() as u64 * steps, "steps");

@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     source: Source,
     #[command(flatten)]
     trainings: Trainings,
+    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// Trainings of each fold, with the config's seed and those that follow it
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
@@ -65,6 +68,7 @@ impl Arguments {
         };
         let first = config.training.seed;
         let plan = Plan {
+            keep: self.keep.clone(),
             both_leads: self.lead == Leads::Both,
             int8: self.int8,
             ..self.trainings.plan(&config, splits, self.seeds, device)

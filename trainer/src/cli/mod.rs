@@ -151,9 +151,6 @@ struct Trainings {
     /// Trainings at the same time [default: one a core; on a GPU, 1]
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
-    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
 }
 
 impl Trainings {
@@ -168,7 +165,7 @@ impl Trainings {
                 .parallel
                 .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
             device,
-            keep: self.keep.clone(),
+            keep: None,
             both_leads: false,
             int8: false,
         }

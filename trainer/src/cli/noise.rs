@@ -19,12 +19,8 @@ use std::path::PathBuf;
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Folds
-    #[arg(long, default_value_t = 5, value_name = "K")]
-    folds: usize,
-    /// Trainings at the same time [default: one a core; on a GPU, 1]
-    #[arg(long, value_name = "N")]
-    parallel: Option<usize>,
+    #[command(flatten)]
+    trainings: Trainings,
     /// Ratios of QRS power to noise power, in decibels
     #[arg(
         long,
@@ -62,13 +58,9 @@ impl Arguments {
         for noise in &recorded {
             levels.extend(self.snr.iter().map(|&snr_db| Some((noise, snr_db))));
         }
-        let splits = split(&dataset, self.folds, config.training.seed)?;
-        let trainings = Trainings {
-            folds: self.folds,
-            parallel: self.parallel,
-            keep: None,
-        };
-        let plan = trainings.plan(&config, splits, 1, device);
+        let folds = self.trainings.folds;
+        let splits = split(&dataset, folds, config.training.seed)?;
+        let plan = self.trainings.plan(&config, splits, 1, device);
         let models = [config, cnn].map(|config| {
             let augmenter = Augmenter::new(&config, noise.clone());
             (config, augmenter)
@@ -77,7 +69,7 @@ impl Arguments {
             .iter()
             .map(|(c, _)| u64::from(c.training.steps))
             .sum();
-        let progress = bar(steps * self.folds as u64, "steps");
+        let progress = bar(steps * folds as u64, "steps");
         let data = &self.source.data;
         let findings = measure(&models, data, &dataset, &plan, &levels, |_| progress.inc(1))?;
         progress.finish_and_clear();

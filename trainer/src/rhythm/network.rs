@@ -7,7 +7,7 @@
 use super::config::RhythmConfig;
 use crate::blocks::dense::Activation::Linear;
 use crate::blocks::dense::Dense;
-use crate::blocks::lstm::Lstm;
+use crate::blocks::lstm::{Direction, Lstm};
 use crate::blocks::{Blocks, Parameters, ShapeError, Stack};
 use crate::onnx::Graph;
 use heartlens::model::{NAME_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY};
@@ -36,7 +36,9 @@ impl RhythmNetwork {
     /// If a layer cannot read what the one before it writes.
     pub fn new(config: &RhythmConfig, parameters: Parameters<'_>) -> Result<Self, ShapeError> {
         let mut stack = Stack::new(parameters, &SHAPE);
-        stack.push("lstm", |p, s| Lstm::new(p, s, config.network.lstm))?;
+        stack.push("lstm", |p, s| {
+            Lstm::new(p, s, config.network.lstm, Direction::Forward)
+        })?;
         stack.push("score", |p, s| Dense::new(p, s, 1, Linear))?;
         let (blocks, _) = stack.finish();
         Ok(Self { blocks })
