@@ -63,10 +63,11 @@ fn record(rr_s: &[f64]) -> (tempfile::TempDir, PathBuf) {
         for (height_mv, delay_s, width_s) in waves {
             let center = (beat_s + delay_s) * SAMPLE_RATE_HZ;
             let width = width_s * SAMPLE_RATE_HZ;
-            let reach = 5.0 * width;
-            for i in (center - reach) as usize..(center + reach) as usize {
+            let first = (center - 5.0 * width) as usize;
+            let near = samples_mv.iter_mut().enumerate().skip(first);
+            for (i, mv) in near.take((10.0 * width) as usize) {
                 let x = (i as f64 - center) / width;
-                samples_mv[i] += height_mv * (-0.5 * x * x).exp();
+                *mv += height_mv * (-0.5 * x * x).exp();
             }
         }
     }
