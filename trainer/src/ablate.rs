@@ -54,15 +54,25 @@ pub struct Row {
 }
 
 /// The networks that tell what the parts of `base` are worth: the whole one, each view alone, all views but one, the other
-/// kinds of fusion, without BiLSTM, with auxiliary heads, and the plain CNN. They are trained on the same beats with the same
-/// budget; the plain CNN draws and varies them as its own config says.
+/// kinds of fusion, without BiLSTM, with auxiliary heads, and the plain CNN, all trained on the same annotated beats with the
+/// same budget; the plain CNN draws and varies them as its own config says. Where `base` learns of recordings that nobody
+/// annotated as well, two rows more tell what that is worth.
 ///
 /// # Errors
 /// If the layers of `base` do not fit together.
 pub fn rows(base: &Config) -> Result<Vec<Row>, AblationError> {
+    let shipped = base;
+    let base = &Config {
+        recordings: None,
+        ..shipped.clone()
+    };
+    let what = match &shipped.recordings {
+        Some(_) => "the config, without recordings that nobody annotated",
+        None => "the config as it is",
+    };
     let mut rows = vec![Row {
         name: ALL.to_owned(),
-        what: "the config as it is".to_owned(),
+        what: what.to_owned(),
         config: base.clone(),
     }];
     let mut push = |name: String, what: String, config: Config| {
@@ -123,8 +133,22 @@ pub fn rows(base: &Config) -> Result<Vec<Row>, AblationError> {
         let what = format!("auxiliary heads in training, weight {AUXILIARY}");
         push("auxiliary".to_owned(), what, config);
     }
+    if let Some(recordings) = shipped.teacher().and_then(|teacher| teacher.recordings) {
+        let mut config = base.clone();
+        config.recordings = Some(recordings);
+        let what = "N beats of recordings labelled by their rhythm as well";
+        push("recordings".to_owned(), what.to_owned(), config);
+    }
     let cnn = plain_cnn(base)?;
     push("cnn".to_owned(), "plain 1D CNN: models/cnn".to_owned(), cnn);
+    if shipped.recordings.is_some() {
+        // Under the model's own name, so that it is the same training as that of `cross-validate`.
+        rows.push(Row {
+            name: "as-shipped".to_owned(),
+            what: "the config as it is, with all that it learns of recordings".to_owned(),
+            config: shipped.clone(),
+        });
+    }
     Ok(rows)
 }
 
@@ -343,12 +367,27 @@ mod tests {
                 "late",
                 "no-bilstm",
                 "auxiliary",
-                "cnn"
+                "recordings",
+                "cnn",
+                "as-shipped"
             ]
         );
-        assert_eq!(rows[0].config, base);
+        let alone = Config {
+            recordings: None,
+            ..base.clone()
+        };
+        assert_eq!(rows[0].config, alone);
+        let recordings = |name: &str| {
+            let row = rows.iter().find(|row| row.name == name).unwrap();
+            row.config.recordings.clone()
+        };
+        assert_eq!(recordings("as-shipped"), base.recordings);
+        let known = recordings("recordings").unwrap();
+        assert!(known.taught.is_empty() && known.shares.N > 0.0);
         for row in &rows[1..] {
-            assert_eq!(row.config.name, format!("beat-{}", row.name));
+            let own = format!("beat-{}", row.name);
+            let shipped = row.name == "as-shipped";
+            assert_eq!(row.config.name, if shipped { "beat" } else { &own });
             assert_eq!(row.config.training.steps, base.training.steps);
             if row.name != "cnn" {
                 assert_eq!(row.config.sampler, base.sampler);

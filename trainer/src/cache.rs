@@ -6,13 +6,16 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0..8 | magic: the letters HLBEATS and the version of this layout, as a big-endian u64 in the machine's own byte order |
-//! | 8..40 | key: SHA-256 of the layout, the features ([`spec::HASH`]), the choice of R peaks, and the bytes of all files beside the records |
+//! | 8..40 | key: SHA-256 of the layout, the features ([`spec::HASH`]), the choice of R peaks and recordings, and the bytes of all files beside the records |
 //! | 40..48 | where the index starts, u64 |
 //! | 48..52 | CRC-32 of the index, u32 |
 //! | 64.. | [`Beat`]s: record by record, lead by lead, f32 throughout |
 //! | to the end | the index, JSON: a record's names, classes, CRC-32, and where its leads are |
 
-use crate::dataset::{Beat, Dataset, DatasetError, Leads, RecordBeats, bar, find_records, list};
+use crate::dataset::{
+    Beat, Dataset, DatasetError, Found, Leads, RecordBeats, Wanted, bar, find, list,
+};
+use crate::rhythm::dataset::Rhythm;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
@@ -30,7 +33,7 @@ use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Starts every file.
-const MAGIC: u64 = u64::from_be_bytes(*b"HLBEATS\x01");
+const MAGIC: u64 = u64::from_be_bytes(*b"HLBEATS\x02");
 /// Bytes before the beats.
 const HEADER_LEN: usize = 64;
 /// End of the names of files that are being written.
@@ -64,6 +67,7 @@ struct Entry {
     database: String,
     patient: String,
     peaks: Peaks,
+    rhythm: Option<Rhythm>,
     /// One letter a beat.
     classes: String,
     /// Where each lead's beats are in the file, in bytes.
@@ -81,7 +85,7 @@ pub fn default_folder() -> Option<PathBuf> {
     Some(base.join("heartlens/features"))
 }
 
-/// The records of `folder` at `peaks` as [`Dataset::read`] gives them, from a file in the folder `cache` where that has them,
+/// What is wanted of `folder` as [`Dataset::read`] gives them, from a file in the folder `cache` where that has them,
 /// else computed and written there. `say` is told in a line why a file that is there is not used, and when none can be
 /// written; then the records are held in memory.
 ///
@@ -92,13 +96,14 @@ pub fn default_folder() -> Option<PathBuf> {
 /// Those of [`Dataset::read`]; the cache itself is no reason to fail.
 pub fn open(
     folder: &Path,
-    peaks: &[Peaks],
+    wanted: &Wanted,
     cache: &Path,
     mut say: impl FnMut(String),
 ) -> Result<Dataset, DatasetError> {
-    let found = find_records(folder)?;
-    let path = cache.join(file_name(folder, peaks));
-    let key = key(&found, peaks)?;
+    let peaks = &wanted.peaks;
+    let found = find(folder, wanted)?;
+    let path = cache.join(file_name(folder, wanted));
+    let key = key(&found, wanted)?;
     match load(&path, &key).and_then(|dataset| probe(dataset, &found, peaks)) {
         Ok(dataset) => return Ok(dataset),
         Err(Refusal::Missing) => {}
@@ -127,10 +132,10 @@ pub fn open(
     })
 }
 
-/// One file a data folder and choice of R peaks: what is out of date is replaced and does not pile up.
-fn file_name(folder: &Path, peaks: &[Peaks]) -> String {
+/// One file a data folder and choice of R peaks and recordings: what is out of date is replaced and does not pile up.
+fn file_name(folder: &Path, wanted: &Wanted) -> String {
     let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let digest = Sha256::digest(format!("{} {peaks:?}", canonical.display()));
+    let digest = Sha256::digest(format!("{} {wanted:?}", canonical.display()));
     let hex: String = digest[..8]
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -139,8 +144,11 @@ fn file_name(folder: &Path, peaks: &[Peaks]) -> String {
 }
 
 /// What the beats depend on. All files of the records' folders count, because a header may name any of them.
-fn key(found: &[(String, PathBuf)], peaks: &[Peaks]) -> Result<Key, DatasetError> {
-    let mut folders: Vec<&Path> = found.iter().filter_map(|(_, path)| path.parent()).collect();
+fn key(found: &[Found], wanted: &Wanted) -> Result<Key, DatasetError> {
+    let mut folders: Vec<&Path> = found
+        .iter()
+        .filter_map(|found| found.path.parent())
+        .collect();
     folders.dedup();
     let mut files = Vec::new();
     for folder in folders {
@@ -157,10 +165,10 @@ fn key(found: &[(String, PathBuf)], peaks: &[Peaks]) -> Result<Key, DatasetError
     let mut hash = Sha256::new();
     hash.update(MAGIC.to_ne_bytes());
     hash.update(spec::HASH.to_le_bytes());
-    hash.update(format!("{peaks:?} {}", size_of::<Beat>()));
-    for (database, path) in found {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        hash.update(format!("\n{database}/{name}"));
+    hash.update(format!("{wanted:?} {}", size_of::<Beat>()));
+    for found in found {
+        let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+        hash.update(format!("\n{}/{name} {:?}", found.database, found.rhythm));
     }
     for (path, digest) in files.iter().zip(digests) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -236,6 +244,7 @@ impl Entry {
             database: self.database,
             patient: self.patient,
             peaks: self.peaks,
+            rhythm: self.rhythm,
             classes,
         })
     }
@@ -248,17 +257,13 @@ fn class_of(letter: char) -> Option<Class> {
 }
 
 /// The data set, if its first record is what this build makes of it.
-fn probe(
-    dataset: Dataset,
-    found: &[(String, PathBuf)],
-    peaks: &[Peaks],
-) -> Result<Dataset, Refusal> {
-    let Some((database, path)) = found.first() else {
+fn probe(dataset: Dataset, found: &[Found], peaks: &[Peaks]) -> Result<Dataset, Refusal> {
+    let Some(first) = found.first() else {
         return Ok(dataset);
     };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let different = || Refusal::OtherFeatures(format!("{database}/{name}"));
-    let now = RecordBeats::read(database, path, peaks).map_err(|_| different())?;
+    let name = first.path.file_name().unwrap_or_default().to_string_lossy();
+    let different = || Refusal::OtherFeatures(format!("{}/{name}", first.database));
+    let now = first.read(peaks).map_err(|_| different())?;
     let same = |(a, b): (&RecordBeats, &RecordBeats)| {
         a.name == b.name && a.classes == b.classes && a.leads().eq(b.leads())
     };
@@ -283,12 +288,7 @@ impl From<io::Error> for WriteError {
 }
 
 /// Prepares the records and writes them to `path`, whole or not at all, holding no more of them than are being prepared.
-fn write(
-    path: &Path,
-    key: &Key,
-    found: &[(String, PathBuf)],
-    peaks: &[Peaks],
-) -> Result<(), WriteError> {
+fn write(path: &Path, key: &Key, found: &[Found], peaks: &[Peaks]) -> Result<(), WriteError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     remove_abandoned(folder)?;
@@ -305,8 +305,8 @@ fn write(
     let progress = bar(found.len() as u64, "records");
     let entries: Result<Vec<Vec<Entry>>, WriteError> = found
         .par_iter()
-        .map(|(database, path)| {
-            let records = RecordBeats::read(database, path, peaks).map_err(WriteError::Dataset)?;
+        .map(|found| {
+            let records = found.read(peaks).map_err(WriteError::Dataset)?;
             let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
             let entries = records.iter().map(|record| out.record(record));
             let entries = entries.collect::<io::Result<_>>()?;
@@ -373,6 +373,7 @@ impl<W: Write> Out<W> {
             database: record.database.clone(),
             patient: record.patient.clone(),
             peaks: record.peaks,
+            rhythm: record.rhythm,
             classes: record.classes.iter().map(ToString::to_string).collect(),
             leads,
             crc: crc.finalize(),

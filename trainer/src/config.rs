@@ -2,6 +2,8 @@
 //!
 //! The input shapes are not in it: they follow from [`heartlens_core::spec`].
 
+use crate::dataset::Wanted;
+use crate::rhythm::dataset::Rhythm;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::spec;
 use serde::{Deserialize, Serialize};
@@ -117,6 +119,9 @@ pub struct Config {
     pub fusion: FusionConfig,
     /// Which beats are trained on.
     pub data: DataConfig,
+    /// Recordings that nobody annotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recordings: Option<RecordingsConfig>,
     /// Loss, optimiser, schedule.
     pub training: TrainingConfig,
     /// How batches are drawn.
@@ -256,6 +261,74 @@ pub struct DataConfig {
     /// Where the R peaks come from. With both, every record is trained on twice: as annotated, and as the detector
     /// sees it.
     pub peaks: Vec<Peaks>,
+}
+
+/// What is learnt of recordings that have a rhythm label and no beat labels ([`crate::recordings`], [`crate::teacher`]).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordingsConfig {
+    /// Rhythms in which all beats are N.
+    pub normal: Vec<Rhythm>,
+    /// Rhythms in which a beat gets the class that a teacher is sure of: the same network, trained without them.
+    pub taught: Vec<Rhythm>,
+    /// Probability from which on a teacher is sure.
+    pub confidence: f64,
+    /// Of the beats of a class that are drawn, the share that comes from recordings.
+    pub shares: RecordingShares,
+}
+
+/// Share of recordings among the drawn beats of each class.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(non_snake_case, reason = "the names of the classes")]
+pub struct RecordingShares {
+    /// From those of the rhythms `normal`.
+    pub N: f64,
+    /// From those of the rhythms `taught`.
+    pub S: f64,
+    /// From those of the rhythms `taught`.
+    pub V: f64,
+}
+
+impl RecordingsConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let rhythms = [&self.normal[..], &self.taught].concat();
+        let twice = (1..rhythms.len()).any(|i| rhythms[..i].contains(&rhythms[i]));
+        if rhythms.is_empty() || twice || self.normal.contains(&Rhythm::Other) {
+            return Err(ConfigError::Value {
+                key: "recordings.normal, recordings.taught",
+                found: format!("{:?}, {:?}", self.normal, self.taught).to_lowercase(),
+                expected: "normal, fibrillation, other, each once at most in both together, and other, in which beats are \
+                           of any class, taught if at all",
+            });
+        }
+        let shares = self.shares;
+        let known = |share: f64| (0.0..1.0).contains(&share);
+        let fit = (shares.N > 0.0) != self.normal.is_empty()
+            && (shares.S + shares.V > 0.0) != self.taught.is_empty();
+        if !fit || !shares.in_order().into_iter().all(known) {
+            return Err(ConfigError::Value {
+                key: "recordings.shares",
+                found: format!("{shares:?}"),
+                expected: "less than 1 each; N more than 0 where normal names a rhythm, S or V where taught does, else 0",
+            });
+        }
+        if !(0.5..1.0).contains(&self.confidence) {
+            return Err(ConfigError::Value {
+                key: "recordings.confidence",
+                found: self.confidence.to_string(),
+                expected: "0.5 or more and less than 1",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl RecordingShares {
+    /// In the order of [`heartlens_core::spec::LABELS`]; none for F.
+    pub fn in_order(&self) -> [f64; 4] {
+        [self.N, self.S, self.V, 0.0]
+    }
 }
 
 /// AdamW under a one-cycle schedule, averaged weights, cross entropy with smoothed labels.
@@ -403,6 +476,43 @@ impl Config {
         self.views.contains(&view)
     }
 
+    /// What is read of a data folder: its annotated records at the given R peaks, and recordings of the config's rhythms.
+    pub fn wanted(&self, peaks: &[Peaks]) -> Wanted {
+        let recordings = self.recordings.as_ref();
+        Wanted {
+            peaks: peaks.to_vec(),
+            rhythms: recordings.map_or(Vec::new(), |r| [&r.normal[..], &r.taught].concat()),
+        }
+    }
+
+    /// The config of the network that teaches this one about recordings; `None` where none is to be taught.
+    pub fn teacher(&self) -> Option<Self> {
+        let recordings = self.recordings.as_ref()?;
+        if recordings.taught.is_empty() {
+            return None;
+        }
+        let alone = RecordingsConfig {
+            taught: Vec::new(),
+            shares: RecordingShares {
+                S: 0.0,
+                V: 0.0,
+                ..recordings.shares
+            },
+            ..recordings.clone()
+        };
+        Some(Self {
+            name: format!("{}-teacher", self.name),
+            recordings: Some(alone).filter(|recordings| !recordings.normal.is_empty()),
+            ..self.clone()
+        })
+    }
+
+    /// Optimiser steps of a training, with those of the teacher where there is one.
+    pub fn all_steps(&self) -> u64 {
+        let networks = if self.teacher().is_some() { 2 } else { 1 };
+        networks * u64::from(self.training.steps)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let conv1d = || self.waveform.conv.iter().chain(&self.spectrum.conv);
         let conv2d = || self.spectrogram.conv.iter();
@@ -460,6 +570,9 @@ impl Config {
                 found: format!("{peaks:?}"),
                 expected: "reference, detected or both, each once",
             });
+        }
+        if let Some(recordings) = &self.recordings {
+            recordings.check()?;
         }
         for (key, value) in [
             ("fusion.dropout", self.fusion.dropout),

@@ -9,7 +9,8 @@ use crate::held_out::{HeldOut, Logits, identity};
 use crate::int8;
 use crate::sampler::{Sampler, SamplerError};
 use crate::split::{SplitError, names};
-use crate::train::{StepReport, Trainer, TrainingData, logits};
+use crate::teacher::Lesson;
+use crate::train::{StepReport, Trainer, TrainingData, logits, workers};
 use heartlens::compile::CompileError;
 use heartlens::runtime::ModelError;
 use std::collections::{BTreeMap, HashSet};
@@ -166,10 +167,7 @@ fn train_fold(
     let mut config = config.clone();
     config.training.seed = seed;
     let held_out = &plan.splits[fold];
-    let training: Vec<usize> = (0..dataset.records.len())
-        .filter(|record| !held_out.contains(record))
-        .filter(|&record| config.data.peaks.contains(&dataset.records[record].peaks))
-        .collect();
+    let training = dataset.training(&config, held_out);
     let identity = identity(&config, dataset, &training);
     let kept = plan.keep.as_ref().map(|folder| {
         let held = names(dataset, held_out).join(" ");
@@ -251,8 +249,8 @@ fn mean_logits(
         .collect()
 }
 
-/// Trains one network of `config` on `training` (indices into the data set's records), stopping early where the config says
-/// so. `fold` is named in errors.
+/// Trains one network of `config` on `training` (indices into the data set's records), after its teacher where it has one,
+/// stopping early where the config says so. `observe` hears of the steps of both. `fold` is named in errors.
 ///
 /// # Errors
 /// If the layers do not fit together, or the records lack a class.
@@ -265,13 +263,44 @@ pub(crate) fn fit(
     device: Device,
     mut observe: impl FnMut(StepReport),
 ) -> Result<Trainer, CrossValidationError> {
+    let mut fit = |config: &Config, lesson: &Lesson| {
+        fit_one(
+            config,
+            dataset,
+            augmenter,
+            (training, lesson),
+            fold,
+            device,
+            &mut observe,
+        )
+    };
+    let lesson = match (config.teacher(), &config.recordings) {
+        (Some(teacher), Some(recordings)) => {
+            let teacher = fit(&teacher, &Lesson::default())?;
+            Lesson::by(teacher.result(), device, dataset, training, recordings)
+        }
+        _ => Lesson::default(),
+    };
+    fit(config, &lesson)
+}
+
+/// [`fit`] without a teacher.
+fn fit_one(
+    config: &Config,
+    dataset: &Dataset,
+    augmenter: &Augmenter,
+    (training, lesson): (&[usize], &Lesson),
+    fold: usize,
+    device: Device,
+    mut observe: impl FnMut(StepReport),
+) -> Result<Trainer, CrossValidationError> {
     let (steps, seed) = (config.training.steps, config.training.seed);
     let early = config.training.early_stopping;
     let (training, judges) = match &early {
         Some(early) => early_stopping::hold_out(dataset, training, early, seed)?,
         None => (training.to_vec(), Vec::new()),
     };
-    let sampler = Sampler::new(dataset, &training, &HashSet::new(), &config.sampler)
+    let sampler = Sampler::new(dataset, &training, &HashSet::new(), lesson, config)
         .map_err(|source| CrossValidationError::Sampler { fold, source })?;
     let data = TrainingData {
         dataset,
@@ -280,13 +309,14 @@ pub(crate) fn fit(
     };
     let mut trainer = Trainer::new(config, device)?;
     let Some(early) = early else {
-        trainer.run(&data, steps, 1, observe);
+        trainer.run(&data, steps, workers(device), observe);
         return Ok(trainer);
     };
     let mut judgements = Judgements::new(Some(early.patience));
     let mut best = None;
     while trainer.steps_done() < steps {
-        trainer.run(&data, trainer.steps_done() + early.every, 1, &mut observe);
+        let until = trainer.steps_done() + early.every;
+        trainer.run(&data, until, workers(device), &mut observe);
         let jk = judge(&trainer, dataset, &judges).jk;
         match judgements.add(jk, trainer.steps_done()) {
             Verdict::Better => best = Some(trainer.copy_of_average()),

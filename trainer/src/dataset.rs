@@ -3,6 +3,9 @@
 //! A record with two leads gives four: its own, and their sum and difference ([`Lead`]). Views are not stored: they are
 //! computed from a beat when it is drawn ([`crate::augment`]), after it has been varied.
 
+use crate::config::Config;
+use crate::recordings;
+use crate::rhythm::dataset::{Rhythm, RhythmDataError};
 use heartlens::evaluate::bxb::{Event, Options, compare};
 use heartlens::evaluate::report::Peaks;
 use heartlens::evaluate::tally::patient_of;
@@ -104,6 +107,9 @@ pub enum DatasetError {
         /// Why.
         source: ResampleError,
     },
+    /// Recordings that the config wants cannot be read.
+    #[error("recordings of the config: {0}; or leave the section [recordings] out")]
+    Recordings(#[from] RhythmDataError),
     /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -166,6 +172,9 @@ pub struct RecordBeats {
     pub patient: String,
     /// Where the R peaks come from.
     pub peaks: Peaks,
+    /// Of a recording that nobody annotated, the rhythm by which its beats were given a class: it is trained on and never
+    /// judged. `None` of a record with reference annotations.
+    pub rhythm: Option<Rhythm>,
     /// The reference class of each beat.
     pub classes: Vec<Class>,
     /// `classes.len()` beats for each lead of [`Lead::ALL`]; of the first lead alone where the record has one.
@@ -266,6 +275,7 @@ impl RecordBeats {
             patient: patient_of(&name),
             name,
             peaks: Peaks::Reference,
+            rhythm: None,
             database: database.to_owned(),
             classes,
             leads: Leads::Held(leads),
@@ -366,7 +376,7 @@ fn detected(signal_mv: &[f32], annotated: &[(u32, Class)]) -> Vec<(u32, Class)> 
 }
 
 /// Sends one filtered lead through core's extractor. Returns the beats and their classes.
-fn lead_beats(
+pub(crate) fn lead_beats(
     filtered_mv: &[f32],
     beats: &[(u32, Class)],
     patient: Patient,
@@ -405,25 +415,23 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads all annotated records of `folder` and of its subfolders, once for each of `peaks`. A subfolder in which no record is annotated
-    /// (noise, or other kinds of labels) is passed over.
+    /// Reads all annotated records of `folder` and of its subfolders, once for each choice of R peaks, and the recordings of
+    /// the rhythms `wanted`. A subfolder in which no record is annotated (noise, or other kinds of labels) is passed
+    /// over.
     ///
     /// # Errors
     /// If there is none, one lacks its annotations, or one cannot be read.
-    pub fn read(folder: &Path, peaks: &[Peaks]) -> Result<Self, DatasetError> {
-        Self::prepare(&find_records(folder)?, peaks)
+    pub fn read(folder: &Path, wanted: &Wanted) -> Result<Self, DatasetError> {
+        Self::prepare(&find(folder, wanted)?, &wanted.peaks)
     }
 
-    /// Reads the records that [`find_records`] has found.
-    pub(crate) fn prepare(
-        found: &[(String, PathBuf)],
-        peaks: &[Peaks],
-    ) -> Result<Self, DatasetError> {
+    /// Reads what [`find`] has found.
+    pub(crate) fn prepare(found: &[Found], peaks: &[Peaks]) -> Result<Self, DatasetError> {
         let progress = bar(found.len() as u64, "records");
         let records: Result<Vec<Vec<RecordBeats>>, DatasetError> = found
             .par_iter()
-            .map(|(database, path)| {
-                let record = RecordBeats::read(database, path, peaks);
+            .map(|found| {
+                let record = found.read(peaks);
                 progress.inc(1);
                 record
             })
@@ -434,7 +442,25 @@ impl Dataset {
         })
     }
 
-    /// Indices of the records called by `names`, which may leave out the database.
+    /// Indices of the records with reference annotations: those that can be judged.
+    pub fn annotated(&self) -> impl Iterator<Item = usize> {
+        let records = self.records.iter().enumerate();
+        records.filter_map(|(index, record)| record.rhythm.is_none().then_some(index))
+    }
+
+    /// Indices of the records and recordings that `config` trains on, without those `held_out`.
+    pub fn training(&self, config: &Config, held_out: &[usize]) -> Vec<usize> {
+        let Wanted { peaks, rhythms } = config.wanted(&config.data.peaks);
+        let wanted = |record: &RecordBeats| match &record.rhythm {
+            None => peaks.contains(&record.peaks),
+            Some(rhythm) => rhythms.contains(rhythm),
+        };
+        (0..self.records.len())
+            .filter(|record| !held_out.contains(record) && wanted(&self.records[*record]))
+            .collect()
+    }
+
+    /// Indices of the annotated records called by `names`, which may leave out the database.
     ///
     /// # Errors
     /// If there is no such record.
@@ -443,7 +469,7 @@ impl Dataset {
         for wanted in names {
             let before = indices.len();
             let suffix = format!("/{wanted}");
-            indices.extend((0..self.records.len()).filter(|&index| {
+            indices.extend(self.annotated().filter(|&index| {
                 let name = &self.records[index].name;
                 name == wanted || name.ends_with(&suffix)
             }));
@@ -451,7 +477,7 @@ impl Dataset {
                 let example = self.records.first().map(|record| record.name.clone());
                 return Err(DatasetError::NoSuchRecord {
                     wanted: wanted.clone(),
-                    count: self.records.len(),
+                    count: self.annotated().count(),
                     example: example.unwrap_or_default(),
                 });
             }
@@ -459,13 +485,68 @@ impl Dataset {
         Ok(indices)
     }
 
-    /// Names of the databases, in alphabetical order.
+    /// Names of the databases of annotated records, in alphabetical order.
     pub fn databases(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.records.iter().map(|r| r.database.as_str()).collect();
+        let mut names: Vec<&str> = self
+            .annotated()
+            .map(|record| self.records[record].database.as_str())
+            .collect();
         names.sort_unstable();
         names.dedup();
         names
     }
+}
+
+/// What is read of a data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where the R peaks of annotated records come from; each record is read once for each.
+    pub peaks: Vec<Peaks>,
+    /// Rhythms of the recordings that are read though nobody annotated them.
+    pub rhythms: Vec<Rhythm>,
+}
+
+/// A record or recording that is to be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Name of its folder.
+    pub database: String,
+    /// Its path, without extension.
+    pub path: PathBuf,
+    /// Of a recording that nobody annotated, its rhythm.
+    pub rhythm: Option<Rhythm>,
+}
+
+impl Found {
+    /// Its beats: once for each of `peaks` where it is annotated; none of a recording that is too short.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn read(&self, peaks: &[Peaks]) -> Result<Vec<RecordBeats>, DatasetError> {
+        match self.rhythm {
+            None => RecordBeats::read(&self.database, &self.path, peaks),
+            Some(rhythm) => {
+                let beats = recordings::read(&self.database, &self.path, rhythm)?;
+                Ok(beats.into_iter().collect())
+            }
+        }
+    }
+}
+
+/// The paths of what is wanted of `folder`: annotated records first, then recordings.
+pub(crate) fn find(folder: &Path, wanted: &Wanted) -> Result<Vec<Found>, DatasetError> {
+    let annotated = find_records(folder)?.into_iter();
+    let mut found: Vec<Found> = annotated
+        .map(|(database, path)| Found {
+            database,
+            path,
+            rhythm: None,
+        })
+        .collect();
+    if !wanted.rhythms.is_empty() {
+        found.extend(recordings::find(folder, &wanted.rhythms)?);
+    }
+    Ok(found)
 }
 
 /// Database and path (without extension) of every annotated record in `folder` or its subfolders, in order.

@@ -8,7 +8,7 @@ use crate::train::Trainer;
 use heartlens::evaluate::tally::Tally;
 use heartlens_core::class::Class;
 
-/// Splits `records` (indices into `dataset`) by patient into those to train on and those that judge: about the config's share
+/// Splits `records` (indices into `dataset`; of the annotated ones some) by patient into those to train on and those that judge: about the config's share
 /// of the patients of every database, the same for the same seed.
 ///
 /// # Errors
@@ -20,7 +20,11 @@ pub fn hold_out(
     seed: u64,
 ) -> Result<(Vec<usize>, Vec<usize>), SplitError> {
     let parts = (1.0 / config.share).round() as usize;
-    let judges = deal(dataset, records, parts, seed)?.swap_remove(0);
+    let annotated: Vec<usize> = dataset
+        .annotated()
+        .filter(|record| records.contains(record))
+        .collect();
+    let judges = deal(dataset, &annotated, parts, seed)?.swap_remove(0);
     for class in [Class::S, Class::V] {
         let has = |&record: &usize| dataset.records[record].count(class) > 0;
         if !judges.iter().any(has) {

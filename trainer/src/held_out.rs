@@ -44,11 +44,11 @@ const BOTH_LEADS: &str = "both leads ";
 pub fn identity(config: &Config, dataset: &Dataset, training: &[usize]) -> String {
     let mut text = format!("features {:016x}\n{}", spec::HASH, config_text(config));
     for (index, record) in dataset.records.iter().enumerate() {
-        let role = if training.contains(&index) {
-            "trained"
-        } else {
-            "not trained"
-        };
+        let trained = training.contains(&index);
+        if record.rhythm.is_some() && !trained {
+            continue;
+        }
+        let role = if trained { "trained" } else { "not trained" };
         text += &format!("{role}: {} {}\n", key(record), record.classes.len());
     }
     text

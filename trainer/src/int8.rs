@@ -86,7 +86,7 @@ impl Int8Findings {
     }
 }
 
-/// Compiles the trained network, calibrated on beats of `records` alone.
+/// Compiles the trained network, calibrated on beats of the annotated ones of `records` alone.
 ///
 /// # Errors
 /// When something of the network cannot be compiled.
@@ -96,6 +96,10 @@ pub fn compile(
     dataset: &Dataset,
     records: &[usize],
 ) -> Result<Compiled, CompileError> {
+    let records: Vec<usize> = dataset
+        .annotated()
+        .filter(|record| records.contains(record))
+        .collect();
     let classes: Vec<Vec<Option<Class>>> = records
         .iter()
         .map(|record| {

@@ -233,10 +233,7 @@ pub fn measure(
     let work = |&(model, fold): &(usize, usize), observe: &mut dyn FnMut(StepReport)| -> Judged {
         let (config, augmenter) = &models[model];
         let held_out = &plan.splits[fold];
-        let training: Vec<usize> = (0..dataset.records.len())
-            .filter(|record| !held_out.contains(record))
-            .filter(|&record| config.data.peaks.contains(&dataset.records[record].peaks))
-            .collect();
+        let training = dataset.training(config, held_out);
         let trainer = fit(
             config,
             dataset,

@@ -1,7 +1,8 @@
 //! Which beats a training step sees: classes in fixed shares, and within a class records nearly alike.
 
-use crate::config::SamplerConfig;
+use crate::config::Config;
 use crate::dataset::{Dataset, Lead};
+use crate::teacher::Lesson;
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
 use rand::RngExt;
@@ -26,6 +27,15 @@ pub enum SamplerError {
         share: f64,
         /// How many records there are.
         records: usize,
+    },
+    /// There are no recordings to draw from.
+    #[error(
+        "no recording of the rhythms recordings.normal has 14 beats or more, but recordings.shares.N is {share}: add \
+         recordings, or set the share to 0 and leave the rhythms out"
+    )]
+    NoRecordings {
+        /// The share of N.
+        share: f64,
     },
     /// Shares that cannot be drawn from.
     #[error("the sampler's shares cannot be drawn from: {0}")]
@@ -59,6 +69,8 @@ pub struct Sampler {
     /// Parallel to [`LABELS`]; `None` for a class that is never drawn.
     pools: Vec<Option<Pool>>,
     leads: WeightedIndex<f64>,
+    /// Parallel to [`LABELS`]: the share that comes from recordings nobody annotated, and these.
+    recordings: Vec<Option<(f64, Pool)>>,
 }
 
 /// The beats of one class.
@@ -70,8 +82,36 @@ struct Pool {
     beats: Vec<Vec<BeatIndex>>,
 }
 
+impl Pool {
+    /// Of beats in order; `None` where there are none.
+    fn new(
+        beats: impl Iterator<Item = BeatIndex>,
+        exponent: f64,
+    ) -> Result<Option<Self>, WeightError> {
+        let beats: Vec<BeatIndex> = beats.collect();
+        if beats.is_empty() {
+            return Ok(None);
+        }
+        let records = beats.chunk_by(|a, b| a.record == b.record);
+        let beats: Vec<Vec<BeatIndex>> = records.map(<[BeatIndex]>::to_vec).collect();
+        let weights = beats
+            .iter()
+            .map(|beats| (beats.len() as f64).powf(1.0 - exponent));
+        Ok(Some(Self {
+            records: WeightedIndex::new(weights)?,
+            beats,
+        }))
+    }
+
+    fn draw(&self, rng: &mut ChaCha8Rng) -> BeatIndex {
+        let beats = &self.beats[self.records.sample(rng)];
+        beats[rng.random_range(0..beats.len())]
+    }
+}
+
 impl Sampler {
-    /// Draws from the beats of `records` (indices into `dataset`) that are not in `kept_out`.
+    /// Draws from the beats of `records` (indices into `dataset`) that are not in `kept_out`, and from what a teacher has
+    /// said of recordings; where it is sure of no beat of a class, all of that class are annotated ones.
     ///
     /// # Errors
     /// If a class with a share above 0 has no beat.
@@ -79,9 +119,26 @@ impl Sampler {
         dataset: &Dataset,
         records: &[usize],
         kept_out: &HashSet<BeatIndex>,
-        config: &SamplerConfig,
+        lesson: &Lesson,
+        config: &Config,
     ) -> Result<Self, SamplerError> {
-        let shares = config.classes.in_order();
+        let exponent = config.sampler.record_exponent;
+        let (annotated, recordings): (Vec<usize>, Vec<usize>) = records
+            .iter()
+            .copied()
+            .partition(|record| dataset.records[*record].rhythm.is_none());
+        let labelled = |records: &[usize], class: Class| {
+            let beats = records.iter().flat_map(|&record| {
+                let classes = dataset.records[record].classes.iter().enumerate();
+                classes
+                    .filter(move |(_, c)| **c == class)
+                    .map(move |(beat, _)| BeatIndex { record, beat })
+            });
+            beats
+                .filter(|index| !kept_out.contains(index))
+                .collect::<Vec<_>>()
+        };
+        let shares = config.sampler.classes.in_order();
         let mut pools = Vec::new();
         for (label, share) in shares.into_iter().enumerate() {
             let class = Class::ALL[label];
@@ -89,38 +146,40 @@ impl Sampler {
                 pools.push(None);
                 continue;
             }
-            let beats: Vec<Vec<BeatIndex>> = records
-                .iter()
-                .map(|&record| {
-                    let classes = dataset.records[record].classes.iter().enumerate();
-                    classes
-                        .filter(|(_, c)| **c == class)
-                        .map(|(beat, _)| BeatIndex { record, beat })
-                        .filter(|index| !kept_out.contains(index))
-                        .collect::<Vec<_>>()
-                })
-                .filter(|beats| !beats.is_empty())
-                .collect();
-            if beats.is_empty() {
+            let pool = Pool::new(labelled(&annotated, class).into_iter(), exponent)?;
+            if pool.is_none() {
                 return Err(SamplerError::NoBeats {
                     class,
                     share,
-                    records: records.len(),
+                    records: annotated.len(),
                 });
             }
-            let weights = beats
-                .iter()
-                .map(|beats| (beats.len() as f64).powf(1.0 - config.record_exponent));
-            pools.push(Some(Pool {
-                records: WeightedIndex::new(weights)?,
-                beats,
-            }));
+            pools.push(pool);
         }
         debug_assert_eq!(pools.len(), LABELS.len());
+        let mut from_recordings = Vec::new();
+        let of_recordings = config.recordings.as_ref();
+        let recording_shares = of_recordings.map_or([0.0; 4], |r| r.shares.in_order());
+        for (label, share) in recording_shares.into_iter().enumerate() {
+            let class = Class::ALL[label];
+            if share == 0.0 {
+                from_recordings.push(None);
+                continue;
+            }
+            // By the label all beats of some recordings are N: the teacher's word is not needed there.
+            let pool = if class == Class::N {
+                let pool = Pool::new(labelled(&recordings, class).into_iter(), exponent)?;
+                Some(pool.ok_or(SamplerError::NoRecordings { share })?)
+            } else {
+                Pool::new(lesson.beats(class), exponent)?
+            };
+            from_recordings.push(pool.map(|pool| (share, pool)));
+        }
         Ok(Self {
             classes: WeightedIndex::new(shares)?,
             pools,
-            leads: WeightedIndex::new(config.leads.in_order())?,
+            leads: WeightedIndex::new(config.sampler.leads.in_order())?,
+            recordings: from_recordings,
         })
     }
 
@@ -128,12 +187,21 @@ impl Sampler {
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> Draw {
         loop {
             let label = self.classes.sample(rng);
+            let class = Class::ALL[label];
+            if let Some((share, recordings)) = &self.recordings[label]
+                && rng.random_bool(*share)
+            {
+                return Draw {
+                    beat: recordings.draw(rng),
+                    class,
+                    lead: Lead::First,
+                };
+            }
             // A class without a pool has the share 0 and does not come up.
             if let Some(pool) = &self.pools[label] {
-                let beats = &pool.beats[pool.records.sample(rng)];
                 return Draw {
-                    beat: beats[rng.random_range(0..beats.len())],
-                    class: Class::ALL[label],
+                    beat: pool.draw(rng),
+                    class,
                     lead: Lead::ALL[self.leads.sample(rng)],
                 };
             }

@@ -64,7 +64,7 @@ pub enum SplitError {
 /// # Errors
 /// If there are fewer patients than folds, or a fold has no S or V beat.
 pub fn split(dataset: &Dataset, folds: usize, seed: u64) -> Result<Vec<Vec<usize>>, SplitError> {
-    let all: Vec<usize> = (0..dataset.records.len()).collect();
+    let all: Vec<usize> = dataset.annotated().collect();
     let split = deal(dataset, &all, folds, seed)?;
     for (fold, records) in split.iter().enumerate() {
         for class in [Class::S, Class::V] {
@@ -159,8 +159,9 @@ fn assert_disjoint(dataset: &Dataset, records: usize, split: &[Vec<usize>]) {
 /// # Errors
 /// If there is no such database, or no other.
 pub fn split_across(dataset: &Dataset, trained: &str) -> Result<Vec<Vec<usize>>, SplitError> {
-    let (training, held_out): (Vec<usize>, Vec<usize>) =
-        (0..dataset.records.len()).partition(|&index| dataset.records[index].database == trained);
+    let (training, held_out): (Vec<usize>, Vec<usize>) = dataset
+        .annotated()
+        .partition(|&index| dataset.records[index].database == trained);
     if training.is_empty() || held_out.is_empty() {
         return Err(SplitError::Database {
             wanted: trained.to_owned(),

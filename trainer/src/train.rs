@@ -360,6 +360,17 @@ impl Trainer {
     }
 }
 
+/// Threads that prepare batches for a training on `device`: one on a CPU, which prepares faster than the CPU trains and
+/// leaves the other cores to other folds; all cores but one for a GPU, so that it does not wait.
+pub fn workers(device: Device) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if device == Device::Cpu {
+        1
+    } else {
+        (cores - 1).max(1)
+    }
+}
+
 /// Classifies every beat of `records` (indices into `dataset`) in its first lead by the network's largest logit. One
 /// tally a database.
 pub fn score(

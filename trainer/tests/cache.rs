@@ -3,10 +3,17 @@
 
 use heartlens::evaluate::report::Peaks;
 use heartlens_trainer::cache;
-use heartlens_trainer::dataset::{Dataset, DatasetError, Lead};
+use heartlens_trainer::dataset::{Dataset, DatasetError, Lead, Wanted};
+use heartlens_trainer::rhythm::dataset::Rhythm;
 use std::path::{Path, PathBuf};
 
-const PEAKS: [Peaks; 2] = [Peaks::Reference, Peaks::Detected];
+/// Annotated records at both choices of R peaks, and the recordings of these rhythms.
+fn wanted(rhythms: &[Rhythm]) -> Wanted {
+    Wanted {
+        peaks: vec![Peaks::Reference, Peaks::Detected],
+        rhythms: rhythms.to_vec(),
+    }
+}
 
 /// A data folder with the synthetic demo record under these names.
 fn data(folder: &Path, names: &[&str]) -> PathBuf {
@@ -27,7 +34,7 @@ fn data(folder: &Path, names: &[&str]) -> PathBuf {
 
 fn open(data: &Path, cache: &Path) -> (Dataset, Vec<String>) {
     let mut said = Vec::new();
-    let dataset = cache::open(data, &PEAKS, cache, |line| said.push(line)).unwrap();
+    let dataset = cache::open(data, &wanted(&[]), cache, |line| said.push(line)).unwrap();
     (dataset, said)
 }
 
@@ -38,7 +45,10 @@ fn assert_same(found: &Dataset, expected: &Dataset) {
             (&a.name, &a.database, &a.patient),
             (&b.name, &b.database, &b.patient)
         );
-        assert_eq!((a.peaks, &a.classes), (b.peaks, &b.classes));
+        assert_eq!(
+            (a.peaks, a.rhythm, &a.classes),
+            (b.peaks, b.rhythm, &b.classes)
+        );
         for lead in Lead::ALL {
             for beat in 0..a.classes.len() {
                 assert_eq!(a.beat(lead, beat), b.beat(lead, beat));
@@ -65,7 +75,7 @@ fn what_is_kept_is_what_is_prepared() {
         data(folder.path(), &["a", "b"]),
         folder.path().join("deep/cache"),
     );
-    let expected = Dataset::read(&data, &PEAKS).unwrap();
+    let expected = Dataset::read(&data, &wanted(&[])).unwrap();
     assert_eq!(expected.records.len(), 4);
     for _ in 0..2 {
         let (found, said) = open(&data, &cache);
@@ -143,7 +153,7 @@ fn other_records_are_prepared_anew() {
     let (fewer, said) = open(&made, &cache);
     assert!(said[0].contains("made of other records"), "{said:?}");
     assert!(fewer.records[2].classes.len() < found.records[2].classes.len());
-    assert_same(&fewer, &Dataset::read(&made, &PEAKS).unwrap());
+    assert_same(&fewer, &Dataset::read(&made, &wanted(&[])).unwrap());
     file(&cache);
 }
 
@@ -153,7 +163,7 @@ fn without_a_place_to_write_the_records_are_held() {
     let (data, cache) = (data(folder.path(), &["a"]), folder.path().join("cache"));
     std::fs::write(&cache, "a file").unwrap();
     let (found, said) = open(&data, &cache);
-    assert_same(&found, &Dataset::read(&data, &PEAKS).unwrap());
+    assert_same(&found, &Dataset::read(&data, &wanted(&[])).unwrap());
     assert!(
         said.last()
             .unwrap()
@@ -163,6 +173,6 @@ fn without_a_place_to_write_the_records_are_held() {
 
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
-    let error = cache::open(&empty, &PEAKS, &cache, |_| ()).unwrap_err();
+    let error = cache::open(&empty, &wanted(&[]), &cache, |_| ()).unwrap_err();
     assert!(matches!(error, DatasetError::Empty { .. }));
 }

@@ -1,6 +1,7 @@
 //! The command's errors: exit code 1 and one line that names what was found and what was expected.
 #![allow(clippy::unwrap_used)]
 
+use heartlens_trainer::config::Config;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -23,12 +24,14 @@ fn refusal(arguments: &[&str]) -> String {
     errors[0].to_owned()
 }
 
-/// The shipped config without noise, so that no noise records are needed.
+/// The shipped config without noise and recordings, so that annotated records are all that is needed.
 fn config(folder: &Path) -> String {
     let shipped = include_str!("../../models/beat/config.toml");
+    let mut quiet = Config::parse(shipped, Path::new("models/beat/config.toml")).unwrap();
+    quiet.augmentation.noise_probability = 0.0;
+    quiet.recordings = None;
     let path = folder.join("config.toml");
-    let quiet = shipped.replace("noise_probability = 0.5", "noise_probability = 0.0");
-    std::fs::write(&path, quiet).unwrap();
+    std::fs::write(&path, toml::to_string(&quiet).unwrap()).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
@@ -81,6 +84,34 @@ fn missing_noise_is_named() {
     let error = refusal(&["fit", "--config", config, "--data", data, "--device", "cpu"]);
     assert!(
         error.contains("nstdb/bw") && error.contains("noise_probability is 0"),
+        "{error}"
+    );
+}
+
+#[test]
+fn missing_recordings_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = config(folder.path());
+    let quiet = std::fs::read_to_string(&path).unwrap();
+    let taught = "\n[recordings]\nnormal = [\"normal\"]\ntaught = [\"other\"]\nconfidence = 0.9\n\
+                  shares = { N = 0.2, S = 0.2, V = 0.2 }\n";
+    std::fs::write(&path, quiet + taught).unwrap();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/demo");
+    let error = refusal(&[
+        "fit",
+        "--config",
+        &path,
+        "--data",
+        data,
+        "--device",
+        "cpu",
+        "--no-cache",
+    ]);
+    assert!(
+        error.contains("recordings of the config: ")
+            && error.contains("REFERENCE.csv: ")
+            && error.contains("expected recordings with REFERENCE.csv")
+            && error.contains("or leave the section [recordings] out"),
         "{error}"
     );
 }
@@ -143,7 +174,10 @@ fn training_is_timed_beside_pytorch() {
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{errors}");
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert!(json["beats_per_second"].as_f64().unwrap() > 0.0);
+        for speed in ["beats_per_second", "prepared_per_second"] {
+            assert!(json[speed].as_f64().unwrap() > 0.0, "{speed}");
+        }
+        assert_eq!(json["workers"], 1);
         assert_eq!(json["parameters"], 9016);
         json
     };
@@ -265,7 +299,7 @@ fn from_records_to_a_model() {
     let again = std::fs::read_to_string(again).unwrap();
     assert!(again.contains("log.jsonl: loss") && again.len() > 5_000);
     let (_, text) = run("fit", &[&source[..], &hold_out, &["--resume"]].concat());
-    assert!(text.contains("continuing after step 20"), "{text}");
+    assert!(text.contains("continuing beat after step 20"), "{text}");
     assert_eq!(std::fs::read_to_string(&log_path).unwrap(), log);
     a_killed_training_leaves_its_checkpoint(&source, &out);
     let early = path("early.toml");

@@ -19,6 +19,7 @@ use heartlens_trainer::int8::Int8Findings;
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
 use heartlens_trainer::split::{SplitError, split, split_across};
 use heartlens_trainer::streams::{Purpose, stream};
+use heartlens_trainer::teacher::Lesson;
 use heartlens_trainer::train::{Precision, Trainer, TrainingData, largest, probe};
 use rand::RngExt;
 use std::collections::{HashMap, HashSet};
@@ -30,6 +31,7 @@ fn config() -> Config {
     let mut config = Config::read(&path).unwrap();
     config.training.steps = 40;
     config.training.batch = 32;
+    config.recordings = None;
     config
 }
 
@@ -151,7 +153,7 @@ fn draws_follow_the_shares() {
     dataset.records.push(record("made", "b", 9, 400));
     let config = config();
     let kept_out = HashSet::from([BeatIndex { record: 0, beat: 0 }]);
-    let sampler = Sampler::new(&dataset, &[0, 1], &kept_out, &config.sampler).unwrap();
+    let sampler = Sampler::new(&dataset, &[0, 1], &kept_out, &Lesson::default(), &config).unwrap();
     let mut rng = stream(1, Purpose::Batch, 0);
     let count = 40_000;
     let draws: Vec<_> = (0..count).map(|_| sampler.draw(&mut rng)).collect();
@@ -189,7 +191,14 @@ fn a_class_without_beats_is_named() {
     let dataset = Dataset {
         records: vec![record],
     };
-    let error = Sampler::new(&dataset, &[0], &HashSet::new(), &config().sampler).unwrap_err();
+    let error = Sampler::new(
+        &dataset,
+        &[0],
+        &HashSet::new(),
+        &Lesson::default(),
+        &config(),
+    )
+    .unwrap_err();
     assert!(matches!(
         error,
         SamplerError::NoBeats {
@@ -375,7 +384,14 @@ fn a_fold_without_ectopic_beats_is_named() {
 }
 
 fn trained(config: &Config, dataset: &Dataset, until: u32, workers: usize) -> (Trainer, Vec<f64>) {
-    let sampler = Sampler::new(dataset, &all(dataset), &HashSet::new(), &config.sampler).unwrap();
+    let sampler = Sampler::new(
+        dataset,
+        &all(dataset),
+        &HashSet::new(),
+        &Lesson::default(),
+        &config,
+    )
+    .unwrap();
     let augmenter = quiet(config);
     let data = TrainingData {
         dataset,
@@ -440,7 +456,14 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     let augmenter = quiet(&config);
     let data = TrainingData {
         dataset: &dataset,
-        sampler: Sampler::new(&dataset, &all(&dataset), &HashSet::new(), &config.sampler).unwrap(),
+        sampler: Sampler::new(
+            &dataset,
+            &all(&dataset),
+            &HashSet::new(),
+            &Lesson::default(),
+            &config,
+        )
+        .unwrap(),
         augmenter: &augmenter,
     };
     let mut losses = Vec::new();
@@ -777,7 +800,14 @@ fn training_in_bf16_follows_training_in_f32() {
     let augmenter = quiet(&config);
     let data = TrainingData {
         dataset: &dataset,
-        sampler: Sampler::new(&dataset, &all(&dataset), &HashSet::new(), &config.sampler).unwrap(),
+        sampler: Sampler::new(
+            &dataset,
+            &all(&dataset),
+            &HashSet::new(),
+            &Lesson::default(),
+            &config,
+        )
+        .unwrap(),
         augmenter: &augmenter,
     };
     let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();
@@ -843,7 +873,7 @@ fn a_short_training_generalises_to_held_out_records() {
     let mut config = config();
     config.training.steps = 120;
     config.training.batch = 128;
-    let dataset = Dataset::read(&data.join("mitdb"), &[Peaks::Reference]).unwrap();
+    let dataset = Dataset::read(&data.join("mitdb"), &config.wanted(&[Peaks::Reference])).unwrap();
     let noise = Noise::read(data).unwrap();
     for channel in &noise.channels {
         let power = channel.iter().map(|x| f64::from(x * x)).sum::<f64>() / channel.len() as f64;
@@ -857,7 +887,14 @@ fn a_short_training_generalises_to_held_out_records() {
     let augmenter = Augmenter::new(&config, noise);
     let data = TrainingData {
         dataset: &dataset,
-        sampler: Sampler::new(&dataset, &training, &HashSet::new(), &config.sampler).unwrap(),
+        sampler: Sampler::new(
+            &dataset,
+            &training,
+            &HashSet::new(),
+            &Lesson::default(),
+            &config,
+        )
+        .unwrap(),
         augmenter: &augmenter,
     };
     let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();

@@ -156,6 +156,8 @@ fn ours(heartlens: &Path, record: &Path, runtime: Option<&str>) -> Result<Ours> 
         .arg(record)
         .arg("--json")
         .arg(&json)
+        // What the peer does not have.
+        .args(["--rhythm", "off"])
         .stdin(Stdio::null());
     if let Some(runtime) = runtime {
         command.args(["--runtime", runtime]);

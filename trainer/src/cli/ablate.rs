@@ -2,7 +2,7 @@
 
 use super::card::ablation_table;
 use super::{Source, Trainings, write_json};
-use crate::ablate::{Ablation, choose, rows};
+use crate::ablate::{Ablation, Row, choose, rows};
 use crate::config::Config;
 use crate::cross_validate::{Plan, train_folds};
 use crate::dataset::bar;
@@ -54,8 +54,8 @@ impl Arguments {
             ..self.trainings.plan(&base, splits, self.seeds, device)
         };
         let trainings = (plan.splits.len() * plan.seeds.len()) as u64;
-        let steps = trainings * u64::from(base.training.steps);
-        let progress = bar(rows.len() as u64 * steps, "steps");
+        let steps_of = |row: &Row| trainings * row.config.all_steps();
+        let progress = bar(rows.iter().map(steps_of).sum(), "steps");
         let start = Instant::now();
         let to_stdout = self
             .json
@@ -69,12 +69,13 @@ impl Arguments {
                 row.name,
                 done + 1
             ));
+            let after = progress.position() + steps_of(&row);
             let augmenter = crate::augment::Augmenter::new(&row.config, noise.clone());
             let trained = train_folds(&row.config, &dataset, &augmenter, &plan, |_, _, _| {
                 progress.inc(1);
             })?;
             ablation.push(row, &dataset, &plan, &trained)?;
-            progress.set_position((done as u64 + 1) * steps);
+            progress.set_position(after);
             if let Some(path) = self.json.as_ref().filter(|_| !to_stdout) {
                 write_json(&ablation, path)?;
             }

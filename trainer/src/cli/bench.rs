@@ -1,11 +1,14 @@
 //! `heartlens-train bench`
 
 use super::write_json;
-use crate::augment::HostBatch;
+use crate::augment::{Augmenter, HostBatch};
 use crate::config::{Config, FusionKind, Scale, View};
-use crate::train::{DeviceChoice, Trainer};
+use crate::dataset::{Lead, Noise, RecordBeats};
+use crate::train::{DeviceChoice, Trainer, workers};
 use anyhow::{Context, ensure};
-use heartlens_core::spec::LABELS;
+use heartlens_core::class::Class;
+use heartlens_core::patient::Patient;
+use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ};
 use heartlens_core::views::Views;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +29,7 @@ const WARM_UP_STEPS: u32 = 20;
 ///
 /// Both take steps on one batch that is ready in memory: forward, loss with smoothed labels, backward, gradient clipping, AdamW,
 /// averaged weights; one thread on a CPU. They take turns, and the fastest round of each counts. Without PyTorch, ours alone
-/// is measured.
+/// is measured. How fast a thread prepares batches - draws, varies, computes the views - is measured on its own.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens-train bench --config models/beat/config.toml --json -")]
@@ -59,6 +62,10 @@ struct Figures {
     parameters: usize,
     /// Beats a second, the fastest round.
     beats_per_second: f64,
+    /// Beats a second that one thread varies and computes the views of, meanwhile; the fastest round.
+    prepared_per_second: f64,
+    /// Threads that do so.
+    workers: usize,
     pytorch: Option<Peer>,
     /// Ours over PyTorch's.
     ratio: Option<f64>,
@@ -90,7 +97,7 @@ impl Arguments {
         );
         config.training.steps = u32::MAX;
         let batch = batch(config.training.batch);
-        let mut ours = 0.0_f64;
+        let (mut ours, mut prepared) = (0.0_f64, 0.0_f64);
         let mut peer: Option<Peer> = None;
         let mut missing = None;
         let mut parameters = 0;
@@ -98,6 +105,7 @@ impl Arguments {
             let mut trainer = Trainer::new(&config, device)?;
             parameters = trainer.parameter_count();
             ours = ours.max(round(&mut trainer, &batch, self.steps));
+            prepared = prepared.max(preparing(&config, self.steps));
             match self.peer(&config, device) {
                 Ok(found) => {
                     let best = peer.as_ref().map_or(0.0, |peer| peer.beats_per_second);
@@ -120,6 +128,8 @@ impl Arguments {
             batch: config.training.batch,
             parameters,
             beats_per_second: ours,
+            prepared_per_second: prepared,
+            workers: workers(device),
             ratio: peer.as_ref().map(|peer| ours / peer.beats_per_second),
             pytorch: peer,
             missing,
@@ -198,11 +208,49 @@ fn round(trainer: &mut Trainer, batch: &HostBatch, steps: u32) -> f64 {
     beats / seconds
 }
 
+/// Beats a second that this thread varies as `config` says and computes the views of: as many as `steps` batches need, of
+/// a lead of noise with a beat every 0.8 s.
+fn preparing(config: &Config, steps: u32) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut noise = |seconds: u32| -> Vec<f32> {
+        let samples = seconds * SAMPLE_RATE_HZ;
+        (0..samples).map(|_| rng.random_range(-1.0..1.0)).collect()
+    };
+    let beats: Vec<(u32, Class)> = (1..120)
+        .map(|beat| (beat * SAMPLE_RATE_HZ * 4 / 5, Class::N))
+        .collect();
+    let signal = noise(100);
+    let record = RecordBeats::from_signals("made", "noise", &[signal], &beats, Patient::default());
+    let channels = vec![noise(60)];
+    let augmenter = Augmenter::new(config, Noise { channels });
+    let mut views = Views::ZERO;
+    let start = Instant::now();
+    for _ in 0..steps {
+        let mut batch = HostBatch::default();
+        for _ in 0..config.training.batch {
+            let index = rng.random_range(0..record.classes.len());
+            augmenter.views(record.beat(Lead::First, index), &mut rng, &mut views);
+            batch.push(&views, 0);
+        }
+        std::hint::black_box(&batch);
+    }
+    f64::from(steps) * config.training.batch as f64 / start.elapsed().as_secs_f64()
+}
+
 impl Figures {
     fn line(&self) -> String {
         let ours = format!(
-            "{:.0} beats a second on {}, batches of {}, {} parameters",
-            self.beats_per_second, self.device, self.batch, self.parameters
+            "{:.0} beats a second on {}, batches of {}, {} parameters; prepared meanwhile by each of {}: {:.0}",
+            self.beats_per_second,
+            self.device,
+            self.batch,
+            self.parameters,
+            if self.workers == 1 {
+                "1 thread".to_owned()
+            } else {
+                format!("{} threads", self.workers)
+            },
+            self.prepared_per_second,
         );
         match (&self.pytorch, self.ratio, &self.missing) {
             (Some(peer), Some(ratio), _) => format!(

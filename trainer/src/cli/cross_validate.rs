@@ -74,7 +74,7 @@ impl Arguments {
             ..self.trainings.plan(&config, splits, self.seeds, device)
         };
         let trainings = plan.splits.len() as u64 * self.seeds;
-        let progress = bar(trainings * u64::from(config.training.steps), "steps");
+        let progress = bar(trainings * config.all_steps(), "steps");
         let start = Instant::now();
         let trained = train_folds(&config, &dataset, &augmenter, &plan, |_, _, _| {
             progress.inc(1);

@@ -10,23 +10,43 @@ use crate::early_stopping::{self, Judgements, Verdict, judge};
 use crate::file::write_atomically;
 use crate::findings::Headline;
 use crate::log::{Line, Log, read};
-use crate::sampler::Sampler;
+use crate::sampler::{BeatIndex, Sampler};
 use crate::split::names;
+use crate::teacher::Lesson;
 use crate::tensorboard::EventFile;
-use crate::train::{Precision, StepReport, Trainer, TrainingData, probe};
+use crate::train::{Precision, StepReport, Trainer, TrainingData, probe, workers};
 use anyhow::Context;
 use heartlens_core::class::Class;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tch::Device;
 
 /// Steps between two checkpoints, where early stopping does not say.
 const STEPS_A_CHECKPOINT: u32 = 100;
+/// Name of the checkpoint that is written last.
+const LAST: &str = "last.safetensors";
+
+/// Where a training goes.
+struct Outputs {
+    /// Of checkpoints and curves.
+    folder: PathBuf,
+    log: PathBuf,
+    tensorboard: Option<PathBuf>,
+}
+
+impl Outputs {
+    /// The checkpoint that is written last.
+    fn last(&self) -> PathBuf {
+        self.folder.join(LAST)
+    }
+}
 
 /// Train a model on all records, or on all but those held out
 ///
-/// Writes last.safetensors every 100 steps and at the end, best.safetensors whenever the held-out records are classified
+/// Where the config has recordings to be taught, a teacher is trained first, in the subfolder teacher. Writes
+/// last.safetensors every 100 steps and at the end, best.safetensors whenever the held-out records are classified
 /// better than before, log.jsonl with one line a step, and at the end curves.svg. Records are held out by --hold-out, or as
 /// training.early_stopping of the config says. Random numbers depend on the config's seed and the step alone, so that a
 /// training that is resumed ends where one that was not interrupted ends.
@@ -68,63 +88,131 @@ impl Arguments {
             &held_out
         };
         let probe = probe(&dataset, probe_from, config.training.seed);
-        let kept_out: HashSet<_> = probe.iter().copied().collect();
-        let probe = HostBatch::plain(&dataset, &probe, Lead::First);
-
+        let parts = Parts {
+            device,
+            dataset: &dataset,
+            augmenter: &augmenter,
+            training: &training,
+            held_out: &held_out,
+            probe: HostBatch::plain(&dataset, &probe, Lead::First),
+            kept_out: probe.into_iter().collect(),
+        };
         let out = self
             .out
             .clone()
             .unwrap_or_else(|| PathBuf::from("target/train").join(&config.name));
-        std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
-        let (last, best) = (out.join("last.safetensors"), out.join("best.safetensors"));
+        let teachers = Outputs {
+            log: out.join("teacher/log.jsonl"),
+            tensorboard: self
+                .tensorboard
+                .as_ref()
+                .map(|folder| folder.join("teacher")),
+            folder: out.join("teacher"),
+        };
+        let own = Outputs {
+            log: self.log.clone().unwrap_or_else(|| out.join("log.jsonl")),
+            tensorboard: self.tensorboard.clone(),
+            folder: out,
+        };
+        let resumes = |outputs: &Outputs| self.resume && outputs.last().exists();
+        if self.resume && !resumes(&own) && !resumes(&teachers) {
+            Checkpoint::read(&own.last())?;
+        }
+        let mut lesson = Lesson::default();
+        if let (Some(teacher), Some(recordings)) = (config.teacher(), &config.recordings) {
+            let resume = resumes(&teachers);
+            let result = self.train(&teacher, &parts, &lesson, &teachers, resume)?;
+            let mut trainer = Trainer::new(&teacher, device)?;
+            trainer.resume(&Checkpoint::read(&result)?)?;
+            lesson = Lesson::by(trainer.result(), device, &dataset, &training, recordings);
+            let of = |class| {
+                let (beats, recordings) = lesson.count(class);
+                format!("{beats} {class} of {recordings}")
+            };
+            eprintln!(
+                "of the beats of recordings, the teacher is sure of {}",
+                [Class::N, Class::S, Class::V].map(of).join(", ")
+            );
+        }
+        let resume = resumes(&own);
+        let result = self.train(&config, &parts, &lesson, &own, resume)?;
+        println!("{}", result.display());
+        Ok(())
+    }
 
-        let mut trainer = Trainer::new(&config, device)?;
+    /// Trains the network of `config`. Returns its best checkpoint where there are records to judge by, else the last.
+    fn train(
+        &self,
+        config: &Config,
+        parts: &Parts<'_>,
+        lesson: &Lesson,
+        out: &Outputs,
+        resume: bool,
+    ) -> anyhow::Result<PathBuf> {
+        let Parts {
+            device,
+            dataset,
+            held_out,
+            probe,
+            ..
+        } = parts;
+        let folder = &out.folder;
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        let (last, best) = (out.last(), folder.join("best.safetensors"));
+        let mut trainer = Trainer::new(config, *device)?;
         trainer.set_precision(self.precision);
-        if self.resume {
+        if resume {
             trainer.resume(&Checkpoint::read(&last)?)?;
-            eprintln!("continuing after step {}", trainer.steps_done());
+            eprintln!(
+                "continuing {} after step {}",
+                config.name,
+                trainer.steps_done()
+            );
         }
         let early = config.training.early_stopping;
         let every = early.map_or(STEPS_A_CHECKPOINT, |early| early.every);
         let mut judgements = Judgements::new(early.map(|early| early.patience));
-        if self.resume && !held_out.is_empty() && best.exists() {
+        if resume && !held_out.is_empty() && best.exists() {
             let checkpoint = Checkpoint::read(&best)?;
             // One that is ahead of last.safetensors, the program having ended between the two, will be judged again.
             if let Some(since) = trainer.steps_done().checked_sub(checkpoint.step) {
-                let mut so_far = Trainer::new(&config, device)?;
+                let mut so_far = Trainer::new(config, *device)?;
                 so_far.resume(&checkpoint)?;
-                let jk = judge(&so_far, &dataset, &held_out).jk;
+                let jk = judge(&so_far, dataset, held_out).jk;
                 judgements.resume(jk, checkpoint.step, since.div_ceil(every));
             }
         }
         let steps = config.training.steps;
+        // A teacher reads fewer recordings than its student.
+        let mut training = dataset.training(config, held_out);
+        training.retain(|record| parts.training.contains(record));
         eprintln!(
-            "training {} ({} parameters) on {} records, {device:?}, {steps} steps of {}",
+            "training {} ({} parameters) on {}, {device:?}, {steps} steps of {}",
             config.name,
             trainer.parameter_count(),
-            names(&dataset, &training).len(),
+            said(dataset, &training),
             config.training.batch,
         );
         let data = TrainingData {
-            sampler: Sampler::new(&dataset, &training, &kept_out, &config.sampler)?,
-            dataset: &dataset,
-            augmenter: &augmenter,
+            sampler: Sampler::new(dataset, &training, &parts.kept_out, lesson, config)?,
+            dataset,
+            augmenter: parts.augmenter,
         };
-        let mut watch = Watch::new(&self, &out, &config, trainer.steps_done())?;
+        let mut watch = Watch::new(out, config, trainer.steps_done())?;
         while trainer.steps_done() < steps && !judgements.is_over() {
             let until = trainer.steps_done() + every;
-            trainer.run(&data, until, 1, |report| watch.step(report));
+            trainer.run(&data, until, workers(*device), |report| watch.step(report));
             if !held_out.is_empty() {
-                let headline = watch.judging(|| judge(&trainer, &dataset, &held_out));
+                let headline = watch.judging(|| judge(&trainer, dataset, held_out));
                 watch.judgement(trainer.steps_done(), headline);
                 if judgements.add(headline.jk, trainer.steps_done()) == Verdict::Better {
-                    trainer.checkpoint(&probe, &best).write()?;
+                    trainer.checkpoint(probe, &best).write()?;
                 }
             }
             watch.flush()?;
-            trainer.checkpoint(&probe, &last).write()?;
+            trainer.checkpoint(probe, &last).write()?;
         }
-        watch.finish(&out.join("curves.svg"))?;
+        watch.finish(&folder.join("curves.svg"))?;
         if trainer.steps_done() < steps {
             eprintln!(
                 "stopped after step {} of {steps}: jk was not bettered in {} judgements, {every} steps apart",
@@ -134,12 +222,10 @@ impl Arguments {
         }
         let (jk, step) = judgements.best();
         if jk.is_some() {
-            let names = names(&dataset, &held_out).join(", ");
+            let names = names(dataset, held_out).join(", ");
             eprintln!("best jk on {names}: {} after step {step}", digits(jk));
         }
-        let result = if jk.is_some() { best } else { last };
-        println!("{}", result.display());
-        Ok(())
+        Ok(if jk.is_some() { best } else { last })
     }
 
     /// Records to train on and records to judge by; no patient is in both.
@@ -177,6 +263,32 @@ impl Arguments {
     }
 }
 
+/// How many records and recordings `records` are.
+fn said(dataset: &Dataset, records: &[usize]) -> String {
+    let (annotated, recordings): (Vec<usize>, Vec<usize>) = records
+        .iter()
+        .copied()
+        .partition(|record| dataset.records[*record].rhythm.is_none());
+    let annotated = names(dataset, &annotated).len();
+    match recordings.len() {
+        0 => format!("{annotated} records"),
+        recordings => format!("{annotated} records and {recordings} recordings"),
+    }
+}
+
+/// What a network and its teacher are trained on.
+struct Parts<'a> {
+    device: Device,
+    dataset: &'a Dataset,
+    augmenter: &'a Augmenter,
+    training: &'a [usize],
+    held_out: &'a [usize],
+    /// Beats to check the export on.
+    probe: HostBatch,
+    /// The same beats, which are not trained on.
+    kept_out: HashSet<BeatIndex>,
+}
+
 /// What looks on: the progress line, the log and TensorBoard.
 struct Watch {
     progress: ProgressBar,
@@ -197,14 +309,12 @@ struct Watch {
 
 impl Watch {
     /// From the step `done` on.
-    fn new(arguments: &Arguments, out: &Path, config: &Config, done: u32) -> anyhow::Result<Self> {
+    fn new(out: &Outputs, config: &Config, done: u32) -> anyhow::Result<Self> {
         let style = ProgressStyle::with_template(
             "{elapsed_precise} {wide_bar} {pos}/{len} steps, {msg}, {eta} left",
         )?;
         let progress = ProgressBar::new(u64::from(config.training.steps)).with_style(style);
         progress.set_position(u64::from(done));
-        let default = out.join("log.jsonl");
-        let path = arguments.log.clone().unwrap_or(default);
         let open = |folder: &PathBuf| -> anyhow::Result<(PathBuf, EventFile)> {
             let file = EventFile::create(folder).with_context(|| folder.display().to_string())?;
             Ok((folder.clone(), file))
@@ -219,10 +329,10 @@ impl Watch {
             title: config.name.clone(),
             loss: f64::NAN,
             judged: String::new(),
-            log: Log::open(&path, done)?,
-            path,
+            log: Log::open(&out.log, done)?,
+            path: out.log.clone(),
             lines: Vec::new(),
-            tensorboard: arguments.tensorboard.as_ref().map(open).transpose()?,
+            tensorboard: out.tensorboard.as_ref().map(open).transpose()?,
         })
     }
 

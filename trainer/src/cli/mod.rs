@@ -13,7 +13,7 @@ mod rhythm;
 use crate::cache;
 use crate::config::Config;
 use crate::cross_validate::Plan;
-use crate::dataset::{Dataset, Noise};
+use crate::dataset::{Dataset, Noise, RecordBeats};
 use crate::file::write_atomically;
 use crate::split::names;
 use crate::train::DeviceChoice;
@@ -115,6 +115,7 @@ impl Source {
 
     /// The same with the records at the given R peaks.
     fn read_at(&self, config: Config, peaks: &[Peaks]) -> anyhow::Result<(Config, Dataset, Noise)> {
+        let wanted = config.wanted(peaks);
         let noise = if config.augmentation.noise_probability > 0.0 {
             Noise::read(&self.data)?
         } else {
@@ -123,18 +124,23 @@ impl Source {
         let start = Instant::now();
         let folder = self.cache.clone().or_else(cache::default_folder);
         let dataset = match folder.filter(|_| !self.no_cache) {
-            Some(folder) => cache::open(&self.data, peaks, &folder, |line| eprintln!("{line}"))?,
-            None => Dataset::read(&self.data, peaks)?,
+            Some(folder) => cache::open(&self.data, &wanted, &folder, |line| eprintln!("{line}"))?,
+            None => Dataset::read(&self.data, &wanted)?,
         };
-        let beats: usize = dataset
-            .records
-            .iter()
-            .map(|record| record.classes.len())
-            .sum();
-        let all: Vec<usize> = (0..dataset.records.len()).collect();
+        let (annotated, recordings): (Vec<_>, Vec<_>) =
+            dataset.records.iter().partition(|r| r.rhythm.is_none());
+        let beats = |records: &[&RecordBeats]| -> usize {
+            records.iter().map(|record| record.classes.len()).sum()
+        };
+        let mut with = String::new();
+        if !recordings.is_empty() {
+            let (beats, count) = (beats(&recordings), recordings.len());
+            with = format!(" and {beats} in {count} recordings labelled by rhythm");
+        }
         eprintln!(
-            "{beats} beats in {} records of {}, ready in {:.1} s",
-            names(&dataset, &all).len(),
+            "{} beats in {} records of {}{with}, ready in {:.1} s",
+            beats(&annotated),
+            names(&dataset, &dataset.annotated().collect::<Vec<_>>()).len(),
             dataset.databases().join(", "),
             start.elapsed().as_secs_f64()
         );

@@ -65,10 +65,7 @@ impl Arguments {
             let augmenter = Augmenter::new(&config, noise.clone());
             (config, augmenter)
         });
-        let steps: u64 = models
-            .iter()
-            .map(|(c, _)| u64::from(c.training.steps))
-            .sum();
+        let steps: u64 = models.iter().map(|(c, _)| c.all_steps()).sum();
         let progress = bar(steps * folds as u64, "steps");
         let data = &self.source.data;
         let findings = measure(&models, data, &dataset, &plan, &levels, |_| progress.inc(1))?;

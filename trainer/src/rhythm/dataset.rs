@@ -6,14 +6,14 @@ use heartlens::records::{Record, RecordError};
 use heartlens_core::rhythm::{Input, Intervals};
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// The file that names each recording's rhythm.
 const LABELS_FILE: &str = "REFERENCE.csv";
 /// The folder of the challenge's recordings.
-const FOLDER: &str = "cinc2017";
+pub(crate) const FOLDER: &str = "cinc2017";
 
 /// A folder of recordings that cannot be trained on.
 #[derive(Debug, Error)]
@@ -64,7 +64,7 @@ pub enum RhythmDataError {
 }
 
 /// The rhythm of a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rhythm {
     /// Sinus rhythm.
@@ -107,19 +107,18 @@ impl Recording {
     }
 }
 
-/// Reads the recordings of `folder`, or of its subfolder `cinc2017`. Those labelled as too noisy to judge are left out.
+/// Reads the recordings of the subfolder `cinc2017` of `folder`, of the folder of that name beside it, or of `folder` itself.
+/// Those labelled as too noisy to judge are left out.
 ///
 /// # Errors
 /// If labels are missing or malformed, or a record cannot be read.
 pub fn read(folder: &Path) -> Result<Vec<Recording>, RhythmDataError> {
-    let inside = folder.join(FOLDER);
-    let folder = if inside.is_dir() { &inside } else { folder };
-    let labels = labels(&folder.join(LABELS_FILE))?;
+    let labels = find(folder)?;
     let progress = bar(labels.len() as u64, "recordings");
     let recordings = labels
         .into_par_iter()
-        .map(|(name, rhythm)| {
-            let recording = recording(&folder.join(&name), name, rhythm);
+        .map(|(path, rhythm)| {
+            let recording = recording(&path, rhythm);
             progress.inc(1);
             recording
         })
@@ -128,9 +127,22 @@ pub fn read(folder: &Path) -> Result<Vec<Recording>, RhythmDataError> {
     recordings
 }
 
-fn labels(path: &Path) -> Result<Vec<(String, Rhythm)>, RhythmDataError> {
-    let text = std::fs::read_to_string(path).map_err(|source| RhythmDataError::Labels {
-        path: path.to_owned(),
+/// Path (without extension) and rhythm of each recording that [`read`] reads.
+///
+/// # Errors
+/// If labels are missing or malformed.
+pub(crate) fn find(folder: &Path) -> Result<Vec<(PathBuf, Rhythm)>, RhythmDataError> {
+    let (inside, beside) = (folder.join(FOLDER), folder.join("..").join(FOLDER));
+    let folder = if inside.is_dir() {
+        &inside
+    } else if beside.is_dir() && !folder.join(LABELS_FILE).is_file() {
+        &beside
+    } else {
+        folder
+    };
+    let path = folder.join(LABELS_FILE);
+    let text = std::fs::read_to_string(&path).map_err(|source| RhythmDataError::Labels {
+        path: path.clone(),
         source,
     })?;
     let mut labels = Vec::new();
@@ -142,27 +154,39 @@ fn labels(path: &Path) -> Result<Vec<(String, Rhythm)>, RhythmDataError> {
             Some((_, "~")) => continue,
             _ => {
                 return Err(RhythmDataError::Line {
-                    path: path.to_owned(),
+                    path,
                     line: line + 1,
                     found: found.to_owned(),
                 });
             }
         };
         let name = found.split(',').next().unwrap_or_default();
-        labels.push((name.to_owned(), rhythm));
+        labels.push((folder.join(name), rhythm));
     }
     Ok(labels)
 }
 
-fn recording(path: &Path, name: String, rhythm: Rhythm) -> Result<Recording, RhythmDataError> {
+/// The first lead of the record at `path`, in mV at the canonical rate.
+///
+/// # Errors
+/// If it cannot be read or its rate cannot be converted.
+pub(crate) fn signal(path: &Path) -> Result<Vec<f32>, RhythmDataError> {
     let record = Record::open(path)?;
-    let signal =
-        to_canonical(&record.read_lead(0)?, record.sample_rate_hz()).map_err(|source| {
-            RhythmDataError::Rate {
-                path: path.to_owned(),
-                source,
-            }
-        })?;
+    to_canonical(&record.read_lead(0)?, record.sample_rate_hz()).map_err(|source| {
+        RhythmDataError::Rate {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+fn recording(path: &Path, rhythm: Rhythm) -> Result<Recording, RhythmDataError> {
+    let signal = signal(path)?;
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let intervals_s = r_peaks(&signal)
         .windows(2)
         .map(|pair| (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32)

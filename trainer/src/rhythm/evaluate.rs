@@ -26,6 +26,8 @@ pub struct Findings {
     pub records: BTreeMap<Rhythm, usize>,
     /// Recordings with too few beats for a score.
     pub unscored: usize,
+    /// Those of them that are in fibrillation.
+    pub unscored_fibrillation: usize,
     /// All seeds together.
     #[serde(flatten)]
     pub pooled: Figures,
@@ -206,6 +208,7 @@ pub fn cross_validate(
     for recording in recordings {
         *records.entry(recording.rhythm).or_default() += 1;
     }
+    let unscored = || recordings.iter().filter(|r| r.windows.is_empty());
     let names = |held_out: &Vec<usize>| {
         let names: Vec<&str> = held_out
             .iter()
@@ -219,7 +222,10 @@ pub fn cross_validate(
         spec_hash: format!("{RHYTHM_HASH:016x}"),
         config: config.clone(),
         records,
-        unscored: recordings.iter().filter(|r| r.windows.is_empty()).count(),
+        unscored: unscored().count(),
+        unscored_fibrillation: unscored()
+            .filter(|r| r.rhythm == Rhythm::Fibrillation)
+            .count(),
         pooled: Figures::of(&pooled),
         seeds: by_seed,
         splits: splits.iter().map(names).collect(),

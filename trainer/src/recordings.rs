@@ -1,0 +1,107 @@
+//! Beats of recordings that have a rhythm label and no beat labels.
+//!
+//! Annotated records are of few patients; recordings whose rhythm somebody judged are of thousands. Where the label says
+//! sinus rhythm or atrial fibrillation, a beat is of class N, but for the few that the label passes over: so these
+//! patients show the network how differently normal beats look, and it learns not to call them S or V. Of other rhythms the
+//! label does not tell the classes; a teacher may ([`crate::teacher`]). Recordings are trained on and never judged.
+//!
+//! Recordings last half a minute, too short for a template and for medians over dozens of beats. So each is played several
+//! times over, from the middle between its second and third beat to that between its last two, and the beats of the last
+//! time are those that count.
+
+use crate::dataset::{DatasetError, Found, Leads, RecordBeats, lead_beats, r_peaks};
+use crate::rhythm::dataset::{self, Rhythm};
+use heartlens::evaluate::report::Peaks;
+use heartlens_core::class::Class;
+use heartlens_core::filter::BandPass;
+use heartlens_core::patient::Patient;
+use std::ops::Range;
+use std::path::Path;
+
+/// Times that a recording is played.
+const TIMES: usize = 3;
+/// Beats that a recording needs.
+const MIN_BEATS: usize = 14;
+/// Beats at either end of a turn that do not count: the seam would be within their windows or RR intervals.
+const SEAM_BEATS: usize = 2;
+
+/// The recordings of `rhythms` in the folder `cinc2017` of `folder` or beside it.
+///
+/// # Errors
+/// If labels are missing or malformed.
+pub(crate) fn find(folder: &Path, rhythms: &[Rhythm]) -> Result<Vec<Found>, DatasetError> {
+    let found = dataset::find(folder)?.into_iter();
+    let found = found.filter(|(_, rhythm)| rhythms.contains(rhythm));
+    Ok(found
+        .map(|(path, rhythm)| Found {
+            database: dataset::FOLDER.to_owned(),
+            path,
+            rhythm: Some(rhythm),
+        })
+        .collect())
+}
+
+/// The beats of the recording at `path` (without extension), N where the rhythm says so and else Q, at the R peaks that core's detector finds. `None` where
+/// it has fewer than 14.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn read(
+    database: &str,
+    path: &Path,
+    rhythm: Rhythm,
+) -> Result<Option<RecordBeats>, DatasetError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let signal_mv = dataset::signal(path)?;
+    Ok(from_signal(database, &name, &signal_mv, rhythm))
+}
+
+/// The beats of a lead in mV at the canonical rate, as [`read`] gives them.
+pub fn from_signal(
+    database: &str,
+    name: &str,
+    signal_mv: &[f32],
+    rhythm: Rhythm,
+) -> Option<RecordBeats> {
+    let peaks = r_peaks(signal_mv);
+    let [_, before, inner @ .., after] = peaks.as_slice() else {
+        return None;
+    };
+    let (Some(first), Some(last)) = (inner.first(), inner.last()) else {
+        return None;
+    };
+    if peaks.len() < MIN_BEATS {
+        return None;
+    }
+    let turn: Range<u32> = before.midpoint(*first)..last.midpoint(*after);
+    let mut filter = BandPass::new();
+    let filtered: Vec<f32> = signal_mv.iter().map(|&mv| filter.push(mv)).collect();
+    let signal = filtered[turn.start as usize..turn.end as usize].repeat(TIMES);
+    let beats: Vec<(u32, Class)> = (0..TIMES as u32)
+        .flat_map(|time| {
+            let shift = time * (turn.end - turn.start);
+            inner
+                .iter()
+                .map(move |peak| (peak - turn.start + shift, Class::Q))
+        })
+        .collect();
+    let (_, mut frames) = lead_beats(&signal, &beats, Patient::default());
+    // The extractor may refuse beats at the signal's end, and those before keep their places.
+    let from = (TIMES - 1) * inner.len() + SEAM_BEATS;
+    let to = (TIMES * inner.len() - SEAM_BEATS).min(frames.len());
+    let frames: Vec<_> = frames.drain(from.min(to)..to).collect();
+    let class = match rhythm {
+        Rhythm::Normal | Rhythm::Fibrillation => Class::N,
+        Rhythm::Other => Class::Q,
+    };
+    let name = format!("{database}/{name}");
+    Some(RecordBeats {
+        patient: name.clone(),
+        name,
+        database: database.to_owned(),
+        peaks: Peaks::Detected,
+        rhythm: Some(rhythm),
+        classes: vec![class; frames.len()],
+        leads: Leads::Held(vec![frames]),
+    })
+}
