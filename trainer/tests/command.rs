@@ -363,9 +363,10 @@ fn from_records_to_a_model() {
         "{card}"
     );
     assert!(
-        card.contains("| mitdb | detected | network alone |"),
+        card.contains("| mitdb | detected | first | network alone |"),
         "{card}"
     );
+    a_student_follows_its_teacher(folder.path(), &source, &run);
 
     let ablation = path("ablation.json");
     let some = ["--folds", "3", "--seeds", "2", "--only", "metadata,cnn"];
@@ -412,6 +413,76 @@ fn from_records_to_a_model() {
     assert!(
         error.contains("no row meta; this config has all, waveform, "),
         "{error}"
+    );
+}
+
+/// With recordings beside the records: a teacher is trained first, and a training that is resumed between the two ends where
+/// one ends that was not interrupted.
+fn a_student_follows_its_teacher(
+    folder: &Path,
+    source: &[&str],
+    run: &impl Fn(&str, &[&str]) -> (String, String),
+) {
+    let data = std::env::var_os("HEARTLENS_DATA").unwrap();
+    let theirs = Path::new(&data).join("cinc2017").canonicalize().unwrap();
+    let ours = folder.join("cinc2017");
+    std::fs::create_dir(&ours).unwrap();
+    let labels = std::fs::read_to_string(theirs.join("REFERENCE.csv")).unwrap();
+    let mut kept = String::new();
+    for rhythm in ["N", "O"] {
+        let of_rhythm = |line: &&str| line.ends_with(&format!(",{rhythm}"));
+        for line in labels.lines().filter(of_rhythm).take(12) {
+            kept += &format!("{line}\n");
+            let name = line.split(',').next().unwrap();
+            for file in [format!("{name}.hea"), format!("{name}.mat")] {
+                std::os::unix::fs::symlink(theirs.join(&file), ours.join(file)).unwrap();
+            }
+        }
+    }
+    std::fs::write(ours.join("REFERENCE.csv"), kept).unwrap();
+    let config = folder.join("taught.toml");
+    let text = std::fs::read_to_string(source[1]).unwrap();
+    let taught = "\n[recordings]\nnormal = [\"normal\"]\ntaught = [\"other\"]\nconfidence = 0.5\n\
+                  shares = { N = 0.2, S = 0.2, V = 0.2 }\n";
+    std::fs::write(&config, text + taught).unwrap();
+    let out = folder.join("taught");
+    let to = ["--out", out.to_str().unwrap()];
+    let config = ["--config", config.to_str().unwrap()];
+    let fit = |rest: &[&str]| run("fit", &[&config, &source[2..], &to, rest].concat()).1;
+    let text = fit(&[]);
+    for said in [
+        " in 24 recordings labelled by rhythm",
+        "training beat-teacher (9016 parameters) on 3 records and 12 recordings",
+        "the teacher is sure of ",
+        "training beat (9016 parameters) on 3 records and 24 recordings",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let last = out.join("last.safetensors");
+    let exported = || {
+        let onnx = folder.join("taught.onnx");
+        let to = ["--out", onnx.to_str().unwrap()];
+        run(
+            "export",
+            &[&["--checkpoint", last.to_str().unwrap()], &to[..]].concat(),
+        );
+        std::fs::read(onnx).unwrap()
+    };
+    let whole = exported();
+    std::fs::remove_file(&last).unwrap();
+    let text = fit(&["--resume"]);
+    assert!(
+        text.contains("continuing beat-teacher after step 20")
+            && !text.contains("continuing beat after"),
+        "{text}"
+    );
+    assert!(exported() == whole);
+    assert!(out.join("teacher/log.jsonl").exists());
+    let folds = ["--folds", "3", "--lead", "both"];
+    let (_, text) = run("cross-validate", &[&config, &source[2..], &folds].concat());
+    assert!(
+        text.contains("mitdb, Detected peaks, Both leads, network alone: jk"),
+        "{text}"
     );
 }
 

@@ -155,8 +155,8 @@ fn rhythm_table(metrics: &Value) -> Option<String> {
 pub(super) fn ablation_table(findings: &Value) -> Option<String> {
     use std::fmt::Write;
     let mut text = String::from(
-        "| network | what | parameters | MAC a beat | s a training | database | jk (each seed) | F1 of S | F1 of V | jk less \
-         that of all | SD over seeds |\n|---|---|---:|---:|---:|---|---|---|---|---|---|\n",
+        "| network | what | parameters | MAC a beat | database | jk (each seed) | F1 of S | F1 of V | jk less \
+         that of all | SD over seeds |\n|---|---|---:|---:|---|---|---|---|---|---|\n",
     );
     for row in findings["rows"].as_array()? {
         for (database, figures) in row["databases"].as_object()? {
@@ -165,12 +165,11 @@ pub(super) fn ablation_table(findings: &Value) -> Option<String> {
             let mean = difference["mean"].as_f64();
             writeln!(
                 text,
-                "| {} | {} | {} | {} | {:.1} | {database} | {} ({}) | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {database} | {} ({}) | {} | {} | {} | {} |",
                 row["name"].as_str()?,
                 row["what"].as_str()?,
                 row["parameters"].as_u64()?,
                 row["macs"].as_u64()?,
-                row["training_s"].as_f64()?,
                 rate(&figures["jk"]),
                 jk.join(", "),
                 rate(&figures["f1_s"]),
