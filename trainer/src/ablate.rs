@@ -56,7 +56,7 @@ pub struct Row {
 /// The networks that tell what the parts of `base` are worth: the whole one, each view alone, all views but one, the other
 /// kinds of fusion, without BiLSTM, with auxiliary heads, and the plain CNN, all trained on the same annotated beats with the
 /// same budget; the plain CNN draws and varies them as its own config says. Where `base` learns of recordings that nobody
-/// annotated as well, two rows more tell what that is worth.
+/// annotated as well, one or two rows more tell what that is worth.
 ///
 /// # Errors
 /// If the layers of `base` do not fit together.
@@ -152,7 +152,7 @@ pub fn rows(base: &Config) -> Result<Vec<Row>, AblationError> {
     Ok(rows)
 }
 
-/// The plain CNN of `models/cnn/config.toml`, to be trained on the beats of `base` with the budget of `base`.
+/// The plain CNN of `models/cnn/config.toml`, to be trained on the annotated beats of `base` with the budget of `base`.
 ///
 /// # Errors
 /// If this build carries a config that it cannot use.

@@ -256,23 +256,25 @@ fn class_of(letter: char) -> Option<Class> {
         .find(|class| class.to_string() == letter.to_string())
 }
 
-/// The data set, if its first record is what this build makes of it.
+/// The data set, if its first record and its first recording are what this build makes of them.
 fn probe(dataset: Dataset, found: &[Found], peaks: &[Peaks]) -> Result<Dataset, Refusal> {
-    let Some(first) = found.first() else {
-        return Ok(dataset);
-    };
-    let name = first.path.file_name().unwrap_or_default().to_string_lossy();
-    let different = || Refusal::OtherFeatures(format!("{}/{name}", first.database));
-    let now = first.read(peaks).map_err(|_| different())?;
-    let same = |(a, b): (&RecordBeats, &RecordBeats)| {
-        a.name == b.name && a.classes == b.classes && a.leads().eq(b.leads())
-    };
-    let as_now = dataset.records.len() >= now.len() && now.iter().zip(&dataset.records).all(same);
-    if as_now {
-        Ok(dataset)
-    } else {
-        Err(different())
+    let annotated = found.iter().find(|found| found.rhythm.is_none());
+    let recording = found.iter().find(|found| found.rhythm.is_some());
+    for first in annotated.into_iter().chain(recording) {
+        let name = first.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{}/{name}", first.database);
+        let different = || Refusal::OtherFeatures(name.clone());
+        let now = first.read(peaks).map_err(|_| different())?;
+        let kept = dataset.records.iter().filter(|record| record.name == name);
+        let same = |(a, b): (&RecordBeats, &RecordBeats)| {
+            a.classes == b.classes && a.leads().eq(b.leads())
+        };
+        let as_now = kept.clone().count() == now.len() && now.iter().zip(kept).all(same);
+        if !as_now {
+            return Err(different());
+        }
     }
+    Ok(dataset)
 }
 
 /// Why a file is not written.

@@ -298,8 +298,8 @@ impl RecordingsConfig {
             return Err(ConfigError::Value {
                 key: "recordings.normal, recordings.taught",
                 found: format!("{:?}, {:?}", self.normal, self.taught).to_lowercase(),
-                expected: "normal, fibrillation, other, each once at most in both together, and other, in which beats are \
-                           of any class, taught if at all",
+                expected: "one or more of normal, fibrillation and other, each once in both together, and other, in which \
+                           beats are of any class, taught if at all",
             });
         }
         let shares = self.shares;
@@ -479,9 +479,11 @@ impl Config {
     /// What is read of a data folder: its annotated records at the given R peaks, and recordings of the config's rhythms.
     pub fn wanted(&self, peaks: &[Peaks]) -> Wanted {
         let recordings = self.recordings.as_ref();
+        let mut rhythms = recordings.map_or(Vec::new(), |r| [&r.normal[..], &r.taught].concat());
+        rhythms.sort_unstable();
         Wanted {
             peaks: peaks.to_vec(),
-            rhythms: recordings.map_or(Vec::new(), |r| [&r.normal[..], &r.taught].concat()),
+            rhythms,
         }
     }
 

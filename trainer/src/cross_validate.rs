@@ -174,12 +174,17 @@ fn train_fold(
         let hash = fnv(&format!("{identity}{held}"));
         folder.join(format!("{}-{seed}-{hash:016x}.safetensors", config.name))
     });
+    // Of what was kept, nothing is lost when more is asked for.
+    let (mut with_int8, mut with_both_leads) = (plan.int8, plan.both_leads);
     if let Some(path) = &kept
         && let Some(done) = HeldOut::read(path, &identity, dataset, held_out)
-        && (done.int8.is_some() || !plan.int8)
-        && (done.both_leads.is_some() || !plan.both_leads)
     {
-        return Ok(HeldOut { fold, ..done });
+        let (has_int8, has_both_leads) = (done.int8.is_some(), done.both_leads.is_some());
+        if has_int8 >= with_int8 && has_both_leads >= with_both_leads {
+            return Ok(HeldOut { fold, ..done });
+        }
+        with_int8 |= has_int8;
+        with_both_leads |= has_both_leads;
     }
     let start = Instant::now();
     let trainer = fit(
@@ -201,11 +206,9 @@ fn train_fold(
             .collect()
     };
     let first = score(Lead::First);
-    let both_leads = plan
-        .both_leads
-        .then(|| mean_logits(&first, &score(Lead::Second)));
+    let both_leads = with_both_leads.then(|| mean_logits(&first, &score(Lead::Second)));
     let scoring_s = start.elapsed().as_secs_f64();
-    let int8 = if plan.int8 {
+    let int8 = if with_int8 {
         let compiled = int8::compile(&trainer, &config, dataset, &training).map_err(|source| {
             CrossValidationError::Compile {
                 fold,

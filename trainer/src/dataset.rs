@@ -407,10 +407,10 @@ pub(crate) fn lead_beats(
     (triggered, beats.collect())
 }
 
-/// The annotated records of a folder.
+/// The annotated records of a folder, and recordings that are trained on beside them.
 #[derive(Debug, Clone, Default)]
 pub struct Dataset {
-    /// In order of database and name; a record that is read at several choices of R peaks comes once for each.
+    /// In order of database and name, recordings last; a record that is read at several choices of R peaks comes once for each.
     pub records: Vec<RecordBeats>,
 }
 

@@ -8,8 +8,8 @@ use crate::train::Trainer;
 use heartlens::evaluate::tally::Tally;
 use heartlens_core::class::Class;
 
-/// Splits `records` (indices into `dataset`; of the annotated ones some) by patient into those to train on and those that judge: about the config's share
-/// of the patients of every database, the same for the same seed.
+/// Splits `records` (indices into `dataset`) by patient into those to train on and those that judge: about the config's share
+/// of the patients of every database, the same for the same seed. Only annotated records judge.
 ///
 /// # Errors
 /// If there are too few patients, or those that judge have no S or V beat.

@@ -212,12 +212,13 @@ pub enum Leads {
 }
 
 impl Leads {
-    /// Logits of the leads of a record that `done` has not seen; the first's where both were not scored.
+    /// Logits of the leads of a record that `done` has not seen; none where they were not scored.
     pub fn logits(self, done: &HeldOut, record: usize) -> &[Logits] {
-        match (self, &done.both_leads) {
-            (Self::Both, Some(both)) => &both[&record],
-            _ => &done.logits[&record],
-        }
+        let scored = match self {
+            Self::First => Some(&done.logits),
+            Self::Both => done.both_leads.as_ref(),
+        };
+        scored.map_or(&[], |scored| &scored[&record])
     }
 }
 

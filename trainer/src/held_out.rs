@@ -49,7 +49,11 @@ pub fn identity(config: &Config, dataset: &Dataset, training: &[usize]) -> Strin
             continue;
         }
         let role = if trained { "trained" } else { "not trained" };
-        text += &format!("{role}: {} {}\n", key(record), record.classes.len());
+        text += &format!("{role}: {} {}", key(record), record.classes.len());
+        if let Some(rhythm) = record.rhythm {
+            text += &format!(" {rhythm:?}");
+        }
+        text += "\n";
     }
     text
 }

@@ -21,7 +21,7 @@ use std::path::Path;
 /// Times that a recording is played.
 const TIMES: usize = 3;
 /// Beats that a recording needs.
-const MIN_BEATS: usize = 14;
+pub(crate) const MIN_BEATS: usize = 14;
 /// Beats at either end of a turn that do not count: the seam would be within their windows or RR intervals.
 const SEAM_BEATS: usize = 2;
 
@@ -64,15 +64,13 @@ pub fn from_signal(
     rhythm: Rhythm,
 ) -> Option<RecordBeats> {
     let peaks = r_peaks(signal_mv);
-    let [_, before, inner @ .., after] = peaks.as_slice() else {
-        return None;
-    };
-    let (Some(first), Some(last)) = (inner.first(), inner.last()) else {
-        return None;
-    };
     if peaks.len() < MIN_BEATS {
         return None;
     }
+    let [_, before, first, .., last, after] = peaks.as_slice() else {
+        return None;
+    };
+    let inner = &peaks[2..peaks.len() - 1];
     let turn: Range<u32> = before.midpoint(*first)..last.midpoint(*after);
     let mut filter = BandPass::new();
     let filtered: Vec<f32> = signal_mv.iter().map(|&mv| filter.push(mv)).collect();
@@ -86,10 +84,10 @@ pub fn from_signal(
         })
         .collect();
     let (_, mut frames) = lead_beats(&signal, &beats, Patient::default());
-    // The extractor may refuse beats at the signal's end, and those before keep their places.
-    let from = (TIMES - 1) * inner.len() + SEAM_BEATS;
-    let to = (TIMES * inner.len() - SEAM_BEATS).min(frames.len());
-    let frames: Vec<_> = frames.drain(from.min(to)..to).collect();
+    // Triggers that follow each other and lie within the signal are not refused.
+    debug_assert_eq!(frames.len(), TIMES * inner.len());
+    frames.truncate(TIMES * inner.len() - SEAM_BEATS);
+    frames.drain(..((TIMES - 1) * inner.len() + SEAM_BEATS).min(frames.len()));
     let class = match rhythm {
         Rhythm::Normal | Rhythm::Fibrillation => Class::N,
         Rhythm::Other => Class::Q,

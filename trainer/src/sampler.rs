@@ -2,6 +2,8 @@
 
 use crate::config::Config;
 use crate::dataset::{Dataset, Lead};
+use crate::recordings::MIN_BEATS;
+use crate::rhythm::dataset::Rhythm;
 use crate::teacher::Lesson;
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
@@ -30,8 +32,8 @@ pub enum SamplerError {
     },
     /// There are no recordings to draw from.
     #[error(
-        "no recording of the rhythms recordings.normal has 14 beats or more, but recordings.shares.N is {share}: add \
-         recordings, or set the share to 0 and leave the rhythms out"
+        "no recording of the rhythms recordings.normal has {MIN_BEATS} beats or more, but recordings.shares.N is {share}: \
+         add recordings, or set the share to 0 and leave the rhythms out"
     )]
     NoRecordings {
         /// The share of N.
@@ -114,7 +116,7 @@ impl Sampler {
     /// said of recordings; where it is sure of no beat of a class, all of that class are annotated ones.
     ///
     /// # Errors
-    /// If a class with a share above 0 has no beat.
+    /// If a class with a share above 0 has no annotated beat, or recordings are to give N beats and have none.
     pub fn new(
         dataset: &Dataset,
         records: &[usize],
@@ -123,10 +125,15 @@ impl Sampler {
         config: &Config,
     ) -> Result<Self, SamplerError> {
         let exponent = config.sampler.record_exponent;
-        let (annotated, recordings): (Vec<usize>, Vec<usize>) = records
-            .iter()
-            .copied()
-            .partition(|record| dataset.records[*record].rhythm.is_none());
+        let of_recordings = config.recordings.as_ref();
+        let normal = of_recordings.map_or(&[][..], |recordings| &recordings.normal);
+        let chosen = |wanted: &dyn Fn(Option<Rhythm>) -> bool| -> Vec<usize> {
+            let records = records.iter().copied();
+            let records = records.filter(|record| wanted(dataset.records[*record].rhythm));
+            records.collect()
+        };
+        let annotated = chosen(&|rhythm| rhythm.is_none());
+        let recordings = chosen(&|rhythm| rhythm.is_some_and(|rhythm| normal.contains(&rhythm)));
         let labelled = |records: &[usize], class: Class| {
             let beats = records.iter().flat_map(|&record| {
                 let classes = dataset.records[record].classes.iter().enumerate();
@@ -158,7 +165,6 @@ impl Sampler {
         }
         debug_assert_eq!(pools.len(), LABELS.len());
         let mut from_recordings = Vec::new();
-        let of_recordings = config.recordings.as_ref();
         let recording_shares = of_recordings.map_or([0.0; 4], |r| r.shares.in_order());
         for (label, share) in recording_shares.into_iter().enumerate() {
             let class = Class::ALL[label];
@@ -171,7 +177,8 @@ impl Sampler {
                 let pool = Pool::new(labelled(&recordings, class).into_iter(), exponent)?;
                 Some(pool.ok_or(SamplerError::NoRecordings { share })?)
             } else {
-                Pool::new(lesson.beats(class), exponent)?
+                let taught = lesson.beats(class);
+                Pool::new(taught.filter(|beat| !kept_out.contains(beat)), exponent)?
             };
             from_recordings.push(pool.map(|pool| (share, pool)));
         }

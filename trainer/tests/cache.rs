@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use heartlens::evaluate::report::Peaks;
+use heartlens_core::class::Class;
 use heartlens_trainer::cache;
 use heartlens_trainer::dataset::{Dataset, DatasetError, Lead, Wanted};
 use heartlens_trainer::rhythm::dataset::Rhythm;
@@ -33,8 +34,12 @@ fn data(folder: &Path, names: &[&str]) -> PathBuf {
 }
 
 fn open(data: &Path, cache: &Path) -> (Dataset, Vec<String>) {
+    open_with(data, &[], cache)
+}
+
+fn open_with(data: &Path, rhythms: &[Rhythm], cache: &Path) -> (Dataset, Vec<String>) {
     let mut said = Vec::new();
-    let dataset = cache::open(data, &wanted(&[]), cache, |line| said.push(line)).unwrap();
+    let dataset = cache::open(data, &wanted(rhythms), cache, |line| said.push(line)).unwrap();
     (dataset, said)
 }
 
@@ -155,6 +160,44 @@ fn other_records_are_prepared_anew() {
     assert!(fewer.records[2].classes.len() < found.records[2].classes.len());
     assert_same(&fewer, &Dataset::read(&made, &wanted(&[])).unwrap());
     file(&cache);
+}
+
+/// Recordings are kept beside annotated records, and prepared anew where their labels say something else.
+#[test]
+fn recordings_are_kept_with_their_rhythms() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let made = data(folder.path(), &["a"]);
+    let theirs = folder.path().join("cinc2017");
+    std::fs::rename(&made, &theirs).unwrap();
+    std::fs::remove_file(theirs.join("a.atr")).unwrap();
+    let made = data(folder.path(), &["b"]);
+    let rhythms = [Rhythm::Normal, Rhythm::Other];
+    let mut counts = Vec::new();
+    for label in ["N", "O"] {
+        std::fs::write(theirs.join("REFERENCE.csv"), format!("a,{label}\n")).unwrap();
+        let expected = Dataset::read(&made, &wanted(&rhythms)).unwrap();
+        for _ in 0..2 {
+            let (found, said) = open_with(&made, &rhythms, &cache);
+            assert_same(&found, &expected);
+            let record = &found.records[2];
+            assert_eq!(record.name, "cinc2017/a");
+            counts.push((record.rhythm, record.count(Class::N), said.len()));
+        }
+    }
+    let beats = counts[0].1;
+    assert!(beats > 200, "{beats}");
+    let (normal, other) = (Some(Rhythm::Normal), Some(Rhythm::Other));
+    let expected = [
+        (normal, beats, 0),
+        (normal, beats, 0),
+        (other, 0, 1),
+        (other, 0, 0),
+    ];
+    assert_eq!(counts, expected);
+    // Without recordings, nothing of them.
+    let (found, _) = open(&made, &cache);
+    assert_eq!(found.records.len(), 2);
 }
 
 #[test]

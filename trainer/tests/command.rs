@@ -442,6 +442,8 @@ fn a_student_follows_its_teacher(
     std::fs::write(ours.join("REFERENCE.csv"), kept).unwrap();
     let config = folder.join("taught.toml");
     let text = std::fs::read_to_string(source[1]).unwrap();
+    // Enough for a teacher to be sure of something.
+    let text = text.replace("steps = 20", "steps = 80");
     let taught = "\n[recordings]\nnormal = [\"normal\"]\ntaught = [\"other\"]\nconfidence = 0.5\n\
                   shares = { N = 0.2, S = 0.2, V = 0.2 }\n";
     std::fs::write(&config, text + taught).unwrap();
@@ -458,6 +460,12 @@ fn a_student_follows_its_teacher(
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
+    let lesson = text.split("the teacher is sure of ").nth(1).unwrap();
+    let counts = lesson.lines().next().unwrap().split(", ").skip(1);
+    let taught: usize = counts
+        .map(|count| count.split(' ').next().unwrap().parse::<usize>().unwrap())
+        .sum();
+    assert!(taught > 0, "{text}");
     let last = out.join("last.safetensors");
     let exported = || {
         let onnx = folder.join("taught.onnx");
@@ -472,11 +480,18 @@ fn a_student_follows_its_teacher(
     std::fs::remove_file(&last).unwrap();
     let text = fit(&["--resume"]);
     assert!(
-        text.contains("continuing beat-teacher after step 20")
+        text.contains("continuing beat-teacher after step 80")
             && !text.contains("continuing beat after"),
         "{text}"
     );
     assert!(exported() == whole);
+    // One that begins anew does not take the old one for its own, and loses nothing.
+    let text = fit(&[]);
+    assert!(
+        text.contains("last.safetensors of an earlier training is now "),
+        "{text}"
+    );
+    assert!(out.join("last.previous.safetensors").exists() && exported() == whole);
     assert!(out.join("teacher/log.jsonl").exists());
     let folds = ["--folds", "3", "--lead", "both"];
     let (_, text) = run("cross-validate", &[&config, &source[2..], &folds].concat());

@@ -13,9 +13,10 @@ use std::time::Instant;
 
 /// Measure what each part of a network is worth
 ///
-/// Cross-validates the config, then the same with one thing changed at a time: each view alone, all but one, the other kinds
-/// of fusion, no BiLSTM, auxiliary heads, and a plain 1D CNN. All have the same folds, seeds and steps. Prints each one's jk and
-/// its difference from the whole network beside the standard deviation of that difference over the seeds.
+/// Cross-validates the config on annotated records alone, then the same with one thing changed at a time: each view alone, all
+/// but one, the other kinds of fusion, no BiLSTM, auxiliary heads, and a plain 1D CNN; and, where the config has recordings, with
+/// their N beats and with all that it learns of them. All have the same folds, seeds and steps, a teacher's not counted. Prints
+/// each one's jk and its difference from the first beside the standard deviation of that difference over the seeds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens-train ablate --config models/beat/config.toml --data $HEARTLENS_DATA --keep target/ablate \\

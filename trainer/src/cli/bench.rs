@@ -29,7 +29,7 @@ const WARM_UP_STEPS: u32 = 20;
 ///
 /// Both take steps on one batch that is ready in memory: forward, loss with smoothed labels, backward, gradient clipping, AdamW,
 /// averaged weights; one thread on a CPU. They take turns, and the fastest round of each counts. Without PyTorch, ours alone
-/// is measured. How fast a thread prepares batches - draws, varies, computes the views - is measured on its own.
+/// is measured. How fast a thread prepares beats - varies them and computes their views - is measured on its own.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens-train bench --config models/beat/config.toml --json -")]
@@ -62,7 +62,7 @@ struct Figures {
     parameters: usize,
     /// Beats a second, the fastest round.
     beats_per_second: f64,
-    /// Beats a second that one thread varies and computes the views of, meanwhile; the fastest round.
+    /// Beats a second that one thread varies and computes the views of; the fastest round.
     prepared_per_second: f64,
     /// Threads that do so.
     workers: usize,
@@ -240,7 +240,7 @@ fn preparing(config: &Config, steps: u32) -> f64 {
 impl Figures {
     fn line(&self) -> String {
         let ours = format!(
-            "{:.0} beats a second on {}, batches of {}, {} parameters; prepared meanwhile by each of {}: {:.0}",
+            "{:.0} beats a second on {}, batches of {}, {} parameters; each of {} prepares {:.0}",
             self.beats_per_second,
             self.device,
             self.batch,

@@ -41,7 +41,7 @@ pub(super) struct Arguments {
     /// Config of the rhythm network: trains one a seed on cinc2017/ of the data, and lets the rhythm weigh on the classes
     #[arg(long, value_name = "FILE")]
     rhythm: Option<PathBuf>,
-    /// Train on this database alone and judge by the others, instead of folds
+    /// Train on this database and the config's recordings, and judge by the other databases, instead of folds
     #[arg(long, value_name = "DATABASE", conflicts_with = "folds")]
     train_on: Option<String>,
     /// Leads that are judged: the first alone, or as well both, by the average of their logits

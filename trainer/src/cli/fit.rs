@@ -41,6 +41,28 @@ impl Outputs {
     fn last(&self) -> PathBuf {
         self.folder.join(LAST)
     }
+
+    /// The checkpoint of the best judgement.
+    fn best(&self) -> PathBuf {
+        self.folder.join("best.safetensors")
+    }
+
+    /// Renames the checkpoints of an earlier training, if there are some.
+    fn set_aside(&self) -> anyhow::Result<()> {
+        for path in [self.last(), self.best()]
+            .iter()
+            .filter(|path| path.exists())
+        {
+            let aside = path.with_extension("previous.safetensors");
+            std::fs::rename(path, &aside).with_context(|| path.display().to_string())?;
+            eprintln!(
+                "{} of an earlier training is now {}",
+                path.display(),
+                aside.display()
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Train a model on all records, or on all but those held out
@@ -56,7 +78,7 @@ impl Outputs {
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
-    /// Continue from last.safetensors of the same config
+    /// Continue from last.safetensors of the same config, and from its teacher's
     #[arg(long)]
     resume: bool,
     /// Records that are not trained on, by which the best checkpoint is chosen
@@ -115,8 +137,13 @@ impl Arguments {
             folder: out,
         };
         let resumes = |outputs: &Outputs| self.resume && outputs.last().exists();
-        if self.resume && !resumes(&own) && !resumes(&teachers) {
+        let has_teacher = config.teacher().is_some();
+        if self.resume && !resumes(&own) && !(has_teacher && resumes(&teachers)) {
             Checkpoint::read(&own.last())?;
+        }
+        if has_teacher && !self.resume {
+            // Until the teacher is done, what an earlier training has left must not pass for this one's.
+            own.set_aside()?;
         }
         let mut lesson = Lesson::default();
         if let (Some(teacher), Some(recordings)) = (config.teacher(), &config.recordings) {
@@ -158,7 +185,7 @@ impl Arguments {
         } = parts;
         let folder = &out.folder;
         std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let (last, best) = (out.last(), folder.join("best.safetensors"));
+        let (last, best) = (out.last(), out.best());
         let mut trainer = Trainer::new(config, *device)?;
         trainer.set_precision(self.precision);
         if resume {

@@ -91,7 +91,8 @@ struct Source {
     /// The model's config
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Folder of annotated WFDB records, in it or in its subfolders (mitdb/, svdb/), and of the noise in nstdb/
+    /// Folder of annotated WFDB records, in it or in its subfolders (mitdb/, svdb/), of the noise in nstdb/, and of the
+    /// recordings that the config wants in cinc2017/
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Where to train: auto, cuda or cpu

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// Measure a network in noise, beside the plain CNN
 ///
-/// Cross-validates both and judges the records that they have not seen: clean, and with recorded noise added to them at each
+/// Cross-validates both, the plain CNN on annotated records alone, and judges the records that they have not seen: clean, and with recorded noise added to them at each
 /// level, two minutes on and two off as WFDB's nst does. The beats while it is on count, the same ones in the clean signal.
 /// Training mixes in the first half of the noise records; what is added here is their second half.
 #[derive(Debug, clap::Args)]
