@@ -41,8 +41,7 @@ pub(crate) fn find(folder: &Path, rhythms: &[Rhythm]) -> Result<Vec<Found>, Data
         .collect())
 }
 
-/// The beats of the recording at `path` (without extension), N where the rhythm says so and else Q, at the R peaks that core's detector finds. `None` where
-/// it has fewer than 14.
+/// The beats of the recording at `path` (without extension), as [`from_signal`] gives them.
 ///
 /// # Errors
 /// If it cannot be read.
@@ -56,7 +55,8 @@ pub(crate) fn read(
     Ok(from_signal(database, &name, &signal_mv, rhythm))
 }
 
-/// The beats of a lead in mV at the canonical rate, as [`read`] gives them.
+/// The beats of a recording's lead in mV at the canonical rate, N where the rhythm says so and else Q, at the R peaks that core's
+/// detector finds. `None` where it finds fewer than 14.
 pub fn from_signal(
     database: &str,
     name: &str,

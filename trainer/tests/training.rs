@@ -389,7 +389,7 @@ fn trained(config: &Config, dataset: &Dataset, until: u32, workers: usize) -> (T
         &all(dataset),
         &HashSet::new(),
         &Lesson::default(),
-        &config,
+        config,
     )
     .unwrap();
     let augmenter = quiet(config);
