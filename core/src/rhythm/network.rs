@@ -119,6 +119,40 @@ pub struct Network<'a> {
     weights: &'a [[u8; 2]],
 }
 
+/// A step of the LSTM: each cell's gates one after another, which a processor without vectors does fastest. `gates` are the rows
+/// of weights, `seen` the input and the hidden state of the step before.
+fn one_by_one(gates: &[[u8; 2]], unit: f32, seen: &[i16], state: &mut [f32], hidden: &mut [i16]) {
+    let mut rows = gates.chunks_exact(1 + seen.len());
+    for (hidden, state) in hidden.iter_mut().zip(state) {
+        let mut gate = || rows.next().map_or(0.0, |row| unit * sum(row, seen) as f32);
+        let (i, f, g, o) = (gate(), gate(), gate(), gate());
+        *state = sigmoid(f) * *state + sigmoid(i) * tanh(g);
+        *hidden = integer(sigmoid(o) * tanh(*state));
+    }
+}
+
+/// The same, and the same bits, gate by gate, so that a processor with vectors takes several cells at a time.
+fn side_by_side(gates: &[[u8; 2]], unit: f32, seen: &[i16], state: &mut [f32], hidden: &mut [i16]) {
+    let (cells, row_len) = (state.len(), 1 + seen.len());
+    let mut sums = [[0.0_f32; MAX_CELLS]; GATES];
+    for (cell, rows) in gates.chunks_exact(GATES * row_len).enumerate() {
+        for (sums, row) in sums.iter_mut().zip(rows.chunks_exact(row_len)) {
+            sums[cell] = unit * sum(row, seen) as f32;
+        }
+    }
+    let [i, f, g, o] = &mut sums;
+    for gate in [&mut *i, &mut *f, &mut *o] {
+        gate[..cells].iter_mut().for_each(|x| *x = sigmoid(*x));
+    }
+    g[..cells].iter_mut().for_each(|x| *x = tanh(*x));
+    for cell in 0..cells {
+        state[cell] = f[cell] * state[cell] + i[cell] * g[cell];
+    }
+    for cell in 0..cells {
+        hidden[cell] = integer(o[cell] * tanh(state[cell]));
+    }
+}
+
 /// Weights and biases of a network with so many cells.
 pub const fn params(cells: usize) -> usize {
     GATES * cells * row_len(cells) + 1 + cells
@@ -238,23 +272,11 @@ impl<'a> Network<'a> {
             }
             before.copy_from_slice(&hidden);
             let seen = &seen[..RHYTHM_CHANNELS + cells];
-            // Gate by gate, so that a processor with vectors takes several cells at a time.
-            let mut sums = [[0.0_f32; MAX_CELLS]; GATES];
-            for (cell, rows) in gates.chunks_exact(GATES * row_len(cells)).enumerate() {
-                for (sums, row) in sums.iter_mut().zip(rows.chunks_exact(row_len(cells))) {
-                    sums[cell] = unit * sum(row, seen) as f32;
-                }
-            }
-            let [i, f, g, o] = &mut sums;
-            for gate in [&mut *i, &mut *f, &mut *o] {
-                gate[..cells].iter_mut().for_each(|x| *x = sigmoid(*x));
-            }
-            g[..cells].iter_mut().for_each(|x| *x = tanh(*x));
-            for cell in 0..cells {
-                state[cell] = f[cell] * state[cell] + i[cell] * g[cell];
-            }
-            for cell in 0..cells {
-                hidden[cell] = integer(o[cell] * tanh(state[cell]));
+            let (state, hidden) = (&mut state[..cells], &mut hidden[..cells]);
+            if cfg!(target_arch = "arm") {
+                one_by_one(gates, unit, seen, state, hidden);
+            } else {
+                side_by_side(gates, unit, seen, state, hidden);
             }
         }
         unit * sum(score, &hidden[..cells]) as f32
@@ -332,5 +354,34 @@ mod tests {
         }
         assert!((1e-7..2e-5).contains(&largest), "{largest}");
         assert!(tanh(f32::MAX) == 1.0 && tanh(f32::NEG_INFINITY) == -1.0 && tanh(0.0) == 0.0);
+    }
+
+    /// The form for microcontrollers and that for processors with vectors, step after step, to the bit.
+    #[test]
+    fn both_forms_of_a_step_are_equal() {
+        for cells in [1, 5, 8, MAX_CELLS] {
+            let mut number = 12_345_u32;
+            let mut next = || {
+                number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (number >> 16) as i16 / 4
+            };
+            let weights: [[u8; 2]; GATES * MAX_CELLS * row_len(MAX_CELLS)] =
+                core::array::from_fn(|_| next().to_le_bytes());
+            let gates = &weights[..GATES * cells * row_len(cells)];
+            let mut states = [[0.0_f32; MAX_CELLS]; 2];
+            let mut hidden = [[0_i16; MAX_CELLS]; 2];
+            for step in 0..RHYTHM_INTERVALS as i16 {
+                let mut seen = [step - 12; RHYTHM_CHANNELS + MAX_CELLS];
+                seen[RHYTHM_CHANNELS..].copy_from_slice(&hidden[0]);
+                let seen = &seen[..RHYTHM_CHANNELS + cells];
+                let [a, b] = &mut states;
+                let [c, d] = &mut hidden;
+                one_by_one(gates, 1e-7, seen, &mut a[..cells], &mut c[..cells]);
+                side_by_side(gates, 1e-7, seen, &mut b[..cells], &mut d[..cells]);
+                assert_eq!(a.map(f32::to_bits), b.map(f32::to_bits), "{cells} {step}");
+                assert_eq!(c, d, "{cells} {step}");
+            }
+            assert!(hidden[0][..cells].iter().any(|&hidden| hidden != 0));
+        }
     }
 }
