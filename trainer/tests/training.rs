@@ -100,6 +100,12 @@ fn all(dataset: &Dataset) -> Vec<usize> {
     (0..dataset.records.len()).collect()
 }
 
+/// Draws from all records.
+fn sampler(dataset: &Dataset, config: &Config) -> Sampler {
+    let none = HashSet::new();
+    Sampler::new(dataset, &all(dataset), &none, &Lesson::default(), config).unwrap()
+}
+
 fn quiet(config: &Config) -> Augmenter {
     Augmenter::new(config, Noise::default())
 }
@@ -456,14 +462,7 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     let augmenter = quiet(&config);
     let data = TrainingData {
         dataset: &dataset,
-        sampler: Sampler::new(
-            &dataset,
-            &all(&dataset),
-            &HashSet::new(),
-            &Lesson::default(),
-            &config,
-        )
-        .unwrap(),
+        sampler: sampler(&dataset, &config),
         augmenter: &augmenter,
     };
     let mut losses = Vec::new();
@@ -800,14 +799,7 @@ fn training_in_bf16_follows_training_in_f32() {
     let augmenter = quiet(&config);
     let data = TrainingData {
         dataset: &dataset,
-        sampler: Sampler::new(
-            &dataset,
-            &all(&dataset),
-            &HashSet::new(),
-            &Lesson::default(),
-            &config,
-        )
-        .unwrap(),
+        sampler: sampler(&dataset, &config),
         augmenter: &augmenter,
     };
     let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();
