@@ -9,15 +9,16 @@ pub mod doctor;
 pub mod evaluate;
 #[cfg(feature = "fetch")]
 pub mod fetch;
-pub mod file;
 pub mod lead;
 pub mod message;
 pub mod model;
 pub mod pipeline;
-pub mod records;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod rhythm;
 pub mod runtime;
 pub mod summary;
 pub mod synth;
+
+pub use heartlens_records as records;
+pub use heartlens_records::file;

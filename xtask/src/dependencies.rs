@@ -5,9 +5,10 @@ use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
-const RULE: [(&str, &[&str]); 8] = [
+const RULE: [(&str, &[&str]); 9] = [
     ("heartlens-core", &[]),
-    ("heartlens", &["heartlens-core"]),
+    ("heartlens-records", &["heartlens-core"]),
+    ("heartlens", &["heartlens-core", "heartlens-records"]),
     ("heartlens-trainer", &["heartlens-core", "heartlens"]),
     (
         "heartlens-tests",

@@ -1,7 +1,7 @@
 //! The header of an EDF file: fields of fixed width, in ASCII, padded with spaces.
 
-use crate::records::header::MAX_LEADS;
-use crate::records::{VoltageUnit, Warning, shown};
+use crate::header::MAX_LEADS;
+use crate::{VoltageUnit, Warning, shown};
 use heartlens_core::patient::{Patient, Sex};
 use std::io::Read;
 use std::str::FromStr;

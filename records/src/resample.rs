@@ -79,7 +79,7 @@ pub fn to_canonical(signal_mv: &[f32], from_hz: f64) -> Result<Vec<f32>, Resampl
 ///
 /// # Example
 /// ```
-/// use heartlens::records::resample::ToCanonical;
+/// use heartlens_records::resample::ToCanonical;
 ///
 /// let mut resampler = ToCanonical::new(360.0)?;
 /// let mut canonical = Vec::new();

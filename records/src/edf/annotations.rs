@@ -6,8 +6,8 @@
 
 use super::header::{EdfFault, Header, Kind};
 use super::{Edf, Run, io_error};
-use crate::records::annotation::{Annotation, Annotations, Code};
-use crate::records::{RecordError, shown};
+use crate::annotation::{Annotation, Annotations, Code};
+use crate::{RecordError, shown};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 

@@ -13,6 +13,7 @@ pub mod annotation;
 mod choice;
 pub mod edf;
 mod error;
+pub mod file;
 pub mod header;
 pub mod resample;
 mod segments;
@@ -328,7 +329,7 @@ impl Record {
     }
 
     /// Adds a warning to [`Record::warnings`], once.
-    pub(crate) fn note(&self, warning: Warning) {
+    pub fn note(&self, warning: Warning) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         if !notes.contains(&warning) {
             notes.push(warning);

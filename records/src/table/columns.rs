@@ -1,7 +1,7 @@
 //! The line that names a table's columns.
 
 use super::{LineGuard, MAX_LINE_BYTES, TableFault, fault};
-use crate::records::{RecordError, VoltageUnit, shown};
+use crate::{RecordError, VoltageUnit, shown};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};

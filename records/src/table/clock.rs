@@ -9,7 +9,7 @@
 
 use super::TableFault;
 use super::columns::bare;
-use crate::records::shown;
+use crate::shown;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
