@@ -3,7 +3,9 @@
 #![no_main]
 
 use arbitrary::{Result, Unstructured};
-use heartlens::model::{INPUTS, LABELS_KEY, NAME_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY, Statement};
+use heartlens::model::{
+    INPUTS, LABELS_KEY, ModelMetadata, NAME_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY,
+};
 use heartlens::model::{labels, spec_hash};
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use libfuzzer_sys::fuzz_target;
@@ -28,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// A statement that is right but for what the bytes change.
-fn statement(source: &mut Unstructured<'_>) -> Result<Statement> {
+fn statement(source: &mut Unstructured<'_>) -> Result<ModelMetadata> {
     let mut properties = Vec::new();
     for (key, value) in [
         (NAME_KEY, "beat".to_owned()),
@@ -60,5 +62,5 @@ fn statement(source: &mut Unstructured<'_>) -> Result<Statement> {
         }
         inputs.push((name, shape));
     }
-    Ok(Statement { properties, inputs })
+    Ok(ModelMetadata { properties, inputs })
 }

@@ -2,12 +2,13 @@
 //! runtimes`. All take turns within a round, and each counts by its fastest, so that what else the machine does
 //! burdens none of them alone. One thread.
 
+use heartlens::Model;
 use heartlens::model::ONNX_FILE;
 use heartlens::pipeline::{canonical_lead, for_each_beat};
 use heartlens::records::Record;
 use heartlens::runtime::ort::Ort;
 use heartlens::runtime::tract::Tract;
-use heartlens::runtime::{Kind, ModelError, Runtime, load};
+use heartlens::runtime::{Kind, ModelError, Runtime};
 use heartlens_core::detector::Detector;
 use heartlens_core::patient::Patient;
 use heartlens_core::views::Views;
@@ -45,11 +46,11 @@ impl Line {
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let beats = beats(&root.join("models/demo/demo"))?;
-    let model = root.join("models/beat");
+    let model = Model::shipped()?;
 
     let mut lines = Vec::new();
     for kind in Kind::ALL {
-        match load(*kind, &model) {
+        match model.network(*kind) {
             Ok(runtime) => lines.push(Line::new(kind.to_string(), runtime, 1)),
             Err(error) => eprintln!("{kind} is left out: {error}"),
         }
@@ -66,12 +67,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
 
-    let path = model.join(ONNX_FILE);
+    let path = root.join("models/beat").join(ONNX_FILE);
+    let onnx = std::fs::read(&path)?;
     sweep("tract", &beats, |batch| {
-        Ok(Box::new(Tract::load_with_batch(&path, batch)?))
+        Ok(Box::new(Tract::with_batch(&onnx, &path, batch)?))
     })?;
     sweep("ort", &beats, |batch| {
-        Ok(Box::new(Ort::load_with_batch(&path, batch)?))
+        Ok(Box::new(Ort::with_batch(&onnx, &path, batch)?))
     })
 }
 

@@ -1,15 +1,18 @@
-//! A day of one lead, from samples to labels, against the clock.
+//! A day of one lead, from the record to labels, against the clock.
 
-use crate::lead::{self, Stages};
-use crate::rhythm::{self, RhythmModel};
-use crate::runtime::{ModelError, Runtime, softmax};
-use crate::synth::{Classes, Options, Recording, SynthError};
-use heartlens_core::detector::Detector;
-use heartlens_core::patient::Patient;
+use crate::analysis::Stages;
+use crate::error::Error;
+use crate::model::Model;
+use crate::options::Options;
+use crate::records::Record;
+use crate::records::signal::Format;
+use crate::synth::{self, Classes, Recording, SynthError};
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::io::{self, Write};
+use std::ops::{ControlFlow, RangeInclusive};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Lengths that are accepted, in hours: up to two weeks.
@@ -17,6 +20,8 @@ pub const HOURS: RangeInclusive<f64> = 0.01..=336.0;
 
 /// Counts of the analogue-to-digital converter per millivolt, as in the MIT-BIH data bases.
 const COUNTS_PER_MV: f32 = 200.0;
+/// The name of the record.
+const NAME: &str = "holter";
 
 /// The power of the ECG over that of the noise, in dB, hour by hour in turn: rest, daily life, exercise.
 const NOISE_DB: [f64; 3] = [24.0, 18.0, 12.0];
@@ -55,7 +60,7 @@ impl Holter {
                 break;
             }
             let minutes = left as f64 / (60.0 * f64::from(SAMPLE_RATE_HZ));
-            let recording = Recording::generate(&Options {
+            let recording = Recording::generate(&synth::Options {
                 // The shortest recording is longer than what may be left.
                 minutes: minutes.clamp(*crate::synth::MINUTES.start(), 60.0),
                 seed: seed.wrapping_add(u64::from(hour)),
@@ -78,11 +83,22 @@ impl Holter {
         self.counts.len() as f64 / (3600.0 * f64::from(SAMPLE_RATE_HZ))
     }
 
-    /// The samples in mV, minute by minute.
-    pub fn blocks_mv(&self) -> impl Iterator<Item = Vec<f32>> {
-        let to_mv = |count: &i16| f32::from(*count) / COUNTS_PER_MV;
-        let minutes = self.counts.chunks(60 * SAMPLE_RATE_HZ as usize);
-        minutes.map(move |minute| minute.iter().map(to_mv).collect())
+    /// Writes it into a folder as a WFDB record of format 16, and says where.
+    fn write(&self, folder: &Path) -> io::Result<PathBuf> {
+        let mut data = io::BufWriter::new(std::fs::File::create(
+            folder.join(NAME).with_extension("dat"),
+        )?);
+        for minute in self.counts.chunks(60 * SAMPLE_RATE_HZ as usize) {
+            let counts: Vec<i32> = minute.iter().map(|count| i32::from(*count)).collect();
+            data.write_all(&Format::Bits16.encode(&[&counts]))?;
+        }
+        data.flush()?;
+        let header = format!(
+            "{NAME} 1 {SAMPLE_RATE_HZ} {}\n{NAME}.dat 16 {COUNTS_PER_MV} 12 0 0 0 0 II\n",
+            self.counts.len()
+        );
+        std::fs::write(folder.join(NAME).with_extension("hea"), header)?;
+        Ok(folder.join(NAME))
     }
 }
 
@@ -99,7 +115,7 @@ pub struct Figures {
     pub threads: usize,
     /// The runtime's name.
     pub runtime: &'static str,
-    /// From the first sample to the last label, in seconds.
+    /// From the opened record to the last label, in seconds.
     pub seconds: f64,
     /// Seconds of signal in one second.
     pub realtime_factor: f64,
@@ -114,7 +130,9 @@ pub struct Figures {
 /// Seconds of each stage, all threads together.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct StageSeconds {
-    /// Samples, filter, signal quality, R peaks and the beats' windows.
+    /// Reading the record and bringing it to the canonical rate.
+    pub reading: f64,
+    /// Filter, signal quality, R peaks and the beats' windows.
     pub monitor: f64,
     /// The four views.
     pub views: f64,
@@ -127,66 +145,70 @@ pub struct StageSeconds {
 }
 
 impl StageSeconds {
-    fn of(stages: Stages, labels: Duration, wall: Duration, threads: usize) -> Self {
-        let spent = stages.monitor + stages.views + stages.network + labels;
+    fn of(stages: Stages, wall: Duration, threads: usize) -> Self {
+        let Stages {
+            reading,
+            monitor,
+            views,
+            network,
+            rhythm,
+        } = stages;
+        let spent = reading + monitor + views + network + rhythm;
         Self {
-            monitor: stages.monitor.as_secs_f64(),
-            views: stages.views.as_secs_f64(),
-            network: stages.network.as_secs_f64(),
-            rhythm: labels.as_secs_f64(),
+            reading: reading.as_secs_f64(),
+            monitor: monitor.as_secs_f64(),
+            views: views.as_secs_f64(),
+            network: network.as_secs_f64(),
+            rhythm: rhythm.as_secs_f64(),
             rest: (wall.as_secs_f64() * threads as f64 - spent.as_secs_f64()).max(0.0),
         }
     }
 }
 
-/// Takes the signal from samples to labels, in this thread and one more for each of `helpers`.
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The record could not be classified.
+    #[error(transparent)]
+    Classify(#[from] Error),
+    /// The record could not be written.
+    #[error("the record to be classified cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Writes the signal as a record, and measures [`Model::classify_with_progress`].
 ///
 /// # Errors
-/// When a runtime fails.
+/// When the record cannot be written or classified.
 pub fn holter(
     holter: &Holter,
-    runtime: &mut dyn Runtime,
-    helpers: &mut [Box<dyn Runtime>],
-    rhythm: Option<&RhythmModel>,
-    mut progress: impl FnMut(f64),
-) -> Result<Figures, ModelError> {
-    let threads = 1 + helpers.len();
-    let samples = holter.counts.len() as f64;
+    model: &Model,
+    options: &Options,
+    progress: impl FnMut(f64) -> ControlFlow<()>,
+) -> Result<Figures, BenchError> {
+    let folder = tempfile::tempdir()?;
+    let record = Record::open(holter.write(folder.path())?).map_err(Error::from)?;
+    let threads = options.thread_count().get();
 
     let start = Instant::now();
-    let (beats, stages) = lead::run(
-        holter.blocks_mv().map(Ok::<_, ModelError>),
-        Detector::new(),
-        Patient::default(),
-        runtime,
-        helpers,
-        rhythm.and_then(RhythmModel::network),
-        |read| progress(read as f64 / samples),
-    )?;
-    let labels = Instant::now();
-    let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
-    let (mut rhythm, network) = rhythm::begin(rhythm);
-    for (beat, score) in &beats {
-        let scores = softmax(&beat.logits);
-        let verdict = match network {
-            Some(_) => rhythm.push_scored(*score, &beat.observation, &scores, beat.readable),
-            None => rhythm.push(None, &beat.observation, &scores, beat.readable),
-        };
-        *classes.entry(verdict.class.name()).or_default() += 1;
-    }
-    let labels = labels.elapsed();
+    let analysis = model.classify_with_progress(&record, options, progress)?;
     let wall = start.elapsed();
 
+    let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for beat in &analysis.beats {
+        *classes.entry(beat.class.name()).or_default() += 1;
+    }
     Ok(Figures {
         hours: holter.hours(),
         leads: 1,
-        beats: beats.len(),
+        beats: analysis.beats.len(),
         threads,
-        runtime: runtime.name(),
+        runtime: analysis.runtime,
         seconds: wall.as_secs_f64(),
         realtime_factor: holter.hours() * 3600.0 / wall.as_secs_f64(),
         peak_rss_bytes: peak_rss_bytes(),
-        stages: StageSeconds::of(stages, labels, wall, threads),
+        stages: StageSeconds::of(analysis.stages, wall, threads),
         classes,
     })
 }

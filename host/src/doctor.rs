@@ -1,7 +1,7 @@
 //! What of the project's surroundings is here, what is not, and the command that gets it.
 
-use crate::model::ONNX_FILE;
-use crate::runtime::{self, Kind};
+use crate::model::Model;
+use crate::runtime::{Kind, ModelError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,8 +42,8 @@ impl Part {
 /// Where to look. [`Surroundings::here`] is this machine.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The model's folder.
-    pub model: PathBuf,
+    /// The model's folder; `None` for the model inside the program.
+    pub model: Option<PathBuf>,
     /// The folder of records that `HEARTLENS_DATA` names.
     pub data: Option<PathBuf>,
     /// The shared library that `ORT_DYLIB_PATH` names.
@@ -57,8 +57,8 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// This machine, with the model in `model`.
-    pub fn here(model: &Path) -> Self {
+    /// This machine, with the model in the folder `model`.
+    pub fn here(model: Option<PathBuf>) -> Self {
         let folder = |name: &str| {
             let value = std::env::var_os(name).filter(|value| !value.is_empty());
             value.map(PathBuf::from)
@@ -67,7 +67,7 @@ impl Surroundings {
             .filter(|folder| folder.is_absolute())
             .or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
         Self {
-            model: model.to_owned(),
+            model,
             data: folder("HEARTLENS_DATA"),
             onnx_runtime: folder("ORT_DYLIB_PATH"),
             libtorch: folder("LIBTORCH"),
@@ -135,23 +135,29 @@ impl Surroundings {
         parts
     }
 
+    fn load(&self) -> Result<Model, ModelError> {
+        match &self.model {
+            Some(folder) => Model::load(folder),
+            None => Model::shipped(),
+        }
+    }
+
     fn model(&self) -> Part {
-        let file = self.model.join(ONNX_FILE);
-        let looked = match std::fs::metadata(&file) {
-            Ok(meta) => Ok(format!("{}, {} bytes", file.display(), meta.len())),
-            Err(error) => Err(format!("{}: {error}", file.display())),
+        let looked = match self.load() {
+            Ok(model) => Ok(format!("{}, {}", model.name(), model.place())),
+            Err(error) => Err(error.to_string()),
         };
         Part::new(
             "model",
             "classifying",
             looked,
-            "name its folder with --model; the shipped one is models/beat of the repository",
+            "leave --model and HEARTLENS_MODEL out: there is one inside the program",
         )
     }
 
     fn runtime(&self, kind: Kind) -> Part {
-        let looked = match runtime::load(kind, &self.model) {
-            Ok(runtime) => Ok(format!("runs model {}", runtime.model_name())),
+        let looked = match self.load().and_then(|model| model.network(kind)) {
+            Ok(network) => Ok(format!("runs model {}", network.model_name())),
             Err(error) => Err(error.to_string()),
         };
         Part::new(
@@ -333,7 +339,11 @@ mod tests {
 
     #[test]
     fn where_nothing_is_everything_is_missing_with_what_gets_it() {
-        let parts = Surroundings::default().examine();
+        let nowhere = Surroundings {
+            model: Some(PathBuf::from("no/model")),
+            ..Surroundings::default()
+        };
+        let parts = nowhere.examine();
         assert!(parts.len() > 12);
         for part in &parts {
             assert!(!part.found, "{part:?}");
@@ -377,7 +387,7 @@ mod tests {
         script("rustc", &format!("echo {}", at("sys").display()))?;
 
         let parts = Surroundings {
-            model: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/beat"),
+            model: None,
             data: Some(at("data")),
             cache: Some(at("cache")),
             path: vec![at("elsewhere"), at("bin")],

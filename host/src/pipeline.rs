@@ -1,284 +1,18 @@
-//! The whole road on a host: a record's lead in, classified beats out. Every feature is `heartlens_core`'s; here are
-//! only files, rates and a network.
-//!
-//! The signal streams: record, resampler, monitor and network hold a block of it, or a batch of beats, at a time.
+//! A record's leads as core wants them: at the canonical rate, in mV, and its annotated beats as R peaks there. Every
+//! feature is `heartlens_core`'s; here are only files and rates.
 
-mod polarity;
-
-use crate::lead::{BATCH, LeadBeat};
+use crate::error::Error;
 use crate::records::resample::{self, ResampleError, ToCanonical};
-use crate::records::{Blocks, LeadChoice, Record, RecordError, Warning};
-use crate::rhythm::{self, RhythmModel};
-use crate::runtime::{Logits, ModelError, Runtime, softmax};
-use heartlens_core::class::Class;
-use heartlens_core::detector::Detector;
+use crate::records::{Blocks, Record};
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
-use heartlens_core::views::Views;
-use polarity::Polarity;
-use std::path::PathBuf;
-
-/// Which leads the network reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Leads {
-    /// One lead.
-    One(LeadChoice),
-    /// The first two leads of the record, their logits averaged; beats are found in the first.
-    Both,
-}
-
-impl std::str::FromStr for Leads {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "both" => Ok(Self::Both),
-            _ => text.parse().map(Self::One),
-        }
-    }
-}
-
-/// Where the R peaks come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peaks<'a> {
-    /// From core's detector.
-    Detected,
-    /// From a reference annotation: the beats' samples at the record's own rate, ascending. Each is classified, and
-    /// none becomes Q: the annotator vouches for it.
-    Reference(&'a [u64]),
-}
-
-/// What to read of a record, and how.
-#[derive(Debug, Clone)]
-pub struct Request<'a> {
-    /// The leads.
-    pub leads: &'a Leads,
-    /// The R peaks.
-    pub peaks: Peaks<'a>,
-    /// Age and sex.
-    pub patient: Patient,
-    /// What tells the rhythm and weighs on the classes; `None`: nothing does.
-    pub rhythm: Option<&'a RhythmModel>,
-    /// What is added to each lead that is read, in order, in mV at the canonical rate: noise, in a stress test. What
-    /// is longer than the lead is cut; what is missing adds nothing.
-    pub added_mv: &'a [Vec<f32>],
-}
-
-/// One beat and what the networks make of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Beat {
-    /// Position of the R peak, in samples at the record's own rate.
-    pub sample: u64,
-    /// The same in seconds from the record's start.
-    pub time_s: f64,
-    /// The likeliest class, or [`Class::Q`] where the signal is not worth reading.
-    pub class: Class,
-    /// The probability of each class, in the order of [`heartlens_core::spec::LABELS`]: the network's, weighed by the
-    /// rhythm; they add up to 1.
-    pub scores: Logits,
-    /// Whether it lies in atrial fibrillation; `None` as long as that is not known.
-    pub fibrillation: Option<bool>,
-    /// The RR interval since the beat before, in milliseconds.
-    pub rr_ms: Option<f64>,
-    /// How worth reading the signal around the beat is, 0..=1.
-    pub quality: f32,
-}
-
-/// Why a record could not be classified.
-#[derive(Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// The record cannot be read.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// The record's rate cannot be brought to the canonical one.
-    #[error("{path}: {source}")]
-    Resample {
-        /// The record.
-        path: PathBuf,
-        /// Why.
-        source: ResampleError,
-    },
-    /// Annotated beats lie beyond the signal.
-    #[error(
-        "{path}: the annotated beat at sample {sample} lies beyond the record's {len} samples; \
-         do annotations and record belong together?"
-    )]
-    BeyondEnd {
-        /// The record.
-        path: PathBuf,
-        /// The first beat beyond, in samples at the record's own rate.
-        sample: u64,
-        /// The record's length, in samples.
-        len: usize,
-    },
-    /// The record is longer than positions can be counted.
-    #[error("{path}: lasts {days:.0} days, expected at most 388; cut it into several records")]
-    TooLong {
-        /// The record.
-        path: PathBuf,
-        /// How long it lasts, in days.
-        days: f64,
-    },
-    /// Two leads were asked for, but there are fewer.
-    #[error("{path}: has {found} lead, but averaging needs two; name one with --lead")]
-    TooFewLeads {
-        /// The record.
-        path: PathBuf,
-        /// How many it has.
-        found: usize,
-    },
-    /// The network failed.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-}
-
-/// A beat on its way out of the network, as [`classify_watched`] shows it.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// 0 for the lead that beats are found in, 1 for the second of two.
-    pub lead: usize,
-    /// The beat's place among those that come back.
-    pub index: usize,
-    /// Its views of this lead.
-    pub views: &'a Views,
-    /// What the network says of them.
-    pub logits: Logits,
-    /// How worth reading the signal around it is, 0..=1.
-    pub quality: f32,
-    /// Whether its signal is worth reading, or an annotator vouches for it: if not, it becomes [`Class::Q`].
-    pub readable: bool,
-}
-
-/// Classifies the beats of a record. `progress` is told after every batch how much of the road is done, 0..=1. A lead
-/// that seems to be recorded upside down becomes one of the record's [warnings](Record::warnings).
-///
-/// # Errors
-/// When the record, its annotations or the model are at fault; see [`PipelineError`].
-pub fn classify(
-    record: &Record,
-    request: &Request<'_>,
-    runtime: &mut dyn Runtime,
-    progress: impl FnMut(f64),
-) -> Result<Vec<Beat>, PipelineError> {
-    classify_watched(record, request, runtime, progress, &mut |_| ())
-}
-
-/// As [`classify`], and shows `watch` each beat with its views: all beats of the first lead in order, then, where two
-/// are averaged, the same beats of the second.
-///
-/// # Errors
-/// As [`classify`].
-pub fn classify_watched(
-    record: &Record,
-    request: &Request<'_>,
-    runtime: &mut dyn Runtime,
-    mut progress: impl FnMut(f64),
-    watch: &mut dyn FnMut(Seen<'_>),
-) -> Result<Vec<Beat>, PipelineError> {
-    let (first, second) = match request.leads {
-        Leads::One(choice) => (record.lead_index(choice)?, None),
-        Leads::Both if record.leads().len() < 2 => {
-            return Err(PipelineError::TooFewLeads {
-                path: record.path().to_owned(),
-                found: record.leads().len(),
-            });
-        }
-        Leads::Both => (0, Some(1)),
-    };
-    let rate = record.sample_rate_hz();
-    let passes = if second.is_some() { 2.0 } else { 1.0 };
-    let vouched = matches!(request.peaks, Peaks::Reference(_));
-    let mut show = |lead, index, views: &Views, beat: &LeadBeat| {
-        watch(Seen {
-            lead,
-            index,
-            views,
-            logits: beat.logits,
-            quality: beat.quality,
-            readable: vouched || beat.readable,
-        });
-    };
-
-    let signal = Signal::open(record, first, request.added_mv.first())?;
-    let mut first_progress = |done| progress(done / passes);
-    let mut show_first = |index, views: &Views, beat: &LeadBeat| show(0, index, views, beat);
-    let mut found = match request.peaks {
-        Peaks::Detected => run_lead(
-            signal,
-            Detector::new(),
-            request.patient,
-            runtime,
-            &mut first_progress,
-            &mut show_first,
-        )?,
-        Peaks::Reference(samples) => {
-            let peaks = canonical_peaks(record, samples, signal.len)?;
-            run_lead(
-                signal,
-                peaks,
-                request.patient,
-                runtime,
-                &mut first_progress,
-                &mut show_first,
-            )?
-        }
-    };
-    if let Some(second) = second {
-        let signal = Signal::open(record, second, request.added_mv.get(1))?;
-        let peaks = KnownPeaks::new(found.iter().map(|beat| beat.r_sample).collect());
-        let mut second_progress = |done| progress((1.0 + done) / passes);
-        let mut show_second = |index, views: &Views, beat: &LeadBeat| show(1, index, views, beat);
-        let other = run_lead(
-            signal,
-            peaks,
-            request.patient,
-            runtime,
-            &mut second_progress,
-            &mut show_second,
-        )?;
-        for (ours, theirs) in found.iter_mut().zip(other) {
-            for (a, b) in ours.logits.iter_mut().zip(theirs.logits) {
-                *a = (*a + b) / 2.0;
-            }
-        }
-    }
-    let (mut rhythm, network) = rhythm::begin(request.rhythm);
-    let beats = found.iter().enumerate().map(|(i, beat)| {
-        let sample = match request.peaks {
-            Peaks::Reference(samples) => samples[i],
-            Peaks::Detected => resample::from_canonical_index(beat.r_sample, rate),
-        };
-        let verdict = rhythm.push(
-            network,
-            &beat.observation,
-            &softmax(&beat.logits),
-            vouched || beat.readable,
-        );
-        Beat {
-            sample,
-            time_s: sample as f64 / rate,
-            class: verdict.class,
-            scores: verdict.probabilities,
-            fibrillation: verdict.fibrillation,
-            rr_ms: beat.observation.rr_s.map(|rr| f64::from(rr) * 1000.0),
-            quality: beat.quality,
-        }
-    });
-    Ok(beats.collect())
-}
-
-/// Adds what [`Request::added_mv`] has for these samples.
-pub(crate) fn add(signal: &mut [f32], added_mv: &[f32]) {
-    for (sample, added) in signal.iter_mut().zip(added_mv) {
-        *sample += added;
-    }
-}
+use std::ops::Range;
 
 /// A lead at the canonical rate, in mV: all of it. [`stream_canonical`] gives the same in blocks.
 ///
 /// # Errors
 /// When the lead cannot be read, or its rate cannot be brought to the canonical one.
-pub fn canonical_lead(record: &Record, lead: usize) -> Result<Vec<f32>, PipelineError> {
+pub fn canonical_lead(record: &Record, lead: usize) -> Result<Vec<f32>, Error> {
     let mut all = Vec::new();
     for block in stream_canonical(record, lead)? {
         all.extend_from_slice(&block?);
@@ -290,28 +24,12 @@ pub fn canonical_lead(record: &Record, lead: usize) -> Result<Vec<f32>, Pipeline
 ///
 /// # Errors
 /// When the lead cannot be read, or its rate cannot be brought to the canonical one. Blocks may fail likewise.
-pub fn stream_canonical(record: &Record, lead: usize) -> Result<Canonical<'_>, PipelineError> {
-    let blocks = record.stream_mv(lead, 0..usize::MAX)?;
-    let lead = &record.leads()[lead];
-    let resampler =
-        ToCanonical::new(lead.sample_rate_hz).map_err(|source| cannot_resample(record, source))?;
-    let len = resampler.output_len(lead.len_samples);
-    if u32::try_from(len).is_err() {
-        return Err(PipelineError::TooLong {
-            path: record.path().to_owned(),
-            days: record.duration_s() / 86_400.0,
-        });
-    }
-    Ok(Canonical {
-        record,
-        blocks,
-        resampler: Some(resampler),
-        len,
-    })
+pub fn stream_canonical(record: &Record, lead: usize) -> Result<Canonical<'_>, Error> {
+    Canonical::open(record, lead, 0..usize::MAX)
 }
 
-fn cannot_resample(record: &Record, source: ResampleError) -> PipelineError {
-    PipelineError::Resample {
+fn cannot_resample(record: &Record, source: ResampleError) -> Error {
+    Error::Resample {
         path: record.path().to_owned(),
         source,
     }
@@ -326,7 +44,33 @@ pub struct Canonical<'a> {
     len: usize,
 }
 
-impl Canonical<'_> {
+impl<'a> Canonical<'a> {
+    /// The samples `range` of a lead, counted at its own rate.
+    pub(crate) fn open(
+        record: &'a Record,
+        lead: usize,
+        range: Range<usize>,
+    ) -> Result<Self, Error> {
+        let blocks = record.stream_mv(lead, range.clone())?;
+        let lead = &record.leads()[lead];
+        let resampler = ToCanonical::new(lead.sample_rate_hz)
+            .map_err(|source| cannot_resample(record, source))?;
+        let end = range.end.min(lead.len_samples);
+        let len = resampler.output_len(end.saturating_sub(range.start));
+        if u32::try_from(len).is_err() {
+            return Err(Error::TooLong {
+                path: record.path().to_owned(),
+                days: record.duration_s() / 86_400.0,
+            });
+        }
+        Ok(Self {
+            record,
+            blocks,
+            resampler: Some(resampler),
+            len,
+        })
+    }
+
     /// Samples of all blocks together.
     pub fn len_samples(&self) -> usize {
         self.len
@@ -334,7 +78,7 @@ impl Canonical<'_> {
 }
 
 impl Iterator for Canonical<'_> {
-    type Item = Result<Vec<f32>, PipelineError>;
+    type Item = Result<Vec<f32>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut resampler = self.resampler.take()?;
@@ -360,11 +104,7 @@ impl Iterator for Canonical<'_> {
 ///
 /// # Errors
 /// When a beat lies beyond the signal, which has `len` samples at the canonical rate.
-pub fn canonical_peaks(
-    record: &Record,
-    samples: &[u64],
-    len: usize,
-) -> Result<KnownPeaks, PipelineError> {
+pub fn canonical_peaks(record: &Record, samples: &[u64], len: usize) -> Result<KnownPeaks, Error> {
     let rate = record.sample_rate_hz();
     let mut peaks: Vec<u32> = Vec::with_capacity(samples.len());
     for sample in samples {
@@ -376,7 +116,7 @@ pub fn canonical_peaks(
         };
         let peak = peaks.last().map_or(nearest, |last| nearest.max(last + 1));
         if peak as usize >= len {
-            return Err(PipelineError::BeyondEnd {
+            return Err(Error::BeyondEnd {
                 path: record.path().to_owned(),
                 sample: *sample,
                 len: record.len_samples(),
@@ -402,6 +142,11 @@ impl KnownPeaks {
             samples: 0,
         }
     }
+
+    /// The same peaks in a signal that begins at sample `start`, where none lies before.
+    pub(crate) fn since(self, start: u32) -> Self {
+        Self::new(self.peaks.map(|peak| peak - start).collect())
+    }
 }
 
 impl PeakSource for KnownPeaks {
@@ -413,7 +158,7 @@ impl PeakSource for KnownPeaks {
 }
 
 /// Sends a lead at the canonical rate through core's monitor and gives each beat to `visit`: with the peaks that
-/// [`classify`] had, the same beats in the same order.
+/// [`Model::classify`](crate::Model::classify) had, the same beats in the same order.
 pub fn for_each_beat<P: PeakSource>(
     signal_mv: &[f32],
     peaks: P,
@@ -430,118 +175,4 @@ pub fn for_each_beat<P: PeakSource>(
     while let Some(beat) = monitor.poll() {
         visit(beat);
     }
-}
-
-/// A lead on its way to the monitor.
-struct Signal<'a> {
-    record: &'a Record,
-    lead: usize,
-    blocks: Canonical<'a>,
-    /// Samples at the canonical rate.
-    len: usize,
-    /// What is added to the samples that are to come.
-    added_mv: &'a [f32],
-}
-
-impl<'a> Signal<'a> {
-    fn open(
-        record: &'a Record,
-        lead: usize,
-        added_mv: Option<&'a Vec<f32>>,
-    ) -> Result<Self, PipelineError> {
-        let blocks = stream_canonical(record, lead)?;
-        Ok(Self {
-            record,
-            lead,
-            len: blocks.len_samples(),
-            blocks,
-            added_mv: added_mv.map_or(&[], Vec::as_slice),
-        })
-    }
-
-    fn next_block(&mut self) -> Option<Result<Vec<f32>, PipelineError>> {
-        Some(self.blocks.next()?.map(|mut block| {
-            add(&mut block, self.added_mv);
-            self.added_mv = self.added_mv.get(block.len()..).unwrap_or(&[]);
-            block
-        }))
-    }
-}
-
-/// Beats on their way through the network.
-struct Batches<'a> {
-    runtime: &'a mut dyn Runtime,
-    show: &'a mut dyn FnMut(usize, &Views, &LeadBeat),
-    beats: Vec<LeadBeat>,
-    /// The views of the last beats, whose logits are yet to be asked for.
-    waiting: Vec<Views>,
-    polarity: Polarity,
-}
-
-impl Batches<'_> {
-    /// Takes a beat, and says whether a batch of them has become full.
-    fn take(&mut self, beat: &MonitoredBeat) -> bool {
-        let mut views = Views::ZERO;
-        views.compute(&beat.frame);
-        self.waiting.push(views);
-        if beat.quality.is_readable() {
-            self.polarity.push(&beat.frame);
-        }
-        self.beats.push(LeadBeat::new(beat, Logits::default()));
-        self.waiting.len() == BATCH
-    }
-
-    fn run(&mut self) -> Result<(), ModelError> {
-        let start = self.beats.len() - self.waiting.len();
-        let logits = self.runtime.logits(&self.waiting)?;
-        for (i, (views, logits)) in self.waiting.drain(..).zip(logits).enumerate() {
-            let beat = &mut self.beats[start + i];
-            beat.logits = logits;
-            (self.show)(start + i, &views, beat);
-        }
-        Ok(())
-    }
-}
-
-/// Sends a lead through core's monitor and its beats, a batch at a time, through the network; `show` then gets each with
-/// its place.
-fn run_lead<P: PeakSource>(
-    mut signal: Signal<'_>,
-    peaks: P,
-    patient: Patient,
-    runtime: &mut dyn Runtime,
-    progress: &mut dyn FnMut(f64),
-    show: &mut dyn FnMut(usize, &Views, &LeadBeat),
-) -> Result<Vec<LeadBeat>, PipelineError> {
-    let mut monitor = Monitor::with_peaks(peaks, patient);
-    let mut batches = Batches {
-        runtime,
-        show,
-        beats: Vec::new(),
-        waiting: Vec::with_capacity(BATCH),
-        polarity: Polarity::default(),
-    };
-    while let Some(block) = signal.next_block() {
-        for sample in block? {
-            if let Some(beat) = monitor.push(sample)
-                && batches.take(&beat)
-            {
-                batches.run()?;
-                progress(f64::from(monitor.samples()) / signal.len as f64);
-            }
-        }
-    }
-    monitor.finish();
-    while let Some(beat) = monitor.poll() {
-        batches.take(&beat);
-    }
-    batches.run()?;
-    progress(1.0);
-    let lead = &signal.record.leads()[signal.lead].name;
-    if batches.polarity.is_upside_down(lead) {
-        signal
-            .record
-            .note(Warning::UpsideDown { lead: lead.clone() });
-    }
-    Ok(batches.beats)
 }

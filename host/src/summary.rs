@@ -1,6 +1,6 @@
 //! What a recording's classified beats say of it as a whole.
 
-use crate::pipeline::Beat;
+use crate::analysis::Beat;
 use heartlens_core::class::Class;
 use heartlens_core::rhythm::{self, Runs};
 use serde::Serialize;
@@ -122,13 +122,9 @@ mod tests {
 
     fn beat(class: Class, rr_ms: Option<f64>) -> Beat {
         Beat {
-            sample: 0,
-            time_s: 0.0,
             class,
-            scores: [0.25; 4],
-            fibrillation: None,
             rr_ms,
-            quality: 1.0,
+            ..Beat::at(0, 0.0)
         }
     }
 

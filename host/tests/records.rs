@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use heartlens::pipeline::{self, Leads, Peaks, PipelineError, Request};
 use heartlens::records::signal::Format;
 use heartlens::records::{Record, Warning};
 use heartlens::runtime::{Logits, ModelError, Runtime};
-use heartlens_core::patient::Patient;
+use heartlens::{Analysis, Model, Options};
 use heartlens_core::views::Views;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,16 +31,13 @@ impl Runtime for Indifferent {
     }
 }
 
-fn classify(record: &Record, leads: &str) -> Result<Vec<pipeline::Beat>, PipelineError> {
-    let leads: Leads = leads.parse().unwrap();
-    let request = Request {
-        leads: &leads,
-        peaks: Peaks::Detected,
-        patient: Patient::default(),
-        rhythm: None,
-        added_mv: &[],
-    };
-    pipeline::classify(record, &request, &mut Indifferent, |_| ())
+fn classify(record: &Record, leads: &str) -> Analysis {
+    let mut options = Options::default();
+    options.leads = leads.parse().unwrap();
+    let model = Model::shipped()
+        .unwrap()
+        .with_network(|| Box::new(Indifferent));
+    model.classify(record, &options).unwrap()
 }
 
 fn root() -> PathBuf {
@@ -95,9 +91,8 @@ fn upside_down_leads_are_noticed() {
                 let folder = tempfile::tempdir().unwrap();
                 let copy = copy_of(header, 10, upside_down, folder.path());
                 let record = Record::open(copy).unwrap();
-                classify(&record, "0").unwrap();
                 let is = |w: &Warning| matches!(w, Warning::UpsideDown { .. });
-                if record.warnings().iter().any(is) {
+                if classify(&record, "0").warnings.iter().any(is) {
                     warned[usize::from(upside_down)].push(record.name().to_owned());
                 }
             }
@@ -116,9 +111,9 @@ fn upside_down_leads_are_noticed() {
 #[test]
 fn an_upright_demo_is_not_warned_of() {
     let record = Record::open(root().join("models/demo/demo")).unwrap();
-    let beats = classify(&record, "best").unwrap();
-    assert!(beats.len() > 200);
-    assert_eq!(record.warnings(), []);
+    let analysis = classify(&record, "best");
+    assert!(analysis.beats.len() > 200);
+    assert_eq!(analysis.warnings, []);
 }
 
 #[cfg(feature = "cli")]
@@ -130,8 +125,6 @@ mod command {
     fn heartlens(folder: &Path, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_heartlens"))
             .args(args)
-            .arg("--model")
-            .arg(root().join("models/beat"))
             .current_dir(folder)
             .output()
             .unwrap()

@@ -78,41 +78,19 @@ fn days_take_no_more_memory_than_an_hour() {
     }
 }
 
-/// Reports a record with a beat every hundred seconds: memory for each beat is not in question here.
+/// Classifies and reports a record in which R peaks are known every hundred seconds: memory for each beat is not in
+/// question here.
 #[cfg(feature = "cli")]
 fn report(record: &Record) {
-    use heartlens::pipeline::{Beat, Leads, Peaks, Request};
-    use heartlens::report::{Section, Watch, render};
-    use heartlens::runtime::{self, Kind};
-    use heartlens_core::class::Class;
+    use heartlens::report::{Section, render};
+    use heartlens::{Model, Options, Peaks};
 
-    let times = || {
-        (0..)
-            .map(|i| 100.0 * f64::from(i))
-            .take_while(|t| *t < record.duration_s())
-    };
-    let beats: Vec<Beat> = times()
-        .map(|time_s| Beat {
-            sample: (time_s * record.sample_rate_hz()) as u64,
-            time_s,
-            class: Class::N,
-            scores: [0.7, 0.1, 0.1, 0.1],
-            fibrillation: None,
-            rr_ms: Some(1e5),
-            quality: 1.0,
-        })
-        .collect();
-    let leads: Leads = "0".parse().unwrap();
-    let request = Request {
-        leads: &leads,
-        peaks: Peaks::Detected,
-        patient: record.patient(),
-        rhythm: None,
-        added_mv: &[],
-    };
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/beat");
-    let mut runtime = runtime::load(Kind::ALL[0], model.as_ref()).unwrap();
-    let watch = Watch::new(&leads);
-    let section = Section::collect(record, &request, runtime.as_mut(), &beats, watch).unwrap();
+    let times = (1..).map(|i| 100.0 * f64::from(i));
+    let times = times.take_while(|t| *t < record.duration_s());
+    let mut options = Options::default();
+    let samples = times.map(|t| (t * record.sample_rate_hz()) as u64);
+    options.peaks = Peaks::Reference(samples.collect());
+    let model = Model::shipped().unwrap();
+    let (_, section) = Section::classify(&model, record, &options).unwrap();
     assert!(render(&[section]).contains("<svg class=\"paper"));
 }

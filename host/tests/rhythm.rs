@@ -3,19 +3,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use heartlens::pipeline::{self, Beat, Leads, Peaks, Request};
 use heartlens::records::Record;
-use heartlens::rhythm::RhythmModel;
 use heartlens::runtime::{Logits, ModelError, Runtime};
+use heartlens::{Beat, Model, Options};
 use heartlens_core::class::Class;
-use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::Rules;
 use heartlens_core::views::Views;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const SAMPLE_RATE_HZ: f64 = 250.0;
 
@@ -81,10 +79,6 @@ fn record(rr_s: &[f64]) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn shipped() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat")
-}
-
 /// A network that looks at nothing but the interval before a beat: below 0.85 of the usual one, the beat is
 /// supraventricular.
 struct EarlyIsS;
@@ -113,18 +107,15 @@ impl Runtime for EarlyIsS {
     }
 }
 
-fn classify(rr_s: &[f64], rhythm: Option<&RhythmModel>) -> Vec<Beat> {
+fn classify(rr_s: &[f64], rules: Option<Rules>) -> Vec<Beat> {
     let (_folder, path) = record(rr_s);
-    let leads: Leads = "0".parse().unwrap();
-    let request = Request {
-        leads: &leads,
-        peaks: Peaks::Detected,
-        patient: Patient::default(),
-        rhythm,
-        added_mv: &[],
-    };
+    let mut options = Options::default();
+    options.rules = rules;
+    let model = Model::shipped()
+        .unwrap()
+        .with_network(|| Box::new(EarlyIsS));
     let record = Record::open(path).unwrap();
-    let beats = pipeline::classify(&record, &request, &mut EarlyIsS, |_| ()).unwrap();
+    let beats = model.classify(&record, &options).unwrap().beats;
     assert!(beats.len().abs_diff(rr_s.len()) < 5, "{}", beats.len());
     beats
 }
@@ -135,9 +126,8 @@ fn count(beats: &[Beat], class: Class) -> usize {
 
 #[test]
 fn without_order_early_beats_become_n() {
-    let model = RhythmModel::load(&shipped(), Rules::SHIPPED).unwrap();
     let alone = classify(&irregular(), None);
-    let weighed = classify(&irregular(), model.as_ref());
+    let weighed = classify(&irregular(), Some(Rules::SHIPPED));
     assert!(count(&alone, Class::S) > 100, "{}", count(&alone, Class::S));
     assert!(alone.iter().all(|beat| beat.fibrillation.is_none()));
 
@@ -160,9 +150,8 @@ fn without_order_early_beats_become_n() {
 
 #[test]
 fn in_a_regular_heart_early_beats_stay_s() {
-    let model = RhythmModel::load(&shipped(), Rules::SHIPPED).unwrap();
     let alone = classify(&with_early_beats(), None);
-    let weighed = classify(&with_early_beats(), model.as_ref());
+    let weighed = classify(&with_early_beats(), Some(Rules::SHIPPED));
     assert!(count(&alone, Class::S) > 30, "{}", count(&alone, Class::S));
     let classes = |beats: &[Beat]| beats.iter().map(|beat| beat.class).collect::<Vec<_>>();
     assert_eq!(classes(&alone), classes(&weighed));
@@ -183,8 +172,6 @@ mod command {
         let output = Command::new(env!("CARGO_BIN_EXE_heartlens"))
             .arg("classify")
             .arg(path)
-            .arg("--model")
-            .arg(shipped())
             .args(["--json", "-"])
             .args(flags)
             .output()

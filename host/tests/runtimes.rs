@@ -51,13 +51,14 @@ fn largest_difference(a: &[Logits], b: &[Logits]) -> f32 {
 fn a_batch_says_what_its_beats_say_one_by_one() {
     let beats = &demo_beats()[..75];
     let path = model().join(ONNX_FILE);
-    let one = Tract::load_with_batch(&path, 1)
+    let onnx = std::fs::read(&path).unwrap();
+    let one = Tract::with_batch(&onnx, &path, 1)
         .unwrap()
         .logits(beats)
         .unwrap();
     // 75 beats are whole batches and a rest of each of these sizes.
     for batch in [2, 8, ::heartlens::runtime::tract::BATCH] {
-        let many = Tract::load_with_batch(&path, batch)
+        let many = Tract::with_batch(&onnx, &path, batch)
             .unwrap()
             .logits(beats)
             .unwrap();
@@ -68,7 +69,7 @@ fn a_batch_says_what_its_beats_say_one_by_one() {
         return;
     }
     for batch in [1, 8, ort::BATCH] {
-        let many = Ort::load_with_batch(&path, batch)
+        let many = Ort::with_batch(&onnx, &path, batch)
             .unwrap()
             .logits(beats)
             .unwrap();

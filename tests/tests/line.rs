@@ -2,13 +2,12 @@
 //! stops it.
 #![cfg(unix)]
 
+use heartlens::Model;
 use heartlens::device::{self, Conversation, DeviceError, Port};
 use heartlens::records::Record;
-use heartlens::rhythm::RhythmModel;
 use heartlens::runtime::int8::Int8;
 use heartlens_core::model::checksum;
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::Rules;
 use heartlens_tests::{root, skipped_without_qemu};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -115,7 +114,7 @@ fn nothing_on_the_line_stops_the_firmware() -> Result {
     let model = root().join("models/beat/model.hlm");
     let image = std::fs::read(&model)?;
     let mut runtime = Int8::load(&model)?;
-    let rhythm = RhythmModel::load(&root().join("models/beat"), Rules::SHIPPED)?;
+    let shipped = Model::shipped()?;
     let record = Record::open(root().join("models/demo/demo"))?;
     let counts = device::counts(&record, 0)?;
     let patient = Patient::default();
@@ -166,7 +165,7 @@ fn nothing_on_the_line_stops_the_firmware() -> Result {
         &streamed.gaps,
         patient,
         &mut runtime,
-        rhythm.as_ref(),
+        shipped.rhythm(),
     )?;
     assert!(expected.len() > 300, "{} beats", expected.len());
     assert_eq!(streamed.beats.len(), expected.len());

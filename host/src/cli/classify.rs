@@ -1,6 +1,5 @@
 //! `heartlens classify`: records in, labelled beats out.
 
-mod crew;
 mod files;
 pub(super) mod inputs;
 mod journal;
@@ -8,19 +7,21 @@ mod journal;
 mod parquet;
 mod rows;
 mod text;
+mod work;
 
+use super::model::ModelChoice;
 use super::output::Sink;
+use crate::analysis::Beat;
+use crate::engine::{Pool, Progress, Worker};
 use crate::message::one_line;
-use crate::pipeline::{self, Beat, Leads, Peaks, Request};
+use crate::options::{Leads, Options, Peaks};
 use crate::records::annotation::Code;
 use crate::records::{ReadOptions, Record, VoltageUnit};
-use crate::report::{Section, Watch};
-use crate::rhythm::RhythmModel;
-use crate::runtime::{self, Kind, ModelError, Runtime};
+use crate::report::Section;
+use crate::runtime::Kind;
 use crate::summary::Summary;
 use anyhow::bail;
 use clap::ValueEnum;
-use crew::{Crew, Shared};
 use files::Combined;
 use heartlens_core::class::Class;
 use heartlens_core::patient::{Patient, Sex};
@@ -29,7 +30,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use inputs::Input;
 use journal::Journal;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use work::Work;
 
 /// Classify the beats of records: N normal, S supraventricular, V ventricular, F fusion, Q unreadable (AAMI EC57).
 ///
@@ -90,9 +92,6 @@ pub(crate) struct Args {
     /// Pass over the records whose files in --out are complete and were made from the same files with the same flags.
     #[arg(long, requires = "out", conflicts_with_all = RESUME_EXCLUDES)]
     resume: bool,
-    /// Records that are read at a time [default: one a core].
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
 }
 
 /// Files of all records together, which cannot be made from what is left to do.
@@ -126,7 +125,21 @@ const ANNOTATIONS: &str = "hlb";
 impl Args {
     /// All flags that change what is found in a record, as text that differs when one of them does.
     fn what_shapes_a_result(&self) -> String {
-        format!("{:?} {:?} {:?}", self.reading, self.age, self.sex)
+        let Reading {
+            model: _,
+            runtime,
+            lead,
+            rate,
+            unit,
+            peaks,
+            annotator,
+            rhythm,
+            threads: _,
+        } = &self.reading;
+        format!(
+            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rhythm:?} {:?} {:?}",
+            self.age, self.sex
+        )
     }
 
     /// Where the files of all records together go.
@@ -148,9 +161,8 @@ impl Args {
 /// What reads the records, and how: the flags that every verb with a model has.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Reading {
-    /// Folder of the model, with its `model.hlm` or, for float, `model.onnx`.
-    #[arg(long, value_name = "DIR", default_value = "models/beat")]
-    model: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelChoice,
     /// What runs the network.
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
@@ -173,6 +185,9 @@ pub(crate) struct Reading {
     /// What the rhythm, told by the model's `rhythm.hlr`, does to the classes.
     #[arg(long, value_enum, default_value_t = RhythmChoice::Run)]
     rhythm: RhythmChoice,
+    /// Threads that work, on several records and inside one [default: one a core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
 /// What the rhythm does to the classes.
@@ -188,35 +203,44 @@ pub(crate) enum RhythmChoice {
 }
 
 impl RhythmChoice {
-    /// The rhythm network of a model's folder with the rules of this choice; `None` where there is none, or none is
-    /// wanted.
-    pub(crate) fn load(self, model_dir: &Path) -> Result<Option<RhythmModel>, ModelError> {
-        let rules = match self {
-            Self::Run => Rules::SHIPPED,
-            Self::Gate => Rules::GATE,
-            Self::Off => return Ok(None),
-        };
-        RhythmModel::load(model_dir, rules)
+    /// The rules of this choice; `None` where the rhythm is not to be judged.
+    pub(crate) fn rules(self) -> Option<Rules> {
+        match self {
+            Self::Run => Some(Rules::SHIPPED),
+            Self::Gate => Some(Rules::GATE),
+            Self::Off => None,
+        }
     }
 }
 
 impl Reading {
     /// What records are to be read with.
-    pub(crate) fn options(&self) -> ReadOptions {
+    pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
             rate_hz: self.rate,
             unit: self.unit,
         }
     }
 
-    /// Loads the model into its runtime.
-    pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Runtime>> {
-        Ok(runtime::load(self.runtime, &self.model)?)
+    /// What a record is to be classified with, but for its reference annotation.
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            leads: self.lead.clone(),
+            rules: self.rhythm.rules(),
+            runtime: self.runtime,
+            threads: self.threads,
+            ..Options::default()
+        }
     }
 
-    /// Loads what tells the rhythm.
-    pub(crate) fn load_rhythm(&self) -> anyhow::Result<Option<RhythmModel>> {
-        Ok(self.rhythm.load(&self.model)?)
+    /// The same, R peaks from this record's reference annotation where that is asked for.
+    pub(crate) fn options_for(&self, record: &Record) -> anyhow::Result<Options> {
+        Ok(Options {
+            peaks: self
+                .reference(record)?
+                .map_or(Peaks::Detected, Peaks::Reference),
+            ..self.options()
+        })
     }
 }
 
@@ -240,7 +264,7 @@ impl std::fmt::Display for PeaksChoice {
 
 impl Reading {
     /// The samples of the record's annotated beats, if R peaks are taken from there.
-    pub(crate) fn reference(&self, record: &Record) -> anyhow::Result<Option<Vec<u64>>> {
+    fn reference(&self, record: &Record) -> anyhow::Result<Option<Vec<u64>>> {
         if self.peaks == PeaksChoice::Detected {
             return Ok(None);
         }
@@ -283,8 +307,8 @@ struct Run {
     args: Args,
     model: String,
     runtime: &'static str,
-    reads_patient: bool,
-    rhythm: Option<RhythmModel>,
+    /// What tells the model's files from others.
+    fingerprint: String,
 }
 
 /// One record's result.
@@ -313,9 +337,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
         None => None,
     };
+    let model = args.reading.model.load()?;
+    let fingerprint = model.fingerprint();
     let is_done = |input: &Input| {
         let journal = journal.as_ref().filter(|_| args.resume);
-        journal.is_some_and(|journal| journal.has(input, args))
+        journal.is_some_and(|journal| journal.has(input, args, &fingerprint))
     };
     let todo: Vec<usize> = (0..inputs.len())
         .filter(|i| !is_done(&inputs[*i]))
@@ -327,41 +353,45 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if todo.is_empty() {
         return Ok(());
     }
-    let shared = Shared::new(args.clone(), inputs, todo, journal);
-    let mut crew = Crew::start(shared)?;
-    let finished = finish(args, &mut crew);
-    if finished.is_err() {
-        crew.halt();
+    let network = model.network(args.reading.runtime)?;
+    if (args.age.is_some() || args.sex.is_some()) && !network.reads_patient() {
+        eprintln!(
+            "warning: model {} does not read age and sex: they change nothing",
+            model.name()
+        );
     }
-    finished
+    let run = Run {
+        args: args.clone(),
+        model: model.name().to_owned(),
+        runtime: network.name(),
+        fingerprint,
+    };
+    model.keep(args.reading.runtime, network);
+    let pool = Pool::new(&model, &args.reading.options());
+    finish(args, &Work::new(run, inputs, todo, journal), &pool)
 }
 
 /// Takes in the results and writes what is asked of all records together.
-fn finish(args: &Args, crew: &mut Crew) -> anyhow::Result<()> {
-    let run = crew.run();
-    if (args.age.is_some() || args.sex.is_some()) && !run.reads_patient {
-        eprintln!(
-            "warning: model {} does not read age and sex: they change nothing",
-            run.model
-        );
-    }
+fn finish(args: &Args, work: &Work, pool: &Pool<'_>) -> anyhow::Result<()> {
+    let run = &work.run;
     let several = args.records.len() > 1 || args.records.iter().any(|path| path.is_dir());
-    let mut combined = Combined::begin(&run, several)?;
+    let mut combined = Combined::begin(run, several)?;
     let mut table = text::Table::default();
     let mut alone = None;
     let mut warnings = Vec::new();
     let mut failures: Vec<(String, anyhow::Error)> = Vec::new();
-    while let Some((name, result)) = crew.next_in_order()? {
+    work.go(pool, |name, result| {
         match result {
             Ok(mut classified) => {
-                combined.add(&mut classified, &run)?;
+                combined.add(&mut classified, run)?;
                 table.add(&classified);
-                warnings.push((name, classified.record.warnings()));
+                warnings.push((name.to_owned(), classified.record.warnings()));
                 alone = Some(classified);
             }
-            Err(error) => failures.push((name, error)),
+            Err(error) => failures.push((name.to_owned(), error)),
         }
-    }
+        Ok(())
+    })?;
     let records = warnings.len() + failures.len();
     if warnings.is_empty() {
         drop(combined);
@@ -371,7 +401,7 @@ fn finish(args: &Args, crew: &mut Crew) -> anyhow::Result<()> {
             eprintln!("warning: {warning}");
         }
         let mut words = match alone {
-            Some(classified) if records == 1 => text::describe(&classified, &run)?,
+            Some(classified) if records == 1 => text::describe(&classified, run)?,
             _ => table.to_string(),
         };
         words.push_str("\nResearch software, not a medical device.\n");
@@ -424,48 +454,35 @@ fn classify(
     run: &Run,
     input: &Input,
     record: Record,
-    runtime: &mut dyn Runtime,
-    progress: impl FnMut(f64),
+    worker: &mut Worker<'_>,
+    progress: Progress<'_>,
 ) -> anyhow::Result<Classified> {
     let args = &run.args;
-    let reference = args.reading.reference(&record)?;
-    let request = Request {
-        leads: &args.reading.lead,
-        peaks: reference
-            .as_deref()
-            .map_or(Peaks::Detected, Peaks::Reference),
-        patient: Patient {
-            age_years: args.age.or(record.patient().age_years),
-            sex: match args.sex {
-                Some(SexChoice::F) => Some(Sex::Female),
-                Some(SexChoice::M) => Some(Sex::Male),
-                None => record.patient().sex,
-            },
-        },
-        rhythm: run.rhythm.as_ref(),
-        added_mv: &[],
+    let mut options = args.reading.options_for(&record)?;
+    options.patient = Patient {
+        age_years: args.age,
+        sex: args.sex.map(|sex| match sex {
+            SexChoice::F => Sex::Female,
+            SexChoice::M => Sex::Male,
+        }),
     };
-    let (beats, section) = if args.wants_sections() {
-        let mut watch = Watch::new(&args.reading.lead);
-        let mut see = |seen: pipeline::Seen<'_>| watch.see(seen);
-        let beats = pipeline::classify_watched(&record, &request, runtime, progress, &mut see)?;
-        let section = Section::collect(&record, &request, runtime, &beats, watch)?;
-        (beats, Some(section))
+    let (analysis, section) = if args.wants_sections() {
+        let (analysis, section) = Section::classify_in(worker, &record, &options, progress)?;
+        (analysis, Some(section))
     } else {
-        let beats = pipeline::classify(&record, &request, runtime, progress)?;
-        (beats, None)
+        (worker.classify(&record, &options, progress, None)?, None)
     };
-    let lead = match &args.reading.lead {
-        Leads::Both => "both".to_owned(),
-        Leads::One(choice) => record.leads()[record.lead_index(choice)?].name.clone(),
+    let lead = match &analysis.leads[..] {
+        [lead] => lead.clone(),
+        _ => "both".to_owned(),
     };
     Ok(Classified {
         name: input.name.clone(),
-        warnings: record.warnings().iter().map(ToString::to_string).collect(),
-        summary: Summary::of(&beats),
+        warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
+        summary: analysis.summary,
         record,
         lead,
-        beats,
+        beats: analysis.beats,
         section,
     })
 }

@@ -2,22 +2,21 @@
 
 use super::classify::inputs::inputs;
 use super::classify::progress_bar;
+use super::model::ModelChoice;
 use super::output::Sink;
-use crate::pipeline::{Canonical, stream_canonical};
+use crate::engine::{Pool, Seen};
+use crate::model::Model;
+use crate::options::Options;
 use crate::records::Record;
 use crate::runtime::comparison::{Agreement, Comparison, LayerComparison, LayerDifference};
-use crate::runtime::{self, Kind, ModelError, Runtime};
+use crate::runtime::{Kind, Logits, ModelError, Runtime};
 use anyhow::bail;
-use heartlens_core::detector::Detector;
-use heartlens_core::monitor::{Monitor, MonitoredBeat};
-use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::Views;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-
-/// Beats that a runtime is given at once, at least; each makes batches of its own size of them.
-const BATCH: usize = 256;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 /// Compare what each runtime says of the same beats: those that `classify` finds in lead 0.
 ///
@@ -31,9 +30,11 @@ pub(crate) struct Args {
     /// Records, or folders: all records in them and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
-    /// Folder of the model.
-    #[arg(long, value_name = "DIR", default_value = "models/beat")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelChoice,
+    /// Threads that work [default: one a core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Show layer by layer where two runtimes part.
     #[arg(long)]
     layers: bool,
@@ -67,24 +68,47 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .iter()
         .map(|input| Record::open(&input.path))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut runtimes = load(&args.model)?;
-    let mut comparison = Comparison::new(runtimes.iter().map(|r| r.name()).collect());
+    let model = args.model.load()?;
+    let mut runtimes = load(&model)?;
+    let mut comparison =
+        Comparison::new(runtimes.iter().map(|(_, network)| network.name()).collect());
     let mut layers = args.layers.then(|| LayerTables::new(&runtimes));
 
-    let progress = progress_bar(records.iter().map(Record::duration_s).sum());
+    let whole_s: f64 = records.iter().map(Record::duration_s).sum();
+    let progress = progress_bar(whole_s * runtimes.len() as f64);
     let mut done_s = 0.0;
     for record in &records {
         progress.set_message(record.name().to_owned());
-        let mut beats = Beats::of(record)?;
-        while let Some(batch) = beats.next_batch()? {
-            let logits = runtimes.iter_mut().map(|runtime| runtime.logits(&batch));
-            comparison.add(&logits.collect::<Result<Vec<_>, _>>()?);
-            if let Some(layers) = &mut layers {
-                layers.add(&mut runtimes, &batch)?;
+        let mut logits: Vec<Vec<Logits>> = Vec::new();
+        for place in 0..runtimes.len() {
+            let options = Options {
+                runtime: runtimes[place].0,
+                threads: args.threads,
+                ..Options::default()
+            };
+            let go_on = &mut |done: f64| {
+                progress.set_position((done_s + done * record.duration_s()) as u64);
+                ControlFlow::Continue(())
+            };
+            // Every runtime sees the same beats: the layers of all of them are asked for once.
+            let mut failed = None;
+            let mut see = |seen: Seen<'_>| {
+                if let (Some(layers), Some(views), None) =
+                    (&mut layers, seen.views.first(), &failed)
+                {
+                    failed = layers.add(&mut runtimes, views).err();
+                }
+            };
+            let see = (args.layers && place == 0).then_some(&mut see as crate::engine::See<'_>);
+            let analysis = Pool::new(&model, &options)
+                .one(|worker| worker.classify(record, &options, go_on, see))?;
+            if let Some(error) = failed {
+                return Err(error);
             }
-            progress.set_position((done_s + beats.seconds()) as u64);
+            logits.push(analysis.beats.iter().map(|beat| beat.logits).collect());
+            done_s += record.duration_s();
         }
-        done_s += record.duration_s();
+        comparison.add(&logits);
     }
     progress.finish_and_clear();
     if comparison.beats() == 0 {
@@ -93,7 +117,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
     let figures = Figures {
         beats: comparison.beats(),
-        model: runtimes[0].model_name().to_owned(),
+        model: model.name().to_owned(),
         records: records.iter().map(|r| r.name().to_owned()).collect(),
         pairs: comparison.agreements(),
         layers: layers.map(LayerTables::finish),
@@ -112,13 +136,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// Every runtime that can run the model; those that this machine lacks are named.
-fn load(model: &Path) -> anyhow::Result<Vec<Box<dyn Runtime>>> {
+/// Every runtime that can run the model, and its network; those that this machine lacks are named.
+fn load(model: &Model) -> anyhow::Result<Vec<(Kind, Box<dyn Runtime>)>> {
     let mut runtimes = Vec::new();
     let mut missing = Vec::new();
     for kind in Kind::ALL {
-        match runtime::load(*kind, model) {
-            Ok(runtime) => runtimes.push(runtime),
+        match model.network(*kind) {
+            Ok(network) => runtimes.push((*kind, network)),
             Err(
                 error @ (ModelError::Library { .. }
                 | ModelError::NotCompiled { .. }
@@ -138,10 +162,9 @@ fn load(model: &Path) -> anyhow::Result<Vec<Box<dyn Runtime>>> {
         .iter()
         .map(|(kind, error)| format!("{kind} is left out: {error}"));
     let lines: Vec<String> = lines.collect();
-    if let [only] = &runtimes[..] {
+    if let [(only, _)] = &runtimes[..] {
         bail!(
-            "only {} is there, and two are needed to compare; {}",
-            only.name(),
+            "only {only} is there, and two are needed to compare; {}",
             lines.join("; ")
         );
     }
@@ -149,54 +172,6 @@ fn load(model: &Path) -> anyhow::Result<Vec<Box<dyn Runtime>>> {
         eprintln!("warning: {line}");
     }
     Ok(runtimes)
-}
-
-/// The beats of a record's lead 0 as the detector finds them.
-struct Beats<'a> {
-    blocks: Canonical<'a>,
-    monitor: Monitor,
-    waiting: Vec<Views>,
-}
-
-impl<'a> Beats<'a> {
-    fn of(record: &'a Record) -> anyhow::Result<Self> {
-        Ok(Self {
-            blocks: stream_canonical(record, 0)?,
-            monitor: Monitor::with_peaks(Detector::new(), record.patient()),
-            waiting: Vec::new(),
-        })
-    }
-
-    /// The views of [`BATCH`] beats, or of more; fewer at the record's end, and `None` behind it.
-    fn next_batch(&mut self) -> anyhow::Result<Option<Vec<Views>>> {
-        while self.waiting.len() < BATCH {
-            let Some(block) = self.blocks.next() else {
-                self.monitor.finish();
-                while let Some(beat) = self.monitor.poll() {
-                    self.waiting.push(views(&beat));
-                }
-                break;
-            };
-            for sample in block? {
-                if let Some(beat) = self.monitor.push(sample) {
-                    self.waiting.push(views(&beat));
-                }
-            }
-        }
-        let batch = std::mem::take(&mut self.waiting);
-        Ok((!batch.is_empty()).then_some(batch))
-    }
-
-    /// How much of the record has been read.
-    fn seconds(&self) -> f64 {
-        f64::from(self.monitor.samples()) / f64::from(SAMPLE_RATE_HZ)
-    }
-}
-
-fn views(beat: &MonitoredBeat) -> Views {
-    let mut views = Views::ZERO;
-    views.compute(&beat.frame);
-    views
 }
 
 /// The layers of every two runtimes that show them.
@@ -209,33 +184,34 @@ struct LayerTables {
 }
 
 impl LayerTables {
-    fn new(runtimes: &[Box<dyn Runtime>]) -> Self {
+    fn new(runtimes: &[(Kind, Box<dyn Runtime>)]) -> Self {
         Self {
             shown: (0..runtimes.len()).collect(),
             pairs: Vec::new(),
-            names: runtimes.iter().map(|runtime| runtime.name()).collect(),
+            names: runtimes.iter().map(|(_, network)| network.name()).collect(),
         }
     }
 
-    fn add(&mut self, runtimes: &mut [Box<dyn Runtime>], beats: &[Views]) -> anyhow::Result<()> {
-        for beat in beats {
-            let mut outputs = Vec::new();
-            for place in self.shown.clone() {
-                match runtimes[place].layer_outputs(beat) {
-                    Ok(layers) => outputs.push((place, layers)),
-                    Err(error @ ModelError::NoLayers { .. }) => {
-                        eprintln!("warning: {error}");
-                        self.shown.retain(|shown| *shown != place);
-                    }
-                    Err(error) => return Err(error.into()),
+    fn add(
+        &mut self,
+        runtimes: &mut [(Kind, Box<dyn Runtime>)],
+        beat: &Views,
+    ) -> anyhow::Result<()> {
+        let mut outputs = Vec::new();
+        for place in self.shown.clone() {
+            match runtimes[place].1.layer_outputs(beat) {
+                Ok(layers) => outputs.push((place, layers)),
+                Err(error @ ModelError::NoLayers { .. }) => {
+                    eprintln!("warning: {error}");
+                    self.shown.retain(|shown| *shown != place);
                 }
+                Err(error) => return Err(error.into()),
             }
-            for (i, (a, ours)) in outputs.iter().enumerate() {
-                for (b, theirs) in &outputs[i + 1..] {
-                    let (ours, theirs) =
-                        ((self.names[*a], &ours[..]), (self.names[*b], &theirs[..]));
-                    self.pair(*a, *b).add(ours, theirs)?;
-                }
+        }
+        for (i, (a, ours)) in outputs.iter().enumerate() {
+            for (b, theirs) in &outputs[i + 1..] {
+                let (ours, theirs) = ((self.names[*a], &ours[..]), (self.names[*b], &theirs[..]));
+                self.pair(*a, *b).add(ours, theirs)?;
             }
         }
         Ok(())

@@ -3,14 +3,12 @@
 use super::classify::progress_bar;
 use super::output::Sink;
 use crate::device::{self, Conversation, Expected, Hello, Port, Streamed};
-use crate::model::IMAGE_FILE;
+use crate::model::Model;
 use crate::records::{LeadChoice, Record};
-use crate::rhythm::RhythmModel;
-use crate::runtime::Runtime;
 use crate::runtime::int8::Int8;
+use crate::runtime::{Kind, Runtime};
 use anyhow::{Context, bail};
 use heartlens_core::link::Counts;
-use heartlens_core::rhythm::Rules;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -34,9 +32,10 @@ pub(crate) struct Args {
     /// Give the device this model first.
     #[arg(long, value_name = "MODEL.hlm")]
     model: Option<PathBuf>,
-    /// Folder of the model that the device should have, unless it is given one, and of its rhythm network.
-    #[arg(long, value_name = "DIR", default_value = "models/beat")]
-    against: PathBuf,
+    /// Folder of the model that the device should have, unless it is given one, and of its rhythm network, instead of the
+    /// model inside the program or in the folder that HEARTLENS_MODEL names.
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
     /// The record to stream: a WFDB record, with or without `.hea`.
     #[arg(value_name = "RECORD", required_unless_present = "model")]
     record: Option<PathBuf>,
@@ -51,18 +50,17 @@ pub(crate) struct Args {
 /// Runs the verb. An error where the device reports another beat than this machine.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // Whatever is wrong with files shows before the device is troubled.
-    let path = match &args.model {
-        Some(image) => image.clone(),
-        None => args.against.join(IMAGE_FILE),
+    let model = super::model::load(args.against.clone())?;
+    let mut runtime: Box<dyn Runtime> = match &args.model {
+        Some(path) => Box::new(Int8::load(path)?),
+        None => model.network(Kind::Int8)?,
     };
-    let mut runtime = Int8::load(&path)?;
-    let rhythm = RhythmModel::load(&args.against, Rules::SHIPPED)?;
     let record = args.record.as_ref().map(Record::open).transpose()?;
     let port = device::open(&args.port).with_context(|| format!("port {}", args.port))?;
     let (mut line, mut hello) =
         Conversation::open(port).with_context(|| format!("port {}", args.port))?;
-    if args.model.is_some() {
-        let image = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    if let Some(path) = &args.model {
+        let image = std::fs::read(path).with_context(|| path.display().to_string())?;
         hello.model = upload(&mut line, &image)?;
         eprintln!("{} has model {} on trial", hello.board, hello.model);
     }
@@ -70,19 +68,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bail!(
             "the device has model {}, {} is {}; give it that one with --model",
             hello.model,
-            path.display(),
+            match &args.model {
+                Some(path) => path.display().to_string(),
+                None => model.place().to_string(),
+            },
             runtime.model_name()
         );
     }
     match record {
-        Some(record) => stream(
-            args,
-            &mut line,
-            &hello,
-            &record,
-            &mut runtime,
-            rhythm.as_ref(),
-        ),
+        Some(record) => stream(args, &mut line, &hello, &record, &model, runtime.as_mut()),
         None => Ok(()),
     }
 }
@@ -100,8 +94,8 @@ fn stream(
     line: &mut Conversation<Box<dyn Port>>,
     hello: &Hello,
     record: &Record,
-    runtime: &mut Int8,
-    rhythm: Option<&RhythmModel>,
+    model: &Model,
+    runtime: &mut dyn Runtime,
 ) -> anyhow::Result<()> {
     let counts = device::counts(record, record.lead_index(&args.lead)?)?;
     let seconds = counts.len() as f64 / f64::from(SAMPLE_RATE_HZ);
@@ -114,6 +108,7 @@ fn stream(
     progress.finish_and_clear();
     let streamed = streamed?;
     let took = started.elapsed().as_secs_f64();
+    let rhythm = model.rhythm();
     let expected = device::expected(&counts, &streamed.gaps, record.patient(), runtime, rhythm)?;
     let verdict = Verdict::of(&streamed, &expected);
 
@@ -162,7 +157,7 @@ fn stream(
             "{}: the beat at sample {sample} of {SAMPLE_RATE_HZ} a second differs from this machine's; do device and {} \
              have the same model?",
             record.name(),
-            args.against.display()
+            model.place()
         );
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! `heartlens doctor`: what is here, what is missing, how to get it.
 
+use super::model::ModelChoice;
 use super::output::Sink;
 use crate::doctor::{Part, Surroundings};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 /// Say what of runtimes, libraries, records, tools and hardware is here, and what gets the rest.
 ///
@@ -14,9 +14,8 @@ use std::path::PathBuf;
   heartlens doctor
   heartlens doctor --json -")]
 pub(crate) struct Args {
-    /// Folder of the model that the runtimes are tried with.
-    #[arg(long, value_name = "DIR", default_value = "models/beat")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelChoice,
     /// Write all parts as one object; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<Sink>,
@@ -24,7 +23,7 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let parts = Surroundings::here(&args.model).examine();
+    let parts = Surroundings::here(args.model.folder()).examine();
     if let Some(sink) = &args.json {
         let object = json!({"version": env!("CARGO_PKG_VERSION"), "parts": parts});
         let mut text = serde_json::to_vec_pretty(&object)?;

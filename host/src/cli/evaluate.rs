@@ -3,21 +3,22 @@
 use super::classify::inputs::inputs;
 use super::classify::{PeaksChoice, Reading, progress_bar};
 use super::output::Sink;
+use crate::engine::{Pool, Worker, lead_indices};
 use crate::evaluate::bootstrap::Bootstrap;
-use crate::evaluate::bxb::{self, Event, Kind, Options};
+use crate::evaluate::bxb::{self, Comparison, Event, Kind, Options};
 use crate::evaluate::mapping::Mapping;
 use crate::evaluate::noise::{self, Noise, NoiseError};
 use crate::evaluate::report::{self, Report, Setting};
 use crate::evaluate::tally::Tally;
-use crate::pipeline::{self, Leads, Peaks, Request};
+use crate::options::{Leads, Options as Classification, Peaks};
 use crate::records::{Record, resample};
-use crate::rhythm::RhythmModel;
-use crate::runtime::Runtime;
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Compare beats with reference annotations, beat by beat as WFDB's bxb does (ANSI/AAMI EC57).
@@ -137,35 +138,45 @@ fn evaluate_at(
     mapping: Mapping,
     from_s: f64,
 ) -> anyhow::Result<()> {
-    let mut runtime = args.reading.load()?;
-    let rhythm = args.reading.load_rhythm()?;
+    let model = args.reading.model.load()?;
+    let options = args.reading.options();
+    let network = model.network(options.runtime)?;
+    let (model_name, runtime) = (model.name().to_owned(), network.name());
+    model.keep(options.runtime, network);
     let once_s: f64 = subjects.iter().map(|s| s.record.duration_s()).sum();
     let progress = progress_bar(once_s * levels.len() as f64);
     let mut reports = Vec::with_capacity(levels.len());
-    let mut done_s = 0.0;
     for noise in levels {
         let mut tally = Tally::new();
-        for subject in subjects {
-            progress.set_message(subject.name.clone());
-            let duration_s = subject.record.duration_s();
-            let task = Task {
-                leads: &args.reading.lead,
-                peaks: args.reading.peaks,
-                from_s,
-                noise: *noise,
-                rhythm: rhythm.as_ref(),
-            };
-            judge(&mut tally, subject, &task, runtime.as_mut(), |done| {
-                progress.set_position((done_s + done * duration_s) as u64);
-            })?;
-            done_s += duration_s;
+        let mut failed = None;
+        let judged = Pool::new(&model, &options).map(
+            subjects.len(),
+            |place, worker| {
+                let (subject, peaks) = (&subjects[place], args.reading.peaks);
+                judge(subject, &options, from_s, *noise, peaks, worker, &progress)
+            },
+            |place, judged| {
+                let subject = &subjects[place];
+                match judged {
+                    Some(Ok(judged)) => judged.count(&mut tally, &subject.name),
+                    Some(Err(error)) => failed = Some(error),
+                    None => failed = Some(anyhow!("{}: failed; this is a bug", subject.name)),
+                }
+                match failed {
+                    Some(_) => ControlFlow::Break(()),
+                    None => ControlFlow::Continue(()),
+                }
+            },
+        );
+        if let (ControlFlow::Break(()), Some(error)) = (judged, failed) {
+            return Err(error);
         }
         reports.push(tally.report(&Setting {
             peaks: match args.reading.peaks {
                 PeaksChoice::Detected => report::Peaks::Detected,
                 PeaksChoice::Reference => report::Peaks::Reference,
             },
-            runtime: runtime.name().to_owned(),
+            runtime: runtime.to_owned(),
             mapping,
             from_s,
             bootstrap: Bootstrap {
@@ -181,7 +192,7 @@ fn evaluate_at(
         for (report, noise) in reports.iter().zip(levels) {
             let mut object = serde_json::to_value(report)?;
             if let Value::Object(keys) = &mut object {
-                keys.insert("model".to_owned(), runtime.model_name().into());
+                keys.insert("model".to_owned(), model_name.as_str().into());
                 keys.insert(
                     "annotator".to_owned(),
                     args.reading.annotator.clone().into(),
@@ -206,9 +217,7 @@ fn evaluate_at(
         }
     }
     let mut text = format!(
-        "Model {} in {}, R peaks {}, from {from_s} s; rates in percent\n\n",
-        runtime.model_name(),
-        runtime.name(),
+        "Model {model_name} in {runtime}, R peaks {}, from {from_s} s; rates in percent\n\n",
         args.reading.peaks,
     );
     match (levels, reports.as_slice()) {
@@ -278,7 +287,7 @@ fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {
 
 fn open(path: &Path, reading: &Reading, mapping: Mapping) -> anyhow::Result<Subject> {
     let annotator = &reading.annotator;
-    let record = Record::open_with(path, &reading.options())?;
+    let record = Record::open_with(path, &reading.read_options())?;
     let reference = mapping.events(&record.annotations(annotator)?.list);
     if !reference
         .iter()
@@ -301,24 +310,36 @@ fn open(path: &Path, reading: &Reading, mapping: Mapping) -> anyhow::Result<Subj
     })
 }
 
-/// What to do with each record.
-struct Task<'a> {
-    leads: &'a Leads,
-    peaks: PeaksChoice,
-    from_s: f64,
-    /// Noise, and its level in decibels.
-    noise: Option<(&'a AddedNoise, f64)>,
-    rhythm: Option<&'a RhythmModel>,
+/// How a record's beats agree with its reference.
+enum Judged {
+    Compared(Comparison),
+    /// Reference and found class of each annotated beat.
+    Classified(Vec<(Class, Class)>),
 }
 
-/// Classifies a record's beats and counts how they agree with its reference.
+impl Judged {
+    fn count(self, tally: &mut Tally, record: &str) {
+        match self {
+            Self::Compared(comparison) => tally.add_comparison(record, &comparison),
+            Self::Classified(beats) => {
+                for (reference, found) in beats {
+                    tally.add_beat(record, reference, found);
+                }
+            }
+        }
+    }
+}
+
+/// Classifies a record's beats, noise at a level in decibels added, and compares them with its reference.
 fn judge(
-    tally: &mut Tally,
     subject: &Subject,
-    task: &Task<'_>,
-    runtime: &mut dyn Runtime,
-    progress: impl FnMut(f64),
-) -> anyhow::Result<()> {
+    options: &Classification,
+    from_s: f64,
+    noise: Option<(&AddedNoise, f64)>,
+    peaks: PeaksChoice,
+    worker: &mut Worker<'_>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Judged> {
     let Subject {
         name,
         record,
@@ -331,42 +352,44 @@ fn judge(
             _ => None,
         })
         .unzip();
-    let added_mv = match task.noise {
-        Some((noise, snr_db)) => noise.for_record(record, task.leads, reference, snr_db)?,
-        None => Vec::new(),
-    };
-    let request = Request {
-        leads: task.leads,
-        peaks: match task.peaks {
+    let options = Classification {
+        peaks: match peaks {
             PeaksChoice::Detected => Peaks::Detected,
-            PeaksChoice::Reference => Peaks::Reference(&samples),
+            PeaksChoice::Reference => Peaks::Reference(samples),
         },
-        patient: record.patient(),
-        rhythm: task.rhythm,
-        added_mv: &added_mv,
+        added_mv: match noise {
+            Some((noise, snr_db)) => noise.for_record(record, &options.leads, reference, snr_db)?,
+            None => Vec::new(),
+        },
+        ..options.clone()
     };
-    let beats = pipeline::classify(record, &request, runtime, progress)?;
-    match task.peaks {
+    bar.set_message(name.clone());
+    let mut shown_s = 0;
+    let progress = &mut |done: f64| {
+        let done_s = (done * record.duration_s()) as u64;
+        bar.inc(done_s - shown_s);
+        shown_s = done_s;
+        ControlFlow::Continue(())
+    };
+    let beats = worker.classify(record, &options, progress, None)?.beats;
+    Ok(match peaks {
         PeaksChoice::Detected => {
             let test: Vec<Event> = beats
                 .iter()
                 .map(|b| Event::beat(b.sample, b.class))
                 .collect();
             let options = Options {
-                from_s: task.from_s,
+                from_s,
                 ..Options::ec57(record.sample_rate_hz(), Some(record.len_samples() as u64))
             };
-            tally.add_comparison(name, &bxb::compare(reference, &test, &options));
+            Judged::Compared(bxb::compare(reference, &test, &options))
         }
         PeaksChoice::Reference => {
-            for (beat, class) in beats.iter().zip(classes) {
-                if beat.time_s >= task.from_s {
-                    tally.add_beat(name, class, beat.class);
-                }
-            }
+            let beats = beats.iter().zip(classes);
+            let counted = beats.filter(|(beat, _)| beat.time_s >= from_s);
+            Judged::Classified(counted.map(|(beat, class)| (class, beat.class)).collect())
         }
-    }
-    Ok(())
+    })
 }
 
 /// Noise that every record gets, at the canonical rate.
@@ -407,13 +430,11 @@ impl AddedNoise {
         reference: &[Event],
         snr_db: f64,
     ) -> anyhow::Result<Vec<Vec<f32>>> {
-        let indices = match leads {
-            Leads::One(choice) => vec![record.lead_index(choice)?],
-            Leads::Both => vec![0, 1],
-        };
+        let (first, second) = lead_indices(record, leads)?;
         let beats = noise::measured_beats(reference);
-        indices
+        [Some(first), second]
             .into_iter()
+            .flatten()
             .map(|index| {
                 let noise = &self.signals[index % self.signals.len()];
                 let signal = record.read_lead(index)?;

@@ -12,6 +12,7 @@ mod evaluate;
 mod fetch;
 mod inspect;
 mod man;
+mod model;
 mod output;
 mod plot;
 mod synth;

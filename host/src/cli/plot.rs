@@ -2,18 +2,24 @@
 
 use super::classify::{Reading, progress_bar};
 use super::output::Sink;
-use crate::pipeline::{self, Beat, Leads, Peaks};
+use crate::analysis::Beat;
+use crate::engine::lead_indices;
 use crate::records::Record;
 use crate::report::{Plot, seconds_mv};
 #[cfg(feature = "png")]
 use anyhow::Context;
 use anyhow::bail;
 use heartlens_core::class::Class;
-use heartlens_core::spec::LABELS;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 /// The longest strip, in seconds: a metre and a half of paper.
 const LONGEST_S: u64 = 60;
+/// Classification begins this long before the strip, in seconds: by then filter, detector, template, intervals and rhythm
+/// have settled, and the labels are those of the whole recording but for rare beats.
+const SETTLING_S: f64 = 1800.0;
+/// And it ends this long after it: a beat's class waits for the beat after it.
+const SUCCESSOR_S: f64 = 10.0;
 
 /// Draw some seconds of a record on ECG paper (25 mm/s, 10 mm/mV), its beats labelled.
 ///
@@ -35,7 +41,7 @@ pub(crate) struct Args {
     /// The picture, by its extension; `-` is SVG on standard output.
     #[arg(long, value_name = OUT, value_parser = parse_out)]
     out: Sink,
-    /// What the beats are labelled with: `model` classifies the record, `none` labels none, and any other word is the
+    /// What the beats are labelled with: `model` classifies them, from half an hour before the strip, `none` labels none, and any other word is the
     /// extension of an annotation file beside the record, such as `atr`.
     #[arg(long, value_name = "model|none|EXT", default_value = "model")]
     labels: Labels,
@@ -101,7 +107,7 @@ fn parse_out(text: &str) -> Result<Sink, String> {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let record = Record::open_with(&args.record, &args.reading.options())?;
+    let record = Record::open_with(&args.record, &args.reading.read_options())?;
     let duration_s = record.duration_s();
     if args.from as f64 >= duration_s {
         bail!(
@@ -110,13 +116,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             args.from
         );
     }
-    let indices = match &args.reading.lead {
-        Leads::One(choice) => vec![record.lead_index(choice)?],
-        Leads::Both => (0..record.leads().len().min(2)).collect(),
-    };
+    let (first, second) = lead_indices(&record, &args.reading.lead)?;
     let seconds = args.from..args.from + args.seconds as usize;
-    let leads = indices
+    let leads = [Some(first), second]
         .into_iter()
+        .flatten()
         .map(|index| {
             Ok((
                 record.leads()[index].name.clone(),
@@ -166,30 +170,22 @@ fn labelled(args: &Args, record: &Record) -> anyhow::Result<(Vec<Beat>, String)>
             Ok((beats, format!("labels from annotations .{extension}")))
         }
         Labels::Model => {
-            let mut runtime = args.reading.load()?;
-            let rhythm = args.reading.load_rhythm()?;
-            let reference = args.reading.reference(record)?;
-            let request = pipeline::Request {
-                leads: &args.reading.lead,
-                peaks: reference
-                    .as_deref()
-                    .map_or(Peaks::Detected, Peaks::Reference),
-                patient: record.patient(),
-                rhythm: rhythm.as_ref(),
-                added_mv: &[],
-            };
-            let duration_s = record.duration_s();
-            let bar = progress_bar(duration_s);
-            let beats = pipeline::classify(record, &request, runtime.as_mut(), |done| {
-                bar.set_position((done * duration_s) as u64);
+            let mut options = args.reading.options_for(record)?;
+            let from_s = args.from as f64;
+            let end_s = from_s + args.seconds as f64 + SUCCESSOR_S;
+            options.span_s = Some((from_s - SETTLING_S).max(0.0)..end_s);
+            let bar = progress_bar(SETTLING_S);
+            let model = args.reading.model.load()?;
+            let analysis = model.classify_with_progress(record, &options, |done| {
+                bar.set_position((done * SETTLING_S) as u64);
+                ControlFlow::Continue(())
             })?;
             bar.finish_and_clear();
             let labels = format!(
                 "classes by model {} in {}",
-                runtime.model_name(),
-                runtime.name()
+                analysis.model, analysis.runtime
             );
-            Ok((beats, labels))
+            Ok((analysis.beats, labels))
         }
     }
 }
@@ -205,13 +201,9 @@ fn annotated(record: &Record, extension: &str) -> anyhow::Result<Vec<Beat>> {
             let sample = annotation.sample;
             let rr = last.replace(sample).map(|last| sample.saturating_sub(last));
             Beat {
-                sample,
-                time_s: sample as f64 / rate_hz,
                 class,
-                scores: [0.0; LABELS.len()],
-                fibrillation: None,
                 rr_ms: rr.map(|samples| samples as f64 / rate_hz * 1000.0),
-                quality: 1.0,
+                ..Beat::at(sample, sample as f64 / rate_hz)
             }
         })
         .collect();

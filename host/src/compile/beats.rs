@@ -1,7 +1,8 @@
 //! Beats of records, drawn for calibration.
 
 use super::error::CompileError;
-use crate::pipeline::{self, KnownPeaks, PipelineError};
+use crate::error::Error;
+use crate::pipeline::{self, KnownPeaks};
 use crate::records::Record;
 use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
@@ -108,7 +109,7 @@ pub fn choose(classes: &[Vec<Option<Class>>]) -> [Vec<(usize, usize)>; 2] {
 }
 
 fn open(path: &Path) -> Result<Known, CompileError> {
-    let record = Record::open(path).map_err(PipelineError::from)?;
+    let record = Record::open(path).map_err(Error::from)?;
     let signal_mv = pipeline::canonical_lead(&record, 0)?;
     let (peaks, classes) = if record.annotation_path(REFERENCE).is_file() {
         let annotations = record.annotations(REFERENCE)?;

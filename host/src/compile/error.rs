@@ -1,7 +1,7 @@
 //! Why a network cannot be compiled.
 
 use super::image::WriteError;
-use crate::pipeline::PipelineError;
+use crate::error::Error;
 use crate::records::annotation::AnnotationError;
 use crate::runtime::ModelError;
 use heartlens_core::nn::LayerError;
@@ -53,7 +53,7 @@ pub enum CompileError {
     },
     /// A record cannot be read for calibration.
     #[error(transparent)]
-    Record(#[from] PipelineError),
+    Record(#[from] Error),
     /// A record's annotations cannot be read.
     #[error(transparent)]
     Annotations(#[from] AnnotationError),

@@ -4,7 +4,7 @@ use super::beats::Sample;
 use super::calibrate::{self, Compiled, Observer};
 use super::error::CompileError;
 use super::quantise::Card;
-use crate::model::{NAME_KEY, PATIENT_KEY, Statement};
+use crate::model::{ModelMetadata, NAME_KEY, PATIENT_KEY};
 use crate::runtime::ModelError;
 use heartlens_core::spec::LABELS;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tract_onnx::prelude::{Framework, TractError};
 #[derive(Debug, Clone)]
 pub struct Source {
     model: ModelProto,
-    statement: Statement,
+    metadata: ModelMetadata,
 }
 
 impl Source {
@@ -25,7 +25,7 @@ impl Source {
     /// When it cannot be read, is not ONNX, or was trained for other features.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let source = Self::read_any(path)?;
-        source.statement.check_properties(path)?;
+        source.metadata.check_properties(path)?;
         Ok(source)
     }
 
@@ -53,13 +53,13 @@ impl Source {
     /// When it was trained for other features.
     pub fn new(model: ModelProto, path: &Path) -> Result<Self, ModelError> {
         let source = Self::of(model);
-        source.statement.check_properties(path)?;
+        source.metadata.check_properties(path)?;
         Ok(source)
     }
 
     fn of(model: ModelProto) -> Self {
         Self {
-            statement: statement(&model),
+            metadata: metadata(&model),
             model,
         }
     }
@@ -76,7 +76,7 @@ impl Source {
 
     /// The value of a metadata property.
     pub fn property(&self, key: &str) -> Option<&str> {
-        self.statement.property(key)
+        self.metadata.property(key)
     }
 
     /// Whether the network reads age and sex.
@@ -110,7 +110,7 @@ impl Source {
 }
 
 /// What the model file states about itself.
-pub(crate) fn statement(proto: &ModelProto) -> Statement {
+pub(crate) fn metadata(proto: &ModelProto) -> ModelMetadata {
     let shape = |value: &ValueInfoProto| -> Vec<Option<usize>> {
         let Some(type_proto::Value::TensorType(tensor)) =
             value.r#type.as_ref().and_then(|t| t.value.as_ref())
@@ -129,7 +129,7 @@ pub(crate) fn statement(proto: &ModelProto) -> Statement {
     let is_weight = |name: &str| {
         graph.is_some_and(|graph| graph.initializer.iter().any(|tensor| tensor.name == name))
     };
-    Statement {
+    ModelMetadata {
         properties: proto
             .metadata_props
             .iter()

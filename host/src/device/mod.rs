@@ -7,15 +7,15 @@ mod port;
 pub use conversation::{Conversation, DeviceError, Hello, Streamed};
 pub use port::{Port, open};
 
-use crate::pipeline::{self, PipelineError};
+use crate::error::Error;
+use crate::pipeline;
 use crate::records::Record;
-use crate::rhythm::{self, RhythmModel};
 use crate::runtime::{Logits, ModelError, Runtime, softmax};
 use heartlens_core::class::Class;
 use heartlens_core::link::{BeatReport, MISSING, millivolts};
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::Observation;
+use heartlens_core::rhythm::{Network, Observation, Rhythm, Rules};
 use heartlens_core::sample::Calibration;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::Views;
@@ -34,7 +34,7 @@ const BATCH: usize = 64;
 ///
 /// # Errors
 /// When the lead cannot be read, or its rate cannot be brought to the canonical one.
-pub fn counts(record: &Record, lead: usize) -> Result<Vec<i16>, PipelineError> {
+pub fn counts(record: &Record, lead: usize) -> Result<Vec<i16>, Error> {
     let lead = pipeline::canonical_lead(record, lead)?;
     Ok(lead.into_iter().map(count).collect())
 }
@@ -102,7 +102,7 @@ pub fn expected(
     gaps: &[(u32, u32)],
     patient: Patient,
     runtime: &mut dyn Runtime,
-    rhythm: Option<&RhythmModel>,
+    network: Option<Network<'_>>,
 ) -> Result<Vec<Expected>, ModelError> {
     let end = counts.len();
     let place = |sample: u32| (sample as usize).min(end);
@@ -112,7 +112,7 @@ pub fn expected(
     for (begin, end) in begins.zip(ends) {
         let stretch = counts.get(begin..end).unwrap_or_default();
         let mut monitor = Monitor::new(patient);
-        let (mut rhythm, network) = rhythm::begin(rhythm);
+        let mut rhythm = Rhythm::new(Rules::SHIPPED);
         let mut frames: Vec<MonitoredBeat> = stretch
             .iter()
             .filter_map(|count| monitor.push(millivolts(&CALIBRATION, *count)))

@@ -1,14 +1,14 @@
 //! A whole conversation with a device in the same process, over a line that harms packets.
 
 use super::*;
+use crate::model::Model;
 use heartlens_core::link::{CRC, Device, Engine};
-use heartlens_core::rhythm::{Network, Rules};
+use heartlens_core::rhythm::Network;
 use heartlens_core::spec::LABELS;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::time::Duration;
 
 const PATIENT: Patient = Patient {
@@ -49,16 +49,14 @@ impl Runtime for Sums {
     }
 }
 
-/// The shipped rhythm network.
-fn rhythm() -> RhythmModel {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat");
-    let model = RhythmModel::load(&folder, Rules::SHIPPED).expect("fits this build");
-    model.expect("is there")
+/// The shipped model.
+fn shipped() -> Model {
+    Model::shipped().expect("fits this build")
 }
 
 /// The device's side of it, with room for a model.
 struct Bench {
-    rhythm: RhythmModel,
+    shipped: Model,
     crc: u32,
     len: usize,
     model: Vec<u8>,
@@ -68,7 +66,7 @@ struct Bench {
 impl Default for Bench {
     fn default() -> Self {
         Self {
-            rhythm: rhythm(),
+            shipped: shipped(),
             crc: 0,
             len: 0,
             model: Vec::new(),
@@ -93,7 +91,7 @@ impl Engine for Bench {
     }
 
     fn rhythm(&self) -> Option<Network<'_>> {
-        self.rhythm.network()
+        self.shipped.rhythm()
     }
 
     fn instructions(&self) -> u32 {
@@ -235,7 +233,7 @@ fn a_clean_line_is_identical() {
         &streamed.gaps,
         PATIENT,
         &mut runtime,
-        Some(&rhythm()),
+        shipped().rhythm(),
     )
     .expect("beats");
     assert!(beats.len() > 120, "{} beats", beats.len());
@@ -257,7 +255,7 @@ fn a_clean_line_is_identical() {
         &[],
         PATIENT,
         &mut Sums { bias: 1e-3 },
-        Some(&rhythm()),
+        shipped().rhythm(),
     )
     .expect("beats");
     assert!(
@@ -297,7 +295,7 @@ fn a_harmful_line_costs_beats_and_never_changes_one() {
             &streamed.gaps,
             PATIENT,
             &mut runtime,
-            Some(&rhythm()),
+            shipped().rhythm(),
         )
         .expect("beats");
         for found in &streamed.beats {

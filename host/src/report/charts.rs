@@ -2,7 +2,7 @@
 
 use super::svg::{Area, Path, at, css};
 use super::trend::Column;
-use crate::pipeline::Beat;
+use crate::analysis::Beat;
 use heartlens_core::class::Class;
 use maud::{Markup, html};
 

@@ -17,12 +17,16 @@ mod strips;
 mod svg;
 mod trend;
 
-use crate::pipeline::{self, Beat, Leads, Peaks, PipelineError, Request, stream_canonical};
+use crate::analysis::{Analysis, Beat};
+use crate::engine::{Progress, Seen, Worker, lead_indices};
+use crate::error::Error;
+use crate::model::Model;
+use crate::options::{Options, Peaks};
+use crate::pipeline::stream_canonical;
 use crate::records::Record;
-use crate::runtime::Runtime;
 use crate::summary::Summary;
 use heartlens_core::patient::Patient;
-pub use lenses::Watch;
+use lenses::Watch;
 pub use plot::{Plot, seconds_mv};
 #[cfg(feature = "png")]
 pub use plot::{PngError, png};
@@ -56,65 +60,67 @@ struct Facts {
 }
 
 impl Section {
-    /// Collects what a report shows of a record whose beats have been classified with the same request and runtime while
-    /// `watch` looked on: reads its lead once more for the strips, and asks the network again about a few chosen beats,
-    /// one view left out at a time.
+    /// Classifies a record and collects what a report shows of it: reads its lead once more for the strips, and asks the
+    /// network again about a few chosen beats, one view left out at a time.
     ///
     /// # Errors
-    /// When a lead cannot be read, or the network fails; see [`PipelineError`].
-    pub fn collect(
+    /// As [`Model::classify`].
+    pub fn classify(
+        model: &Model,
         record: &Record,
-        request: &Request<'_>,
-        runtime: &mut dyn Runtime,
-        beats: &[Beat],
-        watch: Watch,
-    ) -> Result<Self, PipelineError> {
-        let (index, lead) = match request.leads {
-            Leads::One(choice) => {
-                let index = record.lead_index(choice)?;
-                (index, record.leads()[index].name.clone())
-            }
-            Leads::Both => {
-                let names: Vec<&str> = record
-                    .leads()
-                    .iter()
-                    .map(|lead| lead.name.as_str())
-                    .collect();
-                (
-                    0,
-                    names[..names.len().min(2)].join(" and ") + ", averaged; strips show the first",
-                )
-            }
-        };
-        let lenses = watch.lenses(runtime, beats)?;
+        options: &Options,
+    ) -> Result<(Analysis, Self), Error> {
+        let go_on = &mut |_| std::ops::ControlFlow::Continue(());
+        let pool = crate::engine::Pool::new(model, options);
+        pool.one(|worker| Self::classify_in(worker, record, options, go_on))
+    }
+
+    /// As [`Section::classify`], in a thread of a pool.
+    pub(crate) fn classify_in(
+        worker: &mut Worker<'_>,
+        record: &Record,
+        options: &Options,
+        progress: Progress<'_>,
+    ) -> Result<(Analysis, Self), Error> {
+        let mut watch = Watch::default();
+        let mut see = |seen: Seen<'_>| watch.see(seen);
+        let analysis = worker.classify(record, options, progress, Some(&mut see))?;
+        let network = worker.network()?;
         let facts = Facts {
             name: record.name().to_owned(),
-            lead,
+            lead: match &analysis.leads[..] {
+                [lead] => lead.clone(),
+                several => several.join(" and ") + ", averaged; strips show the first",
+            },
             sample_rate_hz: record.sample_rate_hz(),
             duration_s: record.duration_s(),
-            patient: request.patient,
-            reads_patient: runtime.reads_patient(),
-            model: runtime.model_name().to_owned(),
-            runtime: runtime.name(),
-            peaks: match request.peaks {
+            patient: options.patient(record.patient()),
+            reads_patient: network.reads_patient(),
+            model: analysis.model.clone(),
+            runtime: analysis.runtime,
+            peaks: match options.peaks {
                 Peaks::Detected => "detected",
                 Peaks::Reference(_) => "reference",
             },
             synthetic: record.is_synthetic(),
             comments: record.comments().to_vec(),
-            warnings: record.warnings().iter().map(ToString::to_string).collect(),
+            warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         };
-        let mut section = Self::new(facts, beats.to_vec(), lenses);
-        let mut added_mv = request.added_mv.first().map_or(&[][..], Vec::as_slice);
+        let lenses = watch.lenses(network)?;
+        let mut section = Self::new(facts, analysis.beats.clone(), lenses);
         let mut start = 0;
-        for block in stream_canonical(record, index)? {
+        let (lead, _) = lead_indices(record, &options.leads)?;
+        for block in stream_canonical(record, lead)? {
             let mut block = block?;
-            pipeline::add(&mut block, added_mv);
-            added_mv = added_mv.get(block.len()..).unwrap_or(&[]);
+            let added_mv = options
+                .added_mv
+                .first()
+                .and_then(|added| added.get(start..));
+            add(&mut block, added_mv.unwrap_or_default());
             section.take(start, &block);
             start += block.len();
         }
-        Ok(section)
+        Ok((analysis, section))
     }
 
     /// A section whose strips have no samples yet.
@@ -134,6 +140,13 @@ impl Section {
         for strip in &mut self.strips {
             strip.take(start, block_mv);
         }
+    }
+}
+
+/// Adds noise, as far as it reaches.
+fn add(signal_mv: &mut [f32], added_mv: &[f32]) {
+    for (sample, added) in signal_mv.iter_mut().zip(added_mv) {
+        *sample += added;
     }
 }
 

@@ -5,8 +5,8 @@ use super::strips::{STRIP_S, Strip};
 use super::svg::{clock, css, num, symbol};
 use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
 use super::{Section, charts, lens_charts, paper};
+use crate::analysis::Beat;
 use crate::model;
-use crate::pipeline::Beat;
 use crate::runtime::{Logits, argmax};
 use crate::summary::{HEART_RATE_BEATS, Summary, percent};
 use heartlens_core::class::Class;
@@ -524,9 +524,10 @@ fn lenses_of(section: &Section, record: usize) -> Markup {
                 p { "No readable beat was found." }
             } @else {
                 p.lead {
-                    "Of each class, the beat that the network was most certain of. How much each view spoke for the class: the class's probability "
+                    "Of each class, the most certain beat. How much each view spoke for the class: the class's probability "
                     "when that view is left out, that is, replaced by the patient's average view over this recording's normal beats. A view whose "
-                    "absence changes little may still agree with the others; the views share what they know."
+                    "absence changes little may still agree with the others; the views share what they know. These are the network's own "
+                    "probabilities, before the rhythm weighs on them."
                 }
                 @for (i, lens) in section.lenses.iter().enumerate() { (lens_of(lens, &format!("{record}-{i}"))) }
             }
@@ -538,13 +539,15 @@ fn lens_of(lens: &Lens, id: &str) -> Markup {
     let class = lens.beat.class;
     let output = trend::place(class);
     let of_class = |logits: &Logits| logits.get(output).copied().unwrap_or_default();
-    let said = of_class(&lens.beat.scores);
+    let said = of_class(&lens.said);
+    let called = argmax(&lens.said);
     let usual = lens.usual.as_ref();
     html! {
         figure.chosen aria-labelledby={ "lens-" (id) } {
             figcaption id={ "lens-" (id) } {
                 (symbol(class)) " " b { (class) " " (class.meaning()) } " at " (clock(lens.beat.time_s, true))
                 ": " b { (share(said)) } " with all four views"
+                @if called != output { ", which the rhythm made " b { (share(of_class(&lens.beat.scores))) } }
             }
             div.views {
                 @for (i, view) in View::ALL.into_iter().enumerate() {
@@ -565,7 +568,7 @@ fn lens_of(lens: &Lens, id: &str) -> Markup {
                             }
                             p.without {
                                 "without it: " (class) " " b { (share(left)) }
-                                @if argmax(without) != output {
+                                @if argmax(without) != called {
                                     ", and the class would be " b { (Class::from_output(argmax(without)).unwrap_or(Class::Q)) }
                                 }
                             }

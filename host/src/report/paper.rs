@@ -2,7 +2,7 @@
 
 use super::strips::Strip;
 use super::svg::{clock, css, num};
-use crate::pipeline::Beat;
+use crate::analysis::Beat;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use maud::{Markup, html};
 use std::fmt::Write as _;

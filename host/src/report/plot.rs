@@ -4,7 +4,9 @@ use super::page::STYLE;
 use super::paper::{self, Drawn};
 use super::strips::Strip;
 use super::svg::{clock, num};
-use crate::pipeline::{Beat, PipelineError, stream_canonical};
+use crate::analysis::Beat;
+use crate::error::Error;
+use crate::pipeline::Canonical;
 use crate::records::Record;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use maud::html;
@@ -17,27 +19,25 @@ const LINE_MM: f64 = 6.0;
 /// Between two leads, in mm.
 const GAP_MM: f64 = 3.0;
 
-/// Whole seconds of a lead at the canonical rate, in mV; fewer where the record ends before.
+/// Seconds that are read before those that are wanted, so that the resampler has begun.
+const LEAD_IN_S: usize = 2;
+
+/// Whole seconds of a lead at the canonical rate, in mV; fewer where the record ends before. Where the lead's rate is no
+/// whole number, they begin within half a sample.
 ///
 /// # Errors
-/// As [`stream_canonical`].
-pub fn seconds_mv(
-    record: &Record,
-    lead: usize,
-    seconds: Range<usize>,
-) -> Result<Vec<f32>, PipelineError> {
-    let rate = SAMPLE_RATE_HZ as usize;
-    let (first, end) = (seconds.start * rate, seconds.end * rate);
-    let (mut samples, mut start) = (Vec::new(), 0);
-    for block in stream_canonical(record, lead)? {
-        let block = block?;
-        let within = |sample: usize| sample.saturating_sub(start).min(block.len());
-        samples.extend_from_slice(&block[within(first)..within(end)]);
-        start += block.len();
-        if start >= end {
-            break;
-        }
+/// As [`stream_canonical`](crate::pipeline::stream_canonical).
+pub fn seconds_mv(record: &Record, lead: usize, seconds: Range<usize>) -> Result<Vec<f32>, Error> {
+    let from = seconds.start.saturating_sub(LEAD_IN_S);
+    let rate_hz = record.leads()[lead].sample_rate_hz;
+    let at = |second: usize| (second as f64 * rate_hz).round() as usize;
+    let mut samples = Vec::new();
+    for block in Canonical::open(record, lead, at(from)..at(seconds.end + LEAD_IN_S))? {
+        samples.extend(block?);
     }
+    let rate = SAMPLE_RATE_HZ as usize;
+    samples.truncate((seconds.end - from) * rate);
+    samples.drain(..((seconds.start - from) * rate).min(samples.len()));
     Ok(samples)
 }
 

@@ -16,7 +16,7 @@
 //! 9. the beats that the network was least certain of, the least certain first
 
 use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
-use crate::pipeline::Beat;
+use crate::analysis::Beat;
 use crate::summary::HEART_RATE_BEATS;
 use heartlens_core::class::Class;
 use heartlens_core::spec::SAMPLE_RATE_HZ;

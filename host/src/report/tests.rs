@@ -1,5 +1,5 @@
 use super::*;
-use crate::runtime::{Logits, ModelError, softmax};
+use crate::runtime::{Logits, ModelError, Runtime, softmax};
 use heartlens_core::class::Class;
 use heartlens_core::views::Views;
 use rand::{RngExt, SeedableRng};
@@ -22,13 +22,11 @@ pub(super) fn beats_of(classes: &str, rr_s: impl Fn(usize) -> f64) -> Vec<Beat> 
             let mut scores = [0.1 / 3.0; 4];
             scores[trend::place(class).min(2)] = 0.9;
             Beat {
-                fibrillation: None,
-                sample: (time_s * 128.0).round() as u64,
-                time_s,
                 class,
                 scores,
                 rr_ms: (i > 0).then(|| rr_s(i) * 1000.0),
                 quality: if class == Class::Q { 0.1 } else { 0.9 },
+                ..Beat::at((time_s * 128.0).round() as u64, time_s)
             }
         })
         .collect()
@@ -101,6 +99,16 @@ impl Runtime for Fake {
         };
         Ok(beats.iter().map(one).collect())
     }
+}
+
+/// A model that is that network and no rhythm.
+pub(super) fn fake() -> Model {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("model");
+    let image = tempfile::tempdir().expect("a folder");
+    let name = crate::model::IMAGE_FILE;
+    std::fs::copy(folder.join(name), image.path().join(name)).expect("a copy");
+    let model = Model::load(image.path()).expect("the shipped image");
+    model.with_network(|| Box::new(Fake))
 }
 
 /// A two-lead record of 90 s with narrow beats, and in place of every ninth a wide one that comes early.
@@ -363,25 +371,16 @@ fn nothing_and_little_render() {
 /// From files to a file: the strips' letters, the views of one beat of each class, and what the network says without
 /// each.
 #[test]
-fn a_record_becomes_a_report() -> Result<(), PipelineError> {
+fn a_record_becomes_a_report() -> Result<(), Error> {
     let folder = tempfile::tempdir().expect("a folder for the record");
     let comments = "# Age: 61 Sex: F\n# SYNTHETIC by a test\n";
     let record = synthetic_record(folder.path(), "made", comments);
     for leads in ["MLII", "both"] {
-        let leads: Leads = leads.parse().unwrap_or_else(|e| match e {});
-        let request = Request {
-            leads: &leads,
-            peaks: Peaks::Detected,
-            patient: record.patient(),
-            rhythm: None,
-            added_mv: &[],
+        let options = Options {
+            leads: leads.parse().unwrap_or_else(|e| match e {}),
+            ..Options::default()
         };
-        let mut watch = Watch::new(&leads);
-        let beats =
-            crate::pipeline::classify_watched(&record, &request, &mut Fake, |_| (), &mut |seen| {
-                watch.see(seen)
-            })?;
-        let section = Section::collect(&record, &request, &mut Fake, &beats, watch)?;
+        let (_, section) = Section::classify(&fake(), &record, &options)?;
         let html = render(std::slice::from_ref(&section));
         let xml = xml(&html);
         let page = Page::of(&xml);

@@ -1,6 +1,6 @@
 //! What a recording's beats did over time: columns for the charts, rows for the table, runs and pauses.
 
-use crate::pipeline::Beat;
+use crate::analysis::Beat;
 use crate::summary::{HEART_RATE_BEATS, Summary};
 use heartlens_core::class::Class;
 use std::ops::Range;

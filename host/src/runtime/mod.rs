@@ -9,9 +9,8 @@ pub mod ort;
 #[cfg(feature = "tract")]
 pub mod tract;
 
-use crate::model::IMAGE_FILE;
 #[cfg(feature = "tract")]
-use crate::model::{INPUTS, ONNX_FILE};
+use crate::model::INPUTS;
 use heartlens_core::model::ImageError;
 pub use heartlens_core::model::{Logits, argmax, softmax};
 use heartlens_core::rhythm;
@@ -59,21 +58,6 @@ impl Kind {
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// Loads the network in a model's folder into a runtime.
-///
-/// # Errors
-/// When the folder has no model of the kind that the runtime reads, the model does not fit this build, or the runtime
-/// is not there or refuses it.
-pub fn load(kind: Kind, model_dir: &Path) -> Result<Box<dyn Runtime>, ModelError> {
-    match kind {
-        Kind::Int8 => Ok(Box::new(int8::Int8::load(&model_dir.join(IMAGE_FILE))?)),
-        #[cfg(feature = "tract")]
-        Kind::Tract => Ok(Box::new(tract::Tract::load(&model_dir.join(ONNX_FILE))?)),
-        #[cfg(feature = "ort")]
-        Kind::Ort => Ok(Box::new(ort::Ort::load(&model_dir.join(ONNX_FILE))?)),
     }
 }
 

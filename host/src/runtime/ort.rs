@@ -6,7 +6,7 @@
 
 use super::graph::with_every_tensor;
 use super::{LayerOutput, Logits, ModelError, Runtime};
-use crate::model::{INPUTS, OUTPUT, PATIENT_KEY, Statement};
+use crate::model::{INPUTS, ModelMetadata, OUTPUT, PATIENT_KEY};
 use ::ort::environment::Environment;
 use ::ort::session::Session;
 use ::ort::session::builder::GraphOptimizationLevel;
@@ -49,29 +49,36 @@ impl Ort {
     /// When the library is missing or too old, the file cannot be read, is not ONNX, was trained for other features, or
     /// ONNX Runtime refuses it.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Self::load_with_batch(path, BATCH)
+        Self::new(&super::read(path)?, path)
     }
 
-    /// The same, for another batch than [`BATCH`]; 0 counts as 1.
+    /// Loads the library, if this process has not yet, and an exported network, the ONNX file `path`.
     ///
     /// # Errors
-    /// As for [`Ort::load`].
-    pub fn load_with_batch(path: &Path, batch: usize) -> Result<Self, ModelError> {
-        let bytes = super::read(path)?;
-        let session = session(&environment()?, &bytes).map_err(|error| match error.code() {
+    /// As for [`Ort::load`], but for reading the file.
+    pub fn new(onnx: &[u8], path: &Path) -> Result<Self, ModelError> {
+        Self::with_batch(onnx, path, BATCH)
+    }
+
+    /// As [`Ort::new`], for another batch than [`BATCH`]; 0 counts as 1.
+    ///
+    /// # Errors
+    /// As for [`Ort::new`].
+    pub fn with_batch(onnx: &[u8], path: &Path, batch: usize) -> Result<Self, ModelError> {
+        let session = session(&environment()?, onnx).map_err(|error| match error.code() {
             ::ort::ErrorCode::InvalidProtobuf => ModelError::NotOnnx {
                 path: path.to_owned(),
                 reason: one_line(&error),
             },
             _ => failed(path, &error),
         })?;
-        let statement = statement(&session).map_err(|error| failed(path, &error))?;
+        let metadata = metadata(&session).map_err(|error| failed(path, &error))?;
         Ok(Self {
             path: path.to_owned(),
-            model_name: statement.check(path)?,
-            reads_patient: statement.property(PATIENT_KEY) == Some("read"),
+            model_name: metadata.check(path)?,
+            reads_patient: metadata.property(PATIENT_KEY) == Some("read"),
             batch: batch.max(1),
-            bytes,
+            bytes: onnx.to_vec(),
             session,
             layers: None,
         })
@@ -222,7 +229,7 @@ fn run<S: AsRef<str>>(
 }
 
 /// What the model states about itself, as ONNX Runtime reads it.
-fn statement(session: &Session) -> ::ort::Result<Statement> {
+fn metadata(session: &Session) -> ::ort::Result<ModelMetadata> {
     let metadata = session.metadata()?;
     let keys = metadata.custom_keys()?;
     let value = |key: String| metadata.custom(&key).map(|value| (key, value));
@@ -230,7 +237,7 @@ fn statement(session: &Session) -> ::ort::Result<Statement> {
         ValueType::Tensor { shape, .. } => shape.iter().map(|n| usize::try_from(*n).ok()).collect(),
         _ => Vec::new(),
     };
-    Ok(Statement {
+    Ok(ModelMetadata {
         properties: keys.into_iter().filter_map(value).collect(),
         inputs: session
             .inputs()

@@ -2,8 +2,8 @@
 
 use super::graph::with_every_tensor;
 use super::{LayerOutput, Logits, ModelError, Runtime};
-use crate::compile::source::{one_line, statement};
-use crate::model::{INPUTS, OUTPUT, PATIENT_KEY};
+use crate::compile::source::{metadata, one_line};
+use crate::model::{INPUTS, ModelMetadata, OUTPUT, PATIENT_KEY};
 use heartlens_core::views::Views;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,31 +33,32 @@ pub struct Tract {
 type Plan = Arc<TypedRunnableModel>;
 
 impl Tract {
-    /// Loads an exported network and plans its execution.
+    /// Loads an exported network from a file and plans its execution.
     ///
     /// # Errors
     /// When the file cannot be read, is not ONNX, was trained for other features, or tract refuses it.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Self::load_with_batch(path, BATCH)
+        Self::new(&super::read(path)?, path)
     }
 
-    /// The same, for another batch than [`BATCH`]; 0 counts as 1.
+    /// Plans the execution of an exported network, the ONNX file `path`.
     ///
     /// # Errors
-    /// As for [`Tract::load`].
-    pub fn load_with_batch(path: &Path, batch: usize) -> Result<Self, ModelError> {
-        let bytes = super::read(path)?;
-        let proto = tract_onnx::onnx()
-            .proto_model_for_read(&mut bytes.as_slice())
-            .map_err(|reason| ModelError::NotOnnx {
-                path: path.to_owned(),
-                reason: one_line(&reason),
-            })?;
-        let statement = statement(&proto);
+    /// When it is not ONNX, was trained for other features, or tract refuses it.
+    pub fn new(onnx: &[u8], path: &Path) -> Result<Self, ModelError> {
+        Self::with_batch(onnx, path, BATCH)
+    }
+
+    /// As [`Tract::new`], for another batch than [`BATCH`]; 0 counts as 1.
+    ///
+    /// # Errors
+    /// As for [`Tract::new`].
+    pub fn with_batch(onnx: &[u8], path: &Path, batch: usize) -> Result<Self, ModelError> {
+        let (proto, metadata) = parse(onnx, path)?;
         let mut tract = Self {
             path: path.to_owned(),
-            model_name: statement.check(path)?,
-            reads_patient: statement.property(PATIENT_KEY) == Some("read"),
+            model_name: metadata.check(path)?,
+            reads_patient: reads_patient(&metadata),
             proto,
             batch: batch.max(1),
             many: None,
@@ -90,6 +91,27 @@ impl Tract {
             None => Ok(kept.insert(plan(&self.proto, &[OUTPUT], beats)?).clone()),
         }
     }
+}
+
+fn parse(onnx: &[u8], path: &Path) -> Result<(pb::ModelProto, ModelMetadata), ModelError> {
+    let proto = tract_onnx::onnx()
+        .proto_model_for_read(&mut &onnx[..])
+        .map_err(|reason| ModelError::NotOnnx {
+            path: path.to_owned(),
+            reason: one_line(&reason),
+        })?;
+    let metadata = metadata(&proto);
+    Ok((proto, metadata))
+}
+
+fn reads_patient(metadata: &ModelMetadata) -> bool {
+    metadata.property(PATIENT_KEY) == Some("read")
+}
+
+/// The name of the network in the ONNX file `path`, and whether it reads age and sex.
+pub(crate) fn introduce(onnx: &[u8], path: &Path) -> Result<(String, bool), ModelError> {
+    let (_, metadata) = parse(onnx, path)?;
+    Ok((metadata.check(path)?, reads_patient(&metadata)))
 }
 
 /// Plans the computation of these outputs for so many beats. (tract cannot plan an LSTM for any number.)

@@ -275,6 +275,41 @@ fn the_demo_is_told_apart() {
     assert!(macro_f1 > 0.6, "macro F1 of N, S, V: {macro_f1}");
 }
 
+/// From any folder, with nothing beside the program: as after `cargo install`.
+#[test]
+fn the_model_is_in_the_program() {
+    let (_demo, record) = demo_copy();
+    let empty = tempfile::tempdir().unwrap();
+    let here = |args: &[&str], variable: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_heartlens"));
+        command.args(args).current_dir(empty.path());
+        match variable {
+            Some(folder) => command.env("HEARTLENS_MODEL", folder),
+            None => command.env_remove("HEARTLENS_MODEL"),
+        };
+        command.output().unwrap()
+    };
+    let record = record.to_str().unwrap();
+    let classify = ["classify", record, "--json", "-"];
+    let inside = here(&classify, None);
+    assert!(inside.status.success(), "{}", stderr(&inside));
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
+
+    let flag = heartlens([&classify[..], &["--model", "models/beat"]].concat());
+    assert_eq!(inside.stdout, flag.stdout);
+    let folder = root().join("models/beat");
+    let variable = here(&classify, Some(folder.to_str().unwrap()));
+    assert_eq!(inside.stdout, variable.stdout);
+    // The variable counts, but for the flag, and where it is not empty.
+    refused(&here(&classify, Some("no/model")), &["no/model"]);
+    let both = [&classify[..], &["--model", folder.to_str().unwrap()]].concat();
+    assert!(here(&both, Some("no/model")).status.success());
+    assert!(here(&classify, Some("")).status.success());
+
+    let evaluate = here(&["evaluate", record, "--from", "0"], None);
+    assert!(evaluate.status.success(), "{}", stderr(&evaluate));
+}
+
 #[test]
 fn a_failed_classify_leaves_nothing_behind() {
     let (folder, record) = demo_copy();

@@ -191,6 +191,24 @@ fn what_is_done_is_not_done_again_unless_something_changed() {
     fs::write(folder.path().join("out/c.json"), "{").unwrap();
     assert!(run(&[]).contains(&done(2)));
     json(&folder.path().join("out/c.json"));
+    // Another model: here one without its rhythm network.
+    let model = folder.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for file in ["model.hlm", "rhythm.hlr"] {
+        fs::copy(
+            super::root().join("models/beat").join(file),
+            model.join(file),
+        )
+        .unwrap();
+    }
+    let other = ["--model", "@/model"];
+    assert!(!run(&other).contains("done before"));
+    assert!(run(&other).contains(&done(3)));
+    fs::remove_file(model.join("rhythm.hlr")).unwrap();
+    assert!(!run(&other).contains("done before"));
+    assert!(!run(&[]).contains("done before"));
+    // Another number of threads changes nothing.
+    assert!(run(&["--threads", "2"]).contains(&done(3)));
     // Another flag, and another kind of file.
     assert!(!run(&["--sex", "f"]).contains("done before"));
     assert!(run(&["--sex", "f"]).contains(&done(3)));

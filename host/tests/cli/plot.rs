@@ -89,3 +89,48 @@ fn what_cannot_be_drawn_is_named() {
         assert_eq!(plot(flags).status.code(), Some(2), "{flags:?}");
     }
 }
+
+/// Late in a recording, the strip is labelled as the whole recording is, without classifying all of it.
+#[test]
+fn a_strip_late_in_a_recording_has_the_labels_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("long");
+    let record = record.to_str().unwrap();
+    let synth = heartlens([
+        "synth",
+        "--minutes",
+        "150",
+        "--noise",
+        "18",
+        "--out",
+        record,
+    ]);
+    assert!(synth.status.success(), "{}", stderr(&synth));
+    let whole = heartlens(["classify", record, "--json", "-"]);
+    let whole: serde_json::Value = serde_json::from_slice(&whole.stdout).unwrap();
+    let (from, seconds) = (8700, 60);
+    let within = |beat: &&serde_json::Value| {
+        let time_s = beat["time_s"].as_f64().unwrap();
+        (f64::from(from)..f64::from(from + seconds)).contains(&time_s)
+    };
+    let beats = whole["beats"].as_array().unwrap();
+    let expected: Vec<&str> = beats
+        .iter()
+        .filter(within)
+        .map(|beat| beat["class"].as_str().unwrap())
+        .collect();
+    let flags = ["--from", "2:25:00", "--seconds", "60", "--out", "-"];
+    let plot = heartlens([&["plot", record][..], &flags].concat());
+    let svg = String::from_utf8(plot.stdout).unwrap();
+    let page = roxmltree::Document::parse(&svg).unwrap();
+    let found: Vec<&str> = page
+        .descendants()
+        .filter(|node| {
+            let class = node.attribute("class");
+            class.is_some_and(|class| class.starts_with("beat "))
+        })
+        .filter_map(|node| node.text())
+        .collect();
+    assert!(expected.len() > 50 && expected.iter().any(|class| *class != "N"));
+    assert_eq!(found, expected);
+}

@@ -1,10 +1,10 @@
 //! A device at the other end of a socket: core's device with this machine's integer engine.
 
-use heartlens::rhythm::RhythmModel;
+use heartlens::Model;
 use heartlens::runtime::Runtime as _;
 use heartlens::runtime::int8::Int8;
 use heartlens_core::link::{CRC, Device, Engine};
-use heartlens_core::rhythm::{self, Rules};
+use heartlens_core::rhythm;
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 use std::io::{Read as _, Write as _};
@@ -14,8 +14,8 @@ use std::path::Path;
 /// The network in use, and the image that is coming.
 struct Network {
     network: Int8,
-    /// The shipped one, as firmware has it built in.
-    rhythm: Option<RhythmModel>,
+    /// Its rhythm network is used, as firmware has it built in.
+    shipped: Model,
     coming: Vec<u8>,
     crc: u32,
 }
@@ -37,7 +37,7 @@ impl Engine for Network {
     }
 
     fn rhythm(&self) -> Option<rhythm::Network<'_>> {
-        self.rhythm.as_ref().and_then(RhythmModel::network)
+        self.shipped.rhythm()
     }
 
     fn instructions(&self) -> u32 {
@@ -69,12 +69,11 @@ impl Engine for Network {
 pub(crate) fn start(socket: &Path, image: &Path) {
     let listener = UnixListener::bind(socket).expect("a socket");
     let network = Int8::load(image).expect("a model");
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/beat");
-    let rhythm = RhythmModel::load(&shipped, Rules::SHIPPED).expect("fits this build");
+    let shipped = Model::shipped().expect("fits this build");
     std::thread::spawn(move || {
         let mut network = Network {
             network,
-            rhythm,
+            shipped,
             coming: Vec::new(),
             crc: 0,
         };

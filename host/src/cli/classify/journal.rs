@@ -1,8 +1,8 @@
 //! What `--out` has done, so that `--resume` need not do it again.
 //!
 //! `heartlens.jsonl` in the folder gets a line for each record once all of its files are in place: the record's name, the
-//! version and flags it was done with, name, size and time of change of every file that was read (record, annotations,
-//! model), and name and size of every file that was written. A record is done if its last line says of all of these
+//! version, model and flags it was done with, name, size and time of change of every file that was read (record,
+//! annotations), and name and size of every file that was written. A record is done if its last line says of all of these
 //! what is true now; a file that was touched, a flag or a version that differs, or an output that is gone or was cut
 //! means doing it again.
 
@@ -25,6 +25,9 @@ pub(super) const FILE: &str = "heartlens.jsonl";
 pub(super) struct Entry {
     record: String,
     heartlens: String,
+    /// Names and CRC-32s of its files.
+    #[serde(default)]
+    model: String,
     flags: String,
     read: Vec<Source>,
     written: Vec<Written>,
@@ -50,10 +53,11 @@ impl Entry {
     ///
     /// # Errors
     /// When a file that will be read cannot be asked about.
-    pub(super) fn begin(input: &Input, args: &Args) -> anyhow::Result<Self> {
+    pub(super) fn begin(input: &Input, args: &Args, model: &str) -> anyhow::Result<Self> {
         Ok(Self {
             record: input.name.clone(),
             heartlens: env!("CARGO_PKG_VERSION").to_owned(),
+            model: model.to_owned(),
             flags: args.what_shapes_a_result(),
             read: sources(input, args)?,
             written: Vec::new(),
@@ -108,8 +112,8 @@ impl Journal {
     }
 
     /// Whether all of this record's files are there as they would be made now.
-    pub(super) fn has(&self, input: &Input, args: &Args) -> bool {
-        let now = Entry::begin(input, args).and_then(|entry| entry.end(input, args));
+    pub(super) fn has(&self, input: &Input, args: &Args, model: &str) -> bool {
+        let now = Entry::begin(input, args, model).and_then(|entry| entry.end(input, args));
         now.is_ok_and(|now| self.done.get(&input.name) == Some(&now))
     }
 
@@ -160,12 +164,6 @@ fn sources(input: &Input, args: &Args) -> anyhow::Result<Vec<Source>> {
             with_appended(&input.path, extension),
         ];
         files.extend(beside.into_iter().filter(|path| path.is_file()));
-    }
-    for entry in args.reading.model.read_dir().into_iter().flatten() {
-        let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "onnx" || e == "hlm") {
-            files.insert(path);
-        }
     }
     let source = |path: PathBuf| {
         let metadata = metadata(&path)?;
@@ -242,6 +240,7 @@ mod tests {
         let entry = |record: &str| Entry {
             record: record.to_owned(),
             heartlens: "0".to_owned(),
+            model: String::new(),
             flags: String::new(),
             read: Vec::new(),
             written: Vec::new(),

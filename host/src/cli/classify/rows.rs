@@ -1,8 +1,8 @@
 //! A record's beats as JSON and CSV.
 
 use super::{Classified, Run};
+use crate::analysis::Beat;
 use crate::cli::output::Output;
-use crate::pipeline::Beat;
 use crate::summary::Summary;
 use anyhow::Context;
 use heartlens_core::spec::LABELS;

@@ -48,16 +48,16 @@ pub fn labels() -> String {
     LABELS.join(",")
 }
 
-/// What a model file states: its metadata properties, and its inputs with their shapes (`None`: not fixed).
+/// What a model file says of itself: its metadata properties, and its inputs with their shapes (`None`: not fixed).
 #[derive(Debug, Clone, PartialEq)]
-pub struct Statement {
+pub struct ModelMetadata {
     /// Metadata properties, key and value.
     pub properties: Vec<(String, String)>,
     /// Inputs, name and shape with the batch dimension first.
     pub inputs: Vec<(String, Vec<Option<usize>>)>,
 }
 
-impl Statement {
+impl ModelMetadata {
     /// The value of a property.
     pub fn property(&self, key: &str) -> Option<&str> {
         let (_, value) = self.properties.iter().find(|(k, _)| k == key)?;
@@ -153,8 +153,8 @@ fn shape_text(shape: impl Iterator<Item = Option<usize>>) -> String {
 mod tests {
     use super::*;
 
-    fn fitting() -> Statement {
-        Statement {
+    fn fitting() -> ModelMetadata {
+        ModelMetadata {
             properties: [
                 (NAME_KEY, "beat".to_owned()),
                 (LABELS_KEY, labels()),
@@ -176,10 +176,10 @@ mod tests {
         }
     }
 
-    fn refusal(statement: &Statement) -> String {
-        statement
+    fn refusal(metadata: &ModelMetadata) -> String {
+        metadata
             .check(Path::new("m.onnx"))
-            .expect_err("the statement does not fit")
+            .expect_err("the metadata does not fit")
             .to_string()
     }
 

@@ -1,0 +1,325 @@
+//! A record's leads on their way to beats: read, resampled, through core's monitor.
+
+use super::polarity::Polarity;
+use crate::analysis::Stages;
+use crate::error::Error;
+use crate::pipeline::{Canonical, KnownPeaks, canonical_peaks};
+use crate::records::{Record, resample};
+use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
+use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::{Input, Intervals};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// A beat in each lead that is read. The second may be missing where its lead ends early.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) first: MonitoredBeat,
+    pub(super) second: Option<MonitoredBeat>,
+    /// What the rhythm network reads, where there are enough intervals before the beat.
+    pub(super) input: Option<Input>,
+}
+
+/// A lead of a record, or a span of it, block by block at the canonical rate.
+pub(super) struct Signal<'r> {
+    record: &'r Record,
+    lead: usize,
+    blocks: Canonical<'r>,
+    /// Where it begins in the record, in samples at the canonical rate.
+    start: u32,
+    /// Samples at the canonical rate.
+    len: usize,
+    is_part: bool,
+    /// What is added to the samples that are to come.
+    added_mv: &'r [f32],
+}
+
+impl<'r> Signal<'r> {
+    /// A lead, or the span of it in seconds, to which `added_mv` is added, counted from the record's start.
+    pub(super) fn open(
+        record: &'r Record,
+        lead: usize,
+        span_s: &Option<Range<f64>>,
+        added_mv: &'r [f32],
+    ) -> Result<Self, Error> {
+        let rate_hz = record.leads()[lead].sample_rate_hz;
+        let range = match span_s {
+            // A float becomes the nearest number of samples there is.
+            Some(span) => {
+                (span.start * rate_hz).round() as usize..(span.end * rate_hz).ceil() as usize
+            }
+            None => 0..usize::MAX,
+        };
+        let start = resample::to_canonical_index(range.start as u64, rate_hz);
+        let blocks = Canonical::open(record, lead, range)?;
+        Ok(Self {
+            record,
+            lead,
+            start,
+            len: blocks.len_samples(),
+            is_part: span_s.is_some(),
+            blocks,
+            added_mv: added_mv.get(start as usize..).unwrap_or_default(),
+        })
+    }
+
+    /// Annotated beats of the record, in samples at its own rate: those in this signal, and their R peaks in it.
+    pub(super) fn known_peaks<'s>(
+        &self,
+        samples: &'s [u64],
+    ) -> Result<(&'s [u64], KnownPeaks), Error> {
+        let rate_hz = self.record.sample_rate_hz();
+        let start = self.start;
+        if !self.is_part {
+            return Ok((samples, canonical_peaks(self.record, samples, self.len)?));
+        }
+        let end = start as usize + self.len;
+        let at = |sample: &u64| resample::to_canonical_index(*sample, rate_hz);
+        let from = samples.partition_point(|sample| at(sample) < start);
+        let to = samples.partition_point(|sample| (at(sample) as usize) < end);
+        let samples = samples.get(from..to).unwrap_or_default();
+        let peaks = canonical_peaks(self.record, samples, end)?;
+        Ok((samples, peaks.since(start)))
+    }
+
+    fn next_block(&mut self) -> Option<Result<Vec<f32>, Error>> {
+        Some(self.blocks.next()?.map(|mut block| {
+            for (sample, added) in block.iter_mut().zip(self.added_mv) {
+                *sample += added;
+            }
+            self.added_mv = self.added_mv.get(block.len()..).unwrap_or_default();
+            block
+        }))
+    }
+}
+
+/// R peaks that the first lead's monitor was given, for the second's.
+type Told = Rc<RefCell<VecDeque<u32>>>;
+
+/// Gives on what it hears.
+struct Tee<P> {
+    peaks: P,
+    told: Option<Told>,
+}
+
+impl<P: PeakSource> PeakSource for Tee<P> {
+    fn push(&mut self, filtered_mv: f32) -> Option<u32> {
+        let peak = self.peaks.push(filtered_mv)?;
+        if let Some(told) = &self.told {
+            told.borrow_mut().push_back(peak);
+        }
+        Some(peak)
+    }
+}
+
+/// Hears what another lead gives on.
+struct Hearing {
+    told: Told,
+    samples: u32,
+}
+
+impl PeakSource for Hearing {
+    fn push(&mut self, _: f32) -> Option<u32> {
+        let now = self.samples;
+        self.samples += 1;
+        self.told.borrow_mut().pop_front_if(|peak| *peak <= now)
+    }
+}
+
+/// A lead, its monitor, and the beats that came out of it.
+struct Lead<'r, P> {
+    signal: Signal<'r>,
+    monitor: Monitor<P>,
+    polarity: Polarity,
+    beats: VecDeque<MonitoredBeat>,
+    ended: bool,
+}
+
+impl<'r, P: PeakSource> Lead<'r, P> {
+    fn new(signal: Signal<'r>, peaks: P, patient: Patient) -> Self {
+        Self {
+            signal,
+            monitor: Monitor::with_peaks(peaks, patient),
+            polarity: Polarity::default(),
+            beats: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    fn push(&mut self, sample_mv: f32) {
+        if let Some(beat) = self.monitor.push(sample_mv) {
+            self.take(beat);
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.monitor.finish();
+        while let Some(beat) = self.monitor.poll() {
+            self.take(beat);
+        }
+    }
+
+    fn take(&mut self, beat: MonitoredBeat) {
+        if beat.quality.is_readable() {
+            self.polarity.push(&beat.frame);
+        }
+        self.beats.push_back(beat);
+    }
+
+    fn name(&self) -> &str {
+        &self.signal.record.leads()[self.signal.lead].name
+    }
+
+    fn upside_down(&self) -> Option<String> {
+        let name = self.name();
+        self.polarity.is_upside_down(name).then(|| name.to_owned())
+    }
+}
+
+/// The second lead, sample by sample beside the first.
+struct Second<'r> {
+    lead: Lead<'r, Hearing>,
+    block: std::vec::IntoIter<f32>,
+}
+
+impl Second<'_> {
+    /// Takes its next sample, or ends; false once there is none.
+    fn step(&mut self, stages: &mut Stages) -> Result<bool, Error> {
+        loop {
+            if let Some(sample) = self.block.next() {
+                self.lead.push(sample);
+                return Ok(true);
+            }
+            if self.lead.ended {
+                return Ok(false);
+            }
+            let begun = Instant::now();
+            match self.lead.signal.next_block() {
+                Some(block) => self.block = block?.into_iter(),
+                None => self.lead.end(),
+            }
+            stages.reading += begun.elapsed();
+        }
+    }
+}
+
+/// The leads that are read, on their way to beats that are found in the first.
+pub(super) struct Feed<'r, P> {
+    first: Lead<'r, Tee<P>>,
+    second: Option<Second<'r>>,
+    intervals: Intervals,
+    stages: Stages,
+}
+
+impl<'r, P: PeakSource> Feed<'r, P> {
+    /// One signal, or two; where R peaks come from; age and sex.
+    pub(super) fn new(
+        first: Signal<'r>,
+        second: Option<Signal<'r>>,
+        peaks: P,
+        patient: Patient,
+    ) -> Self {
+        let told = second.is_some().then(Told::default);
+        let second = second.zip(told.clone()).map(|(signal, told)| Second {
+            lead: Lead::new(signal, Hearing { told, samples: 0 }, patient),
+            block: Vec::new().into_iter(),
+        });
+        Self {
+            first: Lead::new(first, Tee { peaks, told }, patient),
+            second,
+            intervals: Intervals::new(),
+            stages: Stages::default(),
+        }
+    }
+
+    /// Reads one block more, and adds the beats that have become complete to `found`. False after the last.
+    pub(super) fn advance(&mut self, found: &mut Vec<Found>) -> Result<bool, Error> {
+        let begun = Instant::now();
+        let before = self.stages.reading;
+        let block = self.first.signal.next_block().transpose()?;
+        self.stages.reading += begun.elapsed();
+        let more = block.is_some();
+        match (block, &mut self.second) {
+            (Some(block), None) => block.into_iter().for_each(|sample| self.first.push(sample)),
+            (Some(block), Some(second)) => {
+                for sample in block {
+                    self.first.push(sample);
+                    second.step(&mut self.stages)?;
+                }
+            }
+            (None, second) => {
+                self.first.end();
+                // The first lead's last peaks come late: they are heard before the second ends.
+                if let Some(second) = second {
+                    while second.step(&mut self.stages)? {}
+                }
+            }
+        }
+        self.pair(found);
+        let reading = self.stages.reading - before;
+        self.stages.monitor += begun.elapsed().saturating_sub(reading);
+        Ok(more)
+    }
+
+    /// Gives out the beats that no lead owes anything more of.
+    fn pair(&mut self, found: &mut Vec<Found>) {
+        while let Some(first) = self.first.beats.front() {
+            let peak = first.frame.r_sample;
+            let second = match &mut self.second {
+                None => None,
+                Some(second) => {
+                    let beats = &mut second.lead.beats;
+                    while beats
+                        .pop_front_if(|beat| beat.frame.r_sample < peak)
+                        .is_some()
+                    {}
+                    if beats.is_empty() && !second.lead.ended {
+                        return;
+                    }
+                    beats.pop_front_if(|beat| beat.frame.r_sample == peak)
+                }
+            };
+            let input = self.intervals.push(first.frame.pre_rr_s);
+            found.extend(self.first.beats.pop_front().map(|first| Found {
+                first,
+                second,
+                input,
+            }));
+        }
+    }
+
+    /// How much of the signal has been read, 0..=1.
+    pub(super) fn done(&self) -> f64 {
+        f64::from(self.first.monitor.samples()) / self.first.signal.len.max(1) as f64
+    }
+
+    /// Where the signal begins in the record, in samples at the canonical rate.
+    pub(super) fn start(&self) -> u32 {
+        self.first.signal.start
+    }
+
+    /// The time that reading and the monitor have taken.
+    pub(super) fn stages(&self) -> Stages {
+        self.stages
+    }
+
+    /// The names of the leads.
+    pub(super) fn leads(&self) -> Vec<String> {
+        let second = self.second.as_ref().map(|second| second.lead.name());
+        let names = std::iter::once(self.first.name()).chain(second);
+        names.map(str::to_owned).collect()
+    }
+
+    /// The names of the leads that look as if they had been recorded upside down.
+    pub(super) fn upside_down(&self) -> impl Iterator<Item = String> {
+        let second = self
+            .second
+            .as_ref()
+            .and_then(|second| second.lead.upside_down());
+        self.first.upside_down().into_iter().chain(second)
+    }
+}

@@ -1,0 +1,238 @@
+//! The one engine: records through core's monitor, views, networks and rhythm, on one thread or several.
+//!
+//! Filter, detector and beat windows are one chain, sample after sample: the thread that has the record runs it
+//! ([`feed`]). The beats that come out of it do not know each other any more. They are collected in batches of [`BATCH`],
+//! and any thread of the [`Pool`] takes a batch through views and networks. The record's thread then takes the batches,
+//! in order, through the rhythm. A batch holds the same beats however many threads there are, so the results are the
+//! same to the bit.
+
+mod feed;
+mod polarity;
+mod pool;
+
+pub(crate) use pool::{Pool, Stop, Worker};
+
+use crate::analysis::{Analysis, Beat, Stages};
+use crate::error::Error;
+use crate::model::Model;
+use crate::options::{Leads, Options, Peaks};
+use crate::records::{Record, Warning, resample};
+use crate::runtime::softmax;
+use crate::summary::Summary;
+use feed::{Feed, Signal};
+use heartlens_core::detector::Detector;
+use heartlens_core::monitor::PeakSource;
+use heartlens_core::rhythm::{Rhythm, Rules};
+use heartlens_core::views::Views;
+use pool::Done;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// Beats that go through views and network at a time.
+const BATCH: usize = 64;
+
+impl Model {
+    /// Classifies the beats of a record.
+    ///
+    /// # Errors
+    /// When the record, its annotations or the model are at fault.
+    pub fn classify(&self, record: &Record, options: &Options) -> Result<Analysis, Error> {
+        self.classify_with_progress(record, options, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`classify`](Self::classify). `progress` hears again and again how much of the record is done, 0..=1, and may
+    /// break off.
+    ///
+    /// # Errors
+    /// As [`classify`](Self::classify), and [`Error::Cancelled`] where `progress` breaks off.
+    pub fn classify_with_progress(
+        &self,
+        record: &Record,
+        options: &Options,
+        mut progress: impl FnMut(f64) -> ControlFlow<()>,
+    ) -> Result<Analysis, Error> {
+        let pool = Pool::new(self, options);
+        pool.one(|worker| worker.classify(record, options, &mut progress, None))
+    }
+}
+
+/// A beat on its way out, with what the network was shown of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// The beat, judged.
+    pub(crate) beat: &'a Beat,
+    /// Its views in each lead that was read.
+    pub(crate) views: &'a [&'a Views],
+}
+
+/// What wants to see every beat.
+pub(crate) type See<'a> = &'a mut dyn FnMut(Seen<'_>);
+
+/// What hears how much is done, 0..=1.
+pub(crate) type Progress<'a> = &'a mut dyn FnMut(f64) -> ControlFlow<()>;
+
+impl Worker<'_> {
+    /// Classifies the beats of a record in this thread, with the help of every other thread of the pool that has nothing
+    /// to do. `see` is shown each beat, in order.
+    pub(crate) fn classify(
+        &mut self,
+        record: &Record,
+        options: &Options,
+        progress: Progress<'_>,
+        see: Option<See<'_>>,
+    ) -> Result<Analysis, Error> {
+        let added_mv = |i: usize| options.added_mv.get(i).map_or(&[][..], Vec::as_slice);
+        let open = |(i, lead)| Signal::open(record, lead, &options.span_s, added_mv(i));
+        let (first, second) = lead_indices(record, &options.leads)?;
+        let first = open((0, first))?;
+        let second = second.map(|lead| open((1, lead))).transpose()?;
+        let patient = options.patient(record.patient());
+        match &options.peaks {
+            Peaks::Detected => {
+                let feed = Feed::new(first, second, Detector::new(), patient);
+                self.run(record, feed, None, progress, see)
+            }
+            Peaks::Reference(samples) => {
+                let (samples, peaks) = first.known_peaks(samples)?;
+                let feed = Feed::new(first, second, peaks, patient);
+                self.run(record, feed, Some(samples), progress, see)
+            }
+        }
+    }
+
+    fn run<P: PeakSource>(
+        &mut self,
+        record: &Record,
+        mut feed: Feed<'_, P>,
+        reference: Option<&[u64]>,
+        progress: Progress<'_>,
+        see: Option<See<'_>>,
+    ) -> Result<Analysis, Error> {
+        let runtime = self.network()?.name();
+        let (model, rules) = (self.pool().model(), self.pool().rules());
+        let mut judge = Judge {
+            rate_hz: record.sample_rate_hz(),
+            start: feed.start(),
+            reference,
+            rhythm: Rhythm::new(rules.unwrap_or(Rules::SHIPPED)),
+            weighs: rules.is_some(),
+            beats: Vec::new(),
+            stages: Stages::default(),
+            see,
+        };
+        let mut lane = self.lane(judge.see.is_some());
+        let mut found = Vec::new();
+        loop {
+            let more = feed.advance(&mut found)?;
+            for beat in found.drain(..) {
+                lane.push(beat);
+                while let Some(done) = lane.next(false)? {
+                    judge.take(&done);
+                }
+            }
+            if !more {
+                break;
+            }
+            if lane.is_stopped() || progress(feed.done()).is_break() {
+                return Err(Error::Cancelled);
+            }
+        }
+        while let Some(done) = lane.next(true)? {
+            judge.take(&done);
+        }
+        drop(lane);
+        for lead in feed.upside_down() {
+            record.note(Warning::UpsideDown { lead });
+        }
+        let mut stages = judge.stages;
+        stages += feed.stages();
+        Ok(Analysis {
+            summary: Summary::of(&judge.beats),
+            beats: judge.beats,
+            warnings: record.warnings(),
+            leads: feed.leads(),
+            model: model.name().to_owned(),
+            runtime,
+            stages,
+        })
+    }
+}
+
+/// The places of the leads that are read: the one that beats are found in, and the second where there are two.
+///
+/// # Errors
+/// When there is no such lead, or there are too few.
+pub(crate) fn lead_indices(
+    record: &Record,
+    leads: &Leads,
+) -> Result<(usize, Option<usize>), Error> {
+    match leads {
+        Leads::One(choice) => Ok((record.lead_index(choice)?, None)),
+        Leads::Both if record.leads().len() < 2 => Err(Error::TooFewLeads {
+            path: record.path().to_owned(),
+            found: record.leads().len(),
+        }),
+        Leads::Both => Ok((0, Some(1))),
+    }
+}
+
+/// What takes the beats, in order, from logits to classes.
+struct Judge<'a, 's> {
+    rate_hz: f64,
+    /// Where the signal begins in the record, in samples at the canonical rate.
+    start: u32,
+    /// The samples of annotated beats, where R peaks are taken from there.
+    reference: Option<&'a [u64]>,
+    rhythm: Rhythm,
+    /// Whether there is a rhythm network.
+    weighs: bool,
+    beats: Vec<Beat>,
+    stages: Stages,
+    see: Option<See<'s>>,
+}
+
+impl Judge<'_, '_> {
+    /// Takes the next batch.
+    fn take(&mut self, done: &Done) {
+        let begun = Instant::now();
+        for (i, scored) in done.beats.iter().enumerate() {
+            let place = self.beats.len();
+            let annotated = self.reference.and_then(|samples| samples.get(place));
+            let sample = annotated.copied().unwrap_or_else(|| {
+                resample::from_canonical_index(self.start + scored.r_sample, self.rate_hz)
+            });
+            let readable = scored.readable || self.reference.is_some();
+            let (observation, scores) = (&scored.observation, softmax(&scored.logits));
+            let verdict = match self.weighs {
+                true => self
+                    .rhythm
+                    .push_scored(scored.score, observation, &scores, readable),
+                false => self.rhythm.push(None, observation, &scores, readable),
+            };
+            let beat = Beat {
+                sample,
+                time_s: sample as f64 / self.rate_hz,
+                class: verdict.class,
+                scores: verdict.probabilities,
+                logits: scored.logits,
+                fibrillation: verdict.fibrillation,
+                rr_ms: observation.rr_s.map(|rr| f64::from(rr) * 1000.0),
+                quality: scored.quality,
+            };
+            if let Some(see) = &mut self.see {
+                let views = done.views_of(i);
+                let beat = &beat;
+                see(Seen {
+                    beat,
+                    views: &views,
+                });
+            }
+            self.beats.push(beat);
+        }
+        self.stages += done.stages;
+        self.stages.rhythm += begun.elapsed();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,510 @@
+//! Threads that work side by side: on records, and on the batches of beats inside them.
+//!
+//! A thread with nothing to do takes a batch that waits, whichever record it belongs to, and where none waits the next
+//! record. A record's thread that has run ahead of its batches takes one itself. So one long record keeps all threads
+//! busy, and so does a folder of short ones; and little waits anywhere: batches, records begun, results not taken.
+
+use super::BATCH;
+use super::feed::Found;
+use crate::analysis::Stages;
+use crate::model::Model;
+use crate::options::Options;
+use crate::runtime::{Kind, Logits, ModelError, Runtime};
+use heartlens_core::monitor::MonitoredBeat;
+use heartlens_core::rhythm::{Network, Observation, Rules};
+use heartlens_core::views::Views;
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+/// Batches that wait at most for each thread, before a record's thread leaves its signal and takes one itself.
+const WAITING: usize = 4;
+/// Records that are begun ahead of the one whose result is to come next, for each thread.
+const AHEAD: usize = 2;
+/// How long a request to stop may go unnoticed.
+const STOP_NOTICED: Duration = Duration::from_millis(50);
+
+/// Ends the work of a pool, from any thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks for it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether someone has asked.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Threads, and what they share.
+pub(crate) struct Pool<'m> {
+    model: &'m Model,
+    runtime: Kind,
+    rules: Option<Rules>,
+    rhythm: Option<Network<'m>>,
+    threads: usize,
+    stop: Stop,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Batches that nobody has taken yet.
+    waiting: VecDeque<Batch>,
+    /// What has become of the batches of each record that is on its way, by their places.
+    lanes: HashMap<usize, BTreeMap<usize, Outcome>>,
+    /// Records begun so far.
+    lanes_opened: usize,
+    jobs: Jobs,
+    closed: bool,
+}
+
+/// Records to begin, by their places.
+#[derive(Default)]
+struct Jobs {
+    next: usize,
+    end: usize,
+    /// Results taken.
+    taken: usize,
+}
+
+/// Beats on their way, and whose they are.
+struct Batch {
+    lane: usize,
+    place: usize,
+    /// Whether the views are wanted back.
+    shown: bool,
+    beats: Vec<Found>,
+}
+
+/// What became of a batch; an error of the second kind is a panic.
+type Outcome = Result<Result<Done, ModelError>, Box<dyn Any + Send>>;
+
+/// A batch that has been through views and networks.
+pub(super) struct Done {
+    pub(super) beats: Vec<Scored>,
+    pub(super) stages: Stages,
+    /// Of the first lead.
+    first: Vec<Views>,
+    /// Of the second lead, of each beat that it has.
+    second: Vec<Views>,
+}
+
+impl Done {
+    /// The views of a beat, by its place; empty where they were not wanted.
+    pub(super) fn views_of(&self, beat: usize) -> Vec<&Views> {
+        let second = self.beats[beat].second.and_then(|at| self.second.get(at));
+        self.first.get(beat).into_iter().chain(second).collect()
+    }
+}
+
+/// What the networks say of one beat.
+pub(super) struct Scored {
+    /// Position of the R peak, in samples at the canonical rate.
+    pub(super) r_sample: u32,
+    /// What the rhythm reads of it.
+    pub(super) observation: Observation,
+    /// How worth reading the signal around the beat is, 0..=1.
+    pub(super) quality: f32,
+    /// Whether that is enough for a class.
+    pub(super) readable: bool,
+    /// Of two leads the mean.
+    pub(super) logits: Logits,
+    /// The rhythm network's score, where there is such a network and enough intervals before the beat.
+    pub(super) score: Option<f32>,
+    /// Its place among the second lead's views.
+    second: Option<usize>,
+}
+
+enum Task {
+    Batch(Batch),
+    Job(usize),
+    Nothing,
+}
+
+impl<'m> Pool<'m> {
+    /// Threads for a model, as many as the options say.
+    pub(crate) fn new(model: &'m Model, options: &Options) -> Self {
+        let rhythm = options.rules.and_then(|_| model.rhythm());
+        Self {
+            model,
+            runtime: options.runtime,
+            rules: options.rules.filter(|_| rhythm.is_some()),
+            rhythm,
+            threads: options.thread_count().get(),
+            stop: Stop::default(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// What ends it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    pub(super) fn model(&self) -> &'m Model {
+        self.model
+    }
+
+    /// The rules that weigh, where there is a rhythm network.
+    pub(super) fn rules(&self) -> Option<Rules> {
+        self.rules
+    }
+
+    /// Does one thing in this thread, which the others help with.
+    pub(crate) fn one<T>(&self, work: impl FnOnce(&mut Worker<'_>) -> T) -> T {
+        std::thread::scope(|scope| {
+            let _closing = Closing(self);
+            for _ in 1..self.threads {
+                // Where the system has no thread left, those there are do the work.
+                let helper = || self.work(&|_, _| ());
+                if Builder::new().spawn_scoped(scope, helper).is_err() {
+                    break;
+                }
+            }
+            work(&mut Worker::new(self))
+        })
+    }
+
+    /// Does `work` for each of `jobs` places, side by side, and gives the results to `take`, in order, until it breaks
+    /// off. `Break` where it did, or where the pool was stopped. The result of a job that panics is `None`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn map<T: Send>(
+        &self,
+        jobs: usize,
+        work: impl Fn(usize, &mut Worker<'_>) -> T + Sync,
+        mut take: impl FnMut(usize, Option<T>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.lock().jobs.end = jobs;
+        let results = Mutex::new(BTreeMap::new());
+        let results = || results.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = |place: usize, worker: &mut Worker<'_>| {
+            let result = catch_unwind(AssertUnwindSafe(|| work(place, worker)));
+            results().insert(place, result.ok());
+        };
+        std::thread::scope(|scope| {
+            let _closing = Closing(self);
+            scope.spawn(|| self.work(&job));
+            for _ in 1..self.threads {
+                if Builder::new()
+                    .spawn_scoped(scope, || self.work(&job))
+                    .is_err()
+                {
+                    break;
+                }
+            }
+            for place in 0..jobs {
+                let mut state = self.lock();
+                let result = loop {
+                    if self.stop.is_stopped() {
+                        return ControlFlow::Break(());
+                    }
+                    if let Some(result) = results().remove(&place) {
+                        break result;
+                    }
+                    let woken = self.changed.wait_timeout(state, STOP_NOTICED);
+                    state = woken.unwrap_or_else(PoisonError::into_inner).0;
+                };
+                state.jobs.taken += 1;
+                drop(state);
+                self.changed.notify_all();
+                take(place, result)?;
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// Does what there is to do, until the pool is closed.
+    fn work(&self, job: &(dyn Fn(usize, &mut Worker<'_>) + Sync)) {
+        let mut worker = Worker::new(self);
+        loop {
+            match self.next_task() {
+                Task::Batch(batch) => worker.take(batch),
+                Task::Job(place) => {
+                    job(place, &mut worker);
+                    // Whoever waits for the result looks for it under this lock.
+                    drop(self.lock());
+                    self.changed.notify_all();
+                }
+                Task::Nothing => return,
+            }
+        }
+    }
+
+    /// The next thing to do, as soon as there is one; `Nothing` once there will be none.
+    fn next_task(&self) -> Task {
+        let mut state = self.lock();
+        loop {
+            if state.closed || self.stop.is_stopped() {
+                return Task::Nothing;
+            }
+            if let Some(batch) = state.waiting.pop_front() {
+                return Task::Batch(batch);
+            }
+            let jobs = &mut state.jobs;
+            if jobs.next < jobs.end.min(jobs.taken + AHEAD * self.threads) {
+                jobs.next += 1;
+                return Task::Job(jobs.next - 1);
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// The state is whole after every step: a panic elsewhere leaves it good.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        let woken = self.changed.wait(state);
+        woken.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes a pool when dropped, so that no thread waits for ever.
+struct Closing<'a>(&'a Pool<'a>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// A thread of a pool, and what it works with.
+pub(crate) struct Worker<'p> {
+    pool: &'p Pool<'p>,
+    /// Opened when it is first needed.
+    network: Option<Box<dyn Runtime>>,
+    views: [Vec<Views>; 2],
+}
+
+impl<'p> Worker<'p> {
+    fn new(pool: &'p Pool<'p>) -> Self {
+        Self {
+            pool,
+            network: None,
+            views: Default::default(),
+        }
+    }
+
+    pub(super) fn pool(&self) -> &'p Pool<'p> {
+        self.pool
+    }
+
+    /// This thread's network.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn network(&mut self) -> Result<&mut dyn Runtime, ModelError> {
+        match &mut self.network {
+            Some(network) => Ok(&mut **network),
+            none => {
+                let network = self.pool.model.network(self.pool.runtime)?;
+                Ok(&mut **none.insert(network))
+            }
+        }
+    }
+
+    /// Where a record's beats go. With `shown`, their views come back with them.
+    pub(super) fn lane(&mut self, shown: bool) -> Lane<'_, 'p> {
+        let mut state = self.pool.lock();
+        let id = state.lanes_opened;
+        state.lanes_opened += 1;
+        state.lanes.insert(id, BTreeMap::new());
+        drop(state);
+        Lane {
+            id,
+            worker: self,
+            shown,
+            beats: Vec::with_capacity(BATCH),
+            sent: 0,
+            taken: 0,
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.score(&batch)));
+        if !matches!(outcome, Ok(Ok(_))) {
+            // Whatever state it is in.
+            self.network = None;
+        }
+        let mut state = self.pool.lock();
+        if let Some(lane) = state.lanes.get_mut(&batch.lane) {
+            lane.insert(batch.place, outcome);
+        }
+        drop(state);
+        self.pool.changed.notify_all();
+    }
+
+    fn score(&mut self, batch: &Batch) -> Result<Done, ModelError> {
+        let begun = Instant::now();
+        let [mut first, mut second] = std::mem::take(&mut self.views);
+        compute(&mut first, batch.beats.iter().map(|beat| &beat.first));
+        let seconds = || batch.beats.iter().map(|beat| beat.second.as_ref());
+        compute(&mut second, seconds().flatten());
+        let between = Instant::now();
+        let network = self.network()?;
+        let logits = network.logits(&first)?;
+        let mut logits_of_second = match second.is_empty() {
+            true => Vec::new(),
+            false => network.logits(&second)?,
+        }
+        .into_iter();
+        let mut places = 0..;
+        let beats = batch.beats.iter().zip(logits).map(|(beat, mut logits)| {
+            let second = beat.second.as_ref().and_then(|_| places.next());
+            if let Some(theirs) = second.and_then(|_| logits_of_second.next()) {
+                for (ours, theirs) in logits.iter_mut().zip(theirs) {
+                    *ours = (*ours + theirs) / 2.0;
+                }
+            }
+            let score = self.pool.rhythm.zip(beat.input.as_ref());
+            Scored {
+                r_sample: beat.first.frame.r_sample,
+                observation: Observation::from(&beat.first.frame),
+                quality: beat.first.quality.score,
+                readable: beat.first.quality.is_readable(),
+                logits,
+                score: score.map(|(rhythm, input)| rhythm.score(input)),
+                second,
+            }
+        });
+        let beats = beats.collect();
+        let stages = Stages {
+            views: between - begun,
+            network: between.elapsed(),
+            ..Stages::default()
+        };
+        if !batch.shown {
+            self.views = [std::mem::take(&mut first), std::mem::take(&mut second)];
+        }
+        Ok(Done {
+            beats,
+            stages,
+            first,
+            second,
+        })
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        if let Some(network) = self.network.take() {
+            self.pool.model.keep(self.pool.runtime, network);
+        }
+    }
+}
+
+fn compute<'a>(views: &mut Vec<Views>, beats: impl Iterator<Item = &'a MonitoredBeat>) {
+    views.clear();
+    for beat in beats {
+        views.push(Views::ZERO);
+        if let Some(views) = views.last_mut() {
+            views.compute(&beat.frame);
+        }
+    }
+}
+
+/// A record's beats on their way through the pool: in at one end, and out in order at the other.
+pub(super) struct Lane<'w, 'p> {
+    id: usize,
+    worker: &'w mut Worker<'p>,
+    shown: bool,
+    /// Beats that are no whole batch yet.
+    beats: Vec<Found>,
+    /// Batches that went in.
+    sent: usize,
+    /// Batches that came out.
+    taken: usize,
+}
+
+impl Lane<'_, '_> {
+    /// Takes a beat.
+    pub(super) fn push(&mut self, beat: Found) {
+        self.beats.push(beat);
+        if self.beats.len() == BATCH {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        let batch = Batch {
+            lane: self.id,
+            place: self.sent,
+            shown: self.shown,
+            beats: std::mem::replace(&mut self.beats, Vec::with_capacity(BATCH)),
+        };
+        self.sent += 1;
+        self.worker.pool.lock().waiting.push_back(batch);
+        self.worker.pool.changed.notify_all();
+    }
+
+    /// The next batch, if it is ready, or as soon as it is where too many are on their way. With `all`, as soon as it is,
+    /// until none is left.
+    ///
+    /// # Errors
+    /// When a network failed.
+    pub(super) fn next(&mut self, all: bool) -> Result<Option<Done>, ModelError> {
+        if all && !self.beats.is_empty() {
+            self.send();
+        }
+        let pool = self.worker.pool;
+        // Alone, this thread takes each batch as soon as it is full.
+        let most = match pool.threads {
+            1 => 0,
+            threads => WAITING * threads,
+        };
+        let mut state = pool.lock();
+        loop {
+            let outcomes = state.lanes.get_mut(&self.id);
+            if let Some(outcome) = outcomes.and_then(|outcomes| outcomes.remove(&self.taken)) {
+                self.taken += 1;
+                return match outcome {
+                    Ok(done) => done.map(Some),
+                    Err(panic) => resume_unwind(panic),
+                };
+            }
+            let on_their_way = self.sent - self.taken;
+            if on_their_way == 0 || (!all && on_their_way.max(state.waiting.len()) <= most) {
+                return Ok(None);
+            }
+            state = match state.waiting.pop_front() {
+                Some(batch) => {
+                    drop(state);
+                    self.worker.take(batch);
+                    pool.lock()
+                }
+                None => pool.wait(state),
+            };
+        }
+    }
+
+    /// Whether the pool is to do no more.
+    pub(super) fn is_stopped(&self) -> bool {
+        let pool = self.worker.pool;
+        pool.stop.is_stopped() || pool.lock().closed
+    }
+}
+
+impl Drop for Lane<'_, '_> {
+    /// Takes back what nobody waits for any more.
+    fn drop(&mut self) {
+        let mut state = self.worker.pool.lock();
+        state.lanes.remove(&self.id);
+        state.waiting.retain(|batch| batch.lane != self.id);
+    }
+}

@@ -1,0 +1,107 @@
+//! What to read of a record, and how.
+
+use crate::records::LeadChoice;
+use crate::runtime::Kind;
+use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::Rules;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+/// Which leads the network reads. Parses from `0`, `MLII`, `best` or `both`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    /// One lead.
+    One(LeadChoice),
+    /// The first two leads of the record, their logits averaged; beats are found in the first.
+    Both,
+}
+
+impl Default for Leads {
+    fn default() -> Self {
+        Self::One(LeadChoice::default())
+    }
+}
+
+impl std::str::FromStr for Leads {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "both" => Ok(Self::Both),
+            _ => text.parse().map(Self::One),
+        }
+    }
+}
+
+/// Where the R peaks come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Peaks {
+    /// From core's detector.
+    #[default]
+    Detected,
+    /// From a reference annotation: the beats' samples at the record's own rate, ascending. Each is classified, and
+    /// none becomes Q: the annotator vouches for it.
+    Reference(Vec<u64>),
+}
+
+/// What [`Model::classify`](crate::Model::classify) is to do. Take the default and change what should be different:
+///
+/// ```
+/// # use heartlens::{Leads, Options};
+/// let mut options = Options::default();
+/// options.leads = Leads::Both;
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Options {
+    /// The leads; by default the first.
+    pub leads: Leads,
+    /// The R peaks; by default those that the detector finds.
+    pub peaks: Peaks,
+    /// Age and sex, each instead of what the record says where it is known here.
+    pub patient: Patient,
+    /// Which rules of the rhythm weigh on the classes; `None`: the rhythm is not judged. By default those of the shipped
+    /// model. A model without rhythm network has none.
+    pub rules: Option<Rules>,
+    /// What runs the network; by default the integers that the device computes.
+    pub runtime: Kind,
+    /// Threads that work, this one among them; `None`: one a core. The results are the same to the bit for any number.
+    pub threads: Option<NonZeroUsize>,
+    /// The part of the record to classify, in seconds from its start; `None`: all of it. It is read as if the recording
+    /// began and ended there: what looks back, template, intervals and rhythm, begins anew.
+    pub span_s: Option<Range<f64>>,
+    /// What is added to each lead that is read, in order, in mV at 128 Hz: noise, in a stress test. What is longer than
+    /// the lead is cut; what is missing adds nothing.
+    pub added_mv: Vec<Vec<f32>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            leads: Leads::default(),
+            peaks: Peaks::default(),
+            patient: Patient::default(),
+            rules: Some(Rules::SHIPPED),
+            runtime: Kind::Int8,
+            threads: None,
+            span_s: None,
+            added_mv: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// As many threads as were asked for, or one a core.
+    pub(crate) fn thread_count(&self) -> NonZeroUsize {
+        self.threads
+            .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// Age and sex, by these options or by the record.
+    pub(crate) fn patient(&self, record: Patient) -> Patient {
+        Patient {
+            age_years: self.patient.age_years.or(record.age_years),
+            sex: self.patient.sex.or(record.sex),
+        }
+    }
+}
