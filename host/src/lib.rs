@@ -23,7 +23,7 @@
 //!
 //! [`records`] reads WFDB, EDF and CSV. A [`Model`] is the one inside the program ([`Model::shipped`]) or a folder
 //! ([`Model::load`]). [`Options`] say which lead is read, where the R peaks come from, what runs the network and on how
-//! many threads; an [`Analysis`] owns all that came out. Whatever is computed of a signal, `heartlens_core` computes: the
+//! many threads; an [`Analysis`] owns all that came out. A [`Pool`] classifies many records side by side. Whatever is computed of a signal, `heartlens_core` computes: the
 //! same bits here and on a microcontroller.
 //!
 //! Besides: [`evaluate`] compares beats with a reference by ANSI/AAMI EC57, [`compile`] makes a device image of an ONNX
@@ -54,6 +54,7 @@ pub mod summary;
 pub mod synth;
 
 pub use analysis::{Analysis, Beat, Stages};
+pub use engine::{Pool, Progress, See, Seen, Stop, Worker};
 pub use error::Error;
 pub use heartlens_records as records;
 pub use heartlens_records::file;

@@ -2,12 +2,13 @@
 #![cfg(feature = "ort")]
 #![allow(clippy::unwrap_used)]
 
+use heartlens::Model;
 use heartlens::model::{INPUTS, ONNX_FILE};
 use heartlens::pipeline::{canonical_lead, for_each_beat};
 use heartlens::records::Record;
 use heartlens::runtime::ort::{self, Ort};
 use heartlens::runtime::tract::Tract;
-use heartlens::runtime::{Kind, Logits, ModelError, Runtime, argmax, load};
+use heartlens::runtime::{Kind, Logits, ModelError, Runtime, argmax};
 use heartlens_core::detector::Detector;
 use heartlens_core::patient::Patient;
 use heartlens_core::views::Views;
@@ -120,7 +121,13 @@ fn a_model_for_other_features_is_refused_by_every_runtime() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |kind: Kind, bytes: &[u8]| {
         std::fs::write(folder.path().join(ONNX_FILE), bytes).unwrap();
-        let error = load(kind, folder.path()).err().unwrap();
+        let alone = Model::load(folder.path());
+        assert!(alone.unwrap_err().to_string().contains(ONNX_FILE));
+        let path = folder.path().join(ONNX_FILE);
+        let error = match kind {
+            Kind::Ort => Ort::new(bytes, &path).err().unwrap(),
+            _ => Tract::new(bytes, &path).err().unwrap(),
+        };
         assert!(error.to_string().contains(ONNX_FILE), "{error}");
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
         error

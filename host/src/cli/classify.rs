@@ -470,7 +470,7 @@ fn classify(
         let (analysis, section) = Section::classify_in(worker, &record, &options, progress)?;
         (analysis, Some(section))
     } else {
-        (worker.classify(&record, &options, progress, None)?, None)
+        (worker.classify(&record, &options, progress)?, None)
     };
     let lead = match &analysis.leads[..] {
         [lead] => lead.clone(),

@@ -99,9 +99,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                     failed = layers.add(&mut runtimes, views).err();
                 }
             };
-            let see = (args.layers && place == 0).then_some(&mut see as crate::engine::See<'_>);
-            let analysis = Pool::new(&model, &options)
-                .one(|worker| worker.classify(record, &options, go_on, see))?;
+            let analysis =
+                Pool::new(&model, &options).one(|worker| match args.layers && place == 0 {
+                    true => worker.classify_watched(record, &options, go_on, &mut see),
+                    false => worker.classify(record, &options, go_on),
+                })?;
             if let Some(error) = failed {
                 return Err(error);
             }

@@ -371,7 +371,7 @@ fn judge(
         shown_s = done_s;
         ControlFlow::Continue(())
     };
-    let beats = worker.classify(record, &options, progress, None)?.beats;
+    let beats = worker.classify(record, &options, progress)?.beats;
     Ok(match peaks {
         PeaksChoice::Detected => {
             let test: Vec<Event> = beats

@@ -10,7 +10,7 @@ mod feed;
 mod polarity;
 mod pool;
 
-pub(crate) use pool::{Pool, Stop, Worker};
+pub use pool::{Pool, Stop, Worker};
 
 use crate::analysis::{Analysis, Beat, Stages};
 use crate::error::Error;
@@ -52,29 +52,56 @@ impl Model {
         mut progress: impl FnMut(f64) -> ControlFlow<()>,
     ) -> Result<Analysis, Error> {
         let pool = Pool::new(self, options);
-        pool.one(|worker| worker.classify(record, options, &mut progress, None))
+        pool.one(|worker| worker.classify(record, options, &mut progress))
     }
 }
 
 /// A beat on its way out, with what the network was shown of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen<'a> {
+#[non_exhaustive]
+pub struct Seen<'a> {
     /// The beat, judged.
-    pub(crate) beat: &'a Beat,
+    pub beat: &'a Beat,
     /// Its views in each lead that was read.
-    pub(crate) views: &'a [&'a Views],
+    pub views: &'a [&'a Views],
 }
 
-/// What wants to see every beat.
-pub(crate) type See<'a> = &'a mut dyn FnMut(Seen<'_>);
+/// Shown every beat, in order.
+pub type See<'a> = &'a mut dyn FnMut(Seen<'_>);
 
-/// What hears how much is done, 0..=1.
-pub(crate) type Progress<'a> = &'a mut dyn FnMut(f64) -> ControlFlow<()>;
+/// Hears again and again how much is done, 0..=1, and may break off.
+pub type Progress<'a> = &'a mut dyn FnMut(f64) -> ControlFlow<()>;
 
 impl Worker<'_> {
-    /// Classifies the beats of a record in this thread, with the help of every other thread of the pool that has nothing
-    /// to do. `see` is shown each beat, in order.
-    pub(crate) fn classify(
+    /// As [`Model::classify_with_progress`], in this thread, with the help of every other thread of the pool that has
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// As [`Model::classify_with_progress`], and [`Error::Cancelled`] where the pool was stopped.
+    pub fn classify(
+        &mut self,
+        record: &Record,
+        options: &Options,
+        progress: Progress<'_>,
+    ) -> Result<Analysis, Error> {
+        self.start(record, options, progress, None)
+    }
+
+    /// As [`classify`](Self::classify); `see` is shown each beat with its views, in order.
+    ///
+    /// # Errors
+    /// As [`classify`](Self::classify).
+    pub fn classify_watched(
+        &mut self,
+        record: &Record,
+        options: &Options,
+        progress: Progress<'_>,
+        see: See<'_>,
+    ) -> Result<Analysis, Error> {
+        self.start(record, options, progress, Some(see))
+    }
+
+    fn start(
         &mut self,
         record: &Record,
         options: &Options,

@@ -29,25 +29,45 @@ const AHEAD: usize = 2;
 /// How long a request to stop may go unnoticed.
 const STOP_NOTICED: Duration = Duration::from_millis(50);
 
-/// Ends the work of a pool, from any thread.
+/// Ends the work of a [`Pool`], from any thread.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Asks for it.
-    #[cfg(feature = "cli")]
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
     /// Whether someone has asked.
-    pub(crate) fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Threads, and what they share.
-pub(crate) struct Pool<'m> {
+/// Threads that classify records with one model: side by side, and several on one record.
+///
+/// ```
+/// use heartlens::records::Record;
+/// use heartlens::{Error, Model, Options, Pool};
+/// use std::ops::ControlFlow::Continue;
+///
+/// fn burdens(records: &[Record]) -> Result<(), Error> {
+///     let (model, options) = (Model::shipped()?, Options::default());
+///     let work = |place: usize, worker: &mut heartlens::Worker<'_>| {
+///         worker.classify(&records[place], &options, &mut |_| Continue(()))
+///     };
+///     Pool::new(&model, &options).map(records.len(), work, |place, analysis| {
+///         if let Some(Ok(analysis)) = analysis {
+///             println!("{}: {:?}", records[place].name(), analysis.summary.ventricular_burden);
+///         }
+///         Continue(())
+///     });
+///     Ok(())
+/// }
+/// # burdens(&[]).unwrap();
+/// ```
+pub struct Pool<'m> {
     model: &'m Model,
     runtime: Kind,
     rules: Option<Rules>,
@@ -134,8 +154,9 @@ enum Task {
 }
 
 impl<'m> Pool<'m> {
-    /// Threads for a model, as many as the options say.
-    pub(crate) fn new(model: &'m Model, options: &Options) -> Self {
+    /// Threads for a model. Of the options, runtime, rules and number of threads count here; the others may differ from
+    /// record to record.
+    pub fn new(model: &'m Model, options: &Options) -> Self {
         let rhythm = options.rules.and_then(|_| model.rhythm());
         Self {
             model,
@@ -149,9 +170,8 @@ impl<'m> Pool<'m> {
         }
     }
 
-    /// What ends it.
-    #[cfg(feature = "cli")]
-    pub(crate) fn stop(&self) -> Stop {
+    /// What ends the work of this pool.
+    pub fn stop(&self) -> Stop {
         self.stop.clone()
     }
 
@@ -165,7 +185,7 @@ impl<'m> Pool<'m> {
     }
 
     /// Does one thing in this thread, which the others help with.
-    pub(crate) fn one<T>(&self, work: impl FnOnce(&mut Worker<'_>) -> T) -> T {
+    pub fn one<T>(&self, work: impl FnOnce(&mut Worker<'_>) -> T) -> T {
         std::thread::scope(|scope| {
             let _closing = Closing(self);
             for _ in 1..self.threads {
@@ -181,8 +201,7 @@ impl<'m> Pool<'m> {
 
     /// Does `work` for each of `jobs` places, side by side, and gives the results to `take`, in order, until it breaks
     /// off. `Break` where it did, or where the pool was stopped. The result of a job that panics is `None`.
-    #[cfg(feature = "cli")]
-    pub(crate) fn map<T: Send>(
+    pub fn map<T: Send>(
         &self,
         jobs: usize,
         work: impl Fn(usize, &mut Worker<'_>) -> T + Sync,
@@ -284,8 +303,8 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// A thread of a pool, and what it works with.
-pub(crate) struct Worker<'p> {
+/// A thread of a [`Pool`], and what it works with.
+pub struct Worker<'p> {
     pool: &'p Pool<'p>,
     /// Opened when it is first needed.
     network: Option<Box<dyn Runtime>>,

@@ -350,7 +350,6 @@ fn annotated_beats_outside_a_span_are_left_out() {
     assert_eq!(found, expected);
 }
 
-#[cfg(feature = "cli")]
 mod side_by_side {
     use super::*;
 
@@ -380,7 +379,7 @@ mod side_by_side {
                 records.len(),
                 |place, worker| {
                     let go_on = &mut |_| ControlFlow::Continue(());
-                    worker.classify(&records[place], &options, go_on, None)
+                    worker.classify(&records[place], &options, go_on)
                 },
                 |place, result| {
                     assert_eq!(place, together.len());
@@ -450,7 +449,7 @@ mod side_by_side {
             |place, worker| match place {
                 1 => {
                     let go_on = &mut |_| ControlFlow::Continue(());
-                    let analysis = worker.classify(&record, &options, go_on, None);
+                    let analysis = worker.classify(&record, &options, go_on);
                     analysis
                         .map(|analysis| analysis.beats.len())
                         .expect("it panics before")
@@ -483,7 +482,7 @@ mod side_by_side {
                     stop.stop();
                     ControlFlow::Continue(())
                 };
-                let result = worker.classify(&record, &options, stop_now, None);
+                let result = worker.classify(&record, &options, stop_now);
                 cancelled.fetch_add(
                     usize::from(matches!(result, Err(Error::Cancelled))),
                     Ordering::Relaxed,

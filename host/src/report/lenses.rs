@@ -279,7 +279,7 @@ mod tests {
             let see: crate::engine::See<'_> = &mut |seen| watch.see(seen);
             let model = fake();
             Pool::new(&model, &options)
-                .one(|worker| worker.classify(&record, &options, go_on, Some(see)))?;
+                .one(|worker| worker.classify_watched(&record, &options, go_on, see))?;
             let lenses = watch.lenses(&mut Fake)?;
             assert!(lenses.len() >= 2, "the record has N and V");
             for lens in &lenses {

@@ -84,7 +84,7 @@ impl Section {
     ) -> Result<(Analysis, Self), Error> {
         let mut watch = Watch::default();
         let mut see = |seen: Seen<'_>| watch.see(seen);
-        let analysis = worker.classify(record, options, progress, Some(&mut see))?;
+        let analysis = worker.classify_watched(record, options, progress, &mut see)?;
         let network = worker.network()?;
         let facts = Facts {
             name: record.name().to_owned(),

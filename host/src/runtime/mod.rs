@@ -17,7 +17,9 @@ use heartlens_core::rhythm;
 #[cfg(feature = "tract")]
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "tract")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// The runtimes of this build, the preferred first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
