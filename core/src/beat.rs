@@ -24,7 +24,7 @@ pub struct BeatFrame {
     pub r_sample: u32,
     /// RR interval since the beat before, in seconds; `None` at the first beat.
     pub pre_rr_s: Option<f32>,
-    /// RR interval to the next beat, in seconds; `None` where none came within [`RR_MAX_S`].
+    /// RR interval to the next beat, in seconds; `None` where none came within 4 s.
     pub post_rr_s: Option<f32>,
     /// The filtered beat, in mV.
     pub beat: BeatWindow,
@@ -39,6 +39,7 @@ pub struct BeatFrame {
 /// Why a trigger was refused. Positions count samples from the first one pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum TriggerError {
     /// Triggers must come in order.
     NotAfter {
@@ -61,7 +62,7 @@ pub enum TriggerError {
         /// The earliest trigger that would still do.
         earliest: u32,
     },
-    /// More beats wait than [`PENDING_BEATS`].
+    /// 64 beats wait already.
     Full,
 }
 
@@ -189,7 +190,7 @@ impl Extractor {
     }
 
     /// The oldest complete beat, or `None` while it waits for its window or its successor. Beats that were not polled
-    /// while [`crate::spec::HISTORY_SAMPLES`] still held their window are passed over, but for the RR interval that the
+    /// while the last 1024 samples still held their window are passed over, but for the RR interval that the
     /// next one has to them.
     pub fn poll(&mut self) -> Option<BeatFrame> {
         loop {

@@ -6,7 +6,7 @@
 //!    where the QRS lies and P and T waves do not; its magnitude is averaged twice over 62.5 ms. Rectified and averaged
 //!    band-passed slope is the feature of Pan and Tompkins (IEEE Trans Biomed Eng 32:230, 1985) and of Hamilton and
 //!    Tompkins (IEEE Trans Biomed Eng 33:1157, 1986); the second difference stands in for their band-pass.
-//! 2. *Candidates.* A peak of the envelope that none exceeds within [`REFRACTORY_SAMPLES`] either side.
+//! 2. *Candidates.* A peak of the envelope that none exceeds within 22 samples (172 ms) on either side.
 //! 3. *Decision*, 1.25 s later, when what follows the candidate is known too. The threshold lies between the
 //!    height of the last beats and that of the last rejected candidates (Hamilton and Tompkins' rule; the beats' lower
 //!    quartile, so that small beats between large ectopic ones are found, and the rejected candidates' median). How far up
@@ -23,19 +23,20 @@ use heapless::Deque;
 /// An R peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct RPeak {
     /// Index of the peak in the signal before the band-pass, 0 = the first sample pushed.
     pub sample: u32,
 }
 
 /// No two QRS complexes are closer than this, in samples (172 ms; at 300 beats a minute they are 200 ms apart).
-pub const REFRACTORY_SAMPLES: u32 = 22;
+pub(crate) const REFRACTORY_SAMPLES: u32 = 22;
 
 /// A candidate is decided this long after the middle of its QRS, in samples.
 const DECISION_SAMPLES: u32 = 160;
 
 /// A peak is reported at most this long after it, in samples (1.32 s).
-pub const MAX_DELAY_SAMPLES: usize =
+pub(crate) const MAX_DELAY_SAMPLES: usize =
     DECISION_SAMPLES as usize + PLACE_SAMPLES as usize + FILTER_DELAY_SAMPLES as usize;
 
 /// Group delay of [`crate::spec`]'s causal band-pass at 5 to 30 Hz (0.64 to 1.07), in whole samples.
@@ -234,7 +235,7 @@ impl Detector {
     }
 
     /// Takes the next sample of the band-passed signal, in mV, and returns an R peak when one was decided on: at most
-    /// [`MAX_DELAY_SAMPLES`] after it, at indices that strictly increase (for 2^32 samples, a year). A sample that is not
+    /// 1.32 s after it, at indices that strictly increase (for 2^32 samples, a year). A sample that is not
     /// finite counts as missing and repeats the one before it; magnitudes above 20 mV are clipped.
     pub fn push(&mut self, filtered_mv: f32) -> Option<RPeak> {
         let now = self.samples;

@@ -27,7 +27,7 @@ const HIGH_PASS_OF_DIFFERENCES: [f32; 5] = [
 
 /// Largest magnitude of a sample that the filter takes as it is, in mV; beyond, it saturates. Electrode offsets stay
 /// below 300 mV (IEC 60601-2-47), so that only a broken sample is touched.
-pub const INPUT_LIMIT_MV: f32 = 1000.0;
+pub(crate) const INPUT_LIMIT_MV: f32 = 1000.0;
 
 /// Causal Butterworth band-pass, 0.5-40 Hz, 12 dB per octave on either side, as two biquads.
 ///

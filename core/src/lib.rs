@@ -1,20 +1,16 @@
-//! What must be the same everywhere: filter, beats, template and views of Heartlens, for microcontrollers and hosts.
-//!
-//! `no_std`, no allocation, fixed memory. Samples flow
-//! [filter](filter::BandPass) -> [R peak and window](beat::Extractor) -> [template](template::Template) ->
-//! [views](views::Views). Arithmetic is f32 in one written order with one `libm`: no fused multiply-add, no
-//! reassociation, so that a feature has the same bits on x86-64 and on a Cortex-M4F.
-//!
-//! Research software, not a medical device.
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
 pub mod beat;
+mod bytes;
 pub mod class;
+mod crc;
 pub mod detector;
 pub mod filter;
+#[cfg(feature = "link")]
 pub mod link;
 pub mod model;
 pub mod monitor;
@@ -22,11 +18,12 @@ pub mod nn;
 pub mod patient;
 pub mod quality;
 pub mod rhythm;
-pub mod rr;
+mod rr;
 pub mod sample;
+#[cfg(feature = "slots")]
 pub mod slots;
 pub mod spec;
 mod stats;
 pub mod template;
 pub mod views;
-pub mod window;
+mod window;

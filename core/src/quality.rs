@@ -61,6 +61,7 @@ const _: () = {
 /// The quality of the signal around a beat, or of a second of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct BeatQuality {
     /// From 0 (nothing can be read) to 1 (clean).
     pub score: f32,
@@ -281,7 +282,7 @@ impl Quality {
 
     /// The quality around the R peak at `r_sample` (0 = the first sample pushed): faults within 250 ms of the peak's own
     /// block of 125 ms, noise within 1 s of it, as far as pushed by now and among the last
-    /// [`spec::HISTORY_SAMPLES`]. Ask when the detector reports the peak: by then the second after it is known.
+    /// 1024 samples. Ask when the detector reports the peak: by then the second after it is known.
     pub fn at(&self, r_sample: u32) -> BeatQuality {
         let block = r_sample / BLOCK_SAMPLES as u32;
         let around = |reach: u32| (block.saturating_sub(reach), block + reach);

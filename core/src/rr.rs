@@ -24,13 +24,13 @@ impl Interval {
 }
 
 /// An RR interval inside what the features tell apart, in seconds.
-pub fn clip_rr(seconds: f32) -> f32 {
+pub(crate) fn clip_rr(seconds: f32) -> f32 {
     seconds.clamp(RR_MIN_S, RR_MAX_S)
 }
 
 /// The RR intervals that came before a beat, newest last, and running measures of the rhythm. Strictly causal.
 #[derive(Debug, Clone)]
-pub struct RrHistory {
+pub(crate) struct RrHistory {
     recent: HistoryBuf<Interval, RR_HISTORY>,
     /// The intervals of `recent`, shortest first.
     sorted: Vec<Interval, RR_HISTORY>,
@@ -42,41 +42,41 @@ pub struct RrHistory {
 
 /// What the history says about a beat whose preceding RR interval is `pre_s`; all logarithms are natural, of seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RrContext {
+pub(crate) struct RrContext {
     /// This beat's preceding RR interval, clipped, in seconds.
-    pub pre_s: f32,
+    pub(crate) pre_s: f32,
     /// The RR interval before `pre_s`, in seconds.
-    pub previous_s: f32,
+    pub(crate) previous_s: f32,
     /// The RR interval before `previous_s`, in seconds.
-    pub before_previous_s: f32,
+    pub(crate) before_previous_s: f32,
     /// Median of the last 10 RR intervals, in seconds.
-    pub local_median_s: f32,
+    pub(crate) local_median_s: f32,
     /// Mean of the last 10 RR intervals, in seconds.
-    pub local_mean_s: f32,
+    pub(crate) local_mean_s: f32,
     /// Mean magnitude of the steps between the logarithms of the last 10 RR intervals.
-    pub local_step: f32,
+    pub(crate) local_step: f32,
     /// Median of the last 64 RR intervals, in seconds.
-    pub global_median_s: f32,
+    pub(crate) global_median_s: f32,
     /// Share of the last 64 RR intervals that are shorter than 0.98 of `pre_s`, 0..=1.
-    pub shorter_share: f32,
+    pub(crate) shorter_share: f32,
     /// Logarithm of `pre_s`.
-    pub log: f32,
+    pub(crate) log: f32,
     /// Median of the logarithms of the last 64.
-    pub log_median: f32,
+    pub(crate) log_median: f32,
     /// Median distance from that median.
-    pub log_mad: f32,
+    pub(crate) log_mad: f32,
     /// Standard deviation of the logarithms of the last 64.
-    pub log_std: f32,
+    pub(crate) log_std: f32,
     /// Their 10th percentile (linear between neighbours).
-    pub log_p10: f32,
+    pub(crate) log_p10: f32,
     /// Their 90th percentile.
-    pub log_p90: f32,
+    pub(crate) log_p90: f32,
     /// Logarithm of the sinus reference: a running RR interval that learns slowly from intervals far from it.
-    pub log_reference: f32,
+    pub(crate) log_reference: f32,
     /// Running share of premature beats, 0..=1.
-    pub premature: f32,
+    pub(crate) premature: f32,
     /// Running mean magnitude of the step between successive logarithms.
-    pub irregularity: f32,
+    pub(crate) irregularity: f32,
 }
 
 /// A beat is premature when the logarithm of its RR interval lies this far below the median.
@@ -93,7 +93,7 @@ const IRREGULARITY_START: f32 = 0.1;
 
 impl RrHistory {
     /// A history of nothing.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             recent: HistoryBuf::new(),
             sorted: Vec::new(),
@@ -106,7 +106,7 @@ impl RrHistory {
 
     /// What the history, this interval excluded, says about a beat that came `pre_s` seconds after the one before.
     /// A first beat is its own history.
-    pub fn context(&self, pre_s: f32) -> RrContext {
+    pub(crate) fn context(&self, pre_s: f32) -> RrContext {
         let own = Interval::new(pre_s);
         let own_history = [own];
         let sorted: &[Interval] = if self.sorted.is_empty() {
@@ -169,7 +169,7 @@ impl RrHistory {
     }
 
     /// Takes a beat's preceding RR interval into the history, after its features have been computed from `context`.
-    pub fn update(&mut self, context: &RrContext) {
+    pub(crate) fn update(&mut self, context: &RrContext) {
         let interval = Interval {
             seconds: context.pre_s,
             log: context.log,

@@ -19,7 +19,7 @@
 //! start goes back to the model before it, and no other model is taken. Where neither slot holds a model to start with,
 //! a device uses the one that its firmware was built with.
 
-use crate::link::CRC;
+use crate::crc::CRC_OF_MODELS as CRC;
 use embedded_storage::nor_flash::NorFlash;
 
 /// Bytes of a slot before its model; what a model is aligned to beyond the flash's own pages.
@@ -69,6 +69,7 @@ impl Slot {
 /// Why a model is not taken, or a slot not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum SlotError {
     /// The model is longer than a slot's room for it.
     TooLong {

@@ -30,7 +30,7 @@ pub const WAVEFORM_BEFORE_SAMPLES: usize = 40;
 pub const WAVEFORM_LEN_SAMPLES: usize = 96;
 
 /// Points of the zero-padded transform behind the spectrum view.
-pub const SPECTRUM_FFT_LEN: usize = 256;
+pub(crate) const SPECTRUM_FFT_LEN: usize = 256;
 /// Bins of the spectrum view: bins 1..=64 of the transform, 0.5 to 32 Hz in steps of 0.5 Hz.
 pub const SPECTRUM_BINS: usize = 64;
 
@@ -43,7 +43,7 @@ pub const SPECTROGRAM_HOP_SAMPLES: usize = 8;
 /// Frames of the spectrogram; they span `R-48..=R+63`.
 pub const SPECTROGRAM_FRAMES: usize = 11;
 /// Points of the zero-padded transform behind each frame.
-pub const SPECTROGRAM_FFT_LEN: usize = 64;
+pub(crate) const SPECTROGRAM_FFT_LEN: usize = 64;
 /// Bins of the spectrogram: bins 1..=16 of the transform, 2 to 32 Hz in steps of 2 Hz.
 pub const SPECTROGRAM_BINS: usize = 16;
 
@@ -65,37 +65,37 @@ pub const METADATA_LEN: usize =
     RR_FEATURES + RHYTHM_FEATURES + SHAPE_FEATURES + ATRIAL_FEATURES + PATIENT_FEATURES;
 
 /// RR intervals that the longest running statistic looks back on.
-pub const RR_HISTORY: usize = 64;
+pub(crate) const RR_HISTORY: usize = 64;
 /// RR intervals that the local statistics look back on.
-pub const RR_LOCAL: usize = 10;
+pub(crate) const RR_LOCAL: usize = 10;
 /// Shortest RR interval that the features tell apart, in seconds.
-pub const RR_MIN_S: f32 = 0.15;
+pub(crate) const RR_MIN_S: f32 = 0.15;
 /// Longest RR interval that the features tell apart, in seconds.
-pub const RR_MAX_S: f32 = 4.0;
+pub(crate) const RR_MAX_S: f32 = 4.0;
 
 /// Version of the rhythm's arithmetic. Raise it when the rhythm network's input changes while its sizes stay.
-pub const RHYTHM_VERSION: u32 = 1;
+pub(crate) const RHYTHM_VERSION: u32 = 1;
 /// RR intervals that the rhythm network sees at a time, the newest beat's included.
 pub const RHYTHM_INTERVALS: usize = 24;
 /// Channels of the rhythm network's input: the interval against their median, and against the one before.
 pub const RHYTHM_CHANNELS: usize = 2;
 /// Shortest RR interval that the rhythm tells apart, in seconds.
-pub const RHYTHM_RR_MIN_S: f32 = 0.2;
+pub(crate) const RHYTHM_RR_MIN_S: f32 = 0.2;
 /// Longest RR interval that the rhythm tells apart, in seconds.
-pub const RHYTHM_RR_MAX_S: f32 = 3.0;
+pub(crate) const RHYTHM_RR_MAX_S: f32 = 3.0;
 
 /// Longest time that the detector may take to report an R peak, in samples after the peak (2 s).
 pub const DETECTOR_MAX_DELAY_SAMPLES: usize = 256;
 
-/// A beat without a successor is completed once none can follow within [`RR_MAX_S`]: this long after its R peak.
+/// A beat without a successor is completed once none can follow within 4 s: this long after its R peak.
 pub const SUCCESSOR_TIMEOUT_SAMPLES: usize =
     RR_MAX_S as usize * SAMPLE_RATE_HZ as usize + DETECTOR_MAX_DELAY_SAMPLES;
 
 /// Filtered samples that are kept, enough to cut the window of a beat that waits for its successor.
-pub const HISTORY_SAMPLES: usize = 1024;
+pub(crate) const HISTORY_SAMPLES: usize = 1024;
 
 /// Beats that may wait for their window or their successor at one time.
-pub const PENDING_BEATS: usize = 64;
+pub(crate) const PENDING_BEATS: usize = 64;
 
 /// The classes of a beat, AAMI EC57, in the order of the model's output.
 /// (Class Q, unreadable or paced, is decided by signal quality and never by the network.)

@@ -7,7 +7,7 @@ use heapless::HistoryBuf;
 /// Why a window could not be cut. Positions count samples from the first one pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum WindowError {
+pub(crate) enum WindowError {
     /// The window reaches past the last sample pushed.
     NotYet {
         /// One past the last sample that the window needs.
@@ -45,14 +45,14 @@ impl core::error::Error for WindowError {}
 ///
 /// Before its first sample the signal counts as zero, the steady state of [`crate::filter::BandPass`].
 #[derive(Debug, Clone)]
-pub struct History<const N: usize> {
+pub(crate) struct History<const N: usize> {
     recent: HistoryBuf<f32, N>,
     len: u32,
 }
 
 impl<const N: usize> History<N> {
     /// A history of nothing.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             recent: HistoryBuf::new(),
             len: 0,
@@ -60,17 +60,12 @@ impl<const N: usize> History<N> {
     }
 
     /// Samples pushed so far; the position of the next one. Wraps never in practice: at 128 Hz after 388 days.
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.len
     }
 
-    /// Whether nothing has been pushed yet.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Appends a sample, forgetting the oldest where all `N` places are taken.
-    pub fn push(&mut self, sample: f32) {
+    pub(crate) fn push(&mut self, sample: f32) {
         self.recent.write(sample);
         self.len = self.len.wrapping_add(1);
     }
@@ -79,7 +74,7 @@ impl<const N: usize> History<N> {
     ///
     /// # Errors
     /// When the window reaches past the last sample, or starts before the oldest that is kept.
-    pub fn copy_window(&self, start: i64, window: &mut [f32]) -> Result<(), WindowError> {
+    pub(crate) fn copy_window(&self, start: i64, window: &mut [f32]) -> Result<(), WindowError> {
         let end = start.saturating_add(window.len() as i64);
         if end > i64::from(self.len) {
             return Err(WindowError::NotYet {

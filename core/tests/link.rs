@@ -503,20 +503,6 @@ fn packets_are_counted() {
     assert_eq!(receiver.counts(), expected);
 }
 
-/// The packet that `docs/link.md` shows.
-#[test]
-fn the_documented_packet() {
-    let mut buffer = [0; PACKET_MAX];
-    let message = FromHost::Samples {
-        first: 300,
-        counts: &[1, 0, 0xff, 0xff],
-    };
-    let packet = Sender::new().packet(&message, &mut buffer).expect("fits");
-    let hex: Vec<String> = packet.iter().map(|byte| format!("{byte:02x}")).collect();
-    let document = include_str!("../../docs/link.md");
-    assert!(document.contains(&hex.join(" ")), "{}", hex.join(" "));
-}
-
 #[test]
 fn a_model_goes_over_part_by_part() {
     let model: Vec<u8> = (0..999_u32).map(|i| (i * 31) as u8).collect();

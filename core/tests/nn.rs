@@ -5,8 +5,7 @@ use heartlens_core::model::quantise;
 use heartlens_core::nn::{
     Add, AveragePool, Channel, ConcatPart, Convolution, Dense, Depthwise, Direction, GateRow,
     Logits, Lstm, LstmOutput, LstmShape, MAX_BIAS, MAX_COLUMNS, MAX_GATE_BIAS, MaxPool, Operand,
-    Relu, WeightBlock, Window, WindowShape, arithmetic, blocks_len, pack, pack_gates, sigmoid,
-    tanh,
+    Relu, WeightBlock, Window, WindowShape, blocks_len, pack, pack_gates, sigmoid, tanh,
 };
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -537,7 +536,7 @@ proptest! {
         let output = computed(layer.output_len(), layer.scratch_len(), |scratch, output| {
             layer.run(&input, scratch, output)
         });
-        let bound = arithmetic::round_shift(multiplier, 2);
+        let bound = (multiplier + 2) >> 2;
         prop_assert!(output.iter().all(|h| i32::from(*h).abs() <= bound));
     }
 }

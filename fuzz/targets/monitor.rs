@@ -7,7 +7,7 @@
 
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::{Patient, Sex};
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -26,13 +26,12 @@ fuzz_target!(|bytes: &[u8]| {
         last = Some(beat.frame.r_sample);
         assert!((0.0..=1.0).contains(&beat.quality.score));
         views.compute(&beat.frame);
-        let all: [&[f32]; 4] = [
-            &views.waveform,
-            &views.spectrum,
-            &views.spectrogram,
-            &views.metadata,
-        ];
-        assert!(all.into_iter().flatten().all(|value| value.is_finite()));
+        for view in View::ALL {
+            assert!(
+                views.get(view).iter().all(|value| value.is_finite()),
+                "{view}"
+            );
+        }
     };
     let mut from = 0.0;
     for step in rest.chunks_exact(3) {

@@ -3,11 +3,10 @@
 #![no_main]
 
 use arbitrary::{Result, Unstructured};
-use heartlens::model::{
-    INPUTS, LABELS_KEY, ModelMetadata, NAME_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY,
-};
+use heartlens::model::{LABELS_KEY, ModelMetadata, NAME_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY};
 use heartlens::model::{labels, spec_hash};
 use heartlens_core::spec::SAMPLE_RATE_HZ;
+use heartlens_core::views::View;
 use libfuzzer_sys::fuzz_target;
 use std::path::Path;
 
@@ -46,14 +45,14 @@ fn statement(source: &mut Unstructured<'_>) -> Result<ModelMetadata> {
         properties.push((key.to_owned(), value));
     }
     let mut inputs = Vec::new();
-    for (name, shape) in INPUTS {
+    for view in View::ALL {
         let name = match source.int_in_range(0..=7)? {
             0 => source.arbitrary()?,
             1 => continue,
-            _ => name.to_owned(),
+            _ => view.name().to_owned(),
         };
         let batch = source.arbitrary::<Option<u8>>()?.map(usize::from);
-        let mut shape: Vec<Option<usize>> = shape.iter().map(|n| Some(*n)).collect();
+        let mut shape: Vec<Option<usize>> = view.shape().iter().map(|n| Some(*n)).collect();
         shape.insert(0, batch);
         match source.int_in_range(0..=7)? {
             0 => shape = source.arbitrary()?,

@@ -4,9 +4,10 @@
 #![cfg(all(feature = "cli", feature = "tract"))]
 #![allow(clippy::unwrap_used)]
 
-use heartlens::model::{self, INPUTS, OUTPUT};
+use heartlens::model::{self, OUTPUT};
 use heartlens::records::annotation::{Annotation, Annotations, Code};
 use heartlens_core::spec;
+use heartlens_core::views::View;
 use prost::Message;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -74,9 +75,9 @@ fn write_model(folder: &Path) {
                 tensor("w", &[spec::METADATA_LEN as i64, classes as i64], &weights),
                 tensor("b", &[classes as i64], &[0.0, -0.3, -9.0, -9.0]),
             ],
-            input: INPUTS
+            input: View::ALL
                 .iter()
-                .map(|(name, shape)| value(name, shape))
+                .map(|view| value(view.name(), view.shape()))
                 .collect(),
             output: vec![value(OUTPUT, &[classes])],
             ..Default::default()

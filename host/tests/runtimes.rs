@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use heartlens::Model;
-use heartlens::model::{INPUTS, ONNX_FILE};
+use heartlens::model::ONNX_FILE;
 use heartlens::pipeline::{canonical_lead, for_each_beat};
 use heartlens::records::Record;
 use heartlens::runtime::ort::{self, Ort};
@@ -11,7 +11,7 @@ use heartlens::runtime::tract::Tract;
 use heartlens::runtime::{Kind, Logits, ModelError, Runtime, argmax};
 use heartlens_core::detector::Detector;
 use heartlens_core::patient::Patient;
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 use prost::Message;
 use std::path::{Path, PathBuf};
 use tract_onnx::pb::ModelProto;
@@ -172,7 +172,7 @@ fn a_model_for_other_features_is_refused_by_every_runtime() {
         // An input of another length: the shape is named, not what follows from it.
         let mut other = whole.clone();
         let spectrum = &mut other.graph.as_mut().unwrap().input[1];
-        assert_eq!(spectrum.name, INPUTS[1].0);
+        assert_eq!(spectrum.name, View::Spectrum.name());
         let Some(tract_onnx::pb::type_proto::Value::TensorType(tensor)) =
             spectrum.r#type.as_mut().unwrap().value.as_mut()
         else {

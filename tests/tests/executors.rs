@@ -1,13 +1,13 @@
 //! One answer from every executor: the network in libtorch and, exported, in tract, on the beats of the demo record.
 
-use heartlens::model::{INPUTS, ONNX_FILE};
+use heartlens::model::ONNX_FILE;
 use heartlens::pipeline::canonical_lead;
 use heartlens::records::Record;
 use heartlens::runtime::tract::Tract;
 use heartlens::runtime::{ModelError, Runtime, argmax};
 use heartlens_core::monitor::Monitor;
 use heartlens_core::patient::Patient;
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 use heartlens_tests::root;
 use heartlens_trainer::blocks::Parameters;
 use heartlens_trainer::config::Config;
@@ -36,17 +36,17 @@ fn demo_views() -> Result<Vec<Views>, Box<dyn Error>> {
 
 /// The views of all beats as libtorch takes them.
 fn batch(beats: &[Views]) -> ViewBatch {
-    let tensor = |index: usize, view: fn(&Views) -> &[f32]| {
-        let values: Vec<f32> = beats.iter().flat_map(view).copied().collect();
+    let tensor = |view: View| {
+        let values: Vec<f32> = beats.iter().flat_map(|v| v.get(view)).copied().collect();
         let mut shape = vec![beats.len() as i64];
-        shape.extend(INPUTS[index].1.iter().map(|n| *n as i64));
+        shape.extend(view.shape().iter().map(|n| *n as i64));
         Tensor::from_slice(&values).reshape(&shape)
     };
     ViewBatch {
-        waveform: tensor(0, |v| &v.waveform),
-        spectrum: tensor(1, |v| &v.spectrum),
-        spectrogram: tensor(2, |v| &v.spectrogram),
-        metadata: tensor(3, |v| &v.metadata),
+        waveform: tensor(View::Waveform),
+        spectrum: tensor(View::Spectrum),
+        spectrogram: tensor(View::Spectrogram),
+        metadata: tensor(View::Metadata),
     }
 }
 

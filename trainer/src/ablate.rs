@@ -1,15 +1,17 @@
 //! What each part of a network is worth: the same cross-validation with one thing changed at a time.
 
 use crate::blocks::ShapeError;
-use crate::config::{Config, ConfigError, FusionKind, View};
+use crate::config::{Config, ConfigError, FusionKind};
 use crate::cross_validate::Plan;
 use crate::dataset::Dataset;
 use crate::findings::{Headline, Judged, Leads, variant};
 use crate::held_out::HeldOut;
+use crate::network::shape_of;
 use crate::split::names;
 use crate::train::{Trainer, largest};
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::spec;
+use heartlens_core::views::View;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -173,7 +175,9 @@ pub fn plain_cnn(base: &Config) -> Result<Config, ConfigError> {
 fn early_width(base: &Config) -> Result<i64, ShapeError> {
     let parameters = size(base)?.0 as i64;
     let views = base.views.iter();
-    let inputs: i64 = views.map(|view| view.shape().iter().product::<i64>()).sum();
+    let inputs: i64 = views
+        .map(|&view| shape_of(view).iter().product::<i64>())
+        .sum();
     let classes = spec::LABELS.len() as i64;
     // inputs * width + width + width * classes + classes
     Ok(((parameters - classes) / (inputs + 1 + classes)).max(1))

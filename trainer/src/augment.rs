@@ -2,19 +2,19 @@
 //!
 //! The beat is varied in millivolts and then goes through `heartlens-core` like any other.
 
-use crate::config::{AugmentationConfig, Config, View};
+use crate::config::{AugmentationConfig, Config};
 use crate::dataset::{Beat, Dataset, Lead, Noise};
-use crate::network::ViewBatch;
+use crate::network::{ViewBatch, shape_of};
 use crate::sampler::{BeatIndex, Sampler};
 use heartlens_core::spec::{CHANNELS, WAVEFORM_LEN_SAMPLES};
 use heartlens_core::views::metadata::PATIENT_START;
-use heartlens_core::views::{Views, normalise, waveform};
+use heartlens_core::views::{View, Views, normalise, waveform};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tch::Tensor;
 
-/// The views of a batch on the host, each in row-major order of `[batch, ...View::shape()]`, and the classes.
+/// The views of a batch on the host, each in row-major order of `[batch, ...shape_of(view)]`, and the classes.
 #[derive(Debug, Default, PartialEq)]
 pub struct HostBatch {
     waveform: Vec<f32>,
@@ -61,7 +61,7 @@ impl HostBatch {
     pub fn views(&self) -> ViewBatch {
         let tensor = |values: &[f32], view: View| {
             let mut shape = vec![self.len() as i64];
-            shape.extend_from_slice(view.shape());
+            shape.extend(shape_of(view));
             Tensor::from_slice(values).reshape(shape)
         };
         ViewBatch {

@@ -6,6 +6,7 @@ use crate::dataset::Wanted;
 use crate::rhythm::dataset::Rhythm;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::spec;
+use heartlens_core::views::View;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -48,55 +49,6 @@ pub enum ConfigError {
         /// What it may hold.
         expected: &'static str,
     },
-}
-
-/// One way to look at a beat; the network has a branch for each that is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum View {
-    /// The samples around the R peak.
-    Waveform,
-    /// Log power of the beat's second.
-    Spectrum,
-    /// Log power over frequency and time.
-    Spectrogram,
-    /// RR intervals, comparison with the template, patient.
-    Metadata,
-}
-
-impl View {
-    /// All views, in the order of the network's inputs.
-    pub const ALL: [Self; 4] = [
-        Self::Waveform,
-        Self::Spectrum,
-        Self::Spectrogram,
-        Self::Metadata,
-    ];
-
-    /// Name of the network's input.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Waveform => "waveform",
-            Self::Spectrum => "spectrum",
-            Self::Spectrogram => "spectrogram",
-            Self::Metadata => "metadata",
-        }
-    }
-
-    /// Shape of the network's input without the batch.
-    pub const fn shape(self) -> &'static [i64] {
-        const CHANNELS: i64 = spec::CHANNELS as i64;
-        match self {
-            Self::Waveform => &[CHANNELS, spec::WAVEFORM_LEN_SAMPLES as i64],
-            Self::Spectrum => &[CHANNELS, spec::SPECTRUM_BINS as i64],
-            Self::Spectrogram => &[
-                CHANNELS,
-                spec::SPECTROGRAM_BINS as i64,
-                spec::SPECTROGRAM_FRAMES as i64,
-            ],
-            Self::Metadata => &[spec::METADATA_LEN as i64],
-        }
-    }
 }
 
 /// A model: its views, its branches, and how it is trained.
@@ -823,13 +775,5 @@ mod tests {
                 .to_string();
             assert!(error.contains(message), "{to}: {error}");
         }
-    }
-
-    #[test]
-    fn view_shapes_are_the_specification_s() {
-        assert_eq!(View::Spectrogram.shape(), [2, 16, 11]);
-        assert_eq!(View::Waveform.shape(), [2, 96]);
-        assert_eq!(View::Spectrum.shape(), [2, 64]);
-        assert_eq!(View::Metadata.shape(), [46]);
     }
 }

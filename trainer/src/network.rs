@@ -22,16 +22,17 @@ use crate::blocks::lstm::{Direction, Lstm};
 use crate::blocks::mean::Mean;
 use crate::blocks::standardise::Standardise;
 use crate::blocks::{Blocks, Parameters, ShapeError, Stack};
-use crate::config::{Config, FusionKind, Scale, View};
+use crate::config::{Config, FusionKind, Scale};
 use crate::onnx::{Attribute, Graph};
 use heartlens_core::spec;
+use heartlens_core::views::View;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 /// The views of a batch of beats; a view that the network has no branch for is not looked at.
 ///
 /// # Shapes
-/// Each `[batch, ...View::shape()]`, f32.
+/// Each `[batch, ...shape_of(view)]`, f32.
 #[derive(Debug)]
 pub struct ViewBatch {
     /// `[batch, 2, 96]`
@@ -227,7 +228,7 @@ impl Network {
         };
         let mut features = Vec::new();
         for (view, blocks) in &self.branches {
-            graph.input(view.name(), view.shape());
+            graph.input(view.name(), &shape_of(*view));
             features.push(through(graph, blocks, view.name().to_owned()));
         }
         let logits = match &self.fusion {
@@ -298,6 +299,11 @@ fn head(
     Ok(stack.finish().0)
 }
 
+/// The shape of a view as libtorch counts, without the batch.
+pub fn shape_of(view: View) -> Vec<i64> {
+    view.shape().iter().map(|&side| side as i64).collect()
+}
+
 /// The blocks of one view's branch, and the shape of its features. With early fusion the branch is the view itself in one
 /// row.
 fn branch(
@@ -305,7 +311,7 @@ fn branch(
     config: &Config,
     parameters: Parameters<'_>,
 ) -> Result<(Blocks, Vec<i64>), ShapeError> {
-    let mut stack = Stack::new(parameters, view.shape());
+    let mut stack = Stack::new(parameters, &shape_of(view));
     if view == View::Waveform && !config.waveform.template {
         stack.push("beat", |p, s| FirstChannel::new(&p, s))?;
     }

@@ -10,13 +10,14 @@
 //! **Metadata properties**: `name`, `labels` (comma-separated, in the order of the logits), `sample_rate_hz`,
 //! `window` (of the beat, relative to the R peak), `spec_hash` (16 hex digits), `producer`, `notice`.
 
-use crate::config::{Config, View};
+use crate::config::Config;
 use crate::file::write_atomically;
 use crate::network::{Network, ViewBatch};
 use heartlens::model::{
     LABELS_KEY, NAME_KEY, PATIENT_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY, labels, spec_hash,
 };
 use heartlens_core::spec;
+use heartlens_core::views::View;
 use prost::Message;
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};

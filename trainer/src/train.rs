@@ -3,7 +3,7 @@
 use crate::augment::{Augmenter, HostBatch};
 use crate::blocks::{Parameters, ShapeError};
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::config::{Config, View};
+use crate::config::Config;
 use crate::dataset::{Dataset, Lead};
 use crate::held_out::Logits;
 use crate::network::Network;
@@ -15,6 +15,7 @@ use heartlens::evaluate::tally::Tally;
 use heartlens::runtime::argmax;
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
+use heartlens_core::views::View;
 use rand::seq::IndexedRandom;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashSet};

@@ -3,6 +3,7 @@
 
 use heartlens::compile::source::Source;
 use heartlens_core::spec;
+use heartlens_core::views::View;
 use heartlens_trainer::blocks::channel::FirstChannel;
 use heartlens_trainer::blocks::conv1d::Conv1d;
 use heartlens_trainer::blocks::conv2d::Conv2d;
@@ -11,8 +12,8 @@ use heartlens_trainer::blocks::lstm::{Direction, Lstm};
 use heartlens_trainer::blocks::mean::Mean;
 use heartlens_trainer::blocks::standardise::Standardise;
 use heartlens_trainer::blocks::{Block, Parameters, ShapeError};
-use heartlens_trainer::config::{Config, Conv1dConfig, Conv2dConfig, FusionKind, View};
-use heartlens_trainer::network::{Network, ViewBatch};
+use heartlens_trainer::config::{Config, Conv1dConfig, Conv2dConfig, FusionKind};
+use heartlens_trainer::network::{Network, ViewBatch, shape_of};
 use heartlens_trainer::onnx::{self, ExportError, Graph};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -262,7 +263,7 @@ fn network(config: &Config) -> (nn::VarStore, Network, ViewBatch) {
     let store = nn::VarStore::new(Device::Cpu);
     let network = Network::new(config, Parameters::new(&store, &mut rng)).unwrap();
     settle_norms(&store, &mut rng);
-    let mut view = |view: View| random(&mut rng, &[&[9], view.shape()].concat());
+    let mut view = |view: View| random(&mut rng, &[&[9], &shape_of(view)[..]].concat());
     let views = ViewBatch {
         waveform: view(View::Waveform),
         spectrum: view(View::Spectrum),

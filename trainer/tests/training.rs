@@ -5,17 +5,18 @@ use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;
 use heartlens_core::patient::{Patient, Sex};
 use heartlens_core::spec::{METADATA_LEN, SAMPLE_RATE_HZ, WAVEFORM_LEN_SAMPLES};
-use heartlens_core::views::Views;
 use heartlens_core::views::metadata::PATIENT_START;
+use heartlens_core::views::{View, Views};
 use heartlens_trainer::augment::{Augmenter, HostBatch};
 use heartlens_trainer::checkpoint::{Checkpoint, CheckpointError};
-use heartlens_trainer::config::{Config, EarlyStoppingConfig, View};
+use heartlens_trainer::config::{Config, EarlyStoppingConfig};
 use heartlens_trainer::cross_validate::{Plan, train_folds};
 use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
 use heartlens_trainer::early_stopping::hold_out;
 use heartlens_trainer::findings::{Headline, Judged, Leads, findings, variant};
 use heartlens_trainer::held_out::HeldOut;
 use heartlens_trainer::int8::Int8Findings;
+use heartlens_trainer::network::shape_of;
 use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
 use heartlens_trainer::split::{SplitError, split, split_across};
 use heartlens_trainer::streams::{Purpose, stream};
@@ -454,7 +455,7 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     assert_eq!(read.step, 25);
     assert_eq!(
         read.probe().unwrap().spectrogram.size()[1..],
-        *View::Spectrogram.shape()
+        shape_of(View::Spectrogram)
     );
 
     let mut second = Trainer::new(&config, Device::Cpu).unwrap();

@@ -10,6 +10,9 @@ use std::time::Instant;
 /// The boards of the firmware, each a feature.
 const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
 
+/// All features of core.
+const CORE_FEATURES: &str = "defmt,link,serde,simd,slots";
+
 /// The licence checker, installed on demand: about five minutes on two cores.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
@@ -52,13 +55,12 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     for target in TARGETS {
-        for feature in ["", "defmt"] {
-            let name = format!("heartlens-core on {target} {feature}");
-            report.step(name.trim_end(), || {
+        for (name, features) in [("no feature", ""), ("all features", CORE_FEATURES)] {
+            report.step(&format!("heartlens-core on {target} with {name}"), || {
                 quiet(
                     clippy(".")
                         .args(["-p", "heartlens-core", "--lib", "--target", target])
-                        .args(["--features", feature, "--", "-D", "warnings"]),
+                        .args(["--features", features, "--", "-D", "warnings"]),
                 )
             });
         }

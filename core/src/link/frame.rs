@@ -1,12 +1,12 @@
 //! Packets: framed, numbered, checked.
 
 use super::message::{Message, PART_MAX, SAMPLES_MAX, VERSION};
-use crc::{CRC_32_ISO_HDLC, Crc};
+use ::crc::Crc;
 use postcard::ser_flavors::{Cobs, Slice, crc::CrcModifier};
 use serde::{Deserialize, Serialize};
 
 /// The check of packets and of transmitted models.
-pub const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+pub const CRC: Crc<u32> = crate::crc::CRC_OF_MODELS;
 
 /// Room for any packet as it is on the line, in bytes, its closing zero included.
 pub const PACKET_MAX: usize = 192;

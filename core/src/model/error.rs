@@ -1,12 +1,32 @@
 //! What can be wrong with an image.
 
-use super::format::{MAGIC, View};
 use crate::nn::LayerError;
-use crate::spec::LABELS;
+use crate::views::View;
 
-/// Why an image is refused: the culprit, what was found there, and what was expected. Tables are counted from 0.
+/// An element of a table of an image, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Place {
+    /// What the table lists: `layer`, `tensor`, `input`, `label` or `scale`; or `header`, which is one.
+    pub table: &'static str,
+    /// The element.
+    pub index: usize,
+}
+
+impl core::fmt::Display for Place {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.table {
+            "header" => f.write_str("header"),
+            table => write!(f, "{table} {}", self.index),
+        }
+    }
+}
+
+/// Why an image is refused: the culprit, what was found there, and what was expected.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum ImageError {
     /// The image does not lie where its words can be read in place.
     Alignment {
@@ -19,6 +39,8 @@ pub enum ImageError {
     Magic {
         /// The bytes.
         found: [u8; 4],
+        /// Those of an image.
+        expected: [u8; 4],
     },
     /// The image has another version of the format.
     Version {
@@ -41,62 +63,42 @@ pub enum ImageError {
         /// The CRC-32 that the image states.
         expected: u32,
     },
-    /// The features that the network was trained on are of another version.
-    FeaturesVersion {
-        /// The image's version.
-        found: u32,
-        /// [`crate::spec::FEATURES_VERSION`].
-        expected: u32,
-    },
     /// The network was trained for other rates, lengths or features.
-    SpecHash {
-        /// The image's hash.
+    Features {
+        /// The image's hash of them.
         found: u64,
-        /// [`crate::spec::HASH`].
+        /// This build's; see [`crate::spec::HASH`].
         expected: u64,
     },
-    /// A class is not that of [`LABELS`].
-    Label {
-        /// The class.
-        index: usize,
-        /// Its name in the image.
-        found: [u8; 8],
-    },
-    /// A name is not UTF-8, or does not end inside its table.
+    /// A name is not what it must be.
     Name {
-        /// The table of whoever bears it.
-        table: &'static str,
-        /// The bearer.
-        index: usize,
+        /// What it names.
+        place: Place,
+        /// Its first bytes.
+        found: [u8; 8],
+        /// The name that it must be, or what every name must be.
+        expected: &'static str,
     },
-    /// A whole number is outside its range.
-    Value {
-        /// The table.
-        table: &'static str,
-        /// The element.
-        index: usize,
-        /// Its field.
-        field: &'static str,
-        /// The field's value.
-        found: u64,
-        /// The smallest value that will do.
-        smallest: u64,
-        /// The largest value that will do.
-        largest: u64,
-    },
-    /// A scale is not above 0, or a prior not in 0..=1.
+    /// A number that need not be whole is outside its range.
     Real {
-        /// The table.
-        table: &'static str,
         /// The element.
-        index: usize,
+        place: Place,
         /// Its field.
         field: &'static str,
         /// The field's value.
         found: f32,
+        /// The range.
+        expected: &'static str,
+    },
+    /// A whole number, a number of elements or a weight is not what it must be.
+    Value {
+        /// The element.
+        place: Place,
+        /// What is wrong with it.
+        error: LayerError,
     },
     /// An input's tensor has not the shape of its view.
-    InputShape {
+    View {
         /// The view.
         view: View,
         /// The tensor's height, width and channels.
@@ -104,94 +106,20 @@ pub enum ImageError {
         /// The view's.
         expected: [u16; 3],
     },
-    /// An operator's geometry or weights are impossible.
-    Layer {
-        /// The step.
-        step: usize,
-        /// What is wrong.
-        error: LayerError,
-    },
-    /// A tensor has not as many elements as its operator reads or writes.
-    Elements {
-        /// The step.
-        step: usize,
-        /// The tensor.
-        tensor: usize,
-        /// Its elements.
-        found: usize,
-        /// The operator's.
-        expected: usize,
-    },
-    /// Weights lie outside the image.
-    Weights {
-        /// The step.
-        step: usize,
-        /// The byte after the last weight.
-        end: usize,
-        /// Bytes of the image.
-        len: usize,
-    },
-    /// The last step, and no other, must make the logits.
-    LastStep {
-        /// The step that makes logits too early, or the last that does not.
-        step: usize,
-    },
-    /// A tensor, or a channel of it, is written twice or never.
-    Written {
-        /// The tensor.
-        tensor: usize,
-        /// Channels that are written to it in all.
-        found: usize,
-        /// Its channels.
-        expected: usize,
-    },
     /// A tensor is read before it is complete.
     Early {
-        /// The step that reads it.
-        step: usize,
+        /// The layer that reads it.
+        layer: usize,
         /// The tensor.
         tensor: usize,
     },
-    /// A tensor reaches beyond the arena.
-    TensorOutside {
-        /// The tensor.
-        tensor: usize,
-        /// The byte after its last.
-        end: usize,
-        /// Bytes of the arena.
-        arena: usize,
-    },
-    /// An operator's scratch memory reaches beyond the arena.
-    ScratchOutside {
-        /// The step.
-        step: usize,
-        /// The byte after its last.
-        end: usize,
-        /// Bytes of the arena.
-        arena: usize,
-    },
-    /// Two tensors share memory while both are needed.
-    TensorOverlap {
-        /// One tensor.
-        first: usize,
+    /// Two take the same memory while both are needed: tensors, or a tensor and a layer's working memory, or two layers
+    /// that write the same channels.
+    Overlap {
+        /// One of them.
+        first: Place,
         /// The other.
-        second: usize,
-    },
-    /// An operator's scratch memory is that of a tensor that is needed.
-    ScratchOverlap {
-        /// The step.
-        step: usize,
-        /// The tensor.
-        tensor: usize,
-    },
-    /// A part of a concatenation is said to be in its place, and is not.
-    NotInPlace {
-        /// The step.
-        step: usize,
-        /// Where the part begins in the arena, in bytes.
-        found: usize,
-        /// Where its place begins.
-        expected: usize,
+        second: Place,
     },
     /// The arena at hand is too small.
     Arena {
@@ -210,11 +138,11 @@ impl core::fmt::Display for ImageError {
                 "the image lies {found} bytes past a multiple of {expected}, but is read in place: copy it to an address \
                  that is a multiple of {expected}"
             ),
-            Self::Magic { found } => write!(
+            Self::Magic { found, expected } => write!(
                 f,
                 "begins with \"{}\", but a device image begins with \"{}\"",
                 found.escape_ascii(),
-                MAGIC.escape_ascii()
+                expected.escape_ascii()
             ),
             Self::Version { found, expected } => write!(
                 f,
@@ -227,112 +155,56 @@ impl core::fmt::Display for ImageError {
                 f,
                 "CRC-32: the bytes give {found:08x}, the image states {expected:08x}: it is damaged"
             ),
-            Self::FeaturesVersion { found, expected } => write!(
-                f,
-                "features version {found}, but this build computes version {expected}: train and compile the model again"
-            ),
-            Self::SpecHash { found, expected } => write!(
+            Self::Features { found, expected } => write!(
                 f,
                 "spec hash {found:016x}, but this build's features have {expected:016x}: train and compile the model again"
             ),
-            Self::Label { index, found } => write!(
-                f,
-                "label {index} is \"{}\", expected \"{}\"",
-                found.escape_ascii(),
-                LABELS.get(index).unwrap_or(&"")
-            ),
-            Self::Name { table, index } => write!(
-                f,
-                "{table} {index}: the name is not UTF-8 of the stated length inside its table"
-            ),
-            Self::Value {
-                table,
-                index,
-                field,
+            Self::Name {
+                place,
                 found,
-                smallest,
-                largest,
+                expected,
             } => write!(
                 f,
-                "{table} {index}: {field} is {found}, but must be from {smallest} to {largest}"
+                "{place}: the name is \"{}\", expected {expected}",
+                Text(&found)
             ),
             Self::Real {
-                table,
-                index,
+                place,
                 field,
                 found,
-            } => write!(
-                f,
-                "{table} {index}: {field} is {found}, but must be finite, a scale above 0, a prior from 0 to 1"
-            ),
-            Self::InputShape {
+                expected,
+            } => write!(f, "{place}: {field} is {found}, but must be {expected}"),
+            Self::Value { place, error } => write!(f, "{place}: {error}"),
+            Self::View {
                 view,
                 found,
                 expected,
             } => write!(
                 f,
-                "input {}: shape {found:?}, but the view has {expected:?}",
-                view.name()
+                "input {view}: shape {found:?}, but the view has {expected:?}"
             ),
-            Self::Layer { step, error } => write!(f, "step {step}: {error}"),
-            Self::Elements {
-                step,
-                tensor,
-                found,
-                expected,
-            } => write!(
+            Self::Early { layer, tensor } => write!(
                 f,
-                "step {step}: tensor {tensor} has {found} elements, the operator {expected}"
+                "layer {layer}: reads tensor {tensor} before it is complete"
             ),
-            Self::Weights { step, end, len } => write!(
-                f,
-                "step {step}: weights end at byte {end} of {len}, or begin between two words"
-            ),
-            Self::LastStep { step } => write!(
-                f,
-                "step {step}: the logits must be made by the last step and by no other"
-            ),
-            Self::Written {
-                tensor,
-                found,
-                expected,
-            } => write!(
-                f,
-                "tensor {tensor}: {found} channels are written, expected each of {expected} once"
-            ),
-            Self::Early { step, tensor } => write!(
-                f,
-                "step {step}: reads tensor {tensor} before it is complete"
-            ),
-            Self::TensorOutside { tensor, end, arena } => write!(
-                f,
-                "tensor {tensor}: ends at byte {end} of an arena of {arena}"
-            ),
-            Self::ScratchOutside { step, end, arena } => write!(
-                f,
-                "step {step}: scratch memory ends at byte {end} of an arena of {arena}"
-            ),
-            Self::TensorOverlap { first, second } => write!(
-                f,
-                "tensors {first} and {second} share memory while both are needed"
-            ),
-            Self::ScratchOverlap { step, tensor } => write!(
-                f,
-                "step {step}: scratch memory is shared with tensor {tensor}, which is needed"
-            ),
-            Self::NotInPlace {
-                step,
-                found,
-                expected,
-            } => write!(
-                f,
-                "step {step}: the part lies at byte {found} of the arena, its place is byte {expected}, in a whole of \
-                 one position"
-            ),
+            Self::Overlap { first, second } => {
+                write!(f, "{first} and {second} share memory while both are needed")
+            }
             Self::Arena { found, expected } => {
                 write!(f, "arena: {found} words, the network needs {expected}")
             }
         }
+    }
+}
+
+/// Bytes as text, up to the zeros that fill them up.
+struct Text<'a>(&'a [u8]);
+
+impl core::fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let end = self.0.iter().rposition(|byte| *byte != 0);
+        let text = &self.0[..end.map_or(0, |last| last + 1)];
+        text.escape_ascii().fmt(f)
     }
 }
 

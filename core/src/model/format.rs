@@ -3,7 +3,7 @@
 //!
 //! Records are read where they lie, so that little-endian machines alone can load an image.
 
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use crate::bytes::record;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("a device image is read in place and is little-endian");
@@ -21,132 +21,122 @@ pub const READS_PATIENT: u32 = 1;
 /// Longest name of a model, in bytes of UTF-8.
 pub const NAME_LEN: usize = 32;
 /// Most inputs of a network.
-pub const MAX_INPUTS: usize = 16;
+pub(crate) const MAX_INPUTS: usize = 16;
 /// Most tensors of a network.
-pub const MAX_TENSORS: usize = 128;
+pub(crate) const MAX_TENSORS: usize = 128;
 /// Most steps of a network.
 pub const MAX_STEPS: usize = 128;
 /// Most bits after the binary point of a logit.
 pub const MAX_FRACTION_BITS: usize = 16;
 
-/// What an image begins with.
-#[derive(Debug, Clone, Copy, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-pub struct Header {
-    /// [`MAGIC`].
-    pub magic: [u8; 4],
-    /// [`VERSION`].
-    pub version: u32,
-    /// Bytes of the whole image.
-    pub len: u32,
-    /// CRC-32 (ISO-HDLC, as in zip and PNG) of all bytes but these four.
-    pub crc: u32,
-    /// [`crate::spec::HASH`] of the features that the network was trained on.
-    pub spec_hash: u64,
-    /// [`crate::spec::FEATURES_VERSION`].
-    pub features_version: u32,
-    /// Words of 32 bits that running the network takes.
-    pub arena_words: u32,
-    /// The model's name, UTF-8, filled up with zeros.
-    pub name: [u8; NAME_LEN],
-    /// [`READS_PATIENT`] or 0.
-    pub flags: u32,
-    /// Elements of the table of [`Label`]s.
-    pub labels: u16,
-    /// Elements of the table of [`Input`]s.
-    pub inputs: u16,
-    /// Elements of the table of [`Tensor`]s.
-    pub tensors: u16,
-    /// Elements of the table of channel scales, f32.
-    pub scales: u16,
-    /// Elements of the table of [`Step`]s.
-    pub steps: u16,
-    /// Bytes of the names of tensors and steps, each a length in one byte and that many bytes of UTF-8.
-    pub names: u16,
+record! {
+    /// What an image begins with.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Header {
+        /// [`MAGIC`].
+        pub magic: [u8; 4],
+        /// [`VERSION`].
+        pub version: u32,
+        /// Bytes of the whole image.
+        pub len: u32,
+        /// CRC-32 (ISO-HDLC, as in zip and PNG) of all bytes but these four.
+        pub crc: u32,
+        /// [`crate::spec::HASH`] of the features that the network was trained on.
+        pub spec_hash: u64,
+        /// [`crate::spec::FEATURES_VERSION`].
+        pub features_version: u32,
+        /// Words of 32 bits that running the network takes.
+        pub arena_words: u32,
+        /// The model's name, UTF-8, filled up with zeros.
+        pub name: [u8; NAME_LEN],
+        /// [`READS_PATIENT`] or 0.
+        pub flags: u32,
+        /// Elements of the table of [`Label`]s.
+        pub labels: u16,
+        /// Elements of the table of [`Input`]s.
+        pub inputs: u16,
+        /// Elements of the table of [`Tensor`]s.
+        pub tensors: u16,
+        /// Elements of the table of channel scales, f32.
+        pub scales: u16,
+        /// Elements of the table of [`Step`]s.
+        pub steps: u16,
+        /// Bytes of the names of tensors and steps, each a length in one byte and that many bytes of UTF-8.
+        pub names: u16,
+    }
 }
 
-/// A class, in the order of the logits.
-#[derive(Debug, Clone, Copy, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-pub struct Label {
-    /// Its name, filled up with zeros.
-    pub name: [u8; 8],
-    /// Its share of the examples that the network was trained on.
-    pub prior: f32,
+record! {
+    /// A class, in the order of the logits.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Label {
+        /// Its name, filled up with zeros.
+        pub name: [u8; 8],
+        /// Its share of the examples that the network was trained on.
+        pub prior: f32,
+    }
 }
 
-/// A view that is quantised into a tensor before the first step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-pub struct Input {
-    /// A [`View`].
-    pub view: u16,
-    /// The tensor.
-    pub tensor: u16,
-    /// The scale of the tensor's first channel in the table of scales; those of the others follow it. [`NONE`] where all
-    /// channels have the tensor's.
-    pub first_scale: u16,
-    /// Zero.
-    pub reserved: u16,
+record! {
+    /// A view that is quantised into a tensor before the first step.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Input {
+        /// A [`View`](crate::views::View).
+        pub view: u16,
+        /// The tensor.
+        pub tensor: u16,
+        /// The scale of the tensor's first channel in the table of scales; those of the others follow it. [`NONE`] where all
+        /// channels have the tensor's.
+        pub first_scale: u16,
+        /// Zero.
+        pub reserved: u16,
+    }
 }
 
-/// An activation: int8, channels last.
-#[derive(Debug, Clone, Copy, PartialEq, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-pub struct Tensor {
-    /// Where its name begins among the names.
-    pub name: u16,
-    /// The integer of real zero.
-    pub zero_point: i8,
-    /// Zero.
-    pub reserved: u8,
-    /// Height, width, channels.
-    pub shape: [u16; 3],
-    /// Zero.
-    pub reserved_too: u16,
-    /// Real value of one step of the integer.
-    pub scale: f32,
-    /// Where it begins in the arena, in bytes.
-    pub offset: u32,
+record! {
+    /// An activation: int8, channels last.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub struct Tensor {
+        /// Where its name begins among the names.
+        pub name: u16,
+        /// The integer of real zero.
+        pub zero_point: i8,
+        /// Zero.
+        pub reserved: u8,
+        /// Height, width, channels.
+        pub shape: [u16; 3],
+        /// Zero.
+        pub reserved_too: u16,
+        /// Real value of one step of the integer.
+        pub scale: f32,
+        /// Where it begins in the arena, in bytes.
+        pub offset: u32,
+    }
 }
 
-/// One operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-pub struct Step {
-    /// An [`Operator`].
-    pub operator: u16,
-    /// Where its name begins among the names.
-    pub name: u16,
-    /// The tensors that it reads; [`NONE`] for a second that it does not have.
-    pub inputs: [u16; 2],
-    /// The tensor that it writes; [`NONE`] for the logits.
-    pub output: u16,
-    /// Zero.
-    pub reserved: u16,
-    /// Sizes, in the order of [`Operator`]; those that the operator does not have are zero.
-    pub geometry: [u16; 12],
-    /// Multipliers outside the weights, in the order of [`Operator`]; zero where there are none.
-    pub multipliers: [i32; 2],
-    /// Where its weights begin in the image, in bytes; zero where it has none.
-    pub data: u32,
-    /// Where its scratch memory begins in the arena, in bytes; zero where it needs none.
-    pub scratch: u32,
-}
-
-/// What a network can read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u16)]
-pub enum View {
-    /// [`crate::views::Views::waveform`].
-    Waveform = 0,
-    /// [`crate::views::Views::spectrum`].
-    Spectrum = 1,
-    /// [`crate::views::Views::spectrogram`].
-    Spectrogram = 2,
-    /// [`crate::views::Views::metadata`].
-    Metadata = 3,
+record! {
+    /// One operator.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Step {
+        /// An [`Operator`].
+        pub operator: u16,
+        /// Where its name begins among the names.
+        pub name: u16,
+        /// The tensors that it reads; [`NONE`] for a second that it does not have.
+        pub inputs: [u16; 2],
+        /// The tensor that it writes; [`NONE`] for the logits.
+        pub output: u16,
+        /// Zero.
+        pub reserved: u16,
+        /// Sizes, in the order of [`Operator`]; those that the operator does not have are zero.
+        pub geometry: [u16; 12],
+        /// Multipliers outside the weights, in the order of [`Operator`]; zero where there are none.
+        pub multipliers: [i32; 2],
+        /// Where its weights begin in the image, in bytes; zero where it has none.
+        pub data: u32,
+        /// Where its scratch memory begins in the arena, in bytes; zero where it needs none.
+        pub scratch: u32,
+    }
 }
 
 /// What a step does. "Window" stands for eleven sizes: height, width and channels of the input; height and width of the
@@ -178,40 +168,6 @@ pub enum Operator {
     /// Sizes: steps, inputs, hidden cells, what the output holds (0 sequence, 1 last state), directions. Multipliers: of
     /// the hidden state. Data, a direction: blocks from the input, blocks from the hidden state, gate rows.
     Lstm = 11,
-}
-
-impl View {
-    /// All, in the order of their numbers.
-    pub const ALL: [Self; 4] = [
-        Self::Waveform,
-        Self::Spectrum,
-        Self::Spectrogram,
-        Self::Metadata,
-    ];
-
-    /// The view's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Waveform => "waveform",
-            Self::Spectrum => "spectrum",
-            Self::Spectrogram => "spectrogram",
-            Self::Metadata => "metadata",
-        }
-    }
-
-    /// The tensor that it is quantised into: height, width, channels.
-    pub const fn shape(self) -> [usize; 3] {
-        use crate::spec::{
-            CHANNELS, METADATA_LEN, SPECTROGRAM_BINS, SPECTROGRAM_FRAMES, SPECTRUM_BINS,
-            WAVEFORM_LEN_SAMPLES,
-        };
-        match self {
-            Self::Waveform => [1, WAVEFORM_LEN_SAMPLES, CHANNELS],
-            Self::Spectrum => [1, SPECTRUM_BINS, CHANNELS],
-            Self::Spectrogram => [SPECTROGRAM_BINS, SPECTROGRAM_FRAMES, CHANNELS],
-            Self::Metadata => [1, 1, METADATA_LEN],
-        }
-    }
 }
 
 impl Operator {

@@ -1,13 +1,14 @@
 //! A step of an image as an operator of [`crate::nn`], its weights where they lie.
 
-use super::error::ImageError;
+use super::error::{ImageError, Place};
 use super::format::{ALIGNMENT, MAX_FRACTION_BITS, Operator, Step, Tensor};
+use super::sections::{at, out_of_range};
 use crate::nn::{
     Add, AveragePool, Channel, ConcatPart, Convolution, Dense, Depthwise, Direction, GateRow,
     LayerError, Logits, Lstm, LstmOutput, LstmShape, MAX_COLUMNS, MaxPool, Operand, Relu,
     WeightBlock, Window, WindowShape, blocks_len, within,
 };
-use zerocopy::{FromBytes, Immutable, KnownLayout};
+use bytemuck::Pod;
 
 /// The multiplier of a part whose scale is the whole's.
 const UNCHANGED: i32 = 1 << 20;
@@ -49,7 +50,7 @@ impl<'a> Layer<'a> {
         binding.bind(Weights {
             image,
             at: step.data as usize,
-            step: index,
+            place: at("layer", index),
         })
     }
 
@@ -262,14 +263,10 @@ impl Binding<'_> {
     }
 
     fn tensor(&self, index: u16) -> Result<&Tensor, ImageError> {
-        let tensor = self.tensors.get(usize::from(index));
-        tensor.ok_or(ImageError::Value {
-            table: "step",
-            index: self.index,
-            field: "tensor",
-            found: u64::from(index),
-            smallest: 0,
-            largest: self.tensors.len().saturating_sub(1) as u64,
+        let index = usize::from(index);
+        self.tensors.get(index).ok_or_else(|| {
+            let last = self.tensors.len().saturating_sub(1);
+            out_of_range(at("layer", self.index), "tensor", index, 0, last)
         })
     }
 
@@ -306,8 +303,8 @@ impl Binding<'_> {
     }
 
     fn fault(&self, error: LayerError) -> ImageError {
-        ImageError::Layer {
-            step: self.index,
+        ImageError::Value {
+            place: at("layer", self.index),
             error,
         }
     }
@@ -315,15 +312,11 @@ impl Binding<'_> {
 
 /// The operator of a step.
 pub(crate) fn operator(index: usize, step: &Step) -> Result<Operator, ImageError> {
-    let place = usize::from(step.operator).checked_sub(1);
-    let operator = place.and_then(|place| Operator::ALL.get(place));
-    operator.copied().ok_or(ImageError::Value {
-        table: "step",
-        index,
-        field: "operator",
-        found: u64::from(step.operator),
-        smallest: 1,
-        largest: Operator::ALL.len() as u64,
+    let number = usize::from(step.operator);
+    let operator = number.checked_sub(1).and_then(|i| Operator::ALL.get(i));
+    operator.copied().ok_or_else(|| {
+        let most = Operator::ALL.len();
+        out_of_range(at("layer", index), "operator", number, 1, most)
     })
 }
 
@@ -338,22 +331,20 @@ const fn operand(tensor: &Tensor, multiplier: i32) -> Operand {
 struct Weights<'a> {
     image: &'a [u8],
     at: usize,
-    step: usize,
+    place: Place,
 }
 
 impl<'a> Weights<'a> {
-    fn take<T: FromBytes + Immutable + KnownLayout>(
-        &mut self,
-        count: usize,
-    ) -> Result<&'a [T], ImageError> {
-        let end = self.at.saturating_add(count.saturating_mul(size_of::<T>()));
-        let error = ImageError::Weights {
-            step: self.step,
-            end,
-            len: self.image.len(),
-        };
-        let bytes = self.image.get(self.at..end).ok_or(error)?;
+    fn take<T: Pod>(&mut self, count: usize) -> Result<&'a [T], ImageError> {
+        let start = self.at;
+        let end = start.saturating_add(count.saturating_mul(size_of::<T>()));
+        let len = self.image.len();
+        let beyond = || out_of_range(self.place, "end of its weights", end, 0, len);
+        let bytes = self.image.get(start..end).ok_or_else(beyond)?;
         self.at = end.next_multiple_of(ALIGNMENT);
-        <[T]>::ref_from_bytes(bytes).map_err(|_| error)
+        bytemuck::try_cast_slice(bytes).map_err(|_| {
+            let rest = start % align_of::<T>();
+            out_of_range(self.place, "address of its weights modulo 4", rest, 0, 0)
+        })
     }
 }

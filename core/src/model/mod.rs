@@ -25,13 +25,13 @@ mod run;
 mod scores;
 mod sections;
 
-pub use error::ImageError;
-pub use format::View;
+pub use error::{ImageError, Place};
 pub use run::{Executor, Progress, quantise};
 pub use scores::{Logits, argmax, softmax};
 pub use sections::{checksum, stated_len};
 
 use crate::spec::LABELS;
+use crate::views::View;
 use core::mem::offset_of;
 use core::ops::Range;
 use format::{Header, MAGIC, NONE, READS_PATIENT, Step};
@@ -51,6 +51,7 @@ pub struct Model<'a> {
 
 /// An activation of a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct TensorInfo<'a> {
     /// The name of the ONNX value that it stands for.
     pub name: &'a str,
@@ -66,6 +67,7 @@ pub struct TensorInfo<'a> {
 
 /// An operator of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LayerInfo<'a> {
     /// The name of the ONNX node.
     pub name: &'a str,

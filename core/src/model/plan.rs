@@ -6,8 +6,11 @@
 use super::error::ImageError;
 use super::format::{MAX_TENSORS, Operator, Step, Tensor};
 use super::layer::{Layer, operator};
-use super::sections::Sections;
+use super::sections::{Sections, at, check_range, out_of_range};
 use core::ops::Range;
+
+/// The byte of the arena after a tensor's or a layer's last.
+const END: &str = "end of its memory in the arena";
 
 /// When a tensor is needed, both ends included.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +52,7 @@ fn life(sections: &Sections<'_>, tensor: usize) -> Result<Life, ImageError> {
         if step.reads(tensor) {
             let Some(life) = life.as_mut() else {
                 return Err(ImageError::Early {
-                    step: index,
+                    layer: index,
                     tensor,
                 });
             };
@@ -61,16 +64,20 @@ fn life(sections: &Sections<'_>, tensor: usize) -> Result<Life, ImageError> {
             life.get_or_insert(Life { from: now, to: now }).to = now;
         }
     }
-    let written = ImageError::Written {
-        tensor,
-        found,
-        expected,
-    };
     let early = |(_, step): &(usize, &Step)| step.reads(tensor);
-    if let Some((step, _)) = sections.steps.iter().enumerate().take(complete).find(early) {
-        return Err(ImageError::Early { step, tensor });
+    if let Some((layer, _)) = sections.steps.iter().enumerate().take(complete).find(early) {
+        return Err(ImageError::Early { layer, tensor });
     }
-    life.filter(|_| found == expected).ok_or(written)
+    let what = "number of channels that are written";
+    check_range(at("tensor", tensor), what, found, expected, expected)?;
+    // A tensor has channels, and something wrote them.
+    life.ok_or(out_of_range(
+        at("tensor", tensor),
+        what,
+        0,
+        expected,
+        expected,
+    ))
 }
 
 /// How many channels of its output a step writes; that they are those of no other step.
@@ -80,15 +87,14 @@ fn written(sections: &Sections<'_>, index: usize) -> Result<usize, ImageError> {
     let Some(part) = part(sections, index)? else {
         return Ok(sections.tensors[tensor].channels());
     };
-    for other in index + 1..sections.steps.len() {
-        if sections.steps[other].output == step.output
-            && let Some(other) = self::part(sections, other)?
+    for place in index + 1..sections.steps.len() {
+        if sections.steps[place].output == step.output
+            && let Some(other) = self::part(sections, place)?
             && overlap(&part, &other)
         {
-            return Err(ImageError::Written {
-                tensor,
-                found: part.len() + other.len(),
-                expected: sections.tensors[tensor].channels(),
+            return Err(ImageError::Overlap {
+                first: at("layer", index),
+                second: at("layer", place),
             });
         }
     }
@@ -118,16 +124,14 @@ fn extend_over_parts(sections: &Sections<'_>, lives: &mut [Life]) -> Result<(), 
         }
         let (part, whole) = (usize::from(step.inputs[0]), usize::from(step.output));
         let (a, b) = (&sections.tensors[part], &sections.tensors[whole]);
-        let expected = b.offset as usize + usize::from(step.geometry[0]);
-        let at_one_position = b.positions() == 1;
-        let inside = usize::from(step.geometry[0]) + a.len() <= b.len();
-        if a.offset as usize != expected || !at_one_position || !inside {
-            return Err(ImageError::NotInPlace {
-                step: index,
-                found: a.offset as usize,
-                expected,
-            });
-        }
+        let (place, first) = (at("layer", index), usize::from(step.geometry[0]));
+        let expected = b.offset as usize + first;
+        let what = "byte of the arena where the part in its place lies";
+        check_range(place, what, a.offset as usize, expected, expected)?;
+        let what = "number of positions of a whole with a part in its place";
+        check_range(place, what, b.positions(), 1, 1)?;
+        let what = "end of the part in its place";
+        check_range(place, what, first + a.len(), 0, b.len())?;
         lives[whole].from = lives[whole].from.min(lives[part].from);
     }
     Ok(())
@@ -137,13 +141,7 @@ fn check_tensors(sections: &Sections<'_>, lives: &[Life]) -> Result<(), ImageErr
     let arena = (sections.header.arena_words as usize).saturating_mul(4);
     for (first, tensor) in sections.tensors.iter().enumerate() {
         let bytes = bytes(tensor);
-        if bytes.end > arena {
-            return Err(ImageError::TensorOutside {
-                tensor: first,
-                end: bytes.end,
-                arena,
-            });
-        }
+        check_range(at("tensor", first), END, bytes.end, 0, arena)?;
         for (second, other) in sections.tensors[..first].iter().enumerate() {
             let (a, b) = (lives[first], lives[second]);
             let together = a.from <= b.to && b.from <= a.to;
@@ -152,9 +150,9 @@ fn check_tensors(sections: &Sections<'_>, lives: &[Life]) -> Result<(), ImageErr
                 && !may_share(sections, first, second, lives)?
                 && !may_share(sections, second, first, lives)?
             {
-                return Err(ImageError::TensorOverlap {
-                    first: second,
-                    second: first,
+                return Err(ImageError::Overlap {
+                    first: at("tensor", second),
+                    second: at("tensor", first),
                 });
             }
         }
@@ -193,19 +191,13 @@ fn check_scratch(sections: &Sections<'_>, lives: &[Life]) -> Result<(), ImageErr
     for (index, step) in sections.steps.iter().enumerate() {
         let layer = Layer::bind(index, step, sections.tensors, sections.image)?;
         let scratch = scratch(step, &layer);
-        if scratch.end > arena {
-            return Err(ImageError::ScratchOutside {
-                step: index,
-                end: scratch.end,
-                arena,
-            });
-        }
+        check_range(at("layer", index), END, scratch.end, 0, arena)?;
         for (tensor, (record, life)) in sections.tensors.iter().zip(lives).enumerate() {
             let needed = (life.from..=life.to).contains(&(index + 1));
             if needed && overlap(&scratch, &bytes(record)) {
-                return Err(ImageError::ScratchOverlap {
-                    step: index,
-                    tensor,
+                return Err(ImageError::Overlap {
+                    first: at("layer", index),
+                    second: at("tensor", tensor),
                 });
             }
         }

@@ -1,13 +1,12 @@
 //! From views to logits: quantise, then step by step in one arena.
 
-use super::format::{Input, NONE, Step, View};
+use super::format::{Input, NONE, Step};
 use super::layer::Layer;
 use super::plan::scratch;
 use super::scores::Logits;
 use super::{Model, TensorInfo};
 use crate::spec::LABELS;
-use crate::views::Views;
-use zerocopy::{FromBytes, IntoBytes};
+use crate::views::{View, Views};
 
 /// A loaded network with the memory that it works in. Running it cannot fail, and gives the same bits on every machine.
 #[derive(Debug)]
@@ -99,12 +98,7 @@ impl<'a> Executor<'a> {
 
     fn quantise(&mut self, input: &Input, views: &Views) {
         let sections = self.model.sections;
-        let values: &[f32] = match View::ALL[usize::from(input.view)] {
-            View::Waveform => &views.waveform,
-            View::Spectrum => &views.spectrum,
-            View::Spectrogram => &views.spectrogram,
-            View::Metadata => &views.metadata,
-        };
+        let values = views.get(View::ALL[usize::from(input.view)]);
         let tensor = &sections.tensors[usize::from(input.tensor)];
         let (channels, zero_point) = (tensor.channels(), tensor.zero_point);
         let place = self.model.bytes(input.tensor);
@@ -149,7 +143,7 @@ impl<'a> Executor<'a> {
             return;
         };
         let b = if twice { &*a } else { &*b };
-        let Ok(scratch) = <[i32]>::mut_from_bytes(scratch.as_mut_bytes()) else {
+        let Ok(scratch) = bytemuck::try_cast_slice_mut(scratch) else {
             return;
         };
         match layer {
@@ -167,12 +161,11 @@ impl<'a> Executor<'a> {
     }
 
     fn memory(&self) -> &[i8] {
-        // Bytes have no alignment.
-        <[i8]>::ref_from_bytes(self.arena.as_bytes()).unwrap_or(&[])
+        bytemuck::must_cast_slice(self.arena)
     }
 
     fn memory_mut(&mut self) -> &mut [i8] {
-        <[i8]>::mut_from_bytes(self.arena.as_mut_bytes()).unwrap_or(&mut [])
+        bytemuck::must_cast_slice_mut(self.arena)
     }
 }
 

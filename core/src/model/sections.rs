@@ -1,18 +1,20 @@
 //! An image taken apart into its tables, and the checks of each table by itself.
 
-use super::error::ImageError;
+use super::error::{ImageError, Place};
 use super::format::{
     ALIGNMENT, Fields, Header, Input, Label, MAGIC, MAX_INPUTS, MAX_STEPS, MAX_TENSORS, NONE,
-    Operator, READS_PATIENT, Step, Tensor, VERSION, View,
+    Operator, READS_PATIENT, Step, Tensor, VERSION,
 };
 use super::layer::{Layer, operator};
+use crate::crc::CRC_OF_IMAGES;
+use crate::nn::LayerError;
 use crate::spec::{FEATURES_VERSION, HASH, LABELS};
+use crate::views::View;
+use bytemuck::Pod;
 use core::mem::offset_of;
-use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
-use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-/// Without a table: images are few, and flash is small.
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+/// Where the header is.
+const HEADER: Place = at("header", 0);
 /// Most elements of a tensor.
 const MAX_ELEMENTS: usize = 1 << 20;
 
@@ -32,7 +34,7 @@ pub(super) struct Sections<'a> {
 /// The CRC-32 of all bytes of an image but those of the CRC itself; of an image shorter than a header, that of all.
 pub fn checksum(image: &[u8]) -> u32 {
     const START: usize = offset_of!(Header, crc);
-    let mut digest = CRC.digest();
+    let mut digest = CRC_OF_IMAGES.digest();
     digest.update(&image[..START.min(image.len())]);
     digest.update(image.get(START + size_of::<u32>()..).unwrap_or(&[]));
     digest.finalize()
@@ -50,7 +52,10 @@ fn check_beginning(image: &[u8]) -> Result<&Header, ImageError> {
     if let Some(magic) = image.first_chunk()
         && *magic != MAGIC
     {
-        return Err(ImageError::Magic { found: *magic });
+        return Err(ImageError::Magic {
+            found: *magic,
+            expected: MAGIC,
+        });
     }
     let version = image.get(offset_of!(Header, version)..);
     if let Some(version) = version.and_then(|bytes| bytes.first_chunk()) {
@@ -66,8 +71,8 @@ fn check_beginning(image: &[u8]) -> Result<&Header, ImageError> {
         found: image.len(),
         expected: size_of::<Header>(),
     };
-    let (header, _) = Header::ref_from_prefix(image).map_err(|_| short)?;
-    Ok(header)
+    let header = image.get(..size_of::<Header>()).ok_or(short)?;
+    bytemuck::try_from_bytes(header).map_err(|_| short)
 }
 
 /// The length that an image states, in bytes, from its beginning alone: so much of a flash slot is image.
@@ -95,33 +100,29 @@ impl<'a> Sections<'a> {
                 expected: header.crc,
             });
         }
-        if header.features_version != FEATURES_VERSION {
-            return Err(ImageError::FeaturesVersion {
-                found: header.features_version,
-                expected: FEATURES_VERSION,
-            });
-        }
         if header.spec_hash != HASH {
-            return Err(ImageError::SpecHash {
+            return Err(ImageError::Features {
                 found: header.spec_hash,
                 expected: HASH,
             });
         }
-        let value = |field, found, smallest: usize, largest: usize| {
-            in_range("header", 0, field, u64::from(found), smallest, largest)
+        let value = |field, found: u16, smallest, largest| {
+            in_range(HEADER, field, found.into(), smallest, largest)
         };
         value("labels", header.labels, LABELS.len(), LABELS.len())?;
         value("inputs", header.inputs, 1, MAX_INPUTS)?;
         value("tensors", header.tensors, 1, MAX_TENSORS)?;
         value("steps", header.steps, 1, MAX_STEPS)?;
+        // The hash includes the version.
+        let version = FEATURES_VERSION as usize;
         in_range(
-            "header",
-            0,
-            "flags",
-            u64::from(header.flags),
-            0,
-            READS_PATIENT as usize,
+            HEADER,
+            "features version",
+            header.features_version,
+            version,
+            version,
         )?;
+        in_range(HEADER, "flags", header.flags, 0, READS_PATIENT as usize)?;
         let mut rest = &image[size_of::<Header>()..];
         Ok(Self {
             image,
@@ -157,30 +158,34 @@ impl<'a> Sections<'a> {
         core::str::from_utf8(rest.get(..usize::from(*len))?).ok()
     }
 
-    fn check_name(&self, table: &'static str, index: usize, offset: u16) -> Result<(), ImageError> {
-        let name = self.name(offset);
-        name.map(drop).ok_or(ImageError::Name { table, index })
+    fn check_name(&self, place: Place, offset: u16) -> Result<(), ImageError> {
+        match self.name(offset) {
+            Some(_) => Ok(()),
+            None => {
+                let bytes = self.names.get(usize::from(offset) + 1..);
+                Err(no_name(place, bytes.unwrap_or_default()))
+            }
+        }
     }
 
     fn check_labels(&self) -> Result<(), ImageError> {
-        let name = self.model_name();
-        name.ok_or(ImageError::Name {
-            table: "header",
-            index: 0,
-        })?;
+        if self.model_name().is_none() {
+            return Err(no_name(HEADER, &self.header.name));
+        }
         for (index, (label, expected)) in self.labels.iter().zip(LABELS).enumerate() {
             if filled(&label.name) != Some(expected.as_bytes()) {
-                return Err(ImageError::Label {
-                    index,
+                return Err(ImageError::Name {
+                    place: at("label", index),
                     found: label.name,
+                    expected,
                 });
             }
             if !(0.0..=1.0).contains(&label.prior) {
                 return Err(ImageError::Real {
-                    table: "label",
-                    index,
+                    place: at("label", index),
                     field: "prior",
                     found: label.prior,
+                    expected: "from 0 to 1",
                 });
             }
         }
@@ -189,31 +194,30 @@ impl<'a> Sections<'a> {
 
     fn check_tensors(&self) -> Result<(), ImageError> {
         for (index, tensor) in self.tensors.iter().enumerate() {
-            let zero = [u64::from(tensor.reserved), u64::from(tensor.reserved_too)];
-            for found in zero {
-                in_range("tensor", index, "reserved", found, 0, 0)?;
+            let place = at("tensor", index);
+            for found in [tensor.reserved.into(), u32::from(tensor.reserved_too)] {
+                in_range(place, "reserved", found, 0, 0)?;
             }
-            let len = tensor.len() as u64;
-            in_range("tensor", index, "elements", len, 1, MAX_ELEMENTS)?;
-            check_scale("tensor", index, tensor.scale)?;
-            self.check_name("tensor", index, tensor.name)?;
+            check_range(place, "elements", tensor.len(), 1, MAX_ELEMENTS)?;
+            check_scale(place, tensor.scale)?;
+            self.check_name(place, tensor.name)?;
         }
         for (index, scale) in self.scales.iter().enumerate() {
-            check_scale("scale", index, *scale)?;
+            check_scale(at("scale", index), *scale)?;
         }
         Ok(())
     }
 
     fn check_inputs(&self) -> Result<(), ImageError> {
         for (index, input) in self.inputs.iter().enumerate() {
-            let view = u64::from(input.view);
-            in_range("input", index, "view", view, 0, View::ALL.len() - 1)?;
-            in_range("input", index, "reserved", u64::from(input.reserved), 0, 0)?;
-            let tensor = &self.tensors[self.tensor("input", index, input.tensor)?];
+            let place = at("input", index);
+            in_range(place, "view", input.view.into(), 0, View::ALL.len() - 1)?;
+            in_range(place, "reserved", input.reserved.into(), 0, 0)?;
+            let tensor = &self.tensors[self.tensor(place, input.tensor)?];
             let view = View::ALL[usize::from(input.view)];
-            let expected = view.shape().map(|side| side as u16);
+            let expected = view.tensor_shape().map(|side| side as u16);
             if tensor.shape != expected {
-                return Err(ImageError::InputShape {
+                return Err(ImageError::View {
                     view,
                     found: tensor.shape,
                     expected,
@@ -221,112 +225,110 @@ impl<'a> Sections<'a> {
             }
             if input.first_scale != NONE {
                 let end = usize::from(input.first_scale) + tensor.channels();
-                in_range(
-                    "input",
-                    index,
-                    "end of its scales",
-                    end as u64,
-                    1,
-                    self.scales.len(),
-                )?;
+                check_range(place, "end of its scales", end, 1, self.scales.len())?;
             }
         }
         Ok(())
     }
 
     fn check_step(&self, index: usize, step: &Step) -> Result<(), ImageError> {
+        let place = at("layer", index);
         let operator = operator(index, step)?;
-        self.check_name("step", index, step.name)?;
+        self.check_name(place, step.name)?;
         let Fields {
             inputs,
             sizes,
             multipliers,
             weights,
         } = operator.fields();
-        in_range("step", index, "reserved", u64::from(step.reserved), 0, 0)?;
+        in_range(place, "reserved", step.reserved.into(), 0, 0)?;
+        let none = usize::from(NONE);
         for input in &step.inputs[inputs..] {
-            let none = usize::from(NONE);
-            in_range("step", index, "unused input", u64::from(*input), none, none)?;
+            in_range(place, "unused input", (*input).into(), none, none)?;
         }
         for size in &step.geometry[sizes..] {
-            in_range("step", index, "unused size", u64::from(*size), 0, 0)?;
+            in_range(place, "unused size", (*size).into(), 0, 0)?;
         }
         for multiplier in &step.multipliers[multipliers..] {
-            let found = u64::from(multiplier.cast_unsigned());
-            in_range("step", index, "unused multiplier", found, 0, 0)?;
+            in_range(place, "unused multiplier", multiplier.cast_unsigned(), 0, 0)?;
         }
         if !weights {
-            in_range("step", index, "unused data", u64::from(step.data), 0, 0)?;
-        }
-        let makes_logits = operator == Operator::Logits;
-        if makes_logits != (index + 1 == self.steps.len()) {
-            return Err(ImageError::LastStep { step: index });
+            in_range(place, "unused data", step.data, 0, 0)?;
         }
         for input in &step.inputs[..inputs] {
-            self.tensor("step", index, *input)?;
+            self.tensor(place, *input)?;
         }
-        if makes_logits {
-            let (none, rows) = (usize::from(NONE), u64::from(step.geometry[0]));
-            in_range("step", index, "output", u64::from(step.output), none, none)?;
-            in_range("step", index, "logits", rows, LABELS.len(), LABELS.len())?;
+        let last = self.steps.len() - 1;
+        if operator == Operator::Logits {
+            check_range(
+                place,
+                "place of the layer that makes the logits",
+                index,
+                last,
+                last,
+            )?;
+            in_range(place, "output", step.output.into(), none, none)?;
+            in_range(
+                place,
+                "logits",
+                step.geometry[0].into(),
+                LABELS.len(),
+                LABELS.len(),
+            )?;
+        } else if index == last {
+            let logits = Operator::Logits as usize;
+            in_range(
+                place,
+                "operator of the last layer",
+                step.operator.into(),
+                logits,
+                logits,
+            )?;
         } else {
-            self.tensor("step", index, step.output)?;
+            self.tensor(place, step.output)?;
         }
         let layer = Layer::bind(index, step, self.tensors, self.image)?;
-        let error = |error| ImageError::Layer { step: index, error };
+        let error = |error| ImageError::Value { place, error };
         layer.check().map_err(error)?;
-        self.check_elements(index, step, inputs, &layer)?;
-        let scratch = u64::from(step.scratch);
+        self.check_elements(place, step, inputs, &layer)?;
         if layer.scratch_len() == 0 {
-            in_range("step", index, "unused scratch", scratch, 0, 0)?;
+            in_range(place, "unused working memory", step.scratch, 0, 0)?;
         }
-        in_range("step", index, "scratch modulo 4", scratch % 4, 0, 0)
+        in_range(place, "working memory modulo 4", step.scratch % 4, 0, 0)
     }
 
     /// Checks that tensors are as long as the operator says.
     fn check_elements(
         &self,
-        step: usize,
+        place: Place,
         record: &Step,
         inputs: usize,
         layer: &Layer<'_>,
     ) -> Result<(), ImageError> {
         let (read, written) = layer.elements();
-        let inputs = record.inputs[..inputs].iter().map(|input| (*input, read));
-        let output = match layer {
+        for input in &record.inputs[..inputs] {
+            let found = self.tensors[usize::from(*input)].len();
+            check_range(place, "elements of an input", found, read, read)?;
+        }
+        match layer {
             // The part is its own size; its place in the output is checked with the memory plan.
-            Layer::Logits(_) | Layer::ConcatInPlace(_) => None,
-            _ => Some((record.output, written)),
-        };
-        for (tensor, expected) in inputs.chain(output) {
-            let tensor = usize::from(tensor);
-            let found = self.tensors[tensor].len();
-            if found != expected {
-                return Err(ImageError::Elements {
-                    step,
-                    tensor,
-                    found,
-                    expected,
-                });
+            Layer::Logits(_) | Layer::ConcatInPlace(_) => Ok(()),
+            _ => {
+                let found = self.tensors[usize::from(record.output)].len();
+                check_range(place, "elements of the output", found, written, written)
             }
         }
-        Ok(())
     }
 
     /// A tensor's index, if there is such a tensor.
-    fn tensor(&self, table: &'static str, index: usize, tensor: u16) -> Result<usize, ImageError> {
-        let largest = self.tensors.len() - 1;
-        in_range(table, index, "tensor", u64::from(tensor), 0, largest)?;
+    fn tensor(&self, place: Place, tensor: u16) -> Result<usize, ImageError> {
+        in_range(place, "tensor", tensor.into(), 0, self.tensors.len() - 1)?;
         Ok(usize::from(tensor))
     }
 }
 
 /// Takes a table of `count` elements from the front.
-fn table<'a, T: FromBytes + Immutable + KnownLayout>(
-    rest: &mut &'a [u8],
-    count: u16,
-    len: usize,
-) -> Result<&'a [T], ImageError> {
+fn table<'a, T: Pod>(rest: &mut &'a [u8], count: u16, len: usize) -> Result<&'a [T], ImageError> {
     let size = usize::from(count) * size_of::<T>();
     let short = ImageError::Length {
         found: len,
@@ -334,7 +336,7 @@ fn table<'a, T: FromBytes + Immutable + KnownLayout>(
     };
     let (table, after) = rest.split_at_checked(size).ok_or(short)?;
     *rest = after;
-    <[T]>::ref_from_bytes(table).map_err(|_| short)
+    bytemuck::try_cast_slice(table).map_err(|_| short)
 }
 
 /// The bytes before the zeros that fill up a field; `None` if other bytes follow the first zero.
@@ -344,36 +346,72 @@ fn filled(field: &[u8]) -> Option<&[u8]> {
     zeros.iter().all(|byte| *byte == 0).then_some(text)
 }
 
-fn check_scale(table: &'static str, index: usize, scale: f32) -> Result<(), ImageError> {
+fn check_scale(place: Place, scale: f32) -> Result<(), ImageError> {
     // So that neither the scale nor one over it is zero, infinite or less precise than others.
     if scale.is_normal() && (1.0 / scale).is_normal() && scale > 0.0 {
         return Ok(());
     }
     Err(ImageError::Real {
-        table,
-        index,
+        place,
         field: "scale",
         found: scale,
+        expected: "finite and above 0",
     })
 }
 
+/// A name that cannot be read, of which these are the first bytes.
+fn no_name(place: Place, bytes: &[u8]) -> ImageError {
+    let mut found = [0; 8];
+    for (found, byte) in found.iter_mut().zip(bytes) {
+        *found = *byte;
+    }
+    ImageError::Name {
+        place,
+        found,
+        expected: "UTF-8 that ends inside its table",
+    }
+}
+
 fn in_range(
-    table: &'static str,
-    index: usize,
+    place: Place,
     field: &'static str,
-    found: u64,
+    found: u32,
     smallest: usize,
     largest: usize,
 ) -> Result<(), ImageError> {
-    if (smallest as u64..=largest as u64).contains(&found) {
+    check_range(place, field, found as usize, smallest, largest)
+}
+
+pub(super) fn check_range(
+    place: Place,
+    field: &'static str,
+    found: usize,
+    smallest: usize,
+    largest: usize,
+) -> Result<(), ImageError> {
+    if (smallest..=largest).contains(&found) {
         return Ok(());
     }
-    Err(ImageError::Value {
-        table,
-        index,
-        field,
-        found,
-        smallest: smallest as u64,
-        largest: largest as u64,
-    })
+    Err(out_of_range(place, field, found, smallest, largest))
+}
+
+#[cold]
+pub(super) const fn out_of_range(
+    place: Place,
+    what: &'static str,
+    found: usize,
+    smallest: usize,
+    largest: usize,
+) -> ImageError {
+    let error = LayerError::Range {
+        what,
+        found: found as i64,
+        smallest: smallest as i64,
+        largest: largest as i64,
+    };
+    ImageError::Value { place, error }
+}
+
+pub(super) const fn at(table: &'static str, index: usize) -> Place {
+    Place { table, index }
 }

@@ -2,7 +2,7 @@
 
 use super::arithmetic::{multiply_q32, requantise};
 use super::error::{LayerError, multiplier, same_len, within};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use crate::bytes::record;
 
 /// Most columns of a matrix: an accumulator then holds products of magnitude 2^14 up to 2^30 in all.
 pub const MAX_COLUMNS: usize = 1 << 16;
@@ -13,23 +13,32 @@ const MAX_ROWS: usize = 4096;
 
 /// Weights of two rows (outputs) and four columns (inputs): four of the first row, then four of the second. Aligned, so
 /// that a Cortex-M4 loads it with one LDRD.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, FromBytes, Immutable, IntoBytes, KnownLayout,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C, align(4))]
 pub struct WeightBlock(pub [i8; 8]);
 
-/// Bias and requantisation of one output.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, FromBytes, Immutable, IntoBytes, KnownLayout,
+#[allow(
+    unsafe_code,
+    reason = "eight integers and their alignment are all that there is"
 )]
-#[repr(C)]
-pub struct Channel {
-    /// What the accumulator starts from, in units of input scale times weight scale, with the input's zero point
-    /// folded in: `bias - zero_point * sum of the row's weights`. At most [`MAX_BIAS`] in magnitude.
-    pub bias: i32,
-    /// Input scale times weight scale over output scale, times 2^32: 0 or more, so that the ratio is below 1/2.
-    pub multiplier: i32,
+const _: () = {
+    assert!(size_of::<WeightBlock>() == 8);
+    // SAFETY: zeros are eight integers.
+    unsafe impl bytemuck::Zeroable for WeightBlock {}
+    // SAFETY: the layout is C's, the field is `Pod`, and its size is the whole's, so that there is no padding.
+    unsafe impl bytemuck::Pod for WeightBlock {}
+};
+
+record! {
+    /// Bias and requantisation of one output.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Channel {
+        /// What the accumulator starts from, in units of input scale times weight scale, with the input's zero point
+        /// folded in: `bias - zero_point * sum of the row's weights`. At most [`MAX_BIAS`] in magnitude.
+        pub bias: i32,
+        /// Input scale times weight scale over output scale, times 2^32: 0 or more, so that the ratio is below 1/2.
+        pub multiplier: i32,
+    }
 }
 
 /// Blocks of a matrix of `rows` and `columns`.
@@ -122,7 +131,7 @@ pub(crate) fn check_channels(channels: &[Channel], max_bias: i32) -> Result<(), 
 ///
 /// ReLU costs nothing: a layer that is followed by it has output zero point -128, so that saturation is the ReLU.
 #[derive(Debug, Clone, Copy)]
-pub struct Affine<'w> {
+pub(crate) struct Affine<'w> {
     pub(crate) blocks: &'w [WeightBlock],
     pub(crate) channels: &'w [Channel],
     pub(crate) rows: usize,
@@ -138,7 +147,7 @@ impl<'w> Affine<'w> {
     ///
     /// # Errors
     /// If a length does not fit, a filler is not zero, or a bias or multiplier is outside its range.
-    pub fn new(
+    pub(crate) fn new(
         rows: usize,
         columns: usize,
         blocks: &'w [WeightBlock],

@@ -2,19 +2,19 @@
 
 /// `value / 2^shift`, rounded. `shift` is from 1 to 30, and `value + 2^(shift - 1)` must fit.
 #[inline]
-pub const fn round_shift(value: i32, shift: u32) -> i32 {
+pub(crate) const fn round_shift(value: i32, shift: u32) -> i32 {
     (value + (1 << (shift - 1))) >> shift
 }
 
 /// `value * multiplier / 2^32`, rounded: Cortex-M4's SMMULR.
 #[inline]
-pub const fn multiply_q32(value: i32, multiplier: i32) -> i32 {
+pub(crate) const fn multiply_q32(value: i32, multiplier: i32) -> i32 {
     ((value as i64 * multiplier as i64 + (1 << 31)) >> 32) as i32
 }
 
 /// The nearest int8.
 #[inline]
-pub const fn saturate_i8(value: i32) -> i8 {
+pub(crate) const fn saturate_i8(value: i32) -> i8 {
     if value < i8::MIN as i32 {
         i8::MIN
     } else if value > i8::MAX as i32 {
@@ -26,7 +26,7 @@ pub const fn saturate_i8(value: i32) -> i8 {
 
 /// The nearest int16.
 #[inline]
-pub const fn saturate_i16(value: i32) -> i16 {
+pub(crate) const fn saturate_i16(value: i32) -> i16 {
     if value < i16::MIN as i32 {
         i16::MIN
     } else if value > i16::MAX as i32 {
@@ -39,7 +39,7 @@ pub const fn saturate_i16(value: i32) -> i16 {
 /// An accumulator as the int8 output: `zero_point + accumulator * multiplier / 2^32`, rounded and saturated. The sum
 /// before saturation always fits: a multiplier is below 2^31, so the product is below 2^30 in magnitude.
 #[inline]
-pub const fn requantise(accumulator: i32, multiplier: i32, zero_point: i8) -> i8 {
+pub(crate) const fn requantise(accumulator: i32, multiplier: i32, zero_point: i8) -> i8 {
     saturate_i8(multiply_q32(accumulator, multiplier) + zero_point as i32)
 }
 

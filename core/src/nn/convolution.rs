@@ -2,8 +2,8 @@
 
 use super::affine::{Affine, Channel, WeightBlock};
 use super::error::{LayerError, within};
-use super::holds;
 use super::window::{MAX_ELEMENTS, Window};
+use super::{backend, holds, portable};
 
 /// A convolution, with ReLU where the output's zero point is -128.
 ///
@@ -22,7 +22,7 @@ impl<'w> Convolution<'w> {
     /// A convolution of `rows` output channels.
     ///
     /// # Errors
-    /// If the weights do not fit the window; see [`Affine::new`].
+    /// If the weights do not fit the window, a filler is not zero, or a bias or multiplier is outside its range.
     pub fn new(
         window: Window,
         rows: usize,
@@ -95,26 +95,20 @@ impl<'w> Convolution<'w> {
 
     /// Computes the output, by the processor's fast twin where it has one.
     pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-        #[cfg(armv7em)]
         if self.fits(input, scratch, output) {
-            super::armv7em::convolution(self, input, scratch, output);
+            backend::convolution(self, input, scratch, output);
         }
-        #[cfg(target_arch = "x86_64")]
-        if let Some(level) = super::x86::Level::best() {
-            if self.fits(input, scratch, output) {
-                level.convolution(self, input, scratch, output);
-            }
-            return;
-        }
-        #[cfg(not(armv7em))]
-        self.run_portable(input, scratch, output);
     }
 
     /// Computes the output: the specification.
     pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-        if !self.fits(input, scratch, output) {
-            return;
+        if self.fits(input, scratch, output) {
+            portable::convolution(self, input, scratch, output);
         }
+    }
+
+    /// The specification, for buffers that fit.
+    pub(super) fn compute(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         let input = &input[..self.input_len()];
         let values = &mut scratch[..self.affine.padded_columns()];
         let mut positions = output.chunks_exact_mut(self.affine.rows);

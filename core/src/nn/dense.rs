@@ -2,7 +2,7 @@
 
 use super::affine::{Affine, Channel, WeightBlock};
 use super::error::LayerError;
-use super::holds;
+use super::{backend, holds, portable};
 
 /// A matrix times a vector, with ReLU where the output's zero point is -128.
 ///
@@ -17,7 +17,7 @@ impl<'w> Dense<'w> {
     /// A layer of `rows` outputs and `columns` inputs.
     ///
     /// # Errors
-    /// See [`Affine::new`].
+    /// If a length does not fit, a filler is not zero, or a bias or multiplier is outside its range.
     pub fn new(
         rows: usize,
         columns: usize,
@@ -65,26 +65,20 @@ impl<'w> Dense<'w> {
 
     /// Computes the output, by the processor's fast twin where it has one.
     pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-        #[cfg(armv7em)]
         if self.fits(input, scratch, output) {
-            super::armv7em::dense(self, input, scratch, output);
+            backend::dense(self, input, scratch, output);
         }
-        #[cfg(target_arch = "x86_64")]
-        if let Some(level) = super::x86::Level::best() {
-            if self.fits(input, scratch, output) {
-                level.dense(self, input, scratch, output);
-            }
-            return;
-        }
-        #[cfg(not(armv7em))]
-        self.run_portable(input, scratch, output);
     }
 
     /// Computes the output: the specification.
     pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-        if !self.fits(input, scratch, output) {
-            return;
+        if self.fits(input, scratch, output) {
+            portable::dense(self, input, scratch, output);
         }
+    }
+
+    /// The specification, for buffers that fit.
+    pub(super) fn compute(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         let values = &mut scratch[..self.affine.padded_columns()];
         values.fill(0);
         for (value, x) in values.iter_mut().zip(&input[..self.affine.columns]) {

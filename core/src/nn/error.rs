@@ -3,6 +3,7 @@
 /// Why an operator cannot be built. `what` names the part as the operator's documentation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum LayerError {
     /// A number is outside its range.
     Range {
@@ -34,6 +35,12 @@ pub enum LayerError {
 impl core::fmt::Display for LayerError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
+            Self::Range {
+                what,
+                found,
+                smallest,
+                largest,
+            } if smallest == largest => write!(f, "{what} is {found}, but must be {smallest}"),
             Self::Range {
                 what,
                 found,

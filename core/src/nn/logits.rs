@@ -18,7 +18,7 @@ impl<'w> Logits<'w> {
     /// A layer of `rows` outputs and `columns` inputs. A channel's multiplier takes its accumulator to units of the output.
     ///
     /// # Errors
-    /// See [`Affine::new`].
+    /// If a length does not fit, a filler is not zero, or a bias or multiplier is outside its range.
     pub fn new(
         rows: usize,
         columns: usize,

@@ -4,8 +4,8 @@ use super::activation::{sigmoid, tanh, twice_cell};
 use super::affine::{WeightBlock, blocks_len, check_blocks_len, check_fillers, dot_pair};
 use super::arithmetic::{multiply_q32, round_shift, saturate_i8, saturate_i16};
 use super::error::{LayerError, multiplier, same_len, within};
-use super::holds;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use super::{backend, holds, portable};
+use crate::bytes::record;
 
 /// Most inputs, and most hidden cells.
 pub const MAX_GATE_COLUMNS: usize = 1 << 10;
@@ -38,19 +38,18 @@ pub struct LstmShape {
     pub output: LstmOutput,
 }
 
-/// Bias and scales of one gate of one cell.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Default, FromBytes, Immutable, IntoBytes, KnownLayout,
-)]
-#[repr(C)]
-pub struct GateRow {
-    /// What the input's accumulator starts from: both biases, in units of input scale times weight scale, with the
-    /// input's zero point folded in. At most [`MAX_GATE_BIAS`] in magnitude.
-    pub bias: i32,
-    /// Input scale times weight scale, in units of the gate's argument over 2^6, times 2^32.
-    pub input_multiplier: i32,
-    /// The same for the hidden state.
-    pub hidden_multiplier: i32,
+record! {
+    /// Bias and scales of one gate of one cell.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct GateRow {
+        /// What the input's accumulator starts from: both biases, in units of input scale times weight scale, with the
+        /// input's zero point folded in. At most [`MAX_GATE_BIAS`] in magnitude.
+        pub bias: i32,
+        /// Input scale times weight scale, in units of the gate's argument over 2^6, times 2^32.
+        pub input_multiplier: i32,
+        /// The same for the hidden state.
+        pub hidden_multiplier: i32,
+    }
 }
 
 /// The weights of one direction.
@@ -215,42 +214,16 @@ impl<'w> Lstm<'w> {
 
     /// Computes the output, by the processor's fast twin where it has one.
     pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-        #[cfg(armv7em)]
-        self.both(input, scratch, output, super::armv7em::lstm);
-        #[cfg(target_arch = "x86_64")]
-        if let Some(level) = super::x86::Level::best() {
-            self.run_at(level, input, scratch, output);
-            return;
-        }
-        #[cfg(not(armv7em))]
-        self.run_portable(input, scratch, output);
+        self.both(input, scratch, output, backend::lstm);
     }
 
     /// Computes the output: the specification.
     pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-        self.both(input, scratch, output, Self::one_direction);
+        self.both(input, scratch, output, portable::lstm);
     }
 
-    /// Computes the output by the twin of an instruction set.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn run_at(
-        &self,
-        level: super::x86::Level,
-        input: &[i8],
-        scratch: &mut [i32],
-        output: &mut [i8],
-    ) {
-        self.both(
-            input,
-            scratch,
-            output,
-            |layer, direction, order, input, scratch, states| {
-                level.lstm(layer, direction, order, input, scratch, states);
-            },
-        );
-    }
-
-    fn both(
+    /// Computes the output, each direction by `one_direction`.
+    pub(super) fn both(
         &self,
         input: &[i8],
         scratch: &mut [i32],
@@ -281,7 +254,8 @@ impl<'w> Lstm<'w> {
         }
     }
 
-    fn one_direction(
+    /// One direction: the specification, for buffers that fit.
+    pub(super) fn compute(
         &self,
         direction: &Direction<'w>,
         order: Order,

@@ -2,7 +2,8 @@
 //!
 //! `docs/integer-arithmetic.md` states the arithmetic: number formats, the one rounding rule, and why no accumulator
 //! overflows. Each operator is one file with a portable `run_portable`, which is the specification in code; `run` takes
-//! the fast twin where the processor has one (`armv7em`; `x86`, chosen at run time) and gives the same bits.
+//! the kernels of `backend` and gives the same bits. Which those are is decided here and nowhere else: `armv7em` on
+//! Cortex-M4 and M7, `x86` with the feature `simd` (which of its kernels, the processor says), `portable` on all others.
 //!
 //! An operator is built once from its geometry and its weights, which stay where they are (in flash), and everything is
 //! checked there. Activations are int8, channels last: `[height, width, channels]`, of which a signal is
@@ -13,9 +14,7 @@
 mod activation;
 mod add;
 mod affine;
-pub mod arithmetic;
-#[cfg(armv7em)]
-mod armv7em;
+mod arithmetic;
 mod concat;
 mod convolution;
 mod dense;
@@ -24,16 +23,27 @@ mod error;
 mod logits;
 mod lstm;
 mod pool;
+mod portable;
 mod relu;
 mod window;
-#[cfg(any(armv7em, target_arch = "x86_64"))]
-mod windows;
-#[cfg(target_arch = "x86_64")]
+
+#[cfg(armv7em)]
+mod armv7em;
+#[cfg(armv7em)]
+use armv7em as backend;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod x86;
+#[cfg(not(any(armv7em, all(feature = "simd", target_arch = "x86_64"))))]
+use portable as backend;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+use x86 as backend;
+/// For the kernels that read windows as bytes.
+#[cfg(any(armv7em, all(feature = "simd", target_arch = "x86_64")))]
+mod windows;
 
 pub use activation::{sigmoid, tanh};
 pub use add::{Add, Operand};
-pub use affine::{Affine, Channel, MAX_BIAS, MAX_COLUMNS, WeightBlock, blocks_len, pack};
+pub use affine::{Channel, MAX_BIAS, MAX_COLUMNS, WeightBlock, blocks_len, pack};
 pub use concat::ConcatPart;
 pub use convolution::Convolution;
 pub use dense::Dense;

@@ -1,8 +1,8 @@
 //! Pools: the largest or the mean element of each window. Padding never counts, and scale and zero point stay.
 
 use super::error::LayerError;
-use super::holds;
 use super::window::{Window, WindowShape};
+use super::{backend, holds, portable};
 
 /// The largest element of each window and channel.
 ///
@@ -10,7 +10,7 @@ use super::window::{Window, WindowShape};
 /// Input `[height, width, channels]`, output `[output height, output width, channels]`.
 #[derive(Debug, Clone, Copy)]
 pub struct MaxPool {
-    window: Window,
+    pub(crate) window: Window,
 }
 
 /// The mean element of each window and channel, rounded to the nearest, halves up; padding does not count. With
@@ -46,32 +46,15 @@ impl MaxPool {
 
     /// Computes the output, by the processor's fast twin where it has one.
     pub fn run(&self, input: &[i8], output: &mut [i8]) {
-        #[cfg(armv7em)]
-        self.run_by(super::armv7em::raise, input, output);
-        #[cfg(target_arch = "x86_64")]
-        if let Some(level) = super::x86::Level::best() {
-            self.run_at(level, input, output);
-            return;
+        if self.fits(input, output) {
+            backend::max_pool(self, input, output);
         }
-        #[cfg(not(armv7em))]
-        self.run_portable(input, output);
     }
 
     /// Computes the output: the specification.
     pub fn run_portable(&self, input: &[i8], output: &mut [i8]) {
-        let raise = |output: &mut [i8], values: &[i8]| {
-            for (output, value) in output.iter_mut().zip(values) {
-                *output = (*output).max(*value);
-            }
-        };
-        self.run_by(raise, input, output);
-    }
-
-    /// Computes the output by the twin of an instruction set.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) fn run_at(&self, level: super::x86::Level, input: &[i8], output: &mut [i8]) {
         if self.fits(input, output) {
-            level.max_pool(&self.window, input, output);
+            portable::max_pool(self, input, output);
         }
     }
 
@@ -79,11 +62,13 @@ impl MaxPool {
         holds("input", input, self.input_len()) && holds("output", output, self.output_len())
     }
 
-    /// `raise` takes the larger of an output and a value, channel by channel.
-    fn run_by(&self, raise: impl Fn(&mut [i8], &[i8]), input: &[i8], output: &mut [i8]) {
-        if !self.fits(input, output) {
-            return;
-        }
+    /// The specification, for buffers that fit. `raise` takes the larger of an output and a value, channel by channel.
+    pub(super) fn compute(
+        &self,
+        raise: impl Fn(&mut [i8], &[i8]),
+        input: &[i8],
+        output: &mut [i8],
+    ) {
         let channels = self.window.shape.channels;
         let [height, width] = self.window.output_shape();
         let mut positions = output.chunks_exact_mut(channels);

@@ -82,6 +82,7 @@ pub struct Rhythm {
 
 /// What becomes of a beat.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// Its probabilities, weighed by the rhythm.
     pub probabilities: Probabilities,

@@ -16,6 +16,7 @@
 //! `tanh` is a convergent of Lambert's continued fraction, and `sigmoid(x) = (1 + tanh(x / 2)) / 2`.
 
 use super::intervals::{CLIP, GAIN, Input};
+use crate::crc::CRC_OF_IMAGES;
 use crate::spec::{RHYTHM_CHANNELS, RHYTHM_HASH, RHYTHM_INTERVALS};
 
 /// The first four bytes of an image.
@@ -29,11 +30,11 @@ pub const MAX_CELLS: usize = 16;
 const HEADER_WORDS: usize = 6;
 /// Gates of a cell, in the order input, forget, candidate, output.
 const GATES: usize = 4;
-const CRC: crc::Crc<u32, crc::NoTable> = crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
 
 /// Why an image is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum NetworkError {
     /// The first four bytes are those of something else.
     Magic {
@@ -170,7 +171,7 @@ pub const fn image_len(cells: usize) -> usize {
 
 /// The CRC-32 (ISO-HDLC, as in zip and PNG) that ends an image, of all bytes before it.
 pub fn checksum(before: &[u8]) -> u32 {
-    CRC.checksum(before)
+    CRC_OF_IMAGES.checksum(before)
 }
 
 impl<'a> Network<'a> {

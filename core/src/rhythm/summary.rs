@@ -2,20 +2,20 @@
 
 use crate::class::Class;
 use crate::spec::{RR_MAX_S, SAMPLE_RATE_HZ};
-use serde::Serialize;
 
 /// Beats of one class in succession that make a run.
 const RUN_BEATS: u32 = 3;
 
 /// Runs of three or more beats of one class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Runs {
     /// How many.
     pub count: u32,
     /// Beats of the longest; 0 if there is none.
     pub longest_beats: u32,
     /// Beats of this class up to now, without another between.
-    #[serde(skip)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     current: u32,
 }
 

@@ -5,11 +5,11 @@
 //!
 //! | index | features |
 //! |---|---|
-//! | 0..14 | RR intervals against their running medians ([`rr_features`]) |
-//! | 14..26 | the RR history's spread and the sinus reference ([`rhythm_features`]) |
-//! | 26..38 | the beat against the template ([`shape_features`]) |
-//! | 38..42 | energy of the P wave, width of the template ([`atrial_features`]) |
-//! | 42..46 | age and sex, each with a flag ([`patient_features`]) |
+//! | 0..14 | RR intervals against their running medians |
+//! | 14..26 | the RR history's spread and the sinus reference |
+//! | 26..38 | the beat against the template |
+//! | 38..42 | energy of the P wave, width of the template |
+//! | 42..46 | age and sex, each with a flag |
 
 use crate::patient::{Patient, Sex};
 use crate::rr::{RrContext, clip_rr};
@@ -43,7 +43,7 @@ pub const PATIENT_START: usize = METADATA_LEN - PATIENT_FEATURES;
 ///
 /// # Shapes
 /// -> `[METADATA_LEN]`
-pub fn metadata(
+pub(crate) fn metadata(
     rr: &RrContext,
     post_s: Option<f32>,
     beat: &BeatWindow,
@@ -66,7 +66,7 @@ pub fn metadata(
 }
 
 /// RR intervals as logarithms of ratios, each clipped to +-1.5 and doubled.
-pub fn rr_features(rr: &RrContext, post_s: f32) -> [f32; RR_FEATURES] {
+pub(crate) fn rr_features(rr: &RrContext, post_s: f32) -> [f32; RR_FEATURES] {
     let pre = rr.pre_s;
     [
         logf(pre / rr.local_median_s),
@@ -88,7 +88,7 @@ pub fn rr_features(rr: &RrContext, post_s: f32) -> [f32; RR_FEATURES] {
 }
 
 /// The RR history's spread, and the beat against the sinus reference; clipped to +-3.
-pub fn rhythm_features(rr: &RrContext, post_s: f32) -> [f32; RHYTHM_FEATURES] {
+pub(crate) fn rhythm_features(rr: &RrContext, post_s: f32) -> [f32; RHYTHM_FEATURES] {
     let from_median = rr.log - rr.log_median;
     [
         2.0 * (rr.log - rr.log_reference),
@@ -167,7 +167,7 @@ fn difference_mv(a: &BeatWindow, b: &BeatWindow, (first, last): (isize, isize)) 
 }
 
 /// The beat against the template and the beat before; clipped to +-3.
-pub fn shape_features(
+pub(crate) fn shape_features(
     beat: &BeatWindow,
     previous: &BeatWindow,
     template: &Template,
@@ -201,7 +201,7 @@ const TINY: f32 = 1e-3;
 const USUAL_WIDTH: f32 = 12.0;
 
 /// Energy of the P wave in template and beat, and the template's width; clipped to +-3.
-pub fn atrial_features(beat: &BeatWindow, template: &Template) -> [f32; ATRIAL_FEATURES] {
+pub(crate) fn atrial_features(beat: &BeatWindow, template: &Template) -> [f32; ATRIAL_FEATURES] {
     let scale = template.scale_mv();
     let energy = |window: &BeatWindow| {
         let p_wave = around_r(window, P_WAVE.0, P_WAVE.1);
@@ -214,7 +214,7 @@ pub fn atrial_features(beat: &BeatWindow, template: &Template) -> [f32; ATRIAL_F
 
 /// Age and sex: `[(age - 50) / 50 clipped to +-1, age known, sex (female -1, male +1), sex known]`; what is not known
 /// is zero, and so is its flag. An age that is not finite is not known.
-pub fn patient_features(patient: &Patient) -> [f32; PATIENT_FEATURES] {
+pub(crate) fn patient_features(patient: &Patient) -> [f32; PATIENT_FEATURES] {
     let [age, age_known] = match patient.age_years.filter(|age| age.is_finite()) {
         Some(age) => [((age - 50.0) / 50.0).clamp(-1.0, 1.0), 1.0],
         None => [0.0, 0.0],
@@ -225,4 +225,20 @@ pub fn patient_features(patient: &Patient) -> [f32; PATIENT_FEATURES] {
         None => [0.0, 0.0],
     };
     [age, age_known, sex, sex_known]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_that_is_not_finite_is_not_known() {
+        for age in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let patient = Patient {
+                age_years: Some(age),
+                sex: None,
+            };
+            assert_eq!(patient_features(&patient), [0.0; 4], "{age}");
+        }
+    }
 }

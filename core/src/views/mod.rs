@@ -1,16 +1,19 @@
-//! The four lenses through which the network sees a beat, one file each.
+//! The four views in which the network sees a beat, one file each.
 //!
 //! Waveform, spectrum and spectrogram have two channels: the beat and the patient's template, both divided by the
 //! template's scale ([`normalise`]). Arithmetic is plain f32 in one written order with `libm`, so that a view has the
-//! same bits on every machine. On x86-64, [`Views::compute`] runs eight transforms side by side where the processor can
-//! (`x86`), in that order too.
+//! same bits on every machine. With the feature `simd` on x86-64, [`Views::compute`] runs eight transforms side by side
+//! where the processor can (`x86`), in that order too.
 
 pub mod metadata;
 pub mod spectrogram;
 pub mod spectrum;
+mod view;
 pub mod waveform;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod x86;
+
+pub use view::View;
 
 use crate::beat::BeatFrame;
 use crate::spec::{
@@ -20,7 +23,7 @@ use crate::spec::{
 use crate::template::BeatWindow;
 
 /// Values of one channel of the spectrogram view.
-pub const SPECTROGRAM_LEN: usize = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES;
+pub(crate) const SPECTROGRAM_LEN: usize = SPECTROGRAM_BINS * SPECTROGRAM_FRAMES;
 
 /// The four views of one beat, each in row-major order of its shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +53,7 @@ impl Views {
 
     /// Computes all four views of a beat.
     pub fn compute(&mut self, frame: &BeatFrame) {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
         if x86::compute(self, frame) {
             return;
         }

@@ -321,20 +321,15 @@ fn place(frame: usize) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::View;
     use super::super::tests::sample_window;
     use super::*;
     use crate::spec::CLIP_SCALES;
     use std::vec::Vec;
 
     fn bits(views: &Views) -> Vec<u32> {
-        let parts: [&[f32]; 4] = [
-            &views.waveform,
-            &views.spectrum,
-            &views.spectrogram,
-            &views.metadata,
-        ];
+        let parts = View::ALL.into_iter().map(|view| views.get(view));
         parts
-            .iter()
             .flat_map(|part| part.iter().map(|v| v.to_bits()))
             .collect()
     }

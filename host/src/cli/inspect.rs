@@ -4,7 +4,7 @@ use super::output::Sink;
 use crate::compile::image::AlignedImage;
 use crate::compile::import;
 use crate::compile::source::Source;
-use crate::model::{IMAGE_FILE, INPUTS, LABELS_KEY, ONNX_FILE, SPEC_HASH_KEY};
+use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, SPEC_HASH_KEY};
 use crate::records::Record;
 use crate::runtime::ModelError;
 use anyhow::{Context, bail};
@@ -12,6 +12,7 @@ use heartlens_core::class::Class;
 use heartlens_core::model::Model;
 use heartlens_core::patient::Sex;
 use heartlens_core::spec::LABELS;
+use heartlens_core::views::View;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -238,10 +239,10 @@ fn image(path: &Path) -> anyhow::Result<ModelFacts> {
 }
 
 fn input_facts(name: &str) -> InputFacts {
-    let shape = INPUTS.iter().find(|(known, _)| *known == name);
+    let shape = View::named(name).map(View::shape);
     InputFacts {
         name: name.to_owned(),
-        shape: shape.map_or(Vec::new(), |(_, shape)| shape.to_vec()),
+        shape: shape.unwrap_or_default().to_vec(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::message::{is_broken_pipe, one_line};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Reads an ECG through four lenses - waveform, spectrum, spectrogram and what surrounds the beat - and classifies
+/// Reads an ECG through four views - waveform, spectrum, spectrogram and what surrounds the beat - and classifies
 /// its beats.
 ///
 /// Research software. Not a medical device: not for diagnosis, monitoring or any clinical decision.

@@ -8,7 +8,7 @@ use heartlens_core::nn::{LstmShape, WindowShape};
 pub struct Graph {
     /// Inputs and what the nodes write.
     pub tensors: Vec<Tensor>,
-    /// The tensors that are inputs, with their ONNX names among [`crate::model::INPUTS`].
+    /// The tensors that are inputs, each a [`View`](heartlens_core::views::View) by its ONNX name.
     pub inputs: Vec<usize>,
     /// Operators in the order of the computation; the last is dense and writes the logits.
     pub nodes: Vec<Node>,

@@ -5,18 +5,18 @@ use super::plan::Plan;
 use super::program::{Program, TensorId};
 use heartlens_core::model::format::{
     self, ALIGNMENT, Header, Input, Label, MAGIC, NAME_LEN, NONE, READS_PATIENT, Step, Tensor,
-    VERSION, View,
+    VERSION,
 };
 use heartlens_core::model::{ImageError, Model, checksum};
 use heartlens_core::nn::LayerError;
 use heartlens_core::spec;
-use zerocopy::{Immutable, IntoBytes};
+use heartlens_core::views::View;
 
 /// Why a network has no image. Every variant names the culprit, what was found and what was expected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum WriteError {
     /// A kernel refuses a step's geometry or weights.
-    #[error("step {step}: {source}")]
+    #[error("layer {step}: {source}")]
     Layer {
         /// The step's name.
         step: String,
@@ -70,7 +70,7 @@ impl AlignedImage {
     pub fn new(bytes: &[u8]) -> Self {
         const { assert!(align_of::<u64>() >= ALIGNMENT) };
         let mut words = vec![0_u64; bytes.len().div_ceil(size_of::<u64>())];
-        words.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+        bytemuck::must_cast_slice_mut::<u64, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
         Self {
             words,
             len: bytes.len(),
@@ -79,7 +79,7 @@ impl AlignedImage {
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.words.as_bytes()[..self.len]
+        &bytemuck::must_cast_slice(&self.words)[..self.len]
     }
 }
 
@@ -134,11 +134,11 @@ pub fn write(program: &Program) -> Result<Vec<u8>, WriteError> {
 
     let mut image = Vec::new();
     for table in [
-        header.as_bytes(),
-        labels.as_bytes(),
-        inputs.as_bytes(),
-        tensors.as_bytes(),
-        scales.as_bytes(),
+        bytemuck::bytes_of(&header),
+        bytemuck::cast_slice(&labels),
+        bytemuck::cast_slice(&inputs),
+        bytemuck::cast_slice(&tensors),
+        bytemuck::cast_slice(&scales),
     ] {
         image.extend_from_slice(table);
     }
@@ -150,7 +150,7 @@ pub fn write(program: &Program) -> Result<Vec<u8>, WriteError> {
             data += packed.data.len();
         }
     }
-    image.extend_from_slice(steps.as_bytes());
+    image.extend_from_slice(bytemuck::cast_slice(&steps));
     image.extend_from_slice(&names.bytes);
     for packed in packed.iter().filter(|packed| !packed.data.is_empty()) {
         image.resize(image.len().next_multiple_of(ALIGNMENT), 0);
@@ -189,7 +189,7 @@ fn check_indices(program: &Program) -> Result<(), WriteError> {
         exists(format!("input {}", input.name), input.tensor)?;
     }
     for step in &program.steps {
-        let bearer = format!("step {}", step.name);
+        let bearer = format!("layer {}", step.name);
         for tensor in step.inputs.iter().chain(&step.output) {
             exists(bearer.clone(), *tensor)?;
         }
@@ -243,7 +243,7 @@ fn labels(program: &Program) -> Result<Vec<Label>, WriteError> {
 fn inputs(program: &Program) -> Result<(Vec<Input>, Vec<f32>), WriteError> {
     let (mut inputs, mut scales) = (Vec::new(), Vec::new());
     for input in &program.inputs {
-        let view = View::ALL.iter().find(|view| view.name() == input.name);
+        let view = View::named(&input.name);
         let view = view.ok_or_else(|| WriteError::View {
             found: input.name.clone(),
         })?;
@@ -258,7 +258,7 @@ fn inputs(program: &Program) -> Result<(Vec<Input>, Vec<f32>), WriteError> {
             });
         }
         inputs.push(Input {
-            view: *view as u16,
+            view: view as u16,
             tensor: index(input.tensor)?,
             first_scale: if own == 0 {
                 NONE
@@ -313,7 +313,7 @@ fn steps(
         };
         steps.push(Step {
             operator: operator as u16,
-            name: names.add("step", &step.name)?,
+            name: names.add("layer", &step.name)?,
             inputs,
             output: step.output.map_or(Ok(NONE), index)?,
             reserved: 0,
@@ -375,7 +375,7 @@ fn index(TensorId(tensor): TensorId) -> Result<u16, WriteError> {
     short(tensor, || "tensors".to_owned(), "their number")
 }
 
-fn count<T: Immutable>(table: &[T], what: &'static str) -> Result<u16, WriteError> {
+fn count<T>(table: &[T], what: &'static str) -> Result<u16, WriteError> {
     short(table.len(), || what.to_owned(), "their number")
 }
 

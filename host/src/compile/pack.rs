@@ -2,12 +2,12 @@
 
 use super::image::WriteError;
 use super::program::{LstmWeights, Operator, Program, Step};
+use bytemuck::NoUninit;
 use heartlens_core::model::format::{self, ALIGNMENT};
 use heartlens_core::nn::{
     AveragePool, Channel, Convolution, Dense, Depthwise, Direction, LayerError, Logits, Lstm,
     LstmOutput, WeightBlock, Window, WindowShape, blocks_len, pack, pack_gates,
 };
-use zerocopy::{Immutable, IntoBytes};
 
 /// In place of a multiplier: a part of a concatenation is copied as it is.
 const COPIED: i32 = 0;
@@ -132,7 +132,7 @@ impl Packing<'_> {
                     self.same_zero_point(0, operand.zero_point)?;
                     if operand.multiplier == COPIED {
                         return Err(WriteError::Number {
-                            bearer: format!("step {}", step.name),
+                            bearer: format!("layer {}", step.name),
                             what: "multiplier of an operand",
                             found: i64::from(operand.multiplier),
                             expected: "above 0".to_owned(),
@@ -222,7 +222,7 @@ impl Packing<'_> {
             return Ok(());
         }
         Err(WriteError::Number {
-            bearer: format!("step {}", self.step.name),
+            bearer: format!("layer {}", self.step.name),
             what: "zero point of an operand",
             found: i64::from(found),
             expected: format!("that of its tensor, {expected}"),
@@ -250,7 +250,7 @@ impl Packing<'_> {
     fn sizes<const N: usize>(&self, sizes: [usize; N]) -> Result<[u16; 12], WriteError> {
         let mut geometry = [0; 12];
         for (place, size) in geometry.iter_mut().zip(sizes) {
-            *place = super::image::short(size, || format!("step {}", self.step.name), "a size")?;
+            *place = super::image::short(size, || format!("layer {}", self.step.name), "a size")?;
         }
         Ok(geometry)
     }
@@ -299,8 +299,8 @@ fn even(channels: &[Channel]) -> Vec<Channel> {
     even
 }
 
-fn bytes<T: IntoBytes + Immutable>(values: &[T]) -> &[u8] {
-    values.as_bytes()
+fn bytes<T: NoUninit>(values: &[T]) -> &[u8] {
+    bytemuck::cast_slice(values)
 }
 
 /// One after the other, each at a multiple of [`ALIGNMENT`].

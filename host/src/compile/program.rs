@@ -45,7 +45,7 @@ pub struct Tensor {
 /// A network input, made from f32 values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
-    /// The ONNX input's name, one of [`crate::model::INPUTS`].
+    /// The ONNX input's name, that of a [`View`](heartlens_core::views::View).
     pub name: String,
     /// Where its integers go. The view lies channels first, the tensor channels last.
     pub tensor: TensorId,

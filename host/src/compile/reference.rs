@@ -3,7 +3,7 @@
 use super::error::CompileError;
 use super::graph::Graph;
 use super::source::one_line;
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
@@ -11,7 +11,7 @@ use tract_onnx::prelude::*;
 /// The float network, planned for one beat at a time.
 pub(super) struct Reference {
     plan: Arc<TypedRunnableModel>,
-    inputs: Vec<(String, Vec<usize>)>,
+    inputs: Vec<(View, Vec<usize>)>,
     /// Which of the graph's tensors each output is.
     outputs: Vec<usize>,
 }
@@ -22,18 +22,14 @@ impl Reference {
     /// # Errors
     /// When tract refuses the model.
     pub(super) fn new(model: &ModelProto, graph: &Graph) -> Result<Self, CompileError> {
-        let inputs: Vec<(String, Vec<usize>)> = graph
+        let inputs: Vec<(View, Vec<usize>)> = graph
             .inputs
             .iter()
             .filter_map(|input| {
                 let name = &graph.tensors[*input].name;
-                let (_, shape) = crate::model::INPUTS
-                    .iter()
-                    .find(|(known, _)| known == name)?;
-                Some((
-                    name.clone(),
-                    std::iter::once(1).chain(shape.iter().copied()).collect(),
-                ))
+                let view = View::named(name)?;
+                let shape = view.shape().iter().copied();
+                Some((view, std::iter::once(1).chain(shape).collect()))
             })
             .collect();
         let outputs: Vec<usize> = (0..graph.tensors.len())
@@ -42,7 +38,7 @@ impl Reference {
         let plan = || -> TractResult<Arc<TypedRunnableModel>> {
             let mut plan = tract_onnx::onnx()
                 .model_for_proto_model(model)?
-                .with_input_names(inputs.iter().map(|(name, _)| name))?
+                .with_input_names(inputs.iter().map(|(view, _)| view.name()))?
                 .with_outputs_by_name(outputs.iter().map(|tensor| &graph.tensors[*tensor].name))?;
             for (index, (_, shape)) in inputs.iter().enumerate() {
                 plan.set_input_fact(index, f32::fact(shape).into())?;
@@ -64,8 +60,8 @@ impl Reference {
     pub(super) fn run(&self, graph: &Graph, beat: &Views) -> Result<Vec<Vec<f32>>, CompileError> {
         let mut tensors = vec![Vec::new(); graph.tensors.len()];
         let mut inputs = tvec!();
-        for ((name, shape), tensor) in self.inputs.iter().zip(&graph.inputs) {
-            let values = view(beat, name);
+        for ((view, shape), tensor) in self.inputs.iter().zip(&graph.inputs) {
+            let values = beat.get(*view);
             tensors[*tensor] = stored(&graph.tensors[*tensor].order, values);
             let input = Tensor::from_shape(shape, values).map_err(|error| failure(&error))?;
             inputs.push(input.into());
@@ -96,16 +92,6 @@ impl Reference {
             tensors[*tensor] = stored(&described.order, &values);
         }
         Ok(tensors)
-    }
-}
-
-/// One of a beat's views by the name of the network's input.
-fn view<'a>(beat: &'a Views, name: &str) -> &'a [f32] {
-    match name {
-        "waveform" => &beat.waveform,
-        "spectrum" => &beat.spectrum,
-        "spectrogram" => &beat.spectrogram,
-        _ => &beat.metadata,
     }
 }
 

@@ -1,10 +1,8 @@
 //! What an exported model says about itself, and whether it fits the features of this build.
 
 use crate::runtime::ModelError;
-use heartlens_core::spec::{
-    self, CHANNELS, LABELS, METADATA_LEN, SPECTROGRAM_BINS, SPECTROGRAM_FRAMES, SPECTRUM_BINS,
-    WAVEFORM_LEN_SAMPLES,
-};
+use heartlens_core::spec::{self, LABELS};
+use heartlens_core::views::View;
 use std::path::Path;
 
 /// The name of the exported network in a model's folder.
@@ -23,17 +21,6 @@ pub const SPEC_HASH_KEY: &str = "spec_hash";
 
 /// Metadata property: whether the network reads the patient's features, age and sex: `read` or `ignored`.
 pub const PATIENT_KEY: &str = "patient";
-
-/// The network's inputs by name, each with the shape of one beat's view, the batch dimension left out.
-pub const INPUTS: [(&str, &[usize]); 4] = [
-    ("waveform", &[CHANNELS, WAVEFORM_LEN_SAMPLES]),
-    ("spectrum", &[CHANNELS, SPECTRUM_BINS]),
-    (
-        "spectrogram",
-        &[CHANNELS, SPECTROGRAM_BINS, SPECTROGRAM_FRAMES],
-    ),
-    ("metadata", &[METADATA_LEN]),
-];
 
 /// The network's output by name.
 pub const OUTPUT: &str = "logits";
@@ -111,7 +98,7 @@ impl ModelMetadata {
             names.join(", ")
         };
         let found = names(&mut self.inputs.iter().map(|(name, _)| name.as_str()));
-        let expected = names(&mut INPUTS.iter().map(|(name, _)| *name));
+        let expected = names(&mut View::ALL.into_iter().map(View::name));
         if found != expected {
             return Err(ModelError::Inputs {
                 path: path.to_owned(),
@@ -123,7 +110,8 @@ impl ModelMetadata {
                 expected,
             });
         }
-        for (input, shape) in INPUTS {
+        for view in View::ALL {
+            let (input, shape) = (view.name(), view.shape());
             for (_, found) in self.inputs.iter().filter(|(name, _)| name == input) {
                 let rest = found.get(1..).unwrap_or(&[]);
                 if found.is_empty() || !rest.iter().copied().eq(shape.iter().map(|n| Some(*n))) {
@@ -163,12 +151,12 @@ mod tests {
             ]
             .map(|(k, v)| (k.to_owned(), v))
             .into(),
-            inputs: INPUTS
+            inputs: View::ALL
                 .iter()
-                .map(|(name, shape)| {
-                    let shape = shape.iter().map(|n| Some(*n));
+                .map(|view| {
+                    let shape = view.shape().iter().map(|n| Some(*n));
                     (
-                        (*name).to_owned(),
+                        view.name().to_owned(),
                         std::iter::once(None).chain(shape).collect(),
                     )
                 })

@@ -6,7 +6,7 @@
 mod metadata;
 
 pub use metadata::{
-    IMAGE_FILE, INPUTS, LABELS_KEY, ModelMetadata, NAME_KEY, ONNX_FILE, OUTPUT, PATIENT_KEY,
+    IMAGE_FILE, LABELS_KEY, ModelMetadata, NAME_KEY, ONNX_FILE, OUTPUT, PATIENT_KEY,
     SAMPLE_RATE_KEY, SPEC_HASH_KEY, labels, spec_hash,
 };
 

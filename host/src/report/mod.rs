@@ -8,14 +8,14 @@
 //! patient's.
 
 mod charts;
-mod lens_charts;
-mod lenses;
 mod page;
 mod paper;
 mod plot;
 mod strips;
 mod svg;
 mod trend;
+mod view_charts;
+mod views;
 
 use crate::analysis::{Analysis, Beat};
 use crate::engine::{Progress, Seen, Worker, lead_indices};
@@ -26,10 +26,10 @@ use crate::pipeline::stream_canonical;
 use crate::records::Record;
 use crate::summary::Summary;
 use heartlens_core::patient::Patient;
-use lenses::Watch;
 pub use plot::{Plot, seconds_mv};
 #[cfg(feature = "png")]
 pub use plot::{PngError, png};
+use views::Watch;
 
 /// One record's part of a report: everything that is shown of it, cut out of its signal.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub struct Section {
     beats: Vec<Beat>,
     summary: Summary,
     strips: Vec<strips::Strip>,
-    lenses: Vec<lenses::Lens>,
+    chosen: Vec<views::Chosen>,
 }
 
 /// What is known of a recording besides its beats.
@@ -106,8 +106,8 @@ impl Section {
             comments: record.comments().to_vec(),
             warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         };
-        let lenses = watch.lenses(network)?;
-        let mut section = Self::new(facts, analysis.beats.clone(), lenses);
+        let chosen = watch.choose(network)?;
+        let mut section = Self::new(facts, analysis.beats.clone(), chosen);
         let mut start = 0;
         let (lead, _) = lead_indices(record, &options.leads)?;
         for block in stream_canonical(record, lead)? {
@@ -124,13 +124,13 @@ impl Section {
     }
 
     /// A section whose strips have no samples yet.
-    fn new(facts: Facts, beats: Vec<Beat>, lenses: Vec<lenses::Lens>) -> Self {
+    fn new(facts: Facts, beats: Vec<Beat>, chosen: Vec<views::Chosen>) -> Self {
         Self {
             strips: strips::strips(&beats, facts.duration_s, strips::MAX_STRIPS),
             summary: Summary::of(&beats),
             facts,
             beats,
-            lenses,
+            chosen,
         }
     }
 

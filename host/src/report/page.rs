@@ -1,10 +1,10 @@
 //! The report's text and tables.
 
-use super::lenses::{Lens, View};
 use super::strips::{STRIP_S, Strip};
 use super::svg::{clock, css, num, symbol};
 use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
-use super::{Section, charts, lens_charts, paper};
+use super::views::Chosen;
+use super::{Section, charts, paper, view_charts};
 use crate::analysis::Beat;
 use crate::model;
 use crate::runtime::{Logits, argmax};
@@ -12,6 +12,7 @@ use crate::summary::{HEART_RATE_BEATS, Summary, percent};
 use heartlens_core::class::Class;
 use heartlens_core::patient::Sex;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
+use heartlens_core::views::View;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const NOTICE: &str = "Research software, not a medical device";
@@ -163,7 +164,7 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
             (episodes(section))
             (quality(section, &columns))
             (strips_of(section, strips))
-            (lenses_of(section, index))
+            (chosen_beats(section, index))
         }
     }
 }
@@ -516,11 +517,11 @@ fn strip_of(strip: &Strip, number: usize, beats: &[Beat]) -> Markup {
     }
 }
 
-fn lenses_of(section: &Section, record: usize) -> Markup {
+fn chosen_beats(section: &Section, record: usize) -> Markup {
     html! {
-        section.lenses {
+        section.chosen-beats {
             h3 { "Four views of chosen beats" }
-            @if section.lenses.is_empty() {
+            @if section.chosen.is_empty() {
                 p { "No readable beat was found." }
             } @else {
                 p.lead {
@@ -529,35 +530,35 @@ fn lenses_of(section: &Section, record: usize) -> Markup {
                     "absence changes little may still agree with the others; the views share what they know. These are the network's own "
                     "probabilities, before the rhythm weighs on them."
                 }
-                @for (i, lens) in section.lenses.iter().enumerate() { (lens_of(lens, &format!("{record}-{i}"))) }
+                @for (i, chosen) in section.chosen.iter().enumerate() { (chosen_beat(chosen, &format!("{record}-{i}"))) }
             }
         }
     }
 }
 
-fn lens_of(lens: &Lens, id: &str) -> Markup {
-    let class = lens.beat.class;
+fn chosen_beat(chosen: &Chosen, id: &str) -> Markup {
+    let class = chosen.beat.class;
     let output = trend::place(class);
     let of_class = |logits: &Logits| logits.get(output).copied().unwrap_or_default();
-    let said = of_class(&lens.said);
-    let called = argmax(&lens.said);
-    let usual = lens.usual.as_ref();
+    let said = of_class(&chosen.said);
+    let called = argmax(&chosen.said);
+    let usual = chosen.usual.as_ref();
     html! {
-        figure.chosen aria-labelledby={ "lens-" (id) } {
-            figcaption id={ "lens-" (id) } {
-                (symbol(class)) " " b { (class) " " (class.meaning()) } " at " (clock(lens.beat.time_s, true))
+        figure.chosen aria-labelledby={ "chosen-" (id) } {
+            figcaption id={ "chosen-" (id) } {
+                (symbol(class)) " " b { (class) " " (class.meaning()) } " at " (clock(chosen.beat.time_s, true))
                 ": " b { (share(said)) } " with all four views"
-                @if called != output { ", which the rhythm made " b { (share(of_class(&lens.beat.scores))) } }
+                @if called != output { ", which the rhythm made " b { (share(of_class(&chosen.beat.scores))) } }
             }
             div.views {
                 @for (i, view) in View::ALL.into_iter().enumerate() {
                     div.view {
                         h4 { (name(view)) }
                         @match view {
-                            View::Waveform => (lens_charts::waveform(&lens.views)),
-                            View::Spectrum => (lens_charts::spectrum(&lens.views)),
-                            View::Spectrogram => (lens_charts::spectrogram(&lens.views)),
-                            View::Metadata => (lens_charts::metadata(&lens.views, usual.map(|usual| &usual.views))),
+                            View::Waveform => (view_charts::waveform(&chosen.views)),
+                            View::Spectrum => (view_charts::spectrum(&chosen.views)),
+                            View::Spectrogram => (view_charts::spectrogram(&chosen.views)),
+                            View::Metadata => (view_charts::metadata(&chosen.views, usual.map(|usual| &usual.views))),
                         }
                         @if let Some(usual) = usual {
                             @let without = &usual.without[i];

@@ -9,13 +9,13 @@ pub mod ort;
 #[cfg(feature = "tract")]
 pub mod tract;
 
-#[cfg(feature = "tract")]
-use crate::model::INPUTS;
 use heartlens_core::model::ImageError;
 pub use heartlens_core::model::{Logits, argmax, softmax};
 use heartlens_core::rhythm;
 #[cfg(feature = "tract")]
 use heartlens_core::spec::LABELS;
+#[cfg(feature = "tract")]
+use heartlens_core::views::View;
 use heartlens_core::views::Views;
 #[cfg(feature = "tract")]
 use std::path::Path;
@@ -240,22 +240,16 @@ fn read(path: &Path) -> Result<Vec<u8>, ModelError> {
     })
 }
 
-/// Each of [`INPUTS`] for a batch of beats: its shape, batch dimension first, and its values.
+/// Each view of a batch of beats, in the order of [`View::ALL`]: its shape, batch dimension first, and its values.
 #[cfg(feature = "tract")]
 fn inputs(beats: &[Views]) -> impl Iterator<Item = (Vec<usize>, Vec<f32>)> {
-    let views: [fn(&Views) -> &[f32]; INPUTS.len()] = [
-        |beat| &beat.waveform,
-        |beat| &beat.spectrum,
-        |beat| &beat.spectrogram,
-        |beat| &beat.metadata,
-    ];
-    INPUTS.iter().zip(views).map(move |((_, shape), view)| {
+    View::ALL.into_iter().map(move |view| {
         let shape: Vec<usize> = std::iter::once(beats.len())
-            .chain(shape.iter().copied())
+            .chain(view.shape().iter().copied())
             .collect();
         let mut values = Vec::with_capacity(shape.iter().product());
         for beat in beats {
-            values.extend_from_slice(view(beat));
+            values.extend_from_slice(beat.get(view));
         }
         (shape, values)
     })

@@ -6,12 +6,12 @@
 
 use super::graph::with_every_tensor;
 use super::{LayerOutput, Logits, ModelError, Runtime};
-use crate::model::{INPUTS, ModelMetadata, OUTPUT, PATIENT_KEY};
+use crate::model::{ModelMetadata, OUTPUT, PATIENT_KEY};
 use ::ort::environment::Environment;
 use ::ort::session::Session;
 use ::ort::session::builder::GraphOptimizationLevel;
 use ::ort::value::{TensorRef, ValueType};
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 use prost::Message;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -213,9 +213,9 @@ fn run<S: AsRef<str>>(
 ) -> ::ort::Result<Vec<Vec<f32>>> {
     let inputs: Vec<_> = super::inputs(beats).collect();
     let mut tensors = Vec::with_capacity(inputs.len());
-    for ((name, _), (shape, values)) in INPUTS.iter().zip(&inputs) {
+    for (view, (shape, values)) in View::ALL.into_iter().zip(&inputs) {
         let tensor = TensorRef::from_array_view((shape.as_slice(), values.as_slice()))?;
-        tensors.push((*name, tensor));
+        tensors.push((view.name(), tensor));
     }
     let found = session.run(tensors)?;
     let values = |name: &S| {

@@ -3,8 +3,8 @@
 use super::graph::with_every_tensor;
 use super::{LayerOutput, Logits, ModelError, Runtime};
 use crate::compile::source::{metadata, one_line};
-use crate::model::{INPUTS, ModelMetadata, OUTPUT, PATIENT_KEY};
-use heartlens_core::views::Views;
+use crate::model::{ModelMetadata, OUTPUT, PATIENT_KEY};
+use heartlens_core::views::{View, Views};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tract_onnx::pb;
@@ -118,11 +118,11 @@ pub(crate) fn introduce(onnx: &[u8], path: &Path) -> Result<(String, bool), Mode
 fn plan<S: AsRef<str>>(proto: &pb::ModelProto, outputs: &[S], beats: usize) -> TractResult<Plan> {
     let mut model = tract_onnx::onnx()
         .model_for_proto_model(proto)?
-        .with_input_names(INPUTS.map(|(name, _)| name))?
+        .with_input_names(View::ALL.map(View::name))?
         .with_outputs_by_name(outputs)?;
-    for (i, (_, shape)) in INPUTS.iter().enumerate() {
+    for (i, view) in View::ALL.into_iter().enumerate() {
         let mut batched = tvec!(beats);
-        batched.extend_from_slice(shape);
+        batched.extend_from_slice(view.shape());
         model.set_input_fact(i, f32::fact(&batched).into())?;
     }
     model.into_optimized()?.into_runnable()

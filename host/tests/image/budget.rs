@@ -3,8 +3,9 @@
 use crate::programs::Maker;
 use heartlens::compile::image::{AlignedImage, write};
 use heartlens::compile::program::Program;
-use heartlens_core::model::{Model, View};
+use heartlens_core::model::Model;
 use heartlens_core::nn::{LstmOutput, WindowShape};
+use heartlens_core::views::View;
 
 /// The network of `models/beat/config.toml`.
 fn shipped() -> Program {

@@ -1,16 +1,15 @@
 //! Programs to write: random ones of all operators, and small ones.
 
 use heartlens::compile::program::{Input, LstmWeights, Operator, Program, Step, Tensor, TensorId};
-use heartlens_core::model::View;
 use heartlens_core::nn::{Channel, GateRow, LstmOutput, LstmShape, Operand, WindowShape};
 use heartlens_core::spec::LABELS;
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A dense layer of the metadata alone: the example of `docs/model-image.md`.
 pub(crate) fn smallest() -> Program {
-    let inputs = View::Metadata.shape()[2];
+    let inputs = View::Metadata.tensor_shape()[2];
     let weights = (0..LABELS.len() * inputs).map(|i| (i % 7) as i8 - 3);
     Program {
         name: "smallest".to_owned(),
@@ -19,7 +18,7 @@ pub(crate) fn smallest() -> Program {
         reads_patient: true,
         tensors: vec![Tensor {
             name: "metadata".to_owned(),
-            shape: View::Metadata.shape(),
+            shape: View::Metadata.tensor_shape(),
             scale: 0.0625,
             zero_point: -3,
         }],
@@ -57,19 +56,15 @@ pub(crate) fn random(seed: u64) -> Program {
 pub(crate) fn views(seed: u64) -> Views {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut views = Views::ZERO;
-    let all = [
-        views.waveform.as_mut_slice(),
-        views.spectrum.as_mut_slice(),
-        views.spectrogram.as_mut_slice(),
-        views.metadata.as_mut_slice(),
-    ];
-    for value in all.into_iter().flatten() {
-        *value = match rng.random_range(0..200) {
-            0 => f32::NAN,
-            1 => 1e20,
-            2 => -1e20,
-            _ => rng.random_range(-6.0..6.0),
-        };
+    for view in View::ALL {
+        for value in views.get_mut(view) {
+            *value = match rng.random_range(0..200) {
+                0 => f32::NAN,
+                1 => 1e20,
+                2 => -1e20,
+                _ => rng.random_range(-6.0..6.0),
+            };
+        }
     }
     views
 }
@@ -108,9 +103,9 @@ impl Maker {
     }
 
     pub(crate) fn input(&mut self, view: View) -> TensorId {
-        let tensor = self.tensor(view.shape());
+        let tensor = self.tensor(view.tensor_shape());
         let own = self.rng.random_bool(0.5);
-        let channels = if own { view.shape()[2] } else { 0 };
+        let channels = if own { view.tensor_shape()[2] } else { 0 };
         let channel_scales = (0..channels).map(|_| self.rng.random_range(0.02..0.06));
         let channel_scales = channel_scales.collect();
         self.program.inputs.push(Input {

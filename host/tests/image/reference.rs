@@ -7,7 +7,7 @@ use heartlens_core::nn::{
     MaxPool, Operand, Relu, WeightBlock, Window, blocks_len, pack, pack_gates,
 };
 use heartlens_core::spec::LABELS;
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 
 /// The logits, and every tensor as it is in the end.
 pub(crate) fn run(program: &Program, views: &Views) -> (Logits, Vec<Vec<i8>>) {
@@ -17,12 +17,7 @@ pub(crate) fn run(program: &Program, views: &Views) -> (Logits, Vec<Vec<i8>>) {
         .map(|tensor| vec![0; tensor.shape.iter().product()])
         .collect();
     for input in &program.inputs {
-        let view: &[f32] = match input.name.as_str() {
-            "waveform" => &views.waveform,
-            "spectrum" => &views.spectrum,
-            "spectrogram" => &views.spectrogram,
-            _ => &views.metadata,
-        };
+        let view = views.get(View::named(&input.name).expect("a view"));
         let tensor = &program.tensors[input.tensor.0];
         let channels = tensor.shape[2];
         let positions = view.len() / channels;

@@ -3,10 +3,11 @@
 use crate::programs::{random, smallest};
 use heartlens::compile::image::{AlignedImage, WriteError, write};
 use heartlens::compile::program::{self, Operator, Program, TensorId};
-use heartlens_core::model::format::{self, Header, Input, Label, Step, Tensor, View};
-use heartlens_core::model::{ImageError, Model, checksum, stated_len};
+use heartlens_core::model::format::{self, Header, Input, Label, Step, Tensor};
+use heartlens_core::model::{ImageError, Model, Place, checksum, stated_len};
 use heartlens_core::nn::{Channel, LayerError, Operand, WindowShape};
 use heartlens_core::spec::{FEATURES_VERSION, HASH};
+use heartlens_core::views::View;
 use std::mem::offset_of;
 
 /// The smallest image with some bytes replaced, length and CRC right.
@@ -47,34 +48,32 @@ fn an_image_for_another_build_is_named_with_both_values() {
         ),
         (
             with(offset_of!(Header, features_version), &77_u32.to_le_bytes()),
-            format!(
-                "features version 77, but this build computes version {FEATURES_VERSION}: train and compile the model again"
-            ),
+            format!("header: features version is 77, but must be {FEATURES_VERSION}"),
         ),
         (
             with(offset_of!(Header, labels), &3_u16.to_le_bytes()),
-            "header 0: labels is 3, but must be from 4 to 4".to_owned(),
+            "header: labels is 3, but must be 4".to_owned(),
         ),
         (
             with(LABELS + size_of::<Label>(), b"A"),
-            "label 1 is \"A\\x00\\x00\\x00\\x00\\x00\\x00\\x00\", expected \"S\"".to_owned(),
+            "label 1: the name is \"A\", expected S".to_owned(),
         ),
         (
             with(LABELS + offset_of!(Label, prior), &1.5_f32.to_le_bytes()),
-            "label 0: prior is 1.5, but must be finite, a scale above 0, a prior from 0 to 1"
-                .to_owned(),
+            "label 0: prior is 1.5, but must be from 0 to 1".to_owned(),
         ),
         (
             with(offset_of!(Header, name), &[0xff]),
-            "header 0: the name is not UTF-8 of the stated length inside its table".to_owned(),
+            "header: the name is \"\\xffmallest\", expected UTF-8 that ends inside its table"
+                .to_owned(),
         ),
         (
             with(offset_of!(Header, flags), &8_u32.to_le_bytes()),
-            "header 0: flags is 8, but must be from 0 to 1".to_owned(),
+            "header: flags is 8, but must be from 0 to 1".to_owned(),
         ),
         (
             with(offset_of!(Header, steps), &200_u16.to_le_bytes()),
-            "header 0: steps is 200, but must be from 1 to 128".to_owned(),
+            "header: steps is 200, but must be from 1 to 128".to_owned(),
         ),
     ];
     for (result, expected) in cases {
@@ -95,7 +94,7 @@ fn tables_that_contradict_views_or_operators_are_named() {
         ),
         (
             with(INPUTS + offset_of!(Input, tensor), &1_u16.to_le_bytes()),
-            "input 0: tensor is 1, but must be from 0 to 0",
+            "input 0: tensor is 1, but must be 0",
         ),
         (
             with(
@@ -113,53 +112,53 @@ fn tables_that_contradict_views_or_operators_are_named() {
         ),
         (
             with(TENSORS + offset_of!(Tensor, scale), &0.0_f32.to_le_bytes()),
-            "tensor 0: scale is 0, but must be finite, a scale above 0, a prior from 0 to 1",
+            "tensor 0: scale is 0, but must be finite and above 0",
         ),
         (
             with(TENSORS + offset_of!(Tensor, name), &999_u16.to_le_bytes()),
-            "tensor 0: the name is not UTF-8 of the stated length inside its table",
+            "tensor 0: the name is \"\", expected UTF-8 that ends inside its table",
         ),
         (
             with(
                 TENSORS + offset_of!(Tensor, offset),
                 &9999_u32.to_le_bytes(),
             ),
-            "tensor 0: ends at byte 10045 of an arena of 240",
+            "tensor 0: end of its memory in the arena is 10045, but must be from 0 to 240",
         ),
         (
             with(STEPS, &12_u16.to_le_bytes()),
-            "step 0: operator is 12, but must be from 1 to 11",
+            "layer 0: operator is 12, but must be from 1 to 11",
         ),
         (
             with(STEPS, &3_u16.to_le_bytes()),
-            "step 0: unused size is 12, but must be from 0 to 0",
+            "layer 0: unused size is 12, but must be 0",
         ),
         (
             with(STEPS + offset_of!(Step, output), &0_u16.to_le_bytes()),
-            "step 0: output is 0, but must be from 65535 to 65535",
+            "layer 0: output is 0, but must be 65535",
         ),
         (
             with(
                 STEPS + offset_of!(Step, geometry) + 2,
                 &17_u16.to_le_bytes(),
             ),
-            "step 0: bits after the binary point is 17, but must be from 0 to 16",
+            "layer 0: bits after the binary point is 17, but must be from 0 to 16",
         ),
         (
             with(STEPS + offset_of!(Step, data), &(1_u32 << 31).to_le_bytes()),
-            "step 0: weights end at byte 2147483840 of 448, or begin between two words",
+            "layer 0: end of its weights is 2147483840, but must be from 0 to 448",
         ),
         (
             with(STEPS + offset_of!(Step, scratch), &20_u32.to_le_bytes()),
-            "step 0: scratch memory is shared with tensor 0, which is needed",
+            "layer 0 and tensor 0 share memory while both are needed",
         ),
         (
             with(STEPS + offset_of!(Step, scratch), &100_u32.to_le_bytes()),
-            "step 0: scratch memory ends at byte 292 of an arena of 240",
+            "layer 0: end of its memory in the arena is 292, but must be from 0 to 240",
         ),
         (
             with(STEPS + offset_of!(Step, scratch), &1_u32.to_le_bytes()),
-            "step 0: scratch modulo 4 is 1, but must be from 0 to 0",
+            "layer 0: working memory modulo 4 is 1, but must be 0",
         ),
     ];
     for (result, expected) in cases {
@@ -177,7 +176,7 @@ fn changed(
 ) -> String {
     let image = write(program).expect("an image");
     let aligned = AlignedImage::new(&image);
-    let (header, _) = zerocopy::FromBytes::ref_from_prefix(aligned.bytes()).expect("a header");
+    let header = bytemuck::from_bytes(&aligned.bytes()[..size_of::<Header>()]);
     let (start, size) = table(header);
     let error = loaded(image, start + index * size + field, bytes).expect_err("an error");
     error.to_string()
@@ -205,24 +204,24 @@ fn a_memory_plan_that_does_not_hold_is_named() {
     // The convolution reads 192 bytes and writes 288, and has them at the arena's beginning.
     assert_eq!(
         changed(&chain(), tensor_table, 0, offset, &280_u32.to_le_bytes()),
-        "tensors 0 and 1 share memory while both are needed"
+        "tensor 0 and tensor 1 share memory while both are needed"
     );
     let (program, number) = (parts(), |n: u16| n.to_le_bytes());
     // "left" and "right" lie in "both", of which the plan makes one block.
     let field = offset_of!(Step, inputs);
     assert_eq!(
         changed(&program, step_table, 1, field, &number(2)),
-        "step 1: reads tensor 2 before it is complete"
+        "layer 1: reads tensor 2 before it is complete"
     );
     let field = offset_of!(Step, geometry);
     assert_eq!(
         changed(&program, step_table, 3, field, &number(1)),
-        "tensor 3: 6 channels are written, expected each of 6 once"
+        "layer 1 and layer 3 share memory while both are needed"
     );
     let field = offset_of!(Step, output);
     assert_eq!(
         changed(&program, step_table, 2, field, &number(1)),
-        "step 1: reads tensor 1 before it is complete"
+        "layer 1: reads tensor 1 before it is complete"
     );
     let image = write(&program).expect("an image");
     let aligned = AlignedImage::new(&image);
@@ -233,7 +232,7 @@ fn a_memory_plan_that_does_not_hold_is_named() {
     assert_eq!(in_place.count(), 2);
     assert_eq!(
         changed(&program, tensor_table, 1, offset, &56_u32.to_le_bytes()),
-        "step 1: the part lies at byte 56 of the arena, its place is byte 240, in a whole of one position"
+        "layer 1: byte of the arena where the part in its place lies is 56, but must be 240"
     );
 }
 
@@ -368,11 +367,15 @@ fn programs_that_contradict_themselves_have_no_image() {
     let cases = [
         (
             refusal(&|program| program.name = "m".repeat(33)),
-            format!("model: the name \"{}\" has 33 bytes, expected at most 32", "m".repeat(33)),
+            format!(
+                "model: the name \"{}\" has 33 bytes, expected at most 32",
+                "m".repeat(33)
+            ),
         ),
         (
             refusal(&|program| program.inputs[0].name = "ecg".to_owned()),
-            "the network reads \"ecg\", expected waveform, spectrum, spectrogram or metadata".to_owned(),
+            "the network reads \"ecg\", expected waveform, spectrum, spectrogram or metadata"
+                .to_owned(),
         ),
         (
             refusal(&|program| program.inputs[0].channel_scales.push(1.0)),
@@ -384,15 +387,15 @@ fn programs_that_contradict_themselves_have_no_image() {
         ),
         (
             refusal(&|program| program.labels.swap(0, 1)),
-            "the image would be refused: label 0 is \"S\\x00\\x00\\x00\\x00\\x00\\x00\\x00\", expected \"N\"".to_owned(),
+            "the image would be refused: label 0: the name is \"S\", expected N".to_owned(),
         ),
         (
             refusal(&|program| program.steps[0].inputs[0] = TensorId(8)),
-            "step look: tensor is 8, expected one of 3".to_owned(),
+            "layer look: tensor is 8, expected one of 3".to_owned(),
         ),
         (
             refusal(&|program| program.steps[1].output = None),
-            "step mean: number of outputs is 0, expected 1".to_owned(),
+            "layer mean: number of outputs is 0, expected 1".to_owned(),
         ),
         (
             refusal(&|program| program.tensors[1].shape[1] = 70_000),
@@ -400,19 +403,21 @@ fn programs_that_contradict_themselves_have_no_image() {
         ),
         (
             refusal(&|program| program.tensors[1].shape[1] = 95),
-            "the image would be refused: step 0: tensor 1 has 285 elements, the operator 288".to_owned(),
+            "the image would be refused: layer 0: elements of the output is 285, but must be 288"
+                .to_owned(),
         ),
         (
             weights(&|weights, _| weights.truncate(17)),
-            "step look: weights: found 17 elements, the geometry asks for 18".to_owned(),
+            "layer look: weights: found 17 elements, the geometry asks for 18".to_owned(),
         ),
         (
             weights(&|_, channels| channels[1].multiplier = -1),
-            "step look: multiplier is -1, but must be from 0 to 2147483647".to_owned(),
+            "layer look: multiplier is -1, but must be from 0 to 2147483647".to_owned(),
         ),
         (
             refusal(&|program| program.steps.truncate(2)),
-            "the image would be refused: step 1: the logits must be made by the last step and by no other".to_owned(),
+            "the image would be refused: layer 1: operator of the last layer is 6, but must be 4"
+                .to_owned(),
         ),
     ];
     for (found, expected) in cases {
@@ -428,7 +433,7 @@ fn programs_that_contradict_themselves_have_no_image() {
     };
     assert_eq!(
         write(&program).expect_err("no image").to_string(),
-        "step b: multiplier of an operand is 0, expected above 0"
+        "layer b: multiplier of an operand is 0, expected above 0"
     );
     let layer = write(&{
         let mut program = chain();
@@ -440,8 +445,12 @@ fn programs_that_contradict_themselves_have_no_image() {
     assert!(
         matches!(
             layer,
-            Err(WriteError::Refused(ImageError::Layer {
-                step: 1,
+            Err(WriteError::Refused(ImageError::Value {
+                place: Place {
+                    table: "layer",
+                    index: 1,
+                    ..
+                },
                 error: LayerError::Range { .. }
             }))
         ),

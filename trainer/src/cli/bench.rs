@@ -2,14 +2,14 @@
 
 use super::write_json;
 use crate::augment::{Augmenter, HostBatch};
-use crate::config::{Config, FusionKind, Scale, View};
+use crate::config::{Config, FusionKind, Scale};
 use crate::dataset::{Lead, Noise, RecordBeats};
 use crate::train::{DeviceChoice, Trainer, workers};
 use anyhow::{Context, ensure};
 use heartlens_core::class::Class;
 use heartlens_core::patient::Patient;
 use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ};
-use heartlens_core::views::Views;
+use heartlens_core::views::{View, Views};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};

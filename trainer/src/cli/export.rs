@@ -1,9 +1,9 @@
 //! `heartlens-train export`
 
 use crate::checkpoint::Checkpoint;
-use crate::config::View;
 use crate::onnx;
 use crate::train::Trainer;
+use heartlens_core::views::View;
 use std::path::PathBuf;
 use tch::Device;
 

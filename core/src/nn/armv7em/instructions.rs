@@ -242,7 +242,7 @@ pub(super) fn copy(from: &[i8], to: &mut [i8]) {
 
 /// Raises each output to the value beside it, as many as both slices have.
 #[inline(always)]
-pub(crate) fn raise(output: &mut [i8], values: &[i8]) {
+pub(super) fn raise(output: &mut [i8], values: &[i8]) {
     let len = output.len().min(values.len());
     // SAFETY: reads `len` bytes of both slices and writes as many of `output`; LDR and STR take any address.
     unsafe {
@@ -519,7 +519,8 @@ pub(super) fn advance(gates: &[[i32; 4]], cells: &mut [i32], multiplier: i32, st
     }
     // SAFETY: reads 16 bytes of `gates`, reads and writes 4 of `cells` and writes one of `states` a cell, which the slices
     // have. An argument is int16 - those of the gates as LDRSH loads them, that of the cell's tanh by saturation - so its
-    // upper bits are from -128 to 127, and the two entries from there on lie in the table of 257.
+    // upper bits are from -128 to 127, and the two entries from there on lie in the table of 257. The pointer to its middle
+    // is derived from the whole table, so that it may be read on both sides.
     unsafe {
         asm!(
             "2:",
@@ -556,7 +557,7 @@ pub(super) fn advance(gates: &[[i32; 4]], cells: &mut [i32], multiplier: i32, st
             states = inout(reg) states.as_mut_ptr() => _,
             count = inout(reg) count => _,
             multiplier = in(reg) multiplier,
-            table = in(reg) SIGMOID[128..].as_ptr(),
+            table = in(reg) SIGMOID.as_ptr().add(128),
             half = in(reg) 128,
             a = out(reg) _,
             b = out(reg) _,

@@ -9,10 +9,10 @@ use super::affine::{Affine, Channel, WeightBlock};
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::lstm::{Direction, Lstm, Order, States};
+use super::pool::MaxPool;
 use super::windows::Windows;
-pub(super) use instructions::raise;
 use instructions::{
-    add_hidden, advance, bytes_of, copy, quantise_one, quantise_two, sum_two, unpack_first,
+    add_hidden, advance, bytes_of, copy, quantise_one, quantise_two, raise, sum_two, unpack_first,
     unpack_one, unpack_second,
 };
 
@@ -52,6 +52,11 @@ pub(crate) fn dense(layer: &Dense<'_>, input: &[i8], scratch: &mut [i32], output
         unpack_one(&block, &mut scratch[blocks.len() / 2..]);
     }
     apply_one(affine, scratch, &mut output[..affine.rows]);
+}
+
+/// The twin of [`MaxPool::run_portable`], for buffers that fit.
+pub(crate) fn max_pool(layer: &MaxPool, input: &[i8], output: &mut [i8]) {
+    layer.compute(raise, input, output);
 }
 
 /// Two positions through all rows.

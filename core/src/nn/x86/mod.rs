@@ -19,12 +19,61 @@ mod tests;
 use super::convolution::Convolution;
 use super::dense::Dense;
 use super::lstm::{Direction, Lstm, Order, States};
-use super::window::Window;
+use super::pool::MaxPool;
+use super::portable;
 use core::sync::atomic::{AtomicU8, Ordering};
+
+/// The twin of [`Convolution::run_portable`], for buffers that fit.
+#[inline]
+pub(crate) fn convolution(
+    layer: &Convolution<'_>,
+    input: &[i8],
+    scratch: &mut [i32],
+    output: &mut [i8],
+) {
+    match Level::best() {
+        Some(level) => level.convolution(layer, input, scratch, output),
+        None => portable::convolution(layer, input, scratch, output),
+    }
+}
+
+/// The twin of [`Dense::run_portable`], for buffers that fit.
+#[inline]
+pub(crate) fn dense(layer: &Dense<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+    match Level::best() {
+        Some(level) => level.dense(layer, input, scratch, output),
+        None => portable::dense(layer, input, scratch, output),
+    }
+}
+
+/// The twin of [`MaxPool::run_portable`], for buffers that fit.
+#[inline]
+pub(crate) fn max_pool(layer: &MaxPool, input: &[i8], output: &mut [i8]) {
+    match Level::best() {
+        Some(level) => level.max_pool(layer, input, output),
+        None => portable::max_pool(layer, input, output),
+    }
+}
+
+/// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.
+#[inline]
+pub(crate) fn lstm(
+    layer: &Lstm<'_>,
+    direction: &Direction<'_>,
+    order: Order,
+    input: &[i8],
+    scratch: &mut [i32],
+    states: &mut States<'_>,
+) {
+    match Level::best() {
+        Some(level) => level.lstm(layer, direction, order, input, scratch, states),
+        None => portable::lstm(layer, direction, order, input, scratch, states),
+    }
+}
 
 /// Instructions that this processor, and the system on it, can run. There is none of a set that it cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Level(Set);
+struct Level(Set);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -45,7 +94,7 @@ fn has_vnni() -> bool {
 impl Level {
     /// The best one; `None` without AVX2.
     #[inline]
-    pub(crate) fn best() -> Option<Self> {
+    fn best() -> Option<Self> {
         const UNKNOWN: u8 = 0;
         const AVX2: u8 = Set::Avx2 as u8;
         const AVX512VNNI: u8 = Set::Avx512Vnni as u8;
@@ -72,9 +121,8 @@ impl Level {
         avx2.into_iter().chain(vnni)
     }
 
-    /// The twin of [`Convolution::run_portable`], for buffers that fit.
     #[inline]
-    pub(crate) fn convolution(
+    fn convolution(
         self,
         layer: &Convolution<'_>,
         input: &[i8],
@@ -94,15 +142,8 @@ impl Level {
         }
     }
 
-    /// The twin of [`Dense::run_portable`], for buffers that fit.
     #[inline]
-    pub(crate) fn dense(
-        self,
-        layer: &Dense<'_>,
-        input: &[i8],
-        scratch: &mut [i32],
-        output: &mut [i8],
-    ) {
+    fn dense(self, layer: &Dense<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         // SAFETY: there is no level that the processor has not.
         unsafe {
             match self.0 {
@@ -112,16 +153,14 @@ impl Level {
         }
     }
 
-    /// The twin of [`super::MaxPool::run_portable`], for buffers that fit.
     #[inline]
-    pub(crate) fn max_pool(self, window: &Window, input: &[i8], output: &mut [i8]) {
+    fn max_pool(self, layer: &MaxPool, input: &[i8], output: &mut [i8]) {
         // SAFETY: each level has AVX2.
-        unsafe { pool::max_pool(window, input, output) };
+        unsafe { pool::max_pool(&layer.window, input, output) };
     }
 
-    /// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.
     #[inline]
-    pub(crate) fn lstm(
+    fn lstm(
         self,
         layer: &Lstm<'_>,
         direction: &Direction<'_>,

@@ -138,7 +138,9 @@ proptest! {
         let lens = (0, layer.output_len());
         let expected = computed(lens, 1, |_, output| layer.run_portable(&input, output));
         for level in levels() {
-            let found = computed(lens, 2, |_, output| layer.run_at(level, &input, output));
+            let found = computed(lens, 2, |_, output| {
+                level.max_pool(&layer, &input, output);
+            });
             prop_assert_eq!(&found, &expected, "{:?}", level);
         }
     }
@@ -206,7 +208,9 @@ proptest! {
         });
         for level in levels() {
             let found = computed(lens, 2, |scratch, output| {
-                layer.run_at(level, &input, scratch, output);
+                layer.both(&input, scratch, output, |layer, direction, order, input, scratch, states| {
+                    level.lstm(layer, direction, order, input, scratch, states);
+                });
             });
             prop_assert_eq!(&found, &expected, "{:?}", level);
         }

@@ -9,7 +9,8 @@ use super::error::CompileError;
 use super::graph::{Graph, Node, Operator, Tensor};
 use super::layout::Layout;
 use super::onnx::{self, Constant};
-use crate::model::{INPUTS, OUTPUT};
+use crate::model::OUTPUT;
+use heartlens_core::views::View;
 use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto};
 
@@ -18,7 +19,7 @@ const OPSETS: std::ops::RangeInclusive<i64> = 9..=18;
 /// Most elements of a tensor, as the kernels have it.
 const MAX_ELEMENTS: usize = 1 << 20;
 
-/// Reads the network of a model: inputs among [`INPUTS`], the output [`OUTPUT`] of `[batch, labels]`.
+/// Reads the network of a model: each input a [`View`], the output [`OUTPUT`] of `[batch, labels]`.
 ///
 /// # Errors
 /// When something cannot be compiled: an operator, an attribute, a shape, a type, the operator set. Layer, found and
@@ -173,8 +174,8 @@ impl<'a> Importer<'a> {
             found,
             expected,
         };
-        let Some((_, shape)) = INPUTS.iter().find(|(name, _)| *name == input.name) else {
-            let known = INPUTS.map(|(name, _)| name).join(", ");
+        let Some(view) = View::named(&input.name) else {
+            let known = View::ALL.map(View::name).join(", ");
             return Err(refuse("its name", format!("`{}`", input.name), known));
         };
         let tensor = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {
@@ -191,6 +192,7 @@ impl<'a> Importer<'a> {
             let found = tensor.elem_type.to_string();
             return Err(refuse("its element type", found, "1 (FLOAT)".to_owned()));
         }
+        let shape = view.shape();
         let dims: Vec<Option<usize>> = tensor
             .shape
             .iter()
@@ -203,18 +205,7 @@ impl<'a> Importer<'a> {
             let expected = format!("a batch of {shape:?}");
             return Err(refuse("its shape", format!("{dims:?}"), expected));
         }
-        let storage = match **shape {
-            [channels] => [1, 1, channels],
-            [channels, length] => [1, length, channels],
-            [channels, height, width] => [height, width, channels],
-            _ => {
-                return Err(refuse(
-                    "its rank",
-                    shape.len().to_string(),
-                    "1 to 3".to_owned(),
-                ));
-            }
-        };
+        let storage = view.tensor_shape();
         let layout = Layout::channels_first(storage, shape.len() + 1);
         let tensor = self.tensor(&input.name, storage, &layout);
         self.graph.inputs.push(tensor);

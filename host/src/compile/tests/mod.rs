@@ -3,8 +3,8 @@
 mod operators;
 mod refusals;
 
-use crate::model::{INPUTS, OUTPUT};
-use heartlens_core::views::Views;
+use crate::model::OUTPUT;
+use heartlens_core::views::{View, Views};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tract_onnx::pb::{
@@ -42,10 +42,7 @@ impl Network {
 
     /// One of the views as an input.
     pub(super) fn input(&mut self, name: &str) -> String {
-        let (_, shape) = INPUTS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .expect("a view");
+        let shape = View::named(name).expect("a view").shape();
         let fixed = shape.iter().map(|n| Value::DimValue(*n as i64));
         let info = value(
             name,

@@ -44,17 +44,11 @@ fn float_logits(model: &ModelProto, beat: &Views) -> [f32; 4] {
     let mut plan = tract_onnx::onnx().parse(model, None).expect("ONNX").model;
     let mut inputs = tvec!();
     for (index, input) in model.graph.iter().flat_map(|g| &g.input).enumerate() {
-        let (_, shape) = INPUTS
-            .iter()
-            .find(|(name, _)| *name == input.name)
-            .expect("a view");
-        let shape: Vec<usize> = std::iter::once(1).chain(shape.iter().copied()).collect();
-        let values: &[f32] = match input.name.as_str() {
-            "waveform" => &beat.waveform,
-            "spectrum" => &beat.spectrum,
-            "spectrogram" => &beat.spectrogram,
-            _ => &beat.metadata,
-        };
+        let view = View::named(&input.name).expect("a view");
+        let shape: Vec<usize> = std::iter::once(1)
+            .chain(view.shape().iter().copied())
+            .collect();
+        let values = beat.get(view);
         plan.set_input_fact(index, f32::fact(&shape).into())
             .expect("an input");
         inputs.push(Tensor::from_shape(&shape, values).expect("a view").into());

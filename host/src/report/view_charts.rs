@@ -26,7 +26,7 @@ pub(super) const GROUPS: [(&str, usize); 5] = [
 
 fn frame(label: &str, body: &Markup) -> Markup {
     html! {
-        svg.lens viewBox={ "0 0 " (at(WIDTH)) " " (at(HEIGHT)) } role="img" aria-label=(label) { (body) }
+        svg.view-chart viewBox={ "0 0 " (at(WIDTH)) " " (at(HEIGHT)) } role="img" aria-label=(label) { (body) }
     }
 }
 

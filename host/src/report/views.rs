@@ -1,4 +1,4 @@
-//! What each of the four views said of a chosen beat, by leaving it out.
+//! The views of a few chosen beats, and the class of each beat with one view left out.
 //!
 //! The views of a day are hundreds of megabytes, and making them again takes as long as classifying. So [`Watch`] looks on
 //! while the beats are classified and keeps the views of those that are shown, and the sums of the normal ones.
@@ -9,41 +9,11 @@ use crate::engine::Seen;
 use crate::runtime::{Logits, ModelError, Runtime, softmax};
 use heartlens_core::class::Class;
 use heartlens_core::spec::LABELS;
-use heartlens_core::views::Views;
-
-/// The four views, in the order of the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum View {
-    Waveform,
-    Spectrum,
-    Spectrogram,
-    Metadata,
-}
-
-impl View {
-    pub(super) const ALL: [Self; 4] = [
-        Self::Waveform,
-        Self::Spectrum,
-        Self::Spectrogram,
-        Self::Metadata,
-    ];
-
-    /// `views` with this view taken from `other`.
-    fn replaced(self, views: &Views, other: &Views) -> Views {
-        let mut out = views.clone();
-        match self {
-            Self::Waveform => out.waveform = other.waveform,
-            Self::Spectrum => out.spectrum = other.spectrum,
-            Self::Spectrogram => out.spectrogram = other.spectrogram,
-            Self::Metadata => out.metadata = other.metadata,
-        }
-        out
-    }
-}
+use heartlens_core::views::{View, Views};
 
 /// A chosen beat, its views, and what the network says of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Lens {
+pub(super) struct Chosen {
     /// The beat.
     pub(super) beat: Beat,
     /// Its views, of the first lead that was read.
@@ -111,16 +81,16 @@ impl Watch {
     ///
     /// # Errors
     /// When the network fails.
-    pub(super) fn lenses(self, runtime: &mut dyn Runtime) -> Result<Vec<Lens>, ModelError> {
+    pub(super) fn choose(self, runtime: &mut dyn Runtime) -> Result<Vec<Chosen>, ModelError> {
         let normal = self.normal;
-        let lens = |Candidate { beat, views }| {
+        let explain = |Candidate { beat, views }| {
             let means = normal.iter().take(views.len()).map(Mean::finish);
             let usual = match means.collect::<Option<Vec<Views>>>() {
                 Some(usual) => Some(left_out(runtime, &views, &usual)?),
                 None => None,
             };
             let said = softmax(&beat.logits);
-            Ok(views.into_iter().next().map(|views| Lens {
+            Ok(views.into_iter().next().map(|views| Chosen {
                 beat,
                 views,
                 said,
@@ -128,7 +98,7 @@ impl Watch {
             }))
         };
         let chosen = self.chosen.into_iter().flatten();
-        chosen.map(lens).filter_map(Result::transpose).collect()
+        chosen.map(explain).filter_map(Result::transpose).collect()
     }
 }
 
@@ -141,7 +111,11 @@ fn left_out(
     let leads = views.len() as f32;
     let mut sums = [Logits::default(); View::ALL.len()];
     for (views, usual) in views.iter().zip(usual) {
-        let variants = View::ALL.map(|view| view.replaced(views, usual));
+        let variants = View::ALL.map(|view| {
+            let mut variant = views.clone();
+            variant.get_mut(view).copy_from_slice(usual.get(view));
+            variant
+        });
         for (sum, logits) in sums.iter_mut().zip(runtime.logits(&variants)?) {
             for (sum, logit) in sum.iter_mut().zip(logits) {
                 *sum += logit / leads;
@@ -164,13 +138,8 @@ struct Mean {
 impl Mean {
     fn add(&mut self, views: &Views) {
         self.count += 1;
-        let parts: [&[f32]; View::ALL.len()] = [
-            &views.waveform,
-            &views.spectrum,
-            &views.spectrogram,
-            &views.metadata,
-        ];
-        for (sums, part) in self.sums.iter_mut().zip(parts) {
+        for (sums, view) in self.sums.iter_mut().zip(View::ALL) {
+            let part = views.get(view);
             sums.resize(part.len(), 0.0);
             for (sum, x) in sums.iter_mut().zip(part) {
                 *sum += f64::from(*x);
@@ -183,14 +152,8 @@ impl Mean {
             return None;
         }
         let mut mean = Views::ZERO;
-        let parts: [&mut [f32]; View::ALL.len()] = [
-            &mut mean.waveform,
-            &mut mean.spectrum,
-            &mut mean.spectrogram,
-            &mut mean.metadata,
-        ];
-        for (part, sums) in parts.into_iter().zip(&self.sums) {
-            for (x, sum) in part.iter_mut().zip(sums) {
+        for (view, sums) in View::ALL.into_iter().zip(&self.sums) {
+            for (x, sum) in mean.get_mut(view).iter_mut().zip(sums) {
                 *x = (sum / self.count as f64) as f32;
             }
         }
@@ -216,10 +179,10 @@ mod tests {
             let views = &[&views];
             watch.see(Seen { beat, views });
         }
-        let lenses = watch.lenses(&mut Fake).expect("the fake runs");
-        let chosen = lenses
+        let chosen = watch.choose(&mut Fake).expect("the fake runs");
+        let chosen = chosen
             .iter()
-            .map(|lens| (lens.beat.class, lens.views.waveform[0]));
+            .map(|chosen| (chosen.beat.class, chosen.views.waveform[0]));
         chosen.collect()
     }
 
@@ -280,24 +243,24 @@ mod tests {
             let model = fake();
             Pool::new(&model, &options)
                 .one(|worker| worker.classify_watched(&record, &options, go_on, see))?;
-            let lenses = watch.lenses(&mut Fake)?;
-            assert!(lenses.len() >= 2, "the record has N and V");
-            for lens in &lenses {
-                assert_eq!(lens.said, softmax(&lens.beat.logits));
-                let left_out = lens.usual.as_ref().expect("the record has normal beats");
+            let chosen = watch.choose(&mut Fake)?;
+            assert!(chosen.len() >= 2, "the record has N and V");
+            for chosen in &chosen {
+                assert_eq!(chosen.said, softmax(&chosen.beat.logits));
+                let left_out = chosen.usual.as_ref().expect("the record has normal beats");
                 for (view, without) in View::ALL.into_iter().zip(left_out.without) {
                     let moved = (0..LABELS.len())
-                        .map(|i| (lens.said[i] - without[i]).abs())
+                        .map(|i| (chosen.said[i] - without[i]).abs())
                         .fold(0.0, f32::max);
                     match view {
-                        View::Waveform if lens.beat.class == Class::V => assert!(moved > 0.2),
+                        View::Waveform if chosen.beat.class == Class::V => assert!(moved > 0.2),
                         View::Waveform | View::Metadata => {}
                         View::Spectrum | View::Spectrogram => assert!(moved < 1e-6, "{view:?}"),
                     }
                 }
-                let again = Fake.logits(std::slice::from_ref(&lens.views))?;
+                let again = Fake.logits(std::slice::from_ref(&chosen.views))?;
                 if options.leads != Leads::Both {
-                    assert_eq!(again[0], lens.beat.logits);
+                    assert_eq!(again[0], chosen.beat.logits);
                 }
             }
         }
