@@ -2,7 +2,7 @@
 
 use crate::setup::{self, TARGETS};
 use crate::step::{self, cargo, elapsed, output};
-use crate::{dependencies, environment::Environment};
+use crate::{dependencies, documents, environment::Environment, packages};
 use anyhow::{Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -35,8 +35,15 @@ pub(crate) fn run() -> Result<()> {
         quiet(cargo("fuzz").args(["fmt", "--all", "--check"]))
     });
     report.step("dependency rule", dependencies::check);
+    report.step("tables as their JSON", documents::check);
+    report.step("packages have their files", packages::described);
+    report.step("tests from packaged files", packages::tested);
+    report.step(
+        "README's example in an empty crate",
+        packages::readme_example,
+    );
 
-    for package in ["heartlens-core", "heartlens"] {
+    for package in packages::PACKAGES {
         let mut alone = dependencies::features(package)?;
         alone.insert(0, String::new());
         for feature in &alone {
@@ -148,7 +155,16 @@ fn clippy(dir: &str) -> Command {
 fn crates<'a>(command: &'a mut Command, environment: Option<&Environment>) -> &'a mut Command {
     match environment {
         Some(environment) => environment.apply(command).arg("--workspace"),
-        None => command.args(["-p", "heartlens-core", "-p", "heartlens", "-p", "xtask"]),
+        None => command.args([
+            "-p",
+            "heartlens-core",
+            "-p",
+            "heartlens-records",
+            "-p",
+            "heartlens",
+            "-p",
+            "xtask",
+        ]),
     }
 }
 

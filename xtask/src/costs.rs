@@ -1,5 +1,6 @@
 //! What instructions mean in time and energy on real chips.
 
+use crate::documents::thousands;
 use crate::qemu::Instructions;
 use std::fmt;
 
@@ -33,6 +34,33 @@ impl Table {
                 ("a beat's rhythm", instructions.rhythm_per_beat, beats),
             ],
         }
+    }
+}
+
+impl Table {
+    /// The same figures in Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let mut table = String::from(
+            "| stage | instructions | ms at 64 MHz | ms at 168 MHz | of a second at 64 MHz | energy |\n\
+             |---|---:|---:|---:|---:|---:|\n",
+        );
+        let mut row = |name: &str, n: f64, times: f64| {
+            table.push_str(&format!(
+                "| {name} | {} | {:.3} | {:.3} | {:.2} % | {:.3} uJ |\n",
+                thousands(n as u64),
+                n / CLOCKS_MHZ[0] / 1e3,
+                n / CLOCKS_MHZ[1] / 1e3,
+                n * times / CLOCKS_MHZ[0] / 1e4,
+                n * PICOJOULES / 1e6,
+            ));
+        };
+        let mut each_second = 0.0;
+        for (name, instructions, times) in self.stages {
+            row(name, instructions as f64, times);
+            each_second += instructions as f64 * times;
+        }
+        row("a second", each_second, 1.0);
+        table
     }
 }
 
@@ -106,6 +134,13 @@ mod tests {
         assert_eq!(
             line("a second "),
             [2_656_000.0, 41.5, 15.810, 4.15, 410.850]
+        );
+        assert!(
+            table
+                .markdown()
+                .ends_with("| a second | 2,656,000 | 41.500 | 15.810 | 4.15 % | 410.850 uJ |\n"),
+            "{}",
+            table.markdown()
         );
     }
 }

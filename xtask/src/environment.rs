@@ -91,6 +91,11 @@ impl Environment {
         })
     }
 
+    /// The environment of this machine, if it is complete.
+    pub(crate) fn here() -> Option<Self> {
+        Self::find(&cache().ok()?)
+    }
+
     /// Makes the environment in `cache`, or finishes one that was begun; the flag says whether anything was
     /// downloaded. A lock makes a second run wait for the first and find its work done.
     pub(crate) fn make(cache: &Path) -> Result<(Self, bool)> {

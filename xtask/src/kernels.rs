@@ -9,8 +9,22 @@ use serde::Serialize;
 pub(crate) struct Kernels {
     /// Outputs of fast twins that were compared with those of the portable kernels, all of them equal.
     compared: u64,
+    /// The same, operator by operator.
+    operators: Vec<Compared>,
     /// Instructions, shape by shape.
     costs: Vec<Cost>,
+}
+
+/// What was compared of one operator.
+#[derive(Debug, PartialEq, Serialize)]
+struct Compared {
+    operator: String,
+    /// Random shapes and weights.
+    cases: u64,
+    /// Outputs.
+    values: u64,
+    /// Different outputs. Outputs that were all the same would agree too easily.
+    spread: u64,
 }
 
 /// The instructions of one layer.
@@ -27,7 +41,7 @@ struct Cost {
 impl Kernels {
     /// Reads the image's log. An error where a twin differs.
     pub(crate) fn of(log: &str) -> Result<Self> {
-        let mut compared = 0;
+        let mut operators = Vec::new();
         for line in lines(log).filter(|line| line.kind == "equal") {
             let (operator, mismatches) = (line.field("operator")?, line.number("mismatches")?);
             let values = line.number("values")?;
@@ -35,8 +49,14 @@ impl Kernels {
                 mismatches == 0,
                 "{mismatches} of {values} outputs of {operator} differ from the portable kernel's"
             );
-            compared += values;
+            operators.push(Compared {
+                operator: operator.to_owned(),
+                cases: line.number("cases")?,
+                values,
+                spread: line.number("spread")?,
+            });
         }
+        let compared = operators.iter().map(|operator| operator.values).sum();
         ensure!(compared > 0, "the firmware compared no kernels");
         let costs = lines(log)
             .filter(|line| line.kind == "cost")
@@ -53,7 +73,11 @@ impl Kernels {
             costs.iter().all(|cost| cost.macs > 0) && !costs.is_empty(),
             "the firmware measured no kernels"
         );
-        Ok(Self { compared, costs })
+        Ok(Self {
+            compared,
+            operators,
+            costs,
+        })
     }
 
     pub(crate) fn table(&self) -> String {

@@ -7,9 +7,11 @@ mod bench;
 mod check;
 mod costs;
 mod dependencies;
+mod documents;
 mod environment;
 mod fuzz;
 mod kernels;
+mod packages;
 mod qemu;
 mod replay;
 mod setup;
@@ -32,11 +34,13 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Gets whatever this machine lacks, and says plainly what it cannot get.
-    Setup,
-    /// Sets up, then runs every test of every crate, the firmware in QEMU included.
-    Test,
-    /// Format, lints, docs, licences, no_std targets, features one by one, the dependency rule.
+    Setup(setup::Args),
+    /// Runs every test of every crate, the firmware in QEMU included. Calls `setup` where something is missing.
+    Test(test::Args),
+    /// Format, lints, docs, licences, no_std targets, features one by one, packages, README's example.
     Check,
+    /// Writes the tables of README, docs and cards anew, each from its JSON.
+    Documents(documents::Args),
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
     Qemu(qemu::Args),
     /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
@@ -49,9 +53,10 @@ enum Verb {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().verb {
-        Verb::Setup => setup::run(),
-        Verb::Test => test::run(),
+        Verb::Setup(args) => setup::run(&args),
+        Verb::Test(args) => test::run(&args),
         Verb::Check => check::run(),
+        Verb::Documents(args) => documents::run(&args),
         Verb::Qemu(args) => qemu::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),

@@ -10,9 +10,9 @@ use crate::kernels::Kernels;
 use crate::replay::{self, Layer, Played};
 use crate::step::{cargo, output};
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How far the instruction counter may be off on its loop of known length: what loads the loop's counter.
 const COUNTER_SLACK: u64 = 4;
@@ -34,6 +34,16 @@ pub(crate) struct Args {
     /// Writes the report as JSON; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+impl Args {
+    /// The demo record, with the report written to `file`.
+    pub(crate) fn json(file: &Path) -> Self {
+        Self {
+            json: Some(file.to_owned()),
+            ..Self::default()
+        }
+    }
 }
 
 /// What came of one run.
@@ -66,7 +76,7 @@ struct Demo {
 }
 
 /// Means, rounded up.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Instructions {
     /// From a sample through filter, quality and detector into the history.
     pub(crate) per_sample: u64,
@@ -126,7 +136,7 @@ fn demo_views() -> Result<(Option<DemoCosts>, Option<String>)> {
     // From the root, where firmware's default target does not apply.
     let host = output(
         cargo(".")
-            .args(["run", "--release", "--example", "on_host"])
+            .args(["run", "--example", "on_host"])
             .args(["--manifest-path", "firmware/Cargo.toml"]),
     )?;
     let kernels = output(cargo("firmware").args(["run", "--release", "--bin", "kernels"]))?;

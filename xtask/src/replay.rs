@@ -1,11 +1,13 @@
 //! Records through the image `replay` and its twin on this machine.
 
+use crate::environment::Environment;
 use crate::qemu::{Cost, Instructions, difference, lines, only, parts};
-use crate::step::{cargo, output};
+use crate::step::{self, cargo, output};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 
 /// Samples a second of what is played: `heartlens_core::spec::SAMPLE_RATE_HZ`, which xtask does not know. The firmware's
@@ -157,6 +159,7 @@ pub(crate) fn demo() -> Result<Played> {
 
 /// Records one after the other, or as many at a time as there are cores; one line each on stderr.
 pub(crate) fn records(records: &[PathBuf], lead: &str) -> Result<Vec<Played>> {
+    let program = &step::example("stretch", Environment::here().as_ref())?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let queue = Mutex::new(records.iter().enumerate());
     let results = Mutex::new(Vec::new());
@@ -170,7 +173,7 @@ pub(crate) fn records(records: &[PathBuf], lead: &str) -> Result<Vec<Played>> {
                         return;
                     };
                     let file = folder.path().join(format!("{index}.stretch"));
-                    let played = stretch(record, lead, &file)
+                    let played = stretch(program, record, lead, &file)
                         .and_then(|()| play(&record.display().to_string(), Some(&file)))
                         .with_context(|| record.display().to_string());
                     // Of a long list, what is done need not stay.
@@ -204,14 +207,9 @@ fn report(record: &Record, done: usize, all: usize) {
 }
 
 /// Writes the record's lead at the canonical rate, as the firmware reads it.
-fn stretch(record: &Path, lead: &str, file: &Path) -> Result<()> {
+fn stretch(program: &Path, record: &Path, lead: &str, file: &Path) -> Result<()> {
     let record = std::path::absolute(record)?;
-    output(
-        cargo(".")
-            .args(["run", "--package", "heartlens", "--no-default-features"])
-            .args(["--example", "stretch", "--"])
-            .args([record.as_os_str(), lead.as_ref(), file.as_os_str()]),
-    )?;
+    output(Command::new(program).args([record.as_os_str(), lead.as_ref(), file.as_os_str()]))?;
     Ok(())
 }
 
@@ -225,7 +223,7 @@ fn play(name: &str, file: Option<&Path>) -> Result<Played> {
     // From the root, where firmware's default target does not apply.
     let host = output(
         cargo(".")
-            .args(["run", "--release", "--example", "replay_on_host"])
+            .args(["run", "--example", "replay_on_host"])
             .args(["--manifest-path", "firmware/Cargo.toml", "--"])
             .args(file),
     )?;

@@ -60,8 +60,26 @@ impl State {
     }
 }
 
-/// `cargo xtask setup`. An error only where CI needs a part that cannot be had.
-pub(crate) fn run() -> Result<()> {
+/// What `cargo xtask setup` may be told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask setup --check")]
+pub(crate) struct Args {
+    /// Says what is missing and how to get it, and installs nothing. Exits with 1 where something is missing.
+    #[arg(long)]
+    check: bool,
+}
+
+/// `cargo xtask setup`. An error only where CI needs a part that cannot be had, or where `--check` finds one missing.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.check {
+        let machine = look();
+        let missing = machine.missing_names();
+        if !missing.is_empty() {
+            bail!("missing: {missing}; `cargo xtask setup` gets what can be got");
+        }
+        return Ok(());
+    }
     let machine = prepare();
     machine.require()?;
     if machine.environment.is_some() {
@@ -73,28 +91,54 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// Whether a missing part is got, or only reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Get,
+    Report,
+}
+
+impl Missing {
+    /// A part that was not found: got now, or reported as missing with what gets it.
+    fn part(self, remedy: &str, get: impl FnOnce() -> Result<String>) -> State {
+        match self {
+            Self::Get => State::got(get(), remedy),
+            Self::Report => State::got(Err(anyhow::anyhow!("not found")), remedy),
+        }
+    }
+}
+
+/// Looks for every part and prints the table. Installs nothing.
+pub(crate) fn look() -> Machine {
+    machine(Missing::Report)
+}
+
 /// Looks for every part, gets what is missing and prints the table of what came of it.
 pub(crate) fn prepare() -> Machine {
+    machine(Missing::Get)
+}
+
+fn machine(missing: Missing) -> Machine {
     let mut parts = vec![part("Rust", "everything", rust())];
     for target in TARGETS {
         parts.push(part(
             target,
             "core and firmware on microcontrollers",
-            rust_target(target),
+            rust_target(target, missing),
         ));
     }
     parts.push(part(
         "C++ compiler",
         "the trainer's bindings to libtorch",
-        compiler(),
+        compiler(missing),
     ));
-    let (libraries, environment) = libraries();
+    let (libraries, environment) = libraries(missing);
     parts.push(part(
         "libtorch, ONNX Runtime",
         "trainer and tests",
         libraries,
     ));
-    parts.push(part("QEMU for Arm", "firmware's tests", qemu()));
+    parts.push(part("QEMU for Arm", "firmware's tests", qemu(missing)));
 
     let present = |name: &str| {
         parts
@@ -113,11 +157,17 @@ pub(crate) fn prepare() -> Machine {
 impl Machine {
     /// Where CI runs, everything must be there: a part that is not would quietly leave its tests out.
     pub(crate) fn require(&self) -> Result<()> {
-        let missing: Vec<_> = self.missing().map(|part| part.name).collect();
+        let missing = self.missing_names();
         if step::is_ci() && !missing.is_empty() {
-            bail!("CI needs every part, and lacks {}", missing.join(", "));
+            bail!("CI needs every part, and lacks {missing}");
         }
         Ok(())
+    }
+
+    /// The names of the missing parts, separated by commas; empty where nothing is missing.
+    pub(crate) fn missing_names(&self) -> String {
+        let missing: Vec<_> = self.missing().map(|part| part.name).collect();
+        missing.join(", ")
     }
 
     fn missing(&self) -> impl Iterator<Item = &Part> {
@@ -163,7 +213,7 @@ fn rust() -> State {
 }
 
 /// A target's standard library, looked for in the toolchain itself, so that one without rustup serves as well.
-fn rust_target(target: &str) -> State {
+fn rust_target(target: &str, missing: Missing) -> State {
     let present = || -> Result<bool> {
         let sysroot = step::first_line(Command::new("rustc").args(["--print", "sysroot"]))?;
         Ok(Path::new(&sysroot)
@@ -179,32 +229,34 @@ fn rust_target(target: &str) -> State {
     add.args(["target", "add", target])
         .current_dir(step::root());
     let remedy = step::shown(&add);
-    let got = step::output(&mut add).and_then(|_| match present()? {
-        true => Ok("with the toolchain".into()),
-        false => bail!("`{remedy}` succeeded, but the toolchain in use still lacks the target"),
-    });
-    State::got(got, &remedy)
+    missing.part(&remedy, || {
+        step::output(&mut add)?;
+        if !present()? {
+            bail!("`{remedy}` succeeded, but the toolchain in use still lacks the target");
+        }
+        Ok("with the toolchain".into())
+    })
 }
 
-fn compiler() -> State {
+fn compiler(missing: Missing) -> State {
     let name = std::env::var("CXX").unwrap_or_else(|_| "c++".into());
     let version = || step::first_line(Command::new(&name).arg("--version"));
     match version() {
         Ok(version) => State::Found(version),
-        Err(_) => State::got(
-            step::apt_get("g++").and_then(|()| version()),
-            "apt-get install g++",
-        ),
+        Err(_) => missing.part("apt-get install g++", || {
+            step::apt_get("g++").and_then(|()| version())
+        }),
     }
 }
 
-fn libraries() -> (State, Option<Environment>) {
+fn libraries(missing: Missing) -> (State, Option<Environment>) {
     let cache = match environment::cache() {
         Ok(cache) => cache,
         Err(error) => return (State::got(Err(error), "export XDG_CACHE_HOME=..."), None),
     };
     let result = match Environment::find(&cache) {
         Some(environment) => Ok((environment, false)),
+        None if missing == Missing::Report => Err(anyhow::anyhow!("not found")),
         None => Environment::make(&cache),
     }
     .and_then(|(environment, downloaded)| {
@@ -227,18 +279,20 @@ fn script_path() -> Result<std::path::PathBuf> {
     Ok(environment::cache()?.join("env.sh"))
 }
 
-fn qemu() -> State {
+fn qemu(missing: Missing) -> State {
     let version = || step::first_line(Command::new("qemu-system-arm").arg("--version"));
     match version() {
         Ok(version) => State::Found(version),
-        Err(_) => State::got(
-            step::apt_get("qemu-system-arm").and_then(|()| version()),
-            if cfg!(target_os = "macos") {
+        Err(_) => {
+            let remedy = if cfg!(target_os = "macos") {
                 "brew install qemu"
             } else {
                 "apt-get install qemu-system-arm"
-            },
-        ),
+            };
+            missing.part(remedy, || {
+                step::apt_get("qemu-system-arm").and_then(|()| version())
+            })
+        }
     }
 }
 
@@ -278,6 +332,20 @@ mod tests {
     #[test]
     fn the_running_toolchain_is_found_and_an_unknown_target_is_not() {
         assert!(!rust().is_missing());
-        assert!(rust_target("no-such-target").is_missing());
+        assert!(rust_target("no-such-target", Missing::Get).is_missing());
+    }
+
+    #[test]
+    fn a_check_reports_and_gets_nothing() {
+        let state = Missing::Report.part("get it", || panic!("a check installs nothing"));
+        assert!(
+            matches!(state, State::Missing { ref remedy, .. } if remedy == "get it"),
+            "{state:?}"
+        );
+        let state = Missing::Get.part("get it", || Ok("1.0".to_owned()));
+        assert!(
+            matches!(state, State::Installed(ref version) if version == "1.0"),
+            "{state:?}"
+        );
     }
 }

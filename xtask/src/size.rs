@@ -4,15 +4,15 @@
 //! painted, and this machine streams the demo record to it; the other images' stacks are taken to be as deep, for they
 //! call the same monitor, views and network.
 
-use crate::step::{cargo, output, root};
+use crate::environment::Environment;
+use crate::step::{self, cargo, output, root};
 use anyhow::{Context as _, Result, bail, ensure};
-use cargo_metadata::Message;
 use object::{Object as _, ObjectSection as _, ObjectSegment as _};
 use serde::Serialize;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Every board with its products.
@@ -54,9 +54,35 @@ struct Size {
     scratch_bytes: u64,
 }
 
+/// Every image's figures, in the order of [`IMAGES`].
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Sizes(Vec<Size>);
+
+impl Sizes {
+    /// Writes the figures as JSON.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        fs::write(path, serde_json::to_string_pretty(self)?)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
 /// `cargo xtask size`.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let device = stream_demo()?;
+    let sizes = measure_all(Environment::here().as_ref())?;
+    match &args.json {
+        Some(path) if path.as_os_str() == "-" => {
+            println!("{}", serde_json::to_string_pretty(&sizes)?);
+        }
+        Some(path) => sizes.write(path)?,
+        None => print!("{}", table(&sizes.0)),
+    }
+    Ok(())
+}
+
+/// Builds every image, and streams the demo record to one of them.
+pub(crate) fn measure_all(environment: Option<&Environment>) -> Result<Sizes> {
+    let device = stream_demo(&step::example("stream", environment)?)?;
     let mut sizes = Vec::new();
     for (board, image) in IMAGES {
         let elf = build(board, image)?;
@@ -72,15 +98,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             scratch_bytes: device.scratch_bytes,
         });
     }
-    match &args.json {
-        Some(path) if path.as_os_str() == "-" => {
-            println!("{}", serde_json::to_string_pretty(&sizes)?);
-        }
-        Some(path) => fs::write(path, serde_json::to_string_pretty(&sizes)?)
-            .with_context(|| format!("cannot write {}", path.display()))?,
-        None => print!("{}", table(&sizes)),
-    }
-    Ok(())
+    Ok(Sizes(sizes))
 }
 
 fn table(sizes: &[Size]) -> String {
@@ -117,14 +135,8 @@ fn build(board: &str, image: &str) -> Result<PathBuf> {
         built.status.success(),
         "the image {image} for {board} cannot be built"
     );
-    for message in Message::parse_stream(&built.stdout[..]) {
-        if let Message::CompilerArtifact(artifact) = message?
-            && let Some(executable) = artifact.executable
-        {
-            return Ok(executable.into());
-        }
-    }
-    bail!("cargo built no image {image} for {board}")
+    step::executable(&built.stdout)?
+        .with_context(|| format!("cargo built no image {image} for {board}"))
 }
 
 /// Bytes of flash and of static RAM.
@@ -166,7 +178,7 @@ impl Device {
 }
 
 /// Streams the demo record to the image `serial` in QEMU.
-fn stream_demo() -> Result<Device> {
+fn stream_demo(program: &Path) -> Result<Device> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let socket = folder.path().join("line");
     let mut qemu = Qemu::start(&socket)?;
@@ -181,10 +193,9 @@ fn stream_demo() -> Result<Device> {
     }
     let port = format!("unix:{}", socket.display());
     output(
-        cargo(".")
-            .args(["run", "--package", "heartlens", "--no-default-features"])
-            .args(["--example", "stream", "--", &port])
-            .arg(root().join("models/demo/demo")),
+        Command::new(program)
+            .args([&port, "models/demo/demo"])
+            .current_dir(root()),
     )?;
     qemu.stop()?;
     for line in log {

@@ -1,7 +1,9 @@
 //! Where the project lies, and how its commands are run.
 
+use crate::environment::Environment;
 use anyhow::{Context as _, Result, bail};
-use std::path::Path;
+use cargo_metadata::Message;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -67,6 +69,31 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         );
     }
     Ok(stdout.into_owned())
+}
+
+/// Builds an example of `heartlens` as the crates' tests do, so that nothing is compiled twice, and gives its program.
+pub(crate) fn example(name: &str, environment: Option<&Environment>) -> Result<PathBuf> {
+    let mut build = cargo(".");
+    build.args(["build", "--quiet", "--example", name, "--message-format"]);
+    build.arg("json-render-diagnostics");
+    match environment {
+        Some(environment) => environment.apply(&mut build).arg("--workspace"),
+        None => build.args(["--package", "heartlens"]),
+    };
+    executable(output(&mut build)?.as_bytes())?
+        .with_context(|| format!("cargo built no example {name}"))
+}
+
+/// The program that a cargo with `--message-format json-render-diagnostics` says that it built.
+pub(crate) fn executable(messages: &[u8]) -> Result<Option<PathBuf>> {
+    for message in Message::parse_stream(messages) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && let Some(executable) = artifact.executable
+        {
+            return Ok(Some(executable.into()));
+        }
+    }
+    Ok(None)
 }
 
 /// The first line that the command prints.

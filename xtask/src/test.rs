@@ -1,23 +1,35 @@
 //! `cargo xtask test`: the README's test command.
 
-use crate::qemu;
+use crate::environment::Environment;
 use crate::setup::{self, Machine};
 use crate::step::{self, cargo, elapsed};
 use crate::tally::{Listener, Tally};
+use crate::{qemu, size};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 /// The crates that need neither libtorch nor QEMU.
-const PLAIN_CRATES: [&str; 3] = ["heartlens-core", "heartlens", "xtask"];
+const PLAIN_CRATES: [&str; 4] = ["heartlens-core", "heartlens-records", "heartlens", "xtask"];
 
-/// Sets up, then runs every test of every crate, then the firmware in QEMU. Stops at the first part that fails and
-/// says which. The last line counts the tests: `N passed, N failed, N skipped`.
-pub(crate) fn run() -> Result<()> {
+/// What `cargo xtask test` may be told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask test --no-setup")]
+pub(crate) struct Args {
+    /// Installs nothing: tests that need a missing part are skipped.
+    #[arg(long)]
+    no_setup: bool,
+}
+
+/// Plays the firmware in QEMU once, then runs every test of every crate, which read what that came to. Stops at the first part
+/// that fails and says which. The last line counts the tests: `N passed, N failed, N skipped`.
+pub(crate) fn run(args: &Args) -> Result<()> {
     let started = Instant::now();
     let mut tally = Tally::default();
-    let result = parts(&mut tally);
+    let result = parts(args, &mut tally);
     println!("\nwhole run: {}", elapsed(started.elapsed()));
     if let Err(error) = &result {
         // A part that ended before any of its tests, as in a build that fails, is one failure.
@@ -32,21 +44,63 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn parts(tally: &mut Tally) -> Result<()> {
-    let machine = part("setup", || {
-        let machine = setup::prepare();
-        machine.require()?;
-        Ok(machine)
-    })?;
-    part("crates", || crates(&machine, tally))?;
-    part("firmware's portable half", || portable_firmware(tally))?;
-    if machine.firmware {
-        part("firmware in QEMU", || qemu::run(&qemu::Args::default()))?;
+fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
+    let machine = part("workshop", || ready(args))?;
+    let played = if machine.firmware {
+        let played = part("firmware in QEMU", || {
+            Reports::play(machine.environment.as_ref())
+        })?;
         tally.passed += 1;
+        Some(played)
     } else {
         skip(tally, "firmware in QEMU: see above for what is missing");
+        None
+    };
+    part("crates", || crates(&machine, played.as_ref(), tally))?;
+    part("firmware's portable half", || portable_firmware(tally))
+}
+
+/// What this machine has. Calls `setup` where something is missing, and says so, unless told not to.
+fn ready(args: &Args) -> Result<Machine> {
+    let mut machine = setup::look();
+    let missing = machine.missing_names();
+    if !missing.is_empty() && !args.no_setup {
+        println!("calling `cargo xtask setup` to get {missing} (`--no-setup` tests without)");
+        machine = setup::prepare();
     }
-    Ok(())
+    machine.require()?;
+    Ok(machine)
+}
+
+/// Where `cargo xtask qemu --json` and `cargo xtask size --json` of this run were written: the crates' tests read them instead of
+/// playing the firmware again.
+struct Reports {
+    _folder: tempfile::TempDir,
+    qemu: PathBuf,
+    size: PathBuf,
+}
+
+impl Reports {
+    fn play(environment: Option<&Environment>) -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let (qemu, size) = (
+            folder.path().join("qemu.json"),
+            folder.path().join("size.json"),
+        );
+        qemu::run(&qemu::Args::json(&qemu))?;
+        size::measure_all(environment)?.write(&size)?;
+        Ok(Self {
+            _folder: folder,
+            qemu,
+            size,
+        })
+    }
+
+    fn apply(&self, command: &mut Command) {
+        command
+            .env("HEARTLENS_QEMU_REPORT", &self.qemu)
+            .env("HEARTLENS_SIZE_REPORT", &self.size);
+    }
 }
 
 /// Runs one part, with its name before and its time after.
@@ -65,9 +119,12 @@ fn skip(tally: &mut Tally, what: &str) {
 }
 
 /// The tests of the crates in one run of cargo, so that each dependency is compiled once with one set of features.
-fn crates(machine: &Machine, tally: &mut Tally) -> Result<()> {
+fn crates(machine: &Machine, played: Option<&Reports>, tally: &mut Tally) -> Result<()> {
     let mut command = cargo(".");
     command.args(["test", "--no-fail-fast"]);
+    if let Some(played) = played {
+        played.apply(&mut command);
+    }
     match &machine.environment {
         Some(environment) => {
             environment.apply(&mut command).arg("--workspace");

@@ -4,6 +4,8 @@
 //! 1000 counts per millivolt would have given it. `HEARTLENS_BLESS=1 cargo test -p heartlens-tests --test firmware`
 //! writes that file anew.
 
+mod kernels;
+
 use heartlens::pipeline::canonical_lead;
 use heartlens::records::Record;
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
@@ -28,19 +30,36 @@ fn cargo(dir: &str) -> Command {
     command
 }
 
-/// What `cargo xtask qemu --json -` reports; it runs once for all tests.
+/// The report that `cargo xtask test` has just had written, or what `cargo xtask VERB --json -` says now.
+fn reported(verb: &str, variable: &str) -> Value {
+    if let Some(file) = std::env::var_os(variable) {
+        let report = std::fs::read(&file).expect(variable);
+        return serde_json::from_slice(&report).expect("a report in JSON");
+    }
+    let output = cargo(".")
+        .args(["run", "--quiet", "--package", "xtask", "--"])
+        .args([verb, "--json", "-"])
+        .output()
+        .expect("cargo starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "cargo xtask {verb} failed\n{stderr}"
+    );
+    serde_json::from_slice(&output.stdout).expect("a report in JSON")
+}
+
+/// What `cargo xtask qemu` reports; the firmware is played once for all tests.
 fn report() -> &'static Value {
     static REPORT: OnceLock<Value> = OnceLock::new();
-    REPORT.get_or_init(|| {
-        let output = cargo(".")
-            .args(["run", "--quiet", "--package", "xtask", "--"])
-            .args(["qemu", "--json", "-"])
-            .output()
-            .expect("cargo starts");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "cargo xtask qemu failed\n{stderr}");
-        serde_json::from_slice(&output.stdout).expect("a report in JSON")
-    })
+    REPORT.get_or_init(|| reported("qemu", "HEARTLENS_QEMU_REPORT"))
+}
+
+/// What `cargo xtask size` reports.
+fn sizes() -> &'static [Value] {
+    static SIZES: OnceLock<Value> = OnceLock::new();
+    let sizes = SIZES.get_or_init(|| reported("size", "HEARTLENS_SIZE_REPORT"));
+    sizes.as_array().expect("a list of images")
 }
 
 /// The demo record's lead 0 as counts at the canonical rate.
@@ -169,15 +188,8 @@ fn flash_and_ram_stay_within_their_budget() -> Result {
     if skipped_without_qemu() {
         return Ok(());
     }
-    let output = cargo(".")
-        .args(["run", "--quiet", "--package", "xtask", "--"])
-        .args(["size", "--json", "-"])
-        .output()?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo xtask size failed\n{stderr}");
-    let sizes: Vec<Value> = serde_json::from_slice(&output.stdout)?;
-    assert_eq!(sizes.len(), 3);
-    for size in &sizes {
+    assert_eq!(sizes().len(), 3);
+    for size in sizes() {
         for (key, budget) in [
             ("flash_bytes", 75_000..=98_304),
             ("ram_bytes", 18_000..=24_576),
@@ -195,6 +207,45 @@ fn flash_and_ram_stay_within_their_budget() -> Result {
         }
         let shipped = std::fs::metadata(root().join("models/beat/model.hlm"))?.len();
         assert_eq!(size["model_bytes"].as_u64(), Some(shipped));
+    }
+    Ok(())
+}
+
+/// Figures in documents come from `docs/performance.json`, and that from QEMU. Code may move by a little before it is measured
+/// anew; `cargo xtask documents --measure` does that.
+#[test]
+fn the_documents_figures_are_those_of_this_firmware() -> Result {
+    if skipped_without_qemu() {
+        return Ok(());
+    }
+    let documented = std::fs::read(root().join("docs/performance.json"))?;
+    let documented: Value = serde_json::from_slice(&documented)?;
+    let near = |what: &str, documented: &Value, found: &Value| -> Result {
+        let (documented, found) = (documented.as_f64(), found.as_f64());
+        let (documented, found) = documented.zip(found).ok_or("a figure is missing")?;
+        assert!(
+            (found - documented).abs() <= 0.02 * documented,
+            "{what}: {found}, but docs/performance.json says {documented}; `cargo xtask documents --measure` renews it"
+        );
+        Ok(())
+    };
+    for key in [
+        "per_sample",
+        "views_per_beat",
+        "model_per_beat",
+        "rhythm_per_beat",
+    ] {
+        let documented = &documented["qemu"]["instructions"][key];
+        near(key, documented, &report()["instructions"][key])?;
+    }
+    let documented = documented["size"].as_array().ok_or("size")?;
+    assert_eq!(documented.len(), sizes().len());
+    for (documented, found) in documented.iter().zip(sizes()) {
+        assert_eq!(documented["board"], found["board"]);
+        assert_eq!(documented["image"], found["image"]);
+        for key in ["flash_bytes", "ram_bytes"] {
+            near(key, &documented[key], &found[key])?;
+        }
     }
     Ok(())
 }

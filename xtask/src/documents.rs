@@ -1,0 +1,392 @@
+//! The tables in the documents, each made from the JSON that its figures come from.
+//!
+//! A document marks the place of a table by `<!-- table: NAME -->` and `<!-- end -->`. A test compares what stands
+//! between the marks with what the JSON gives; `cargo xtask documents` writes it anew.
+
+use crate::costs::Table;
+use crate::environment::Environment;
+use crate::qemu::{self, Instructions};
+use crate::size;
+use crate::step::root;
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+/// The documents that have tables.
+const DOCUMENTS: [&str; 5] = [
+    "README.md",
+    "docs/blind.md",
+    "docs/performance.md",
+    "firmware/README.md",
+    "models/beat/card.md",
+];
+
+/// Opens a table's place, before its name.
+const BEGIN: &str = "<!-- table: ";
+/// Closes it.
+const END: &str = "<!-- end -->";
+
+/// What tables are made from.
+struct Sources {
+    blind: Value,
+    /// Cross-validation of the shipped configuration.
+    metrics: Value,
+    performance: Value,
+}
+
+impl Sources {
+    fn read() -> Result<Self> {
+        let read = |name: &str| -> Result<Value> {
+            let text = fs::read_to_string(root().join(name)).context(name.to_owned())?;
+            serde_json::from_str(&text).context(name.to_owned())
+        };
+        Ok(Self {
+            blind: read("docs/blind.json")?,
+            metrics: read("models/beat/metrics.json")?,
+            performance: read("docs/performance.json")?,
+        })
+    }
+
+    /// The table of this name, in Markdown.
+    fn table(&self, name: &str) -> Result<String> {
+        let table = match name {
+            "results" => self.results(),
+            "blind" => self.blind_beats(),
+            "blind-detection" => self.detection(&self.blind["detection"]),
+            "detection" => self.detection(&self.performance["detection"]),
+            "chip" => self.chip(),
+            "boards" => self.boards(),
+            "speed" => self.speed(),
+            _ => bail!("no table is named `{name}`"),
+        };
+        table.with_context(|| format!("the JSON of table `{name}` lacks a figure"))
+    }
+
+    /// Blind figures, then cross-validation: network alone and AF rule, reference R peaks, first lead.
+    fn results(&self) -> Option<String> {
+        let mut table = String::from(
+            "| figures | test | what decides | jk | F1 of S | F1 of V |\n|---|---|---|---|---|---|\n",
+        );
+        for row in self.blind["beats"].as_array()? {
+            let plain = row["peaks"] == "reference" && row["leads"] == "first";
+            let decides = row["decides"].as_str()?;
+            if !plain || decides.contains("SVT") {
+                continue;
+            }
+            let without = match row["jk_without_232"].as_f64() {
+                Some(jk) => format!(" ({jk:.3} without 232)"),
+                None => String::new(),
+            };
+            writeln!(
+                table,
+                "| blind | {} | {decides} | {}{without} | {} | {} |",
+                row["test"].as_str()?,
+                rate(&row["jk"]),
+                rate(&row["s"]["f1"]),
+                rate(&row["v_f1"]),
+            )
+            .ok()?;
+        }
+        for (database, report) in self.metrics["databases"].as_object()? {
+            for variant in self.metrics["variants"].as_array()? {
+                let plain = variant["peaks"] == "reference" && variant["leads"] == "first";
+                let decides = decides(variant["context"].as_str()?);
+                if !plain || decides.contains("SVT") {
+                    continue;
+                }
+                let figures = &variant["databases"][database];
+                writeln!(
+                    table,
+                    "| cross-validation | {database}, {} records | {decides} | {} | {} | {} |",
+                    report["records"].as_u64()?,
+                    rate(&figures["jk"]),
+                    rate(&figures["f1_s"]),
+                    rate(&figures["f1_v"]),
+                )
+                .ok()?;
+            }
+        }
+        Some(table)
+    }
+
+    fn blind_beats(&self) -> Option<String> {
+        let mut table = String::from(
+            "| test | R peaks | leads | what decides | jk | without 232 | S: F1 | Se | +P | V: F1 |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n",
+        );
+        for row in self.blind["beats"].as_array()? {
+            let text = |key: &str| row[key].as_str();
+            let s = &row["s"];
+            writeln!(
+                table,
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                text("test")?,
+                text("peaks")?,
+                text("leads")?,
+                text("decides")?,
+                rate(&row["jk"]),
+                rate(&row["jk_without_232"]),
+                rate(&s["f1"]),
+                rate(&s["se"]),
+                rate(&s["ppv"]),
+                rate(&row["v_f1"]),
+            )
+            .ok()?;
+        }
+        Some(table)
+    }
+
+    fn detection(&self, rows: &Value) -> Option<String> {
+        let mut table = String::from("| test | Se | +P |\n|---|---|---|\n");
+        for row in rows.as_array()? {
+            let percent = |key: &str| row[key].as_f64().map(|rate| 100.0 * rate);
+            writeln!(
+                table,
+                "| {} | {:.2} % | {:.2} % |",
+                row["test"].as_str()?,
+                percent("se")?,
+                percent("ppv")?
+            )
+            .ok()?;
+        }
+        Some(table)
+    }
+
+    fn chip(&self) -> Option<String> {
+        let instructions: Instructions =
+            serde_json::from_value(self.performance["qemu"]["instructions"].clone()).ok()?;
+        Some(Table::of(&instructions).markdown())
+    }
+
+    fn boards(&self) -> Option<String> {
+        let mut table = String::from(
+            "| board | image | flash | RAM, deepest stack included | of it stack |\n|---|---|---:|---:|---:|\n",
+        );
+        for size in self.performance["size"].as_array()? {
+            writeln!(
+                table,
+                "| {} | {} | {} | {} | {} |",
+                size["board"].as_str()?,
+                size["image"].as_str()?,
+                thousands(size["flash_bytes"].as_u64()?),
+                thousands(size["ram_bytes"].as_u64()?),
+                thousands(size["stack_bytes"].as_u64()?),
+            )
+            .ok()?;
+        }
+        Some(table)
+    }
+
+    fn speed(&self) -> Option<String> {
+        let mut table = String::from("| what | figure | command | measured |\n|---|---|---|---|\n");
+        for row in self.performance["speed"].as_array()? {
+            let text = |key: &str| row[key].as_str();
+            writeln!(
+                table,
+                "| {} | {} | `{}` | {} |",
+                text("what")?,
+                text("figure")?,
+                text("command")?,
+                text("measured")?,
+            )
+            .ok()?;
+        }
+        Some(table)
+    }
+}
+
+/// What decides on a class, in the words of the documents; the keys of the JSON are older.
+fn decides(context: &str) -> &str {
+    match context {
+        "gate" => "AF rule",
+        "gate and run rule" => "AF and SVT rule",
+        other => other,
+    }
+}
+
+/// A rate to three digits, `-` where there is none.
+fn rate(value: &Value) -> String {
+    value
+        .as_f64()
+        .map_or_else(|| "-".to_owned(), |rate| format!("{rate:.3}"))
+}
+
+/// A number with a comma before each group of three digits.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The document with every table made anew, and how many there are.
+fn renew(document: &str, table: impl Fn(&str) -> Result<String>) -> Result<(String, usize)> {
+    let (mut renewed, mut count) = (String::new(), 0);
+    let mut rest = document;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (name, body) = after
+            .split_once(" -->\n")
+            .context("a table's mark has no end")?;
+        let (_, behind) = body
+            .split_once(END)
+            .with_context(|| format!("table `{name}` has no {END}"))?;
+        write!(renewed, "{before}{BEGIN}{name} -->\n{}{END}", table(name)?)?;
+        rest = behind;
+        count += 1;
+    }
+    renewed.push_str(rest);
+    Ok((renewed, count))
+}
+
+/// What `cargo xtask documents` may be told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask documents")]
+pub(crate) struct Args {
+    /// First plays the firmware in QEMU and writes its figures to `docs/performance.json`.
+    #[arg(long)]
+    measure: bool,
+}
+
+/// `cargo xtask documents`: writes every table anew.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.measure {
+        measure()?;
+    }
+    each_stale(|path, renewed| {
+        println!("{}", path.display());
+        Ok(fs::write(path, renewed)?)
+    })
+}
+
+/// The firmware's figures into `docs/performance.json`; the others stay.
+fn measure() -> Result<()> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    let (qemu, size) = (
+        folder.path().join("qemu.json"),
+        folder.path().join("size.json"),
+    );
+    qemu::run(&qemu::Args::json(&qemu))?;
+    size::measure_all(Environment::here().as_ref())?.write(&size)?;
+    let read = |path: &Path| -> Result<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    let path = root().join("docs/performance.json");
+    let mut performance = read(&path)?;
+    let qemu = read(&qemu)?;
+    for key in ["beats", "instructions", "layers", "stack_bytes"] {
+        performance["qemu"][key] = qemu[key].clone();
+    }
+    performance["size"] = read(&size)?;
+    fs::write(&path, serde_json::to_string_pretty(&performance)? + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Compares every table with its JSON. The error names the documents that differ.
+pub(crate) fn check() -> Result<()> {
+    let mut stale = Vec::new();
+    each_stale(|path, _| {
+        stale.push(path.display().to_string());
+        Ok(())
+    })?;
+    if !stale.is_empty() {
+        bail!(
+            "tables differ from their JSON in {}; `cargo xtask documents` writes them anew",
+            stale.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// Calls `act` for every document that differs from its JSON, with the document made anew.
+fn each_stale(mut act: impl FnMut(&Path, &str) -> Result<()>) -> Result<()> {
+    let sources = Sources::read()?;
+    for name in DOCUMENTS {
+        let path = root().join(name);
+        let document = fs::read_to_string(&path).context(name)?;
+        let (renewed, tables) = renew(&document, |table| sources.table(table)).context(name)?;
+        if tables == 0 {
+            bail!("{name} has no table; {BEGIN}NAME --> marks one");
+        }
+        if renewed != document {
+            act(&path, &renewed).context(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The first Rust example of a document.
+pub(crate) fn example(document: &str) -> Result<&str> {
+    let code = document.split_once("```rust\n");
+    let code = code.and_then(|(_, rest)| rest.split_once("```"));
+    code.map(|(code, _)| code)
+        .context("the document has no ```rust example")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_what_its_json_gives() {
+        check().expect("tables as their JSON");
+    }
+
+    #[test]
+    fn a_figure_that_was_changed_by_hand_is_found() {
+        let document = "# T\n<!-- table: a -->\n| 1 |\n<!-- end -->\nafter\n";
+        let same = renew(document, |_| Ok("| 1 |\n".to_owned())).expect("marks");
+        assert_eq!(same, (document.to_owned(), 1));
+        let (other, _) = renew(document, |_| Ok("| 2 |\n".to_owned())).expect("marks");
+        assert!(other != document && other.contains("| 2 |") && other.ends_with("after\n"));
+        assert!(renew("<!-- table: a -->\n| 1 |\n", |_| Ok(String::new())).is_err());
+        assert!(renew(document, |name| bail!("no {name}")).is_err());
+    }
+
+    /// Blind figures are of one model. Retraining makes them another's.
+    #[test]
+    fn blind_figures_are_the_shipped_models() {
+        let sources = Sources::read().expect("JSON");
+        for (key, file) in [
+            ("model_sha256", "models/beat/model.hlm"),
+            ("rhythm_sha256", "models/beat/rhythm.hlr"),
+        ] {
+            let bytes = fs::read(root().join(file)).expect(file);
+            let digest = sha2::Sha256::digest(&bytes);
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(
+                sources.blind[key].as_str(),
+                Some(hex.as_str()),
+                "{file} changed: say in README, docs/blind.md and the card that the blind figures are the earlier model's"
+            );
+        }
+    }
+
+    #[test]
+    fn readme_keeps_to_its_screen() {
+        let readme = fs::read_to_string(root().join("README.md")).expect("README");
+        assert!(readme.lines().count() <= 120, "{}", readme.lines().count());
+        for command in [
+            "cargo run --release -- classify models/demo/demo",
+            "cargo xtask test",
+        ] {
+            assert!(readme.contains(command), "README lacks `{command}`");
+        }
+        assert!(example(&readme).is_ok());
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(92_844), "92,844");
+        assert_eq!(thousands(1_789_999), "1,789,999");
+    }
+
+    use sha2::Digest as _;
+}
