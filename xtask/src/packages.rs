@@ -82,6 +82,8 @@ pub(crate) fn tested() -> Result<()> {
         cargo(".")
             .current_dir(folder.path())
             .args(["test", "--workspace", "--quiet"])
+            .args(["--features", "heartlens-core/link,heartlens-core/serde"])
+            .args(["--features", "heartlens-core/simd,heartlens-core/slots"])
             .env("CARGO_TARGET_DIR", target.join("packaged"))
             .env_remove("HEARTLENS_DATA"),
     )?;
