@@ -162,17 +162,16 @@ impl Sources {
 
     fn boards(&self) -> Option<String> {
         let mut table = String::from(
-            "| board | image | flash | RAM, deepest stack included | of it stack |\n|---|---|---:|---:|---:|\n",
+            "| board | image | flash | RAM, deepest stack included |\n|---|---|---:|---:|\n",
         );
         for size in self.performance["size"].as_array()? {
             writeln!(
                 table,
-                "| {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} |",
                 size["board"].as_str()?,
                 size["image"].as_str()?,
                 thousands(size["flash_bytes"].as_u64()?),
                 thousands(size["ram_bytes"].as_u64()?),
-                thousands(size["stack_bytes"].as_u64()?),
             )
             .ok()?;
         }
