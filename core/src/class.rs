@@ -47,16 +47,13 @@ impl Class {
         (index < crate::spec::LABELS.len()).then(|| Self::ALL[index])
     }
 
-    /// The class of a beat with these logits: that of the largest, the first of equals, or [`Class::Q`] where the
-    /// signal is not worth reading.
-    pub fn of(logits: &[f32; crate::spec::LABELS.len()], readable: bool) -> Self {
-        let largest =
-            (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best });
-        if readable {
-            Self::ALL[largest]
-        } else {
-            Self::Q
+    /// The class of a beat with these logits or probabilities: that of the largest, the first of equals. [`Class::Q`]
+    /// where the signal cannot be read, or where one of them is not a number.
+    pub fn of(values: &[f32; crate::spec::LABELS.len()], readable: bool) -> Self {
+        if !readable || values.iter().any(|value| value.is_nan()) {
+            return Self::Q;
         }
+        Self::ALL[crate::model::argmax(values)]
     }
 }
 
@@ -87,5 +84,15 @@ mod tests {
         assert_eq!(Class::of(&[1.0, 3.0, 3.0, 2.0], true), Class::S);
         assert_eq!(Class::of(&[-1.0, -3.0, -3.0, -0.5], true), Class::F);
         assert_eq!(Class::of(&[1.0, 3.0, 3.0, 2.0], false), Class::Q);
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_q() {
+        for place in 0..crate::spec::LABELS.len() {
+            let mut values = [0.1, 0.2, 0.3, 0.4];
+            values[place] = f32::NAN;
+            assert_eq!(Class::of(&values, true), Class::Q, "{place}");
+        }
+        assert_eq!(Class::of(&[f32::NAN; 4], true), Class::Q);
     }
 }

@@ -7,6 +7,7 @@ extern crate std;
 pub mod beat;
 mod bytes;
 pub mod class;
+pub mod classifier;
 mod crc;
 pub mod detector;
 pub mod filter;
@@ -27,3 +28,5 @@ mod stats;
 pub mod template;
 pub mod views;
 mod window;
+
+pub use classifier::{Beat, Classifier, LoadError, Network};

@@ -78,7 +78,7 @@ pub enum SlotError {
         /// The room.
         room: u32,
     },
-    /// The model in use has not classified a beat yet: the other one may still be needed.
+    /// The model in use has not classified a beat yet, or that could not be noted: the other one may still be needed.
     OnTrial,
     /// There is nothing to go on with: no model was begun.
     NotBegun,
@@ -178,6 +178,8 @@ pub struct Slots<F> {
     flash: F,
     active: Option<Held>,
     coming: Option<Coming>,
+    /// The flash has failed to note that the model in use is confirmed.
+    unconfirmable: bool,
 }
 
 impl<F: MappedFlash> Slots<F> {
@@ -197,6 +199,7 @@ impl<F: MappedFlash> Slots<F> {
             flash,
             active: None,
             coming: None,
+            unconfirmable: false,
         };
         slots.active = [Slot::A, Slot::B]
             .into_iter()
@@ -232,16 +235,24 @@ impl<F: MappedFlash> Slots<F> {
     /// The model in use has classified a beat: from now on it is the one to start with.
     ///
     /// # Errors
-    /// When the flash does not take that note.
+    /// When the flash does not take that note, now or before: then the model in use stays on trial, and the next start goes
+    /// back to the one before it.
     pub fn confirm(&mut self) -> Result<(), SlotError> {
-        match &mut self.active {
-            Some(held) if !held.confirmed => {
-                held.confirmed = true;
-                let slot = held.slot;
-                self.put(slot, CONFIRMED, &[0; WRITE_MAX])
-            }
-            _ => Ok(()),
+        let Some(held) = self.active.filter(|held| !held.confirmed) else {
+            return Ok(());
+        };
+        if self.unconfirmable {
+            return Err(SlotError::Flash);
         }
+        // Flash demands that a field is written once: a note that failed cannot be repeated.
+        self.unconfirmable = true;
+        self.put(held.slot, CONFIRMED, &[0; WRITE_MAX])?;
+        self.unconfirmable = false;
+        self.active = Some(Held {
+            confirmed: true,
+            ..held
+        });
+        Ok(())
     }
 
     /// Makes room for a model in the slot that is not in use.

@@ -1,12 +1,13 @@
 //! The serial link against what lines do: packets that are lost, come twice, arrive damaged, and noise.
 
+use heartlens_core::Network;
 use heartlens_core::link::{
-    BeatReport, Counts, Device, Engine, FromDevice, FromHost, MISSING, PACKET_MAX, PART_MAX,
-    Receiver, SAMPLES_MAX, Sender, Start, Status, millivolts,
+    BeatReport, Board, Counts, Device, FromDevice, FromHost, ModelStore, PACKET_MAX, PART_MAX,
+    Receiver, SAMPLES_MAX, Sender, Start, Status,
 };
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
-use heartlens_core::sample::Calibration;
+use heartlens_core::sample::{Calibration, MISSING};
 use heartlens_core::spec::{HASH, LABELS};
 use heartlens_core::views::Views;
 use proptest::prelude::*;
@@ -20,12 +21,35 @@ const PATIENT: Patient = Patient {
     sex: None,
 };
 
-/// A machine whose "network" adds up each view, and which keeps one model in memory.
+thread_local! {
+    static CLOCK: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// A machine that counts a thousand instructions whenever it is asked.
+const BOARD: Board = Board {
+    name: "bench",
+    instructions: || {
+        CLOCK.set(CLOCK.get().wrapping_add(1000));
+        CLOCK.get()
+    },
+};
+
+/// Adds up each view.
+#[derive(Debug)]
+struct Sums;
+
+impl Network for Sums {
+    fn logits(&mut self, views: &Views) -> [f32; LABELS.len()] {
+        sums(views)
+    }
+}
+
+/// Keeps one model in memory.
 #[derive(Debug, Default)]
 struct Bench {
     wanted: Option<(u32, u32)>,
     model: Vec<u8>,
-    clock: std::cell::Cell<u32>,
+    classified: u32,
 }
 
 fn sums(views: &Views) -> [f32; LABELS.len()] {
@@ -37,28 +61,11 @@ fn sums(views: &Views) -> [f32; LABELS.len()] {
     ]
 }
 
-impl Engine for Bench {
+impl ModelStore<Sums> for Bench {
     type Error = String;
 
-    fn board(&self) -> &'static str {
-        "bench"
-    }
-
-    fn model(&self) -> &str {
+    fn name<'a>(&'a self, _: &'a Sums) -> &'a str {
         "sums"
-    }
-
-    fn logits(&mut self, views: &Views) -> [f32; LABELS.len()] {
-        sums(views)
-    }
-
-    fn rhythm(&self) -> Option<heartlens_core::rhythm::Network<'_>> {
-        None
-    }
-
-    fn instructions(&self) -> u32 {
-        self.clock.set(self.clock.get().wrapping_add(1000));
-        self.clock.get()
     }
 
     fn begin(&mut self, bytes: u32, crc: u32) -> Result<(), String> {
@@ -80,7 +87,7 @@ impl Engine for Bench {
         Ok(self.model.len() as u32)
     }
 
-    fn end(&mut self) -> Result<(), String> {
+    fn end(&mut self, _: &mut Sums) -> Result<(), String> {
         let found = (
             self.model.len() as u32,
             heartlens_core::link::CRC.checksum(&self.model),
@@ -89,6 +96,10 @@ impl Engine for Bench {
             Some(wanted) if wanted == found => Ok(()),
             wanted => Err(format!("found {found:?}, expected {wanted:?}")),
         }
+    }
+
+    fn classified(&mut self) {
+        self.classified += 1;
     }
 }
 
@@ -145,7 +156,7 @@ impl From<FromDevice<'_>> for Answer {
 }
 
 struct Conversation {
-    device: Device,
+    device: Device<'static, Sums>,
     bench: Bench,
     host: Sender,
     from_device: Receiver,
@@ -155,7 +166,7 @@ struct Conversation {
 impl Conversation {
     fn new() -> Self {
         Self {
-            device: Device::new(),
+            device: Device::new(BOARD, Sums, None),
             bench: Bench::default(),
             host: Sender::new(),
             from_device: Receiver::new(),
@@ -209,7 +220,7 @@ fn stretch(counts: &[i16], origin: u32) -> Vec<(u32, [u32; LABELS.len()], Option
     let mut monitor = Monitor::new(PATIENT);
     let mut beats: Vec<MonitoredBeat> = counts
         .iter()
-        .filter_map(|count| monitor.push(millivolts(&CALIBRATION, *count)))
+        .filter_map(|count| monitor.push(CALIBRATION.sample_mv(*count)))
         .collect();
     monitor.finish();
     beats.extend(std::iter::from_fn(|| monitor.poll()));
@@ -264,6 +275,7 @@ fn a_clean_line_gives_the_monitors_beats() {
         panic!("not finished");
     };
     assert_eq!((status.beats as usize, status.gaps), (expected.len(), 0));
+    assert_eq!(line.bench.classified, status.beats);
     assert_eq!(
         (
             status.counts.lost,

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use heartlens_core::class::Class;
+use heartlens_core::classifier::{Observed, Scores};
+use heartlens_core::model::{Logits, softmax};
+use heartlens_core::quality::BeatQuality;
 use heartlens_core::rhythm::{
     Context, Input, Intervals, MAX_CELLS, Network, NetworkError, Observation, Probabilities,
     Rhythm, Rules, Summary, checksum, image_len, params,
@@ -263,32 +266,103 @@ fn images_that_are_none_are_refused() {
     }
 }
 
-/// The three in one do what they do apart.
+/// What judges a beat does what its parts do.
 #[test]
 fn the_whole_is_its_parts() {
     let image = image(12, SCALE, &weights(12));
     let network = Network::load(&image).unwrap();
-    let mut whole = Rhythm::new(Rules::SHIPPED);
+    let mut whole = Rhythm::new(Some(Rules::SHIPPED));
     let (mut intervals, mut context) = (Intervals::new(), Context::new(Rules::SHIPPED));
-    for case in cases() {
+    for (at, case) in cases().into_iter().enumerate() {
         let f = |column: usize| case[column].map(|value| value as f32);
         let observation = Observation {
             rr_s: f(0),
             qrs: f(1).unwrap(),
         };
-        let probabilities: Probabilities = std::array::from_fn(|class| f(3 + class).unwrap());
-        let score = intervals
+        let logits: Logits = std::array::from_fn(|class| f(3 + class).unwrap().ln());
+        let rhythm = intervals
             .push(observation.rr_s)
             .map(|input| network.score(&input));
-        context.push(&observation, score);
-        let expected = context.weigh(&observation, &probabilities);
-        let readable = observation.qrs > 0.5;
-        let verdict = whole.push(Some(network), &observation, &probabilities, readable);
-        assert_eq!(verdict.probabilities, expected);
-        assert_eq!(verdict.class, Class::of(&expected, readable));
-        assert_eq!(whole.context().score(), context.score());
+        context.push(&observation, rhythm);
+        let expected = context.weigh(&observation, &softmax(&logits));
+        let observed = Observed {
+            r_sample: at as u32,
+            rhythm: observation,
+            quality: BeatQuality::CLEAN,
+            readable: observation.qrs > 0.5,
+        };
+        let beat = whole.judge(&observed, &Scores { logits, rhythm });
+        assert_eq!(beat.probabilities, expected);
+        assert_eq!(beat.class, Class::of(&expected, observed.readable));
+        assert_eq!(beat.fibrillation, context.is_fibrillation());
+        assert_eq!((beat.r_sample, beat.logits), (at as u32, logits));
+        assert_eq!(whole.context().and_then(Context::score), context.score());
     }
     assert!(whole.summary().judged_s() > 600.0);
+}
+
+/// Whatever is not a number - a logit, a score, an interval -, no beat becomes N for it, and the next is judged as ever.
+#[test]
+fn what_is_not_a_number_makes_no_class_and_leaves_no_trace() {
+    let observed = |rr_s| Observed {
+        r_sample: 0,
+        rhythm: Observation {
+            rr_s: Some(rr_s),
+            qrs: f32::NAN,
+        },
+        quality: BeatQuality::CLEAN,
+        readable: true,
+    };
+    let good = Scores {
+        logits: [0.0, 3.0, 1.0, 0.0],
+        rhythm: Some(-3.0),
+    };
+    for rules in [None, Some(Rules::GATE), Some(Rules::SHIPPED)] {
+        let mut rhythm = Rhythm::new(rules);
+        for place in 0..good.logits.len() {
+            for bad in [f32::NAN, f32::INFINITY] {
+                let mut logits = good.logits;
+                logits[place] = bad;
+                let beat = rhythm.judge(&observed(0.8), &Scores { logits, ..good });
+                assert_eq!(beat.class, Class::Q, "{place} {bad} {rules:?}");
+            }
+        }
+        let nothing = [f32::NEG_INFINITY; 4];
+        let beat = rhythm.judge(
+            &observed(0.8),
+            &Scores {
+                logits: nothing,
+                ..good
+            },
+        );
+        assert_eq!(beat.class, Class::Q);
+        for bad in [
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::MAX,
+            f32::MIN,
+        ] {
+            let score = Scores {
+                rhythm: Some(bad),
+                ..good
+            };
+            rhythm.judge(&observed(bad), &score);
+            rhythm.judge(&observed(-bad), &score);
+        }
+        for _ in 0..5000 {
+            rhythm.judge(&observed(0.8), &good);
+        }
+        let beat = rhythm.judge(&observed(0.8), &good);
+        assert_eq!(beat.class, Class::S, "{rules:?} {beat:?}");
+        assert_eq!(beat.fibrillation, rules.map(|_| false));
+    }
+    let mut intervals = Intervals::new();
+    let inputs = [0.8, f32::NAN, f32::INFINITY]
+        .into_iter()
+        .cycle()
+        .filter_map(|rr_s| intervals.push(Some(rr_s)));
+    assert!(inputs.take(30).flatten().all(|value| value == 0.0));
 }
 
 proptest! {

@@ -34,6 +34,8 @@ struct Flash {
     written: Vec<bool>,
     steps: usize,
     cut: Option<(usize, Cut)>,
+    /// The write of this step fails without a trace, and the power stays.
+    refuses: Option<usize>,
     dead: bool,
 }
 
@@ -44,6 +46,7 @@ impl Flash {
             written: vec![false; 2 * SLOT / WORD],
             steps: 0,
             cut: None,
+            refuses: None,
             dead: false,
         }
     }
@@ -60,6 +63,7 @@ impl Flash {
         Self {
             steps: 0,
             cut,
+            refuses: None,
             dead: false,
             ..self.clone()
         }
@@ -124,6 +128,10 @@ impl NorFlash for Flash {
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
         check_write(self, offset, bytes.len())?;
+        if self.refuses == Some(self.steps) {
+            self.refuses = None;
+            return Err(NorFlashErrorKind::Other);
+        }
         for (word, new) in bytes.chunks(WORD).enumerate() {
             let start = offset as usize + word * WORD;
             let masks = [0, 1, 2, 3].map(|i| self.mask(start + i));
@@ -276,6 +284,30 @@ fn the_old_model_stays_until_the_new_one_has_classified_a_beat() {
     // The third goes to the slot of the first.
     exchange(&mut slots, &model(3, 20)).expect("no cut");
     assert_eq!(slots.active(), Some(Slot::A));
+}
+
+#[test]
+fn a_confirmation_that_failed_keeps_the_old_model() {
+    let (old, new) = (model(1, 500), model(2, 777));
+    let mut flash = Flash::with(&old);
+    // The confirmation is the last 16 bytes of an exchange.
+    flash.refuses = Some(steps(&flash, &new) - 16 / WORD);
+    let mut slots = open(flash).expect("boots");
+    send(&mut slots, &new).expect("no cut");
+    assert_eq!(slots.confirm(), Err(SlotError::Flash));
+    assert_eq!(slots.model(), Some(&new[..]), "in use until the next start");
+    assert_eq!(
+        slots.confirm(),
+        Err(SlotError::Flash),
+        "it is not confirmed"
+    );
+    assert_eq!(slots.begin(300, 0), Err(SlotError::OnTrial));
+
+    let mut slots = open(slots.into_flash().powered(None)).expect("boots");
+    assert_eq!(slots.model(), Some(&old[..]));
+    exchange(&mut slots, &new).expect("no cut");
+    let slots = open(slots.into_flash().powered(None)).expect("boots");
+    assert_eq!(slots.model(), Some(&new[..]));
 }
 
 #[test]

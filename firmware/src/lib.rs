@@ -1,14 +1,14 @@
 //! Heartlens on a Cortex-M4F: what core computes there, and what it costs.
 //!
-//! [`stretch`], [`replay`], [`road`], [`network`] and [`live`] are portable, so that a host runs the very same code and both can be compared;
-//! the board, its stopwatch, faults and logging are compiled for the machine alone.
+//! [`stretch`], [`replay`], [`pipeline`], [`network`] and [`live`] are portable, so that a host runs the very same code and
+//! both can be compared; the board, its stopwatch, faults and logging are compiled for the machine alone.
 
 #![no_std]
 
 pub mod live;
 pub mod network;
+pub mod pipeline;
 pub mod replay;
-pub mod road;
 pub mod stretch;
 
 #[cfg(target_os = "none")]

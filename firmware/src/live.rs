@@ -1,14 +1,10 @@
 //! The live monitor: blocks of samples from a converter in, beats and lights out. Portable; a board brings the rest.
 
 use heartlens_core::class::Class;
-use heartlens_core::link::{Engine, MISSING, millivolts};
-use heartlens_core::model::softmax;
-use heartlens_core::monitor::Monitor;
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::{Observation, Rhythm, Rules};
-use heartlens_core::sample::Calibration;
-use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ};
-use heartlens_core::views::Views;
+use heartlens_core::sample::{Calibration, MISSING};
+use heartlens_core::spec::SAMPLE_RATE_HZ;
+use heartlens_core::{Beat, Classifier, Network, rhythm};
 
 /// How long a beat's light is on, in samples (a quarter of a second).
 const LIGHT_SAMPLES: u32 = SAMPLE_RATE_HZ / 4;
@@ -32,40 +28,24 @@ pub struct Lights {
     pub unreadable: bool,
 }
 
-/// A beat and what the network makes of it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Beat {
-    /// Position of its R peak, in samples since the start.
-    pub sample: u32,
-    /// Its class.
-    pub class: Class,
-    /// One a class of [`LABELS`].
-    pub logits: [f32; LABELS.len()],
-    /// Whether it lies in atrial fibrillation; `None` as long as that is not known.
-    pub fibrillation: Option<bool>,
-    /// RR interval since the beat before, in seconds.
-    pub rr_s: Option<f32>,
-}
-
-/// A monitor, its views, the rhythm, and the lights.
+/// A classifier and the lights.
 #[derive(Debug)]
-pub struct Live {
-    /// From the first block on.
-    monitor: Option<Monitor>,
-    views: Views,
-    rhythm: Rhythm,
+pub struct Live<'a, N> {
+    classifier: Classifier<'a, N>,
     lights: Lights,
     /// Samples until the lights of the last beat go out.
     lit: u32,
 }
 
-impl Live {
+impl<'a, N: Network> Live<'a, N> {
     /// A monitor of a patient of whom nothing is known.
-    pub const fn new() -> Self {
+    pub const fn new(network: N, rhythm: Option<rhythm::Model<'a>>) -> Self {
+        let patient = Patient {
+            age_years: None,
+            sex: None,
+        };
         Self {
-            monitor: None,
-            views: Views::ZERO,
-            rhythm: Rhythm::new(Rules::SHIPPED),
+            classifier: Classifier::new(network, rhythm, patient),
             lights: Lights {
                 normal: false,
                 ectopic: false,
@@ -76,48 +56,28 @@ impl Live {
     }
 
     /// Takes a block of samples, sets the lights after it and gives each beat to `on_beat`. While an electrode is off,
-    /// there are no samples. Calibration and network are the same in all calls.
+    /// there are no samples. The calibration is the same in all calls.
     pub fn block(
         &mut self,
         counts: &[[i16; 1]],
         calibration: &Calibration,
-        network: &mut impl Engine,
         board: &mut impl Board,
         mut on_beat: impl FnMut(&Beat),
     ) {
-        let monitor = self
-            .monitor
-            .get_or_insert_with(|| Monitor::new(Patient::default()));
         let off = board.electrode_off();
         for [count] in counts {
             let count = if off { MISSING } else { *count };
             self.lit = self.lit.saturating_sub(1);
-            // By reference: a beat is large, and a copy would stay on the stack.
-            let Some(beat) = &monitor.push(millivolts(calibration, count)) else {
+            let Some(beat) = self.classifier.push(calibration.sample_mv(count)) else {
                 continue;
             };
-            self.views.compute(&beat.frame);
-            let logits = network.logits(&self.views);
-            let verdict = self.rhythm.push(
-                network.rhythm(),
-                &Observation::from(&beat.frame),
-                &softmax(&logits),
-                beat.quality.is_readable(),
-            );
-            let class = verdict.class;
             self.lights = Lights {
-                normal: class == Class::N,
-                ectopic: matches!(class, Class::S | Class::V | Class::F),
-                unreadable: class == Class::Q,
+                normal: beat.class == Class::N,
+                ectopic: matches!(beat.class, Class::S | Class::V | Class::F),
+                unreadable: beat.class == Class::Q,
             };
             self.lit = LIGHT_SAMPLES;
-            on_beat(&Beat {
-                sample: beat.frame.r_sample,
-                class,
-                logits,
-                fibrillation: verdict.fibrillation,
-                rr_s: beat.frame.pre_rr_s,
-            });
+            on_beat(&beat);
         }
         let mut lights = match self.lit {
             0 => Lights::default(),
@@ -128,16 +88,12 @@ impl Live {
     }
 }
 
-impl Default for Live {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use heartlens_core::model::Logits;
+    use heartlens_core::views::Views;
     use std::vec::Vec;
 
     const CALIBRATION: Calibration = Calibration {
@@ -149,43 +105,13 @@ mod tests {
     #[derive(Default)]
     struct Thirds(usize);
 
-    impl Engine for Thirds {
-        type Error = &'static str;
-
-        fn board(&self) -> &'static str {
-            "none"
-        }
-
-        fn model(&self) -> &str {
-            "thirds"
-        }
-
-        fn logits(&mut self, _: &Views) -> [f32; LABELS.len()] {
+    impl Network for Thirds {
+        fn logits(&mut self, _: &Views) -> Logits {
             self.0 += 1;
             match self.0 % 3 {
                 0 => [0.0, 0.0, 1.0, 0.0],
                 _ => [1.0, 0.0, 0.0, 0.0],
             }
-        }
-
-        fn rhythm(&self) -> Option<heartlens_core::rhythm::Network<'_>> {
-            None
-        }
-
-        fn instructions(&self) -> u32 {
-            0
-        }
-
-        fn begin(&mut self, _: u32, _: u32) -> Result<(), Self::Error> {
-            Err("no slots")
-        }
-
-        fn write(&mut self, _: u32, _: &[u8]) -> Result<u32, Self::Error> {
-            Err("no slots")
-        }
-
-        fn end(&mut self) -> Result<(), Self::Error> {
-            Err("no slots")
         }
     }
 
@@ -219,20 +145,16 @@ mod tests {
 
     #[test]
     fn each_beat_lights_its_light_for_a_quarter_of_a_second() {
-        let (mut live, mut network) = (Live::new(), Thirds::default());
+        let mut live = Live::new(Thirds::default(), None);
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 30 {
-            live.block(
-                &block(index),
-                &CALIBRATION,
-                &mut network,
-                &mut board,
-                |beat| beats.push(*beat),
-            );
+            live.block(&block(index), &CALIBRATION, &mut board, |beat| {
+                beats.push(*beat);
+            });
         }
         assert!(beats.len() > 25, "{} beats", beats.len());
-        assert!(beats.is_sorted_by(|a, b| a.sample + 100 < b.sample));
+        assert!(beats.is_sorted_by(|a, b| a.r_sample + 100 < b.r_sample));
         let readable = beats.iter().filter(|beat| beat.class != Class::Q);
         assert!(readable.clone().count() > 20);
         let ectopic = readable
@@ -256,24 +178,20 @@ mod tests {
 
     #[test]
     fn an_electrode_that_is_off_is_shown_and_gives_no_class() {
-        let (mut live, mut network) = (Live::new(), Thirds::default());
+        let mut live = Live::new(Thirds::default(), None);
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 40 {
             board.off = (8 * 20..8 * 30).contains(&index);
-            live.block(
-                &block(index),
-                &CALIBRATION,
-                &mut network,
-                &mut board,
-                |beat| beats.push(*beat),
-            );
+            live.block(&block(index), &CALIBRATION, &mut board, |beat| {
+                beats.push(*beat);
+            });
             assert!(!board.off || board.shown.last().is_some_and(|l| l.unreadable));
         }
         let of = |from: u32, to: u32| {
             let beats = beats
                 .iter()
-                .filter(move |beat| (from..to).contains(&(beat.sample / 128)));
+                .filter(move |beat| (from..to).contains(&(beat.r_sample / 128)));
             beats.map(|beat| beat.class).collect::<Vec<_>>()
         };
         assert!(of(10, 19).len() >= 8);

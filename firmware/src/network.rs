@@ -1,11 +1,10 @@
-//! The networks in use - the beat's in a slot of the flash or built in, the rhythm's built in - and the memory that they
-//! work in.
+//! The network in use, in a slot of the flash or built in, the memory that it works in, and the slots.
 
 use core::ops::Range;
-use heartlens_core::link::Engine;
+use heartlens_core::link::ModelStore;
 use heartlens_core::model::{Aligned, ImageError, Logits, Model, arena_words};
-use heartlens_core::rhythm;
 use heartlens_core::slots::{MappedFlash, SlotError, Slots};
+use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 
 /// The model that the firmware was built with, in use until another is in a slot.
@@ -24,15 +23,14 @@ pub const ARENA_WORDS: usize = arena_words(BYTES);
 /// The memory of a network's activations.
 pub type Arena = [i32; ARENA_WORDS];
 
-/// What a network needs to know of the board that it is on.
-#[derive(Debug, Clone, Copy)]
-pub struct Place {
-    /// The board's name.
-    pub board: &'static str,
-    /// Bytes of the flash with the slots, for as long as the model in them is in use.
-    pub pinned: fn(Range<usize>) -> &'static [u8],
-    /// Instructions executed, modulo 2^32.
-    pub instructions: fn() -> u32,
+/// Flash whose bytes stay at their address for as long as the device runs. There is one value of such a type.
+pub trait PinnedFlash: MappedFlash {
+    /// Bytes of it, read in place.
+    ///
+    /// # Safety
+    /// Nobody may write or erase these bytes while the slice is in use.
+    #[expect(unsafe_code, reason = "the compiler cannot see who writes to flash")]
+    unsafe fn pinned(range: Range<usize>) -> &'static [u8];
 }
 
 /// Why a model is not taken. An image's own words are for the host, which has checked it before: formatting all of them
@@ -44,8 +42,6 @@ pub enum NetworkError {
     Slot(SlotError),
     /// It is not one for this device.
     Image(ImageError),
-    /// The rhythm network is not one for this firmware.
-    Rhythm(rhythm::NetworkError),
 }
 
 impl From<SlotError> for NetworkError {
@@ -60,12 +56,6 @@ impl From<ImageError> for NetworkError {
     }
 }
 
-impl From<rhythm::NetworkError> for NetworkError {
-    fn from(error: rhythm::NetworkError) -> Self {
-        Self::Rhythm(error)
-    }
-}
-
 impl core::fmt::Display for NetworkError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -77,7 +67,6 @@ impl core::fmt::Display for NetworkError {
             Self::Image(_) => {
                 f.write_str("the model is not one for this firmware; its log says why")
             }
-            Self::Rhythm(_) => f.write_str("the rhythm network is not one for this firmware"),
         }
     }
 }
@@ -99,63 +88,72 @@ fn usable(image: &[u8]) -> Result<Model<'_>, ImageError> {
 
 /// The network in use.
 #[derive(Debug)]
-pub struct Network<F> {
-    slots: Slots<F>,
-    place: Place,
+pub struct Network {
     model: Model<'static>,
-    rhythm: rhythm::Network<'static>,
     arena: &'static mut Arena,
 }
 
-impl<F: MappedFlash> Network<F> {
-    /// The network that the device starts with: the one that the slots say, or the built-in one.
-    ///
-    /// # Errors
-    /// When the flash fails, or a built-in network is none for this firmware.
-    pub fn open(flash: F, place: Place, arena: &'static mut Arena) -> Result<Self, NetworkError> {
-        let slots = Slots::open(flash, |image| usable(image).is_ok())?;
-        let model = match slots.model_range() {
-            Some(range) => usable((place.pinned)(range))?,
-            None => usable(BUILT_IN)?,
-        };
-        Ok(Self {
-            slots,
-            place,
-            model,
-            rhythm: rhythm::Network::load(RHYTHM)?,
-            arena,
-        })
+impl Network {
+    /// Its model.
+    pub const fn model(&self) -> &Model<'static> {
+        &self.model
     }
 }
 
-impl<F: MappedFlash> Engine for Network<F> {
+impl heartlens_core::Network for Network {
+    fn logits(&mut self, views: &Views) -> Logits {
+        match self.model.executor(self.arena) {
+            Ok(mut executor) => executor.run(views),
+            // `usable` has seen that the arena is long enough. Were it not, no beat would have a class.
+            Err(_) => [f32::NAN; LABELS.len()],
+        }
+    }
+}
+
+/// The slots, where the next model goes.
+#[derive(Debug)]
+pub struct Store<F> {
+    slots: Slots<F>,
+}
+
+/// The network that the device starts with - the one that the slots say, or the built-in one - and the slots.
+///
+/// # Errors
+/// When the flash fails, or the built-in network is none for this firmware.
+pub fn open<F: PinnedFlash>(
+    flash: F,
+    arena: &'static mut Arena,
+) -> Result<(Network, Store<F>), NetworkError> {
+    let store = Store {
+        slots: Slots::open(flash, |image| usable(image).is_ok())?,
+    };
+    let model = match store.image() {
+        Some(image) => usable(image)?,
+        None => usable(BUILT_IN)?,
+    };
+    Ok((Network { model, arena }, store))
+}
+
+impl<F: PinnedFlash> Store<F> {
+    /// The model in use, where it is in a slot.
+    #[expect(
+        unsafe_code,
+        reason = "the model in use outlives any borrow of the slots"
+    )]
+    fn image(&self) -> Option<&'static [u8]> {
+        let range = self.slots.model_range()?;
+        // SAFETY: `Slots` owns the only value of the flash and never gives it away here. It writes to the slot that is
+        // not in use alone, and another slot comes into use in `end` alone, which then gives the only network the model
+        // in that one.
+        Some(unsafe { F::pinned(range) })
+    }
+}
+
+impl<F: PinnedFlash> ModelStore<Network> for Store<F> {
     type Error = NetworkError;
 
-    fn board(&self) -> &'static str {
-        self.place.board
-    }
-
-    fn model(&self) -> &str {
-        self.model.name()
-    }
-
-    fn logits(&mut self, views: &Views) -> Logits {
-        // The arena is long enough: `usable` has seen the model.
-        let logits = match self.model.executor(self.arena) {
-            Ok(mut executor) => executor.run(views),
-            Err(_) => Logits::default(),
-        };
-        // Where the flash will not take the note, the next start goes back to the model before.
-        let _ = self.slots.confirm();
-        logits
-    }
-
-    fn rhythm(&self) -> Option<rhythm::Network<'_>> {
-        Some(self.rhythm)
-    }
-
-    fn instructions(&self) -> u32 {
-        (self.place.instructions)()
+    fn name<'a>(&'a self, network: &'a Network) -> &'a str {
+        network.model.name()
     }
 
     fn begin(&mut self, bytes: u32, crc: u32) -> Result<(), NetworkError> {
@@ -166,7 +164,7 @@ impl<F: MappedFlash> Engine for Network<F> {
         Ok(self.slots.write(offset, bytes)?)
     }
 
-    fn end(&mut self) -> Result<(), NetworkError> {
+    fn end(&mut self, network: &mut Network) -> Result<(), NetworkError> {
         self.slots.end(|image| match usable(image) {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -175,9 +173,14 @@ impl<F: MappedFlash> Engine for Network<F> {
                 Err(NetworkError::Image(error))
             }
         })?;
-        if let Some(range) = self.slots.model_range() {
-            self.model = usable((self.place.pinned)(range))?;
+        if let Some(image) = self.image() {
+            network.model = usable(image)?;
         }
         Ok(())
+    }
+
+    fn classified(&mut self) {
+        // Where the flash does not take the note, the next start goes back to the model before.
+        let _ = self.slots.confirm();
     }
 }

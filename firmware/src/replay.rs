@@ -5,7 +5,6 @@ use crate::stretch::Stretch;
 use core::hint::black_box;
 use heartlens_core::detector::Detector;
 use heartlens_core::filter::BandPass;
-use heartlens_core::link::millivolts;
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
 use heartlens_core::quality::Quality;
@@ -134,7 +133,7 @@ pub fn replay(
     for count in stretch.counts() {
         let count = black_box(count);
         meter.start();
-        let sample_mv = millivolts(&calibration, count);
+        let sample_mv = calibration.sample_mv(count);
         let filtered_mv = black_box(filter.push(sample_mv));
         meter.stop(Part::Filter);
         hash = extend(hash, filtered_mv);

@@ -1,39 +1,34 @@
-//! The device's end of the line: a monitor, a model, and what to do with each message.
+//! The device's end of the line: a classifier, a place for models, and what to do with each message.
 
 use super::frame::{Counts, PACKET_MAX, Receiver, Sender};
 use super::message::{BeatReport, FromDevice, FromHost, SAMPLES_MAX, Status};
-use super::millivolts;
-use crate::model::softmax;
-use crate::monitor::{Monitor, MonitoredBeat};
+use crate::classifier::{Beat, Classifier, Network, Stage};
+use crate::detector::Detector;
 use crate::patient::Patient;
-use crate::rhythm::{Network, Observation, Rhythm, Rules};
+use crate::rhythm;
 use crate::sample::Calibration;
-use crate::spec::{self, LABELS, SAMPLE_RATE_HZ};
-use crate::views::Views;
+use crate::spec::{self, SAMPLE_RATE_HZ};
 use core::fmt::{Display, Write as _};
 
 /// Longest reason of a refusal, in bytes; what is longer is cut.
 const REASON_MAX: usize = 128;
 
-/// What a [`Device`] needs of the machine that it runs on: a network, and a place to put another one.
-pub trait Engine {
+/// The machine that a [`Device`] runs on.
+#[derive(Debug, Clone, Copy)]
+pub struct Board {
+    /// Its name.
+    pub name: &'static str,
+    /// Instructions executed, modulo 2^32; constant where the machine does not count them.
+    pub instructions: fn() -> u32,
+}
+
+/// Where a [`Device`] puts a model that comes over the line, and from where its network `N` gets it.
+pub trait ModelStore<N> {
     /// Why a model is refused.
     type Error: Display;
 
-    /// The board's name.
-    fn board(&self) -> &'static str;
-
     /// The name of the model in use.
-    fn model(&self) -> &str;
-
-    /// The network's logits for one beat.
-    fn logits(&mut self, views: &Views) -> [f32; LABELS.len()];
-
-    /// The network that tells the rhythm; `None` where there is none.
-    fn rhythm(&self) -> Option<Network<'_>>;
-
-    /// Instructions executed, modulo 2^32; constant where the machine does not count them.
-    fn instructions(&self) -> u32;
+    fn name<'a>(&'a self, network: &'a N) -> &'a str;
 
     /// Makes room for a model of so many bytes with this CRC-32.
     ///
@@ -48,21 +43,24 @@ pub trait Engine {
     /// When no model was begun, the part reaches beyond it, or it cannot be written.
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<u32, Self::Error>;
 
-    /// Verifies the model and switches to it.
+    /// Verifies the model and makes `network` use it.
     ///
     /// # Errors
     /// When it is not whole or not a model for this device; the old one stays in use.
-    fn end(&mut self) -> Result<(), Self::Error>;
+    fn end(&mut self, network: &mut N) -> Result<(), Self::Error>;
+
+    /// Called after every beat: the model in use has classified one.
+    fn classified(&mut self);
 }
 
 /// The device's end of the line. [`receive`](Self::receive) is called for every byte.
 ///
 /// Samples between two gaps are a recording of their own: no beat, template or rhythm reaches across a gap.
 #[derive(Debug)]
-pub struct Device {
+pub struct Device<'a, N> {
     receiver: Receiver,
     line: Line,
-    work: Work,
+    work: Work<'a, N>,
 }
 
 /// What the device sends.
@@ -74,24 +72,26 @@ struct Line {
 
 /// The recording under way.
 #[derive(Debug)]
-struct Work {
+struct Work<'a, N> {
+    board: Board,
     calibration: Option<Calibration>,
     patient: Patient,
-    /// Of the stretch under way.
-    monitor: Option<Monitor>,
-    views: Views,
-    /// Of the stretch under way.
-    rhythm: Rhythm,
-    /// Where in the recording the monitor's first sample was.
+    /// Of the segment under way.
+    classifier: Classifier<'a, N>,
+    /// Where in the recording the segment's first sample was.
     origin: u32,
     next_sample: u32,
     beats: u32,
     gaps: u32,
 }
 
-impl Device {
+impl<'a, N> Device<'a, N> {
     /// A device that waits for a host.
-    pub const fn new() -> Self {
+    pub const fn new(board: Board, network: N, rhythm: Option<rhythm::Model<'a>>) -> Self {
+        let patient = Patient {
+            age_years: None,
+            sex: None,
+        };
         Self {
             receiver: Receiver::new(),
             line: Line {
@@ -99,14 +99,10 @@ impl Device {
                 buffer: [0; PACKET_MAX],
             },
             work: Work {
+                board,
                 calibration: None,
-                patient: Patient {
-                    age_years: None,
-                    sex: None,
-                },
-                monitor: None,
-                views: Views::ZERO,
-                rhythm: Rhythm::new(Rules::SHIPPED),
+                patient,
+                classifier: Classifier::new(network, rhythm, patient),
                 origin: 0,
                 next_sample: 0,
                 beats: 0,
@@ -114,10 +110,17 @@ impl Device {
             },
         }
     }
+}
 
+impl<N: Network> Device<'_, N> {
     /// Takes the next byte off the line, does what the message that it may complete asks for, and puts the answers on
-    /// the line by `write`, a packet a call. The engine is the same in all calls.
-    pub fn receive<E: Engine>(&mut self, byte: u8, engine: &mut E, mut write: impl FnMut(&[u8])) {
+    /// the line by `write`, a packet a call. The store is the same in all calls.
+    pub fn receive<S: ModelStore<N>>(
+        &mut self,
+        byte: u8,
+        store: &mut S,
+        mut write: impl FnMut(&[u8]),
+    ) {
         let Self {
             receiver,
             line,
@@ -132,8 +135,8 @@ impl Device {
                 work.calibration = None;
                 send(&FromDevice::Hello {
                     spec_hash: spec::HASH,
-                    board: engine.board(),
-                    model: engine.model(),
+                    board: work.board.name,
+                    model: store.name(work.classifier.network()),
                 });
                 Ok(())
             }
@@ -146,7 +149,7 @@ impl Device {
                 None => Err(Refusal::Calibration),
             },
             FromHost::Samples { first, counts: new } => {
-                work.samples(first, new, engine, &mut send);
+                work.samples(first, new, store, &mut send);
                 send(&FromDevice::Status(work.status(counts)));
                 Ok(())
             }
@@ -155,28 +158,28 @@ impl Device {
                 Ok(())
             }
             FromHost::Finish { samples } => {
-                work.finish(samples, engine, &mut send);
+                work.finish(samples, store, &mut send);
                 send(&FromDevice::Finished(work.status(counts)));
                 Ok(())
             }
-            FromHost::ModelStart { bytes, crc } => engine
+            FromHost::ModelStart { bytes, crc } => store
                 .begin(bytes, crc)
                 .map(|()| send(&FromDevice::ModelNext { offset: 0 }))
-                .map_err(Refusal::Engine),
-            FromHost::ModelPart { offset, bytes } => engine
+                .map_err(Refusal::Store),
+            FromHost::ModelPart { offset, bytes } => store
                 .write(offset, bytes)
                 .map(|offset| send(&FromDevice::ModelNext { offset }))
-                .map_err(Refusal::Engine),
-            FromHost::ModelEnd => match engine.end() {
+                .map_err(Refusal::Store),
+            FromHost::ModelEnd => match store.end(work.classifier.network_mut()) {
                 Ok(()) => {
                     // No beat may owe its class to two models.
                     work.calibration = None;
                     send(&FromDevice::ModelReady {
-                        model: engine.model(),
+                        model: store.name(work.classifier.network()),
                     });
                     Ok(())
                 }
-                Err(error) => Err(Refusal::Engine(error)),
+                Err(error) => Err(Refusal::Store(error)),
             },
         };
         if let Err(refusal) = told {
@@ -193,14 +196,14 @@ impl Device {
 /// Why a device will not do what it was told.
 enum Refusal<E> {
     Calibration,
-    Engine(E),
+    Store(E),
 }
 
 impl<E: Display> Display for Refusal<E> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Calibration => f.write_str("counts per millivolt: must be finite and not zero"),
-            Self::Engine(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
         }
     }
 }
@@ -226,7 +229,7 @@ impl Line {
     }
 }
 
-impl Work {
+impl<N> Work<'_, N> {
     fn start(&mut self, calibration: Calibration, patient: Patient) {
         self.calibration = Some(calibration);
         self.patient = patient;
@@ -234,11 +237,11 @@ impl Work {
         self.restart(0);
     }
 
-    /// A new stretch begins at `origin`.
+    /// A new segment begins at `origin`.
+    #[inline(never)]
     fn restart(&mut self, origin: u32) {
         self.origin = origin;
-        self.monitor = Some(Monitor::new(self.patient));
-        self.rhythm = Rhythm::new(Rules::SHIPPED);
+        self.classifier.restart(Detector::new(), self.patient);
     }
 
     fn status(&self, counts: Counts) -> Status {
@@ -249,16 +252,16 @@ impl Work {
             counts,
         }
     }
+}
 
+impl<N: Network> Work<'_, N> {
     /// Takes samples of which the first is at `first`. Those that came before are passed over; where some are missing,
-    /// the stretch before them ends and a new one begins.
-    // Beats are large: inlined, one would lie in the frame of every caller, below that of the next.
-    #[inline(never)]
-    fn samples<E: Engine>(
+    /// the segment before them ends and a new one begins.
+    fn samples<S: ModelStore<N>>(
         &mut self,
         first: u32,
         counts: &[u8],
-        engine: &mut E,
+        store: &mut S,
         send: &mut impl FnMut(&FromDevice<'_>),
     ) {
         let Some(calibration) = self.calibration else {
@@ -266,7 +269,7 @@ impl Work {
         };
         let expected = self.next_sample;
         if first > expected {
-            self.end_stretch(engine, send);
+            self.end_segment(store, send);
             self.restart(first);
             self.next_sample = first;
             self.gaps += 1;
@@ -279,29 +282,23 @@ impl Work {
         let (counts, _) = counts.as_chunks::<2>();
         for count in counts.iter().take(SAMPLES_MAX).skip(known) {
             self.next_sample = self.next_sample.saturating_add(1);
-            let sample_mv = millivolts(&calibration, i16::from_le_bytes(*count));
-            let beat = self
-                .monitor
-                .as_mut()
-                .and_then(|monitor| monitor.push(sample_mv));
-            // By reference: a beat is large, and a copy would stay on the stack.
-            if let Some(beat) = &beat {
-                self.report(beat, engine, send);
-            }
+            let sample_mv = calibration.sample_mv(i16::from_le_bytes(*count));
+            self.next_beat(Some(sample_mv), store, send);
         }
     }
 
     /// Ends a recording of so many samples. Where the last ones are missing, so is a beat that needs them.
-    fn finish<E: Engine>(
+    fn finish<S: ModelStore<N>>(
         &mut self,
         samples: u32,
-        engine: &mut E,
+        store: &mut S,
         send: &mut impl FnMut(&FromDevice<'_>),
     ) {
-        if self.calibration.take().is_none() {
+        if self.calibration.is_none() {
             return;
         }
-        self.end_stretch(engine, send);
+        self.end_segment(store, send);
+        self.calibration = None;
         let expected = self.next_sample;
         if samples > expected {
             self.gaps += 1;
@@ -312,51 +309,61 @@ impl Work {
         }
     }
 
-    #[inline(never)]
-    fn end_stretch<E: Engine>(&mut self, engine: &mut E, send: &mut impl FnMut(&FromDevice<'_>)) {
-        if let Some(monitor) = &mut self.monitor {
-            monitor.finish();
-        }
-        while let Some(beat) = &self.monitor.as_mut().and_then(Monitor::poll) {
-            self.report(beat, engine, send);
-        }
-    }
-
-    fn report<E: Engine>(
+    fn end_segment<S: ModelStore<N>>(
         &mut self,
-        beat: &MonitoredBeat,
-        engine: &mut E,
+        store: &mut S,
         send: &mut impl FnMut(&FromDevice<'_>),
     ) {
-        let before = engine.instructions();
-        self.views.compute(&beat.frame);
-        let logits = engine.logits(&self.views);
-        let verdict = self.rhythm.push(
-            engine.rhythm(),
-            &Observation::from(&beat.frame),
-            &softmax(&logits),
-            beat.quality.is_readable(),
-        );
-        let instructions = engine.instructions().wrapping_sub(before);
+        self.classifier.finish();
+        while self.next_beat(None, store, send) {}
+    }
+
+    /// Takes a sample, or what is left after the last, and reports the beat that it gives, if any.
+    #[inline(never)]
+    fn next_beat<S: ModelStore<N>>(
+        &mut self,
+        sample_mv: Option<f32>,
+        store: &mut S,
+        send: &mut impl FnMut(&FromDevice<'_>),
+    ) -> bool {
+        let now = self.board.instructions;
+        let mut from = 0;
+        let start = |stage| {
+            if stage == Stage::Monitor {
+                from = now();
+            }
+        };
+        let beat = match sample_mv {
+            Some(sample_mv) => self.classifier.push_with(sample_mv, start),
+            None => self.classifier.poll_with(start),
+        };
+        let Some(beat) = beat else {
+            return false;
+        };
+        let instructions = now().wrapping_sub(from);
+        store.classified();
         self.beats = self.beats.saturating_add(1);
-        send(&FromDevice::Beat(BeatReport {
-            sample: self.origin.saturating_add(beat.frame.r_sample),
-            class: verdict.class as u8,
-            logits,
-            scores: verdict.probabilities,
-            fibrillation: verdict.fibrillation,
-            rr_samples: beat
-                .frame
-                .pre_rr_s
-                .map(|rr_s| (rr_s * SAMPLE_RATE_HZ as f32) as u32),
-            quality: beat.quality.score,
+        send(&FromDevice::Beat(BeatReport::new(
+            &beat,
+            self.origin,
             instructions,
-        }));
+        )));
+        true
     }
 }
 
-impl Default for Device {
-    fn default() -> Self {
-        Self::new()
+impl BeatReport {
+    /// The report on a beat of a segment that begins at `origin`, in samples of the recording.
+    pub fn new(beat: &Beat, origin: u32, instructions: u32) -> Self {
+        Self {
+            sample: origin.saturating_add(beat.r_sample),
+            class: beat.class as u8,
+            logits: beat.logits,
+            scores: beat.probabilities,
+            fibrillation: beat.fibrillation,
+            rr_samples: beat.rr_s.map(|rr_s| (rr_s * SAMPLE_RATE_HZ as f32) as u32),
+            quality: beat.quality.score,
+            instructions,
+        }
     }
 }

@@ -14,8 +14,6 @@ pub const VERSION: u8 = 2;
 pub const SAMPLES_MAX: usize = 64;
 /// Most bytes of a model in one packet; a multiple of every flash's smallest write.
 pub const PART_MAX: usize = 128;
-/// The count that stands for a missing sample.
-pub const MISSING: i16 = i16::MIN;
 /// A host sends at most so many samples beyond the last one that the device has acknowledged (4 s).
 pub const WINDOW_SAMPLES: u32 = 512;
 
@@ -36,7 +34,7 @@ pub enum FromHost<'a> {
     Samples {
         /// Position of the first of them in the recording.
         first: u32,
-        /// Counts, i16 each, little-endian; [`MISSING`] is no signal. At most [`SAMPLES_MAX`] of them.
+        /// Counts, i16 each, little-endian; [`crate::sample::MISSING`] is no signal. At most [`SAMPLES_MAX`] of them.
         counts: &'a [u8],
     },
     /// How far are you? The device answers with [`FromDevice::Status`].

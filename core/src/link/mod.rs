@@ -20,21 +20,9 @@ mod device;
 mod frame;
 mod message;
 
-pub use device::{Device, Engine};
+pub use device::{Board, Device, ModelStore};
 pub use frame::{CRC, Counts, PACKET_MAX, Receiver, Sender};
 pub use message::{
-    BeatReport, FromDevice, FromHost, MISSING, Message, PART_MAX, SAMPLES_MAX, Start, Status,
-    VERSION, WINDOW_SAMPLES,
+    BeatReport, FromDevice, FromHost, Message, PART_MAX, SAMPLES_MAX, Start, Status, VERSION,
+    WINDOW_SAMPLES,
 };
-
-/// A number read off a line of samples: [`MISSING`] is no signal, all else a count.
-pub fn millivolts(calibration: &crate::sample::Calibration, count: i16) -> f32 {
-    match count {
-        MISSING => f32::NAN,
-        count => {
-            calibration
-                .millivolts(crate::sample::AdcCount(count.into()))
-                .0
-        }
-    }
-}

@@ -9,6 +9,7 @@ use crate::spec::LABELS;
 use crate::views::{View, Views};
 
 /// A loaded network with the memory that it works in. Running it cannot fail, and gives the same bits on every machine.
+/// (Were a layer not to run after all, the logits would be NaN, and the beat of class Q.)
 #[derive(Debug)]
 pub struct Executor<'a> {
     model: Model<'a>,
@@ -67,15 +68,22 @@ impl<'a> Executor<'a> {
         }
         let mut wide = [0; LABELS.len()];
         let mut unit = 1.0;
+        // What has been loaded binds and runs without error.
+        let mut sound = true;
         for (index, step) in sections.steps.iter().enumerate() {
-            // What has been loaded binds without error.
-            if let Ok(layer) = Layer::bind(index, step, sections.tensors, sections.image) {
-                self.run_step(step, &layer, &mut wide);
-                if let Layer::Logits(_) = layer {
-                    unit = 1.0 / (1_u32 << step.geometry[1]) as f32;
+            match Layer::bind(index, step, sections.tensors, sections.image) {
+                Ok(layer) => {
+                    sound &= self.run_step(step, &layer, &mut wide).is_some();
+                    if let Layer::Logits(_) = layer {
+                        unit = 1.0 / (1_u32 << step.geometry[1]) as f32;
+                    }
                 }
+                Err(_) => sound = false,
             }
             observe(Progress::Computed(index), self);
+        }
+        if !sound {
+            return [f32::NAN; LABELS.len()];
         }
         // An int32 becomes the nearest f32, and the unit is a power of two.
         wide.map(|logit| logit as f32 * unit)
@@ -116,7 +124,8 @@ impl<'a> Executor<'a> {
         }
     }
 
-    fn run_step(&mut self, step: &Step, layer: &Layer<'_>, wide: &mut [i32]) {
+    /// `None` where the memory plan does not hold, which loading has ruled out.
+    fn run_step(&mut self, step: &Step, layer: &Layer<'_>, wide: &mut [i32]) -> Option<()> {
         let model = self.model;
         let bytes = |tensor: u16| match tensor {
             NONE => 0..0,
@@ -126,10 +135,11 @@ impl<'a> Executor<'a> {
         let output = bytes(step.output);
         let memory = self.memory_mut();
         match layer {
-            Layer::ConcatInPlace(_) => return,
+            Layer::ConcatInPlace(_) => return Some(()),
             Layer::Relu(relu, _) => {
                 memory.copy_within(first, output.start);
-                return relu.run(&mut memory[output]);
+                relu.run(&mut memory[output]);
+                return Some(());
             }
             _ => {}
         }
@@ -138,14 +148,11 @@ impl<'a> Executor<'a> {
         let other = if twice { 0..0 } else { second };
         let scratch = scratch(step, layer);
         // The memory plan has been checked: nothing overlaps.
-        let Ok([a, b, scratch, output]) = memory.get_disjoint_mut([first, other, scratch, output])
-        else {
-            return;
-        };
+        let [a, b, scratch, output] = memory
+            .get_disjoint_mut([first, other, scratch, output])
+            .ok()?;
         let b = if twice { &*a } else { &*b };
-        let Ok(scratch) = bytemuck::try_cast_slice_mut(scratch) else {
-            return;
-        };
+        let scratch = bytemuck::try_cast_slice_mut(scratch).ok()?;
         match layer {
             Layer::Convolution(layer) => layer.run(a, scratch, output),
             Layer::Depthwise(layer) => layer.run(a, scratch, output),
@@ -158,6 +165,7 @@ impl<'a> Executor<'a> {
             Layer::Lstm(layer) => layer.run(a, scratch, output),
             Layer::ConcatInPlace(_) | Layer::Relu(..) => {}
         }
+        Some(())
     }
 
     fn memory(&self) -> &[i8] {

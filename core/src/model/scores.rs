@@ -5,7 +5,8 @@ use crate::spec::LABELS;
 /// One logit a class, in the order of [`LABELS`].
 pub type Logits = [f32; LABELS.len()];
 
-/// Probabilities of the classes: `exp(x - max)` over their sum.
+/// Probabilities of the classes: `exp(x - max)` over their sum. All are NaN where a logit is NaN or positive infinity, or
+/// none is above negative infinity.
 pub fn softmax(logits: &Logits) -> Logits {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exp = logits.map(|x| libm::expf(x - max));
@@ -13,7 +14,8 @@ pub fn softmax(logits: &Logits) -> Logits {
     exp.map(|x| x / sum)
 }
 
-/// Index of the largest logit, the first of equals.
+/// Index of the largest logit, the first of equals. NaN is never larger; [`Class::of`](crate::class::Class::of) tells
+/// whether there is a class at all.
 pub fn argmax(logits: &Logits) -> usize {
     (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
 }
@@ -28,6 +30,14 @@ mod tests {
         assert!((p[1] - 0.5).abs() < 1e-6 && (p[0] - 1.0 / 6.0).abs() < 1e-6);
         let p = softmax(&[1000.0, -1000.0, 1000.0, f32::MIN]);
         assert_eq!(p, [0.5, 0.0, 0.5, 0.0]);
+        for bad in [
+            [f32::NAN, 1.0, 2.0, 3.0],
+            [1.0, 2.0, 3.0, f32::NAN],
+            [0.0, f32::INFINITY, 0.0, 0.0],
+            [f32::NEG_INFINITY; 4],
+        ] {
+            assert!(softmax(&bad).iter().all(|p| p.is_nan()), "{bad:?}");
+        }
         assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), 1);
         assert_eq!(argmax(&[4.0, 3.0, 3.0, 2.0]), 0);
     }

@@ -36,6 +36,8 @@ impl Rules {
 
 /// The smoothed score before the first.
 const SCORE_START: f32 = -2.0;
+/// A score beyond this counts as this, so that the smoothed score stays finite.
+const SCORE_MAX: f32 = 1e6;
 /// The slowest that the smoothed score follows.
 const SCORE_RATE: f32 = 1.0 / 64.0;
 /// The smoothed score is an average of the first scores, as if there had been this many before them.
@@ -130,6 +132,7 @@ impl Context {
     /// this beat.
     pub fn push(&mut self, beat: &Observation, score: Option<f32>) {
         if let Some(score) = score.filter(|score| score.is_finite()) {
+            let score = score.clamp(-SCORE_MAX, SCORE_MAX);
             let rate = SCORE_RATE.max(1.0 / (self.scores as f32 + SCORE_PRIOR));
             self.score += (score - self.score) * rate;
             self.scores = self.scores.saturating_add(1);
@@ -175,7 +178,9 @@ impl Run {
         } else {
             self.since_fibrillation.saturating_add(1)
         };
-        let Some(rr_s) = beat.rr_s else { return };
+        let Some(rr_s) = beat.rr_s.filter(|rr_s| rr_s.is_finite()) else {
+            return;
+        };
         let log = log_rr(rr_s);
         if self.beats == 0 {
             (self.reference, self.previous) = (log, log);

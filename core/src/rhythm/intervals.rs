@@ -41,9 +41,10 @@ impl Intervals {
     }
 
     /// Takes the RR interval before a beat, in seconds (`None` at the first beat), and lays out what the rhythm network
-    /// reads at that beat: `None` until there are [`RHYTHM_INTERVALS`].
+    /// reads at that beat: `None` until there are [`RHYTHM_INTERVALS`]. An interval that is not finite counts as none.
     pub fn push(&mut self, rr_s: Option<f32>) -> Option<Input> {
-        self.logs.write(log_rr(rr_s?));
+        self.logs
+            .write(log_rr(rr_s.filter(|rr_s| rr_s.is_finite())?));
         let skip = self.logs.len().checked_sub(RHYTHM_INTERVALS)?;
         let mut input = [0.0; RHYTHM_CHANNELS * RHYTHM_INTERVALS];
         let mut logs = [0.0; RHYTHM_INTERVALS];

@@ -9,7 +9,7 @@
 //! 2. [`Context`] smooths the score and moves probability between N and S.
 //! 3. [`Summary`] counts: time in atrial fibrillation, runs of ectopic beats.
 //!
-//! [`Rhythm`] is the three in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
+//! [`Rhythm`] is the last two in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
 //! whatever ran the beat's own network.
 
 mod context;
@@ -24,6 +24,8 @@ pub use summary::{Runs, Summary};
 
 use crate::beat::BeatFrame;
 use crate::class::Class;
+use crate::classifier::{Beat, Observed, Scores};
+use crate::model::softmax;
 use crate::spec::{METADATA_LEN, RHYTHM_FEATURES, RR_FEATURES};
 
 /// What the rhythm reads of one beat.
@@ -56,104 +58,82 @@ impl From<&BeatFrame> for Observation {
     }
 }
 
-/// One patient's rhythm, from the start of a recording: what firmware and host call once a beat, in order.
-///
-/// ```
-/// use heartlens_core::model::{Logits, softmax};
-/// use heartlens_core::monitor::MonitoredBeat;
-/// use heartlens_core::rhythm::{Network, Observation, Rhythm, Verdict};
-///
-/// fn verdict(
-///     rhythm: &mut Rhythm,
-///     network: Network<'_>,
-///     beat: &MonitoredBeat,
-///     logits: &Logits,
-/// ) -> Verdict {
-///     let observation = Observation::from(&beat.frame);
-///     rhythm.push(Some(network), &observation, &softmax(logits), beat.quality.is_readable())
-/// }
-/// ```
+/// The rhythm network and the rules by which it weighs on the classes.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    /// Scores the last intervals.
+    pub network: Network<'a>,
+    /// Say what the score does to a beat's probabilities.
+    pub rules: Rules,
+}
+
+impl<'a> Model<'a> {
+    /// Checks the image of a rhythm network, all of it.
+    ///
+    /// # Errors
+    /// If it is damaged, of another version or made for other intervals.
+    pub fn load(image: &'a [u8], rules: Rules) -> Result<Self, NetworkError> {
+        let network = Network::load(image)?;
+        Ok(Self { network, rules })
+    }
+
+    pub(crate) const fn rules_of(model: &Option<Self>) -> Option<Rules> {
+        match model {
+            Some(model) => Some(model.rules),
+            None => None,
+        }
+    }
+}
+
+/// One patient's rhythm from the start of a recording: the last stage of a beat's classification, to which beats come in
+/// order.
 #[derive(Debug, Clone)]
 pub struct Rhythm {
-    intervals: Intervals,
-    context: Context,
+    /// `None` where nothing weighs.
+    context: Option<Context>,
     summary: Summary,
 }
 
-/// What becomes of a beat.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub struct Verdict {
-    /// Its probabilities, weighed by the rhythm.
-    pub probabilities: Probabilities,
-    /// The likeliest class, or [`Class::Q`] where the signal is not worth reading.
-    pub class: Class,
-    /// Whether it lies in atrial fibrillation; `None` where there is no rhythm network, or before its first score.
-    pub fibrillation: Option<bool>,
-}
-
 impl Rhythm {
-    /// At the start of a recording.
-    pub const fn new(rules: Rules) -> Self {
+    /// At the start of a recording. Without rules nothing weighs on the network's probabilities.
+    pub const fn new(rules: Option<Rules>) -> Self {
+        let context = match rules {
+            Some(rules) => Some(Context::new(rules)),
+            None => None,
+        };
         Self {
-            intervals: Intervals::new(),
-            context: Context::new(rules),
+            context,
             summary: Summary::new(),
         }
     }
 
-    /// Takes the next beat and its network's probabilities. Beats whose signal is not worth reading (`readable`) belong
-    /// to the rhythm like any other. Without a rhythm network nothing weighs: the probabilities stay as they are.
-    pub fn push(
-        &mut self,
-        network: Option<Network<'_>>,
-        beat: &Observation,
-        probabilities: &Probabilities,
-        readable: bool,
-    ) -> Verdict {
-        match network {
-            Some(network) => {
-                let input = self.intervals.push(beat.rr_s);
-                let score = input.map(|input| network.score(&input));
-                self.push_scored(score, beat, probabilities, readable)
-            }
-            None => self.verdict(beat, *probabilities, readable),
+    /// Takes the next beat and gives its class. Beats whose signal cannot be read belong to the rhythm like any other, and
+    /// are of class Q; so is a beat whose logits are not all numbers.
+    pub fn judge(&mut self, observed: &Observed, scores: &Scores) -> Beat {
+        let beat = &observed.rhythm;
+        let mut probabilities = softmax(&scores.logits);
+        if let Some(context) = &mut self.context {
+            context.push(beat, scores.rhythm);
+            probabilities = context.weigh(beat, &probabilities);
         }
-    }
-
-    /// As [`push`](Self::push), with the score that the rhythm network has given of the intervals up to this beat: for
-    /// those that score beats side by side, each from [`Intervals`] of their own.
-    pub fn push_scored(
-        &mut self,
-        score: Option<f32>,
-        beat: &Observation,
-        probabilities: &Probabilities,
-        readable: bool,
-    ) -> Verdict {
-        self.context.push(beat, score);
-        let probabilities = self.context.weigh(beat, probabilities);
-        self.verdict(beat, probabilities, readable)
-    }
-
-    fn verdict(
-        &mut self,
-        beat: &Observation,
-        probabilities: Probabilities,
-        readable: bool,
-    ) -> Verdict {
-        let class = Class::of(&probabilities, readable);
-        let fibrillation = self.context.is_fibrillation();
+        let class = Class::of(&probabilities, observed.readable);
+        let fibrillation = self.context.as_ref().and_then(Context::is_fibrillation);
         self.summary.push(beat.rr_s, class, fibrillation);
-        Verdict {
-            probabilities,
+        Beat {
+            r_sample: observed.r_sample,
             class,
+            probabilities,
+            logits: scores.logits,
+            quality: observed.quality,
+            readable: observed.readable,
+            rr_s: beat.rr_s,
             fibrillation,
         }
     }
 
-    /// The smoothed score so far, and whether that is fibrillation.
-    pub const fn context(&self) -> &Context {
-        &self.context
+    /// The smoothed score so far, and whether that is fibrillation; `None` where nothing weighs.
+    pub const fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
     }
 
     /// Counts so far.

@@ -5,50 +5,56 @@
 #![no_std]
 #![no_main]
 
-use heartlens_core::link::Engine as _;
+use heartlens_core::link::ModelStore as _;
+use heartlens_core::rhythm::{self, Rules};
 use heartlens_firmware::board::{self, Flash, FrontEnd, Panel};
 use heartlens_firmware::live::Live;
-use heartlens_firmware::network::{ARENA_WORDS, Arena, Network, Place};
+use heartlens_firmware::network::{self, ARENA_WORDS, Arena, Network, RHYTHM, Store};
 use heartlens_firmware::stack;
 use static_cell::ConstStaticCell;
-
-const PLACE: Place = Place {
-    board: board::NAME,
-    pinned: Flash::pinned,
-    instructions: board::instructions,
-};
 
 static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new([0; ARENA_WORDS]);
 
 /// Puts everything into its place. Its frame is gone when the work begins.
 #[inline(never)]
-fn set_up() -> (FrontEnd, Panel, Network<Flash>) {
+fn set_up() -> (
+    FrontEnd,
+    Panel,
+    Network,
+    rhythm::Model<'static>,
+    Store<Flash>,
+) {
     let (front_end, panel, flash) = board::live();
-    let network = match Network::open(flash, PLACE, ARENA.take()) {
-        Ok(network) => network,
+    let (network, store) = match network::open(flash, ARENA.take()) {
+        Ok(opened) => opened,
+        Err(error) => defmt::panic!("{}", error),
+    };
+    let rhythm = match rhythm::Model::load(RHYTHM, Rules::SHIPPED) {
+        Ok(rhythm) => rhythm,
         Err(error) => defmt::panic!("{}", error),
     };
     defmt::info!(
         "ready board={=str} model={=str}",
         board::NAME,
-        network.model()
+        store.name(&network)
     );
-    (front_end, panel, network)
+    (front_end, panel, network, rhythm, store)
 }
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
     stack::paint();
     board::start();
-    let (front_end, mut panel, mut network) = set_up();
+    let (front_end, mut panel, network, rhythm, mut store) = set_up();
     // On the stack, where nothing has to be moved to or kept in flash.
-    let mut live = Live::new();
+    let mut live = Live::new(network, Some(rhythm));
     let calibration = front_end.calibration();
     front_end.run(|block| {
-        live.block(block, &calibration, &mut network, &mut panel, |beat| {
+        live.block(block, &calibration, &mut panel, |beat| {
+            store.classified();
             defmt::info!(
                 "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={} fibrillation={} stack={=usize}",
-                beat.sample,
+                beat.r_sample,
                 beat.class.name(),
                 beat.rr_s.map_or(0, |rr_s| (rr_s * 1000.0) as u32),
                 beat.logits,

@@ -1,4 +1,4 @@
-//! Plays a record through the whole road and logs each beat and what it took: the stretch in flash, or the file of the
+//! Plays a record through the whole pipeline and logs each beat and what it took: the stretch in flash, or the file of the
 //! same format that the first argument names, which is read by semihosting. For `cargo xtask qemu` to read:
 //!
 //! ```text
@@ -16,12 +16,11 @@
 #![no_main]
 
 use core::ffi::CStr;
-use heartlens_core::link::millivolts;
 use heartlens_core::model::Model;
-use heartlens_core::rhythm::Network;
+use heartlens_core::rhythm::{self, Rules};
 use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN, RHYTHM};
+use heartlens_firmware::pipeline::{Clock, Cost, MeteredBeat, Pipeline};
 use heartlens_firmware::replay::Meter as _;
-use heartlens_firmware::road::{Beat, Clock, Cost, Road};
 use heartlens_firmware::stopwatch::{Stopwatch, known_loop};
 use heartlens_firmware::stretch::{EMBEDDED, HEADER_BYTES, SAMPLE_BYTES, counts, header};
 use heartlens_firmware::{board, stack};
@@ -36,6 +35,7 @@ const PATH_MAX: usize = 512;
 /// Samples that are read at a time.
 const BLOCK: usize = 256;
 
+#[derive(Clone, Copy)]
 struct BoardClock;
 
 impl Clock for BoardClock {
@@ -95,17 +95,18 @@ impl Source {
     }
 }
 
-fn log_beat(beat: &Beat) {
-    let score = beat.scores.iter().copied().fold(0.0, f32::max);
-    let [s0, s1, s2, s3] = beat.scores.map(f32::to_bits);
+fn log_beat(metered: &MeteredBeat) {
+    let beat = &metered.beat;
+    let score = beat.probabilities.iter().copied().fold(0.0, f32::max);
+    let [s0, s1, s2, s3] = beat.probabilities.map(f32::to_bits);
     let [l0, l1, l2, l3] = beat.logits.map(f32::to_bits);
     defmt::info!(
         "beat r_sample={=u32} time_ms={=u32} class={=str} score_permille={=u32} rr_ms={=u32} scores={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} logits={=u32:08x}{=u32:08x}{=u32:08x}{=u32:08x} fibrillation={=str} instructions={=u32}",
         beat.r_sample,
-        beat.time_ms(),
+        metered.time_ms(),
         beat.class.name(),
         (score * 1000.0) as u32,
-        beat.rr_ms(),
+        metered.rr_ms(),
         s0,
         s1,
         s2,
@@ -114,8 +115,8 @@ fn log_beat(beat: &Beat) {
         l1,
         l2,
         l3,
-        beat.fibrillation(),
-        beat.instructions
+        metered.fibrillation(),
+        metered.instructions
     );
 }
 
@@ -148,11 +149,11 @@ fn main() -> ! {
         Ok(executor) => executor,
         Err(error) => defmt::panic!("{}", error),
     };
-    let network = match Network::load(RHYTHM) {
-        Ok(network) => network,
+    let rhythm = match rhythm::Model::load(RHYTHM, Rules::SHIPPED) {
+        Ok(rhythm) => rhythm,
         Err(error) => defmt::panic!("{}", error),
     };
-    let mut road = Road::new(executor, network, BoardClock);
+    let mut pipeline = Pipeline::new(executor, rhythm, BoardClock);
     let mut source = Source::open();
     let mut start = [0; HEADER_BYTES];
     if source.read(&mut start) < HEADER_BYTES {
@@ -165,7 +166,7 @@ fn main() -> ! {
         let count = source.read(&mut block);
         for count in counts(&block[..count]) {
             seen += 1;
-            if let Some(beat) = road.push(millivolts(&calibration, count)) {
+            if let Some(beat) = pipeline.push(calibration.sample_mv(count)) {
                 log_beat(&beat);
             }
         }
@@ -180,21 +181,21 @@ fn main() -> ! {
             samples
         );
     }
-    road.finish();
-    while let Some(beat) = road.poll() {
+    pipeline.finish();
+    while let Some(beat) = pipeline.poll() {
         log_beat(&beat);
     }
     defmt::info!("signal samples={=u32}", seen);
 
-    let costs = road.costs();
+    let (costs, network) = (pipeline.costs(), pipeline.network_costs());
     log_cost("sample", &costs.sample);
     log_cost("beat", &costs.beat);
     log_cost("views", &costs.views);
-    log_cost("quantise", &costs.quantise);
-    log_cost("model", &costs.model);
+    log_cost("quantise", &network.quantise);
+    log_cost("model", &network.model);
     log_cost("rhythm", &costs.rhythm);
-    for (index, layer) in road.executor().model().layers().enumerate() {
-        let cost = costs.layers[index];
+    for (index, layer) in pipeline.model().layers().enumerate() {
+        let cost = network.layers[index];
         defmt::info!(
             "layer index={=usize} name={=str} op={=str} macs={=usize} count={=u32} total={=u64}",
             index,

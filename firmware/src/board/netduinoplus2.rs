@@ -5,6 +5,7 @@
 //! the real chip TIM2 runs at 84 MHz at most; there, cycles come from the core's own counter, which QEMU lacks.)
 
 use super::slots;
+use crate::network::PinnedFlash;
 use core::ops::Range;
 use core::ptr::{read_volatile, write_volatile};
 use cortex_m::interrupt::InterruptNumber;
@@ -120,12 +121,14 @@ impl Serial {
 #[derive(Debug)]
 pub struct Flash;
 
-impl Flash {
-    /// Bytes of the slots, read in place; see the module's note on who may write.
-    pub fn pinned(range: Range<usize>) -> &'static [u8] {
+impl PinnedFlash for Flash {
+    #[expect(unsafe_code, reason = "whoever calls answers for who writes meanwhile")]
+    unsafe fn pinned(range: Range<usize>) -> &'static [u8] {
         slots::bytes(range)
     }
+}
 
+impl Flash {
     #[expect(unsafe_code, reason = "memory that the linker script sets aside")]
     fn change(offset: u32, len: usize, new: impl Fn(usize, u8) -> u8) {
         let (start, _) = slots::region();

@@ -9,6 +9,7 @@
 
 use super::slots;
 use crate::live::{self, Lights};
+use crate::network::PinnedFlash;
 use core::future::Future;
 use core::ops::Range;
 use core::pin::pin;
@@ -226,12 +227,14 @@ impl live::Board for Panel {
 /// The last pages of the chip's flash.
 pub struct Flash(Nvmc<'static>);
 
-impl Flash {
-    /// Bytes of the slots, read in place; see the module's note on who may write.
-    pub fn pinned(range: Range<usize>) -> &'static [u8] {
+impl PinnedFlash for Flash {
+    #[expect(unsafe_code, reason = "whoever calls answers for who writes meanwhile")]
+    unsafe fn pinned(range: Range<usize>) -> &'static [u8] {
         slots::bytes(range)
     }
+}
 
+impl Flash {
     fn address(offset: u32) -> u32 {
         slots::region().0 as u32 + offset
     }

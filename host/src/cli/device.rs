@@ -2,13 +2,14 @@
 
 use super::classify::progress_bar;
 use super::output::Sink;
-use crate::device::{self, Conversation, Expected, Hello, Port, Streamed};
+use crate::device::{self, Conversation, Hello, Port, Streamed};
 use crate::model::Model;
 use crate::records::{LeadChoice, Record};
 use crate::runtime::int8::Int8;
 use crate::runtime::{Kind, Runtime};
 use anyhow::{Context, bail};
-use heartlens_core::link::Counts;
+use heartlens_core::link::{BeatReport, Counts};
+use heartlens_core::rhythm::Rules;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -108,7 +109,7 @@ fn stream(
     progress.finish_and_clear();
     let streamed = streamed?;
     let took = started.elapsed().as_secs_f64();
-    let rhythm = model.rhythm();
+    let rhythm = model.rhythm(Rules::SHIPPED);
     let expected = device::expected(&counts, &streamed.gaps, record.patient(), runtime, rhythm)?;
     let verdict = Verdict::of(&streamed, &expected);
 
@@ -183,10 +184,10 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn of(streamed: &Streamed, expected: &[Expected]) -> Self {
+    fn of(streamed: &Streamed, expected: &[BeatReport]) -> Self {
         let mut differing = streamed.beats.iter().filter(|found| {
             let beat = expected.binary_search_by_key(&found.sample, |beat| beat.sample);
-            !beat.is_ok_and(|at| expected[at].is(found))
+            !beat.is_ok_and(|at| device::agree(found, &expected[at]))
         });
         let first = differing.next().map(|beat| beat.sample);
         let differ = usize::from(first.is_some()) + differing.count();
@@ -229,31 +230,25 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heartlens_core::class::Class;
-    use heartlens_core::link::{BeatReport, Status};
+    use heartlens_core::link::Status;
 
-    fn expected(sample: u32) -> Expected {
-        Expected {
+    fn expected(sample: u32) -> BeatReport {
+        BeatReport {
             sample,
-            class: Class::S,
+            class: 1,
             logits: [0.5, 1.0, -1.0, sample as f32],
             scores: [0.1, 0.6, 0.2, 0.1],
             fibrillation: Some(false),
             rr_samples: None,
             quality: 1.0,
+            instructions: 0,
         }
     }
 
     fn streamed(samples: &[u32], lost: u32) -> Streamed {
         let report = |sample: &u32| BeatReport {
-            sample: *sample,
-            class: 1,
-            logits: expected(*sample).logits,
-            scores: expected(*sample).scores,
-            fibrillation: Some(false),
-            rr_samples: None,
-            quality: 1.0,
             instructions: 7,
+            ..expected(*sample)
         };
         Streamed {
             beats: samples.iter().map(report).collect(),

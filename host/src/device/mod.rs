@@ -10,24 +10,21 @@ pub use port::{Port, open};
 use crate::error::Error;
 use crate::pipeline;
 use crate::records::Record;
-use crate::runtime::{Logits, ModelError, Runtime, softmax};
-use heartlens_core::class::Class;
-use heartlens_core::link::{BeatReport, MISSING, millivolts};
-use heartlens_core::monitor::{Monitor, MonitoredBeat};
+use crate::runtime::{Logits, ModelError, Runtime};
+use heartlens_core::detector::Detector;
+use heartlens_core::link::BeatReport;
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::{Network, Observation, Rhythm, Rules};
-use heartlens_core::sample::Calibration;
-use heartlens_core::spec::SAMPLE_RATE_HZ;
+use heartlens_core::rhythm;
+use heartlens_core::sample::{Calibration, MISSING};
+use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
+use heartlens_core::{Beat, Classifier, Network};
 
 /// How the counts that a device is sent become millivolts: 1 uV a count, which +-32 mV fit in.
 pub const CALIBRATION: Calibration = Calibration {
     counts_per_mv: 1000.0,
     zero: 0,
 };
-
-/// Beats that are given to the network at a time.
-const BATCH: usize = 64;
 
 /// A lead of a record as a device's converter would give it: counts of [`CALIBRATION`] at the canonical rate. What does
 /// not fit is clipped; what is missing stays so.
@@ -60,40 +57,8 @@ pub fn stretch(counts: &[i16]) -> Result<Vec<u8>, std::num::TryFromIntError> {
     Ok(bytes)
 }
 
-/// A beat as the device should report it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Expected {
-    /// Position of the R peak in the recording, in samples.
-    pub sample: u32,
-    /// Its class.
-    pub class: Class,
-    /// One a class.
-    pub logits: Logits,
-    /// Probabilities, weighed by the rhythm.
-    pub scores: Logits,
-    /// Whether it lies in atrial fibrillation.
-    pub fibrillation: Option<bool>,
-    /// RR interval since the beat before, in samples; `None` at the first of a stretch.
-    pub rr_samples: Option<u32>,
-    /// The signal's quality around it.
-    pub quality: f32,
-}
-
-impl Expected {
-    /// Whether a device reported just this, to the bit.
-    pub fn is(&self, beat: &BeatReport) -> bool {
-        self.sample == beat.sample
-            && beat.class() == Some(self.class)
-            && self.rr_samples == beat.rr_samples
-            && self.quality.to_bits() == beat.quality.to_bits()
-            && self.logits.map(f32::to_bits) == beat.logits.map(f32::to_bits)
-            && self.scores.map(f32::to_bits) == beat.scores.map(f32::to_bits)
-            && self.fibrillation == beat.fibrillation
-    }
-}
-
-/// The beats of these counts on this machine. What lies between two `gaps` - each the first missing sample and the first
-/// behind it - is a recording of its own.
+/// The beats of these counts as a device should report them, but for the instructions that it spends. What lies between two
+/// `gaps` - each the first missing sample and the first behind it - is a recording of its own.
 ///
 /// # Errors
 /// When the network fails.
@@ -102,51 +67,70 @@ pub fn expected(
     gaps: &[(u32, u32)],
     patient: Patient,
     runtime: &mut dyn Runtime,
-    network: Option<Network<'_>>,
-) -> Result<Vec<Expected>, ModelError> {
+    rhythm: Option<rhythm::Model<'_>>,
+) -> Result<Vec<BeatReport>, ModelError> {
     let end = counts.len();
     let place = |sample: u32| (sample as usize).min(end);
     let begins = std::iter::once(0).chain(gaps.iter().map(|gap| place(gap.1)));
     let ends = gaps.iter().map(|gap| place(gap.0)).chain([end]);
+    let network = OneByOne {
+        runtime,
+        failure: None,
+    };
+    let mut classifier = Classifier::new(network, rhythm, patient);
     let mut all = Vec::new();
     for (begin, end) in begins.zip(ends) {
-        let stretch = counts.get(begin..end).unwrap_or_default();
-        let mut monitor = Monitor::new(patient);
-        let mut rhythm = Rhythm::new(Rules::SHIPPED);
-        let mut frames: Vec<MonitoredBeat> = stretch
+        let report = |beat: Beat| BeatReport::new(&beat, begin as u32, 0);
+        classifier.restart(Detector::new(), patient);
+        for count in counts.get(begin..end).unwrap_or_default() {
+            let beat = classifier.push(CALIBRATION.sample_mv(*count));
+            all.extend(beat.map(report));
+        }
+        classifier.finish();
+        all.extend(std::iter::from_fn(|| classifier.poll()).map(report));
+    }
+    match classifier.network_mut().failure.take() {
+        Some(error) => Err(error),
+        None => Ok(all),
+    }
+}
+
+/// Whether a device reported just this beat, to the bit; on how many instructions does not matter.
+pub fn agree(found: &BeatReport, expected: &BeatReport) -> bool {
+    let bits = |beat: &BeatReport| {
+        let values = beat
+            .logits
             .iter()
-            .filter_map(|count| monitor.push(millivolts(&CALIBRATION, *count)))
-            .collect();
-        monitor.finish();
-        frames.extend(std::iter::from_fn(|| monitor.poll()));
-        for frames in frames.chunks(BATCH) {
-            let mut views = vec![Views::ZERO; frames.len()];
-            for (views, beat) in views.iter_mut().zip(frames) {
-                views.compute(&beat.frame);
-            }
-            for (beat, logits) in frames.iter().zip(runtime.logits(&views)?) {
-                let verdict = rhythm.push(
-                    network,
-                    &Observation::from(&beat.frame),
-                    &softmax(&logits),
-                    beat.quality.is_readable(),
-                );
-                all.push(Expected {
-                    sample: begin as u32 + beat.frame.r_sample,
-                    class: verdict.class,
-                    logits,
-                    scores: verdict.probabilities,
-                    fibrillation: verdict.fibrillation,
-                    rr_samples: beat
-                        .frame
-                        .pre_rr_s
-                        .map(|rr_s| (rr_s * SAMPLE_RATE_HZ as f32) as u32),
-                    quality: beat.quality.score,
-                });
+            .chain(&beat.scores)
+            .chain([&beat.quality]);
+        values.map(|value| value.to_bits()).collect::<Vec<_>>()
+    };
+    found.sample == expected.sample
+        && found.class == expected.class
+        && found.rr_samples == expected.rr_samples
+        && found.fibrillation == expected.fibrillation
+        && bits(found) == bits(expected)
+}
+
+/// A runtime as core's classifier takes networks: a beat at a time.
+struct OneByOne<'a> {
+    runtime: &'a mut dyn Runtime,
+    /// The first.
+    failure: Option<ModelError>,
+}
+
+impl Network for OneByOne<'_> {
+    fn logits(&mut self, views: &Views) -> Logits {
+        let logits = self.runtime.logits(std::slice::from_ref(views));
+        match logits.map(|logits| logits.first().copied()) {
+            Ok(Some(logits)) => logits,
+            Ok(None) => [f32::NAN; LABELS.len()],
+            Err(error) => {
+                self.failure.get_or_insert(error);
+                [f32::NAN; LABELS.len()]
             }
         }
     }
-    Ok(all)
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::model::Model;
-use heartlens_core::link::{CRC, Device, Engine};
-use heartlens_core::rhythm::Network;
-use heartlens_core::spec::LABELS;
+use heartlens_core::link::{Board, CRC, Device, ModelStore};
+use heartlens_core::rhythm::{self, Rules};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
@@ -49,53 +48,36 @@ impl Runtime for Sums {
     }
 }
 
+impl Network for Sums {
+    fn logits(&mut self, views: &Views) -> Logits {
+        sums(views)
+    }
+}
+
+const BOARD: Board = Board {
+    name: "bench",
+    instructions: || 0,
+};
+
 /// The shipped model.
 fn shipped() -> Model {
     Model::shipped().expect("fits this build")
 }
 
-/// The device's side of it, with room for a model.
+/// Room for a model.
+#[derive(Default)]
 struct Bench {
-    shipped: Model,
     crc: u32,
     len: usize,
     model: Vec<u8>,
     in_use: String,
 }
 
-impl Default for Bench {
-    fn default() -> Self {
-        Self {
-            shipped: shipped(),
-            crc: 0,
-            len: 0,
-            model: Vec::new(),
-            in_use: String::new(),
-        }
-    }
-}
-
-impl Engine for Bench {
+impl ModelStore<Sums> for Bench {
     type Error = &'static str;
 
-    fn board(&self) -> &'static str {
-        "bench"
-    }
-
-    fn model(&self) -> &str {
+    fn name<'a>(&'a self, _: &'a Sums) -> &'a str {
         &self.in_use
-    }
-
-    fn logits(&mut self, views: &Views) -> [f32; LABELS.len()] {
-        sums(views)
-    }
-
-    fn rhythm(&self) -> Option<Network<'_>> {
-        self.shipped.rhythm()
-    }
-
-    fn instructions(&self) -> u32 {
-        0
     }
 
     fn begin(&mut self, bytes: u32, crc: u32) -> Result<(), Self::Error> {
@@ -114,18 +96,20 @@ impl Engine for Bench {
         Ok(self.model.len() as u32)
     }
 
-    fn end(&mut self) -> Result<(), Self::Error> {
+    fn end(&mut self, _: &mut Sums) -> Result<(), Self::Error> {
         if self.model.len() != self.len || CRC.checksum(&self.model) != self.crc {
             return Err("not what was announced");
         }
         self.in_use = String::from_utf8_lossy(&self.model[..4]).into_owned();
         Ok(())
     }
+
+    fn classified(&mut self) {}
 }
 
 /// One packet in so many is lost, one comes twice, one has a bit flipped; none where it is 0.
-struct Line {
-    device: Device,
+struct Line<'a> {
+    device: Device<'a, Sums>,
     bench: Bench,
     answers: VecDeque<u8>,
     random: ChaCha8Rng,
@@ -133,10 +117,10 @@ struct Line {
     from_device: u32,
 }
 
-impl Line {
-    fn new(to_device: u32, from_device: u32, seed: u64) -> Self {
+impl<'a> Line<'a> {
+    fn new(rhythm: Option<rhythm::Model<'a>>, to_device: u32, from_device: u32, seed: u64) -> Self {
         Self {
-            device: Device::new(),
+            device: Device::new(BOARD, Sums { bias: 0.0 }, rhythm),
             bench: Bench::default(),
             answers: VecDeque::new(),
             random: ChaCha8Rng::seed_from_u64(seed),
@@ -164,7 +148,7 @@ fn harm(random: &mut ChaCha8Rng, one_in: u32, packet: &[u8]) -> Vec<u8> {
     bytes
 }
 
-impl Write for Line {
+impl Write for Line<'_> {
     fn write(&mut self, packet: &[u8]) -> io::Result<usize> {
         let Self {
             device,
@@ -187,7 +171,7 @@ impl Write for Line {
     }
 }
 
-impl Read for Line {
+impl Read for Line<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.answers.is_empty() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -196,7 +180,7 @@ impl Read for Line {
     }
 }
 
-fn open(line: Line) -> (Conversation<Line>, Hello) {
+fn open(line: Line<'_>) -> (Conversation<Line<'_>>, Hello) {
     Conversation::with_patience(line, Duration::from_millis(2)).expect("a device")
 }
 
@@ -219,8 +203,9 @@ fn recording() -> Vec<i16> {
 
 #[test]
 fn a_clean_line_is_identical() {
-    let counts = recording();
-    let (mut line, hello) = open(Line::new(0, 0, 1));
+    let (counts, shipped) = (recording(), shipped());
+    let rhythm = shipped.rhythm(Rules::SHIPPED);
+    let (mut line, hello) = open(Line::new(rhythm, 0, 0, 1));
     assert_eq!((&*hello.board, &*hello.model), ("bench", ""));
     let mut heard = Vec::new();
     let streamed = line
@@ -228,14 +213,7 @@ fn a_clean_line_is_identical() {
         .expect("a recording");
     assert!(heard.is_sorted() && heard.last() == Some(&(counts.len() as u32)));
     let mut runtime = Sums { bias: 0.0 };
-    let beats = expected(
-        &counts,
-        &streamed.gaps,
-        PATIENT,
-        &mut runtime,
-        shipped().rhythm(),
-    )
-    .expect("beats");
+    let beats = expected(&counts, &streamed.gaps, PATIENT, &mut runtime, rhythm).expect("beats");
     assert!(beats.len() > 120, "{} beats", beats.len());
     assert_eq!(streamed.beats.len(), beats.len());
     assert!(
@@ -243,44 +221,43 @@ fn a_clean_line_is_identical() {
             .beats
             .iter()
             .zip(&beats)
-            .all(|(found, beat)| beat.is(found))
+            .all(|(found, beat)| agree(found, beat))
     );
     assert_eq!(streamed.status.beats as usize, beats.len());
     let clean = streamed.from_device;
     assert_eq!((clean.lost, clean.doubled, clean.corrupted), (0, 0, 0));
 
     // Another network is told from it, and so is each part of a beat.
-    let other = expected(
-        &counts,
-        &[],
-        PATIENT,
-        &mut Sums { bias: 1e-3 },
-        shipped().rhythm(),
-    )
-    .expect("beats");
+    let other = expected(&counts, &[], PATIENT, &mut Sums { bias: 1e-3 }, rhythm).expect("beats");
     assert!(
         streamed
             .beats
             .iter()
             .zip(&other)
-            .all(|(found, beat)| !beat.is(found))
+            .all(|(found, beat)| !agree(found, beat))
     );
     let mut beat = streamed.beats[3];
     beat.sample += 1;
-    assert!(!beats[3].is(&beat));
+    assert!(!agree(&beat, &beats[3]));
     let mut beat = streamed.beats[3];
     beat.rr_samples = beat.rr_samples.map(|rr| rr + 1);
-    assert!(!beats[3].is(&beat));
+    assert!(!agree(&beat, &beats[3]));
 }
 
 /// What the device classified is what this machine makes of the same stretches, whatever the line did.
 #[test]
 fn a_harmful_line_costs_beats_and_never_changes_one() {
-    let counts = recording();
+    let (counts, shipped) = (recording(), shipped());
+    let rhythm = shipped.rhythm(Rules::SHIPPED);
     let mut runtime = Sums { bias: 0.0 };
     let (mut gaps, mut told) = (0, 0);
     for seed in 0..12 {
-        let (mut line, _) = open(Line::new(20, if seed % 2 == 0 { 0 } else { 60 }, seed));
+        let (mut line, _) = open(Line::new(
+            rhythm,
+            20,
+            if seed % 2 == 0 { 0 } else { 60 },
+            seed,
+        ));
         let streamed = match line.stream(&counts, PATIENT, |_| ()) {
             Ok(streamed) => streamed,
             Err(DeviceError::GapsLost { .. }) => {
@@ -290,18 +267,12 @@ fn a_harmful_line_costs_beats_and_never_changes_one() {
             Err(error) => panic!("seed {seed}: {error}"),
         };
         gaps += streamed.gaps.len();
-        let beats = expected(
-            &counts,
-            &streamed.gaps,
-            PATIENT,
-            &mut runtime,
-            shipped().rhythm(),
-        )
-        .expect("beats");
+        let beats =
+            expected(&counts, &streamed.gaps, PATIENT, &mut runtime, rhythm).expect("beats");
         for found in &streamed.beats {
             let beat = beats.iter().find(|beat| beat.sample == found.sample);
             assert!(
-                beat.is_some_and(|beat| beat.is(found)),
+                beat.is_some_and(|beat| agree(found, beat)),
                 "seed {seed}: {found:?}"
             );
         }
@@ -322,7 +293,7 @@ fn a_harmful_line_costs_beats_and_never_changes_one() {
 fn a_model_arrives_whole_over_a_harmful_line() {
     let mut image = b"tiny".to_vec();
     image.extend((0..5000_u32).map(|i| (i * 37) as u8));
-    let (mut line, _) = open(Line::new(15, 15, 3));
+    let (mut line, _) = open(Line::new(None, 15, 15, 3));
     let mut heard = Vec::new();
     let name = line
         .upload(&image, |bytes| heard.push(bytes))
@@ -330,7 +301,7 @@ fn a_model_arrives_whole_over_a_harmful_line() {
     assert_eq!(name, "tiny");
     assert_eq!(heard.last(), Some(&image.len()));
 
-    let (mut line, _) = open(Line::new(0, 0, 4));
+    let (mut line, _) = open(Line::new(None, 0, 0, 4));
     let error = line.upload(&[0; 10_000], |_| ()).expect_err("too long");
     assert_eq!(error.to_string(), "the device refuses: too long");
 }
@@ -371,6 +342,6 @@ fn counts_keep_what_fits_and_what_is_missing() {
     let counts = [0.0, 1.0, -0.0005, 99.0, -99.0, f32::NAN].map(count);
     assert_eq!(counts, [0, 1000, -1, 32_767, -32_767, MISSING]);
     for count in [-32_767, -1, 0, 1, 32_767] {
-        assert_eq!(super::count(millivolts(&CALIBRATION, count)), count);
+        assert_eq!(super::count(CALIBRATION.sample_mv(count)), count);
     }
 }

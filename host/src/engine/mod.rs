@@ -17,12 +17,11 @@ use crate::error::Error;
 use crate::model::Model;
 use crate::options::{Leads, Options, Peaks};
 use crate::records::{Record, Warning, resample};
-use crate::runtime::softmax;
 use crate::summary::Summary;
 use feed::{Feed, Signal};
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::PeakSource;
-use heartlens_core::rhythm::{Rhythm, Rules};
+use heartlens_core::rhythm::Rhythm;
 use heartlens_core::views::Views;
 use pool::Done;
 use std::ops::ControlFlow;
@@ -141,8 +140,7 @@ impl Worker<'_> {
             rate_hz: record.sample_rate_hz(),
             start: feed.start(),
             reference,
-            rhythm: Rhythm::new(rules.unwrap_or(Rules::SHIPPED)),
-            weighs: rules.is_some(),
+            rhythm: Rhythm::new(rules),
             beats: Vec::new(),
             stages: Stages::default(),
             see,
@@ -211,8 +209,6 @@ struct Judge<'a, 's> {
     /// The samples of annotated beats, where R peaks are taken from there.
     reference: Option<&'a [u64]>,
     rhythm: Rhythm,
-    /// Whether there is a rhythm network.
-    weighs: bool,
     beats: Vec<Beat>,
     stages: Stages,
     see: Option<See<'s>>,
@@ -223,28 +219,24 @@ impl Judge<'_, '_> {
     fn take(&mut self, done: &Done) {
         let begun = Instant::now();
         for (i, scored) in done.beats.iter().enumerate() {
-            let place = self.beats.len();
-            let annotated = self.reference.and_then(|samples| samples.get(place));
+            let mut observed = scored.observed;
+            observed.readable |= self.reference.is_some();
+            let judged = self.rhythm.judge(&observed, &scored.scores);
+            let annotated = self
+                .reference
+                .and_then(|samples| samples.get(self.beats.len()));
             let sample = annotated.copied().unwrap_or_else(|| {
-                resample::from_canonical_index(self.start + scored.r_sample, self.rate_hz)
+                resample::from_canonical_index(self.start + judged.r_sample, self.rate_hz)
             });
-            let readable = scored.readable || self.reference.is_some();
-            let (observation, scores) = (&scored.observation, softmax(&scored.logits));
-            let verdict = match self.weighs {
-                true => self
-                    .rhythm
-                    .push_scored(scored.score, observation, &scores, readable),
-                false => self.rhythm.push(None, observation, &scores, readable),
-            };
             let beat = Beat {
                 sample,
                 time_s: sample as f64 / self.rate_hz,
-                class: verdict.class,
-                scores: verdict.probabilities,
-                logits: scored.logits,
-                fibrillation: verdict.fibrillation,
-                rr_ms: observation.rr_s.map(|rr| f64::from(rr) * 1000.0),
-                quality: scored.quality,
+                class: judged.class,
+                scores: judged.probabilities,
+                logits: judged.logits,
+                fibrillation: judged.fibrillation,
+                rr_ms: judged.rr_s.map(|rr| f64::from(rr) * 1000.0),
+                quality: judged.quality.score,
             };
             if let Some(see) = &mut self.see {
                 let views = done.views_of(i);

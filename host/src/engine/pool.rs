@@ -9,9 +9,10 @@ use super::feed::Found;
 use crate::analysis::Stages;
 use crate::model::Model;
 use crate::options::Options;
-use crate::runtime::{Kind, Logits, ModelError, Runtime};
+use crate::runtime::{Kind, ModelError, Runtime};
+use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::monitor::MonitoredBeat;
-use heartlens_core::rhythm::{Network, Observation, Rules};
+use heartlens_core::rhythm::{self, Rules};
 use heartlens_core::views::Views;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -70,8 +71,7 @@ impl Stop {
 pub struct Pool<'m> {
     model: &'m Model,
     runtime: Kind,
-    rules: Option<Rules>,
-    rhythm: Option<Network<'m>>,
+    rhythm: Option<rhythm::Model<'m>>,
     threads: usize,
     stop: Stop,
     state: Mutex<State>,
@@ -129,20 +129,10 @@ impl Done {
     }
 }
 
-/// What the networks say of one beat.
+/// What is known of a beat, and what the networks say of it; the logits of two leads are averaged.
 pub(super) struct Scored {
-    /// Position of the R peak, in samples at the canonical rate.
-    pub(super) r_sample: u32,
-    /// What the rhythm reads of it.
-    pub(super) observation: Observation,
-    /// How worth reading the signal around the beat is, 0..=1.
-    pub(super) quality: f32,
-    /// Whether that is enough for a class.
-    pub(super) readable: bool,
-    /// Of two leads the mean.
-    pub(super) logits: Logits,
-    /// The rhythm network's score, where there is such a network and enough intervals before the beat.
-    pub(super) score: Option<f32>,
+    pub(super) observed: Observed,
+    pub(super) scores: Scores,
     /// Its place among the second lead's views.
     second: Option<usize>,
 }
@@ -157,12 +147,10 @@ impl<'m> Pool<'m> {
     /// Threads for a model. Of the options, runtime, rules and number of threads count here; the others may differ from
     /// record to record.
     pub fn new(model: &'m Model, options: &Options) -> Self {
-        let rhythm = options.rules.and_then(|_| model.rhythm());
         Self {
             model,
             runtime: options.runtime,
-            rules: options.rules.filter(|_| rhythm.is_some()),
-            rhythm,
+            rhythm: options.rules.and_then(|rules| model.rhythm(rules)),
             threads: options.thread_count().get(),
             stop: Stop::default(),
             state: Mutex::default(),
@@ -181,7 +169,7 @@ impl<'m> Pool<'m> {
 
     /// The rules that weigh, where there is a rhythm network.
     pub(super) fn rules(&self) -> Option<Rules> {
-        self.rules
+        self.rhythm.map(|rhythm| rhythm.rules)
     }
 
     /// Does one thing in this thread, which the others help with.
@@ -391,14 +379,13 @@ impl<'p> Worker<'p> {
                     *ours = (*ours + theirs) / 2.0;
                 }
             }
-            let score = self.pool.rhythm.zip(beat.input.as_ref());
+            let rhythm = self.pool.rhythm.zip(beat.input.as_ref());
             Scored {
-                r_sample: beat.first.frame.r_sample,
-                observation: Observation::from(&beat.first.frame),
-                quality: beat.first.quality.score,
-                readable: beat.first.quality.is_readable(),
-                logits,
-                score: score.map(|(rhythm, input)| rhythm.score(input)),
+                observed: Observed::from(&beat.first),
+                scores: Scores {
+                    logits,
+                    rhythm: rhythm.map(|(rhythm, input)| rhythm.network.score(input)),
+                },
                 second,
             }
         });

@@ -1,6 +1,8 @@
 use super::*;
 use crate::runtime::{Logits, ModelError, Runtime};
 use crate::synth::{self, Recording};
+use heartlens_core::Classifier;
+use heartlens_core::rhythm::Rules;
 use heartlens_core::spec::LABELS;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -226,21 +228,31 @@ fn scores_of_several_threads_give_the_verdicts_of_one_beat_at_a_time() {
         .beats;
     assert!(beats.len() > 12 * BATCH, "{}", beats.len());
 
-    let mut rhythm = Rhythm::new(Rules::SHIPPED);
-    let (network, scores) = (model.rhythm(), softmax(&[1.0, 2.0, 0.0, 0.0]));
-    assert!(network.is_some());
+    struct Constant;
+    impl heartlens_core::Network for Constant {
+        fn logits(&mut self, _: &Views) -> Logits {
+            [1.0, 2.0, 0.0, 0.0]
+        }
+    }
+    let rhythm = model.rhythm(Rules::SHIPPED);
+    assert!(rhythm.is_some());
+    let mut device = Classifier::new(Constant, rhythm, record.patient());
     let signal = crate::pipeline::canonical_lead(&record, 0).expect("it can be read");
     let (mut one_by_one, mut changed) = (beats.iter(), 0);
-    crate::pipeline::for_each_beat(&signal, Detector::new(), record.patient(), |beat| {
-        let observation = heartlens_core::rhythm::Observation::from(&beat.frame);
-        let readable = beat.quality.is_readable();
-        let verdict = rhythm.push(network, &observation, &scores, readable);
+    let mut compare = |beat: heartlens_core::Beat| {
         let ours = one_by_one.next().expect("as many beats");
-        assert_eq!(ours.class, verdict.class);
-        assert_eq!(ours.scores, verdict.probabilities);
-        assert_eq!(ours.fibrillation, verdict.fibrillation);
-        changed += usize::from(readable && verdict.class == heartlens_core::class::Class::N);
-    });
+        assert_eq!(ours.class, beat.class);
+        assert_eq!(ours.scores, beat.probabilities);
+        assert_eq!(ours.fibrillation, beat.fibrillation);
+        changed += usize::from(beat.class == heartlens_core::class::Class::N);
+    };
+    for sample in signal {
+        if let Some(beat) = device.push(sample) {
+            compare(beat);
+        }
+    }
+    device.finish();
+    std::iter::from_fn(|| device.poll()).for_each(compare);
     assert_eq!(one_by_one.count(), 0);
     // The second half, but for the beats until the rhythm is known.
     assert!(

@@ -16,7 +16,7 @@ use crate::runtime::ort::Ort;
 #[cfg(feature = "tract")]
 use crate::runtime::tract::{self, Tract};
 use crate::runtime::{Kind, ModelError, Runtime};
-use heartlens_core::rhythm::Network;
+use heartlens_core::rhythm::{self, Network, Rules};
 use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
@@ -150,9 +150,9 @@ impl Model {
         self.0.image.as_deref()
     }
 
-    /// The rhythm network, where the model has one.
-    pub fn rhythm(&self) -> Option<Network<'_>> {
-        Network::load(self.0.rhythm.as_deref()?).ok()
+    /// The rhythm network, where the model has one, with the rules by which it weighs.
+    pub fn rhythm(&self, rules: Rules) -> Option<rhythm::Model<'_>> {
+        rhythm::Model::load(self.0.rhythm.as_deref()?, rules).ok()
     }
 
     /// What tells this model from another whose files differ: names and CRC-32s of its files.
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(inside.name(), "beat");
         assert_eq!(inside.fingerprint(), loaded.fingerprint());
         assert_eq!(inside.fingerprint().matches(", ").count(), 2);
-        assert!(inside.rhythm().is_some());
+        assert!(inside.rhythm(Rules::SHIPPED).is_some());
         for kind in Kind::ALL {
             #[cfg(feature = "ort")]
             if *kind == Kind::Ort && crate::runtime::ort::library().is_err() {
@@ -326,7 +326,7 @@ mod tests {
     fn a_model_may_lack_all_but_one_network() {
         let image = some(&[IMAGE_FILE]);
         let model = Model::load(image.path()).unwrap();
-        assert!(model.rhythm().is_none() && model.network(Kind::Int8).is_ok());
+        assert!(model.rhythm(Rules::SHIPPED).is_none() && model.network(Kind::Int8).is_ok());
 
         let nothing = some(&[RHYTHM_FILE]);
         let message = Model::load(nothing.path()).unwrap_err().to_string();

@@ -3,8 +3,9 @@
 use crate::dataset::{Lead, RecordBeats};
 use crate::held_out::Logits;
 use heartlens_core::class::Class;
-use heartlens_core::model::softmax;
-use heartlens_core::rhythm::{Network, Observation, Rhythm, Rules};
+use heartlens_core::classifier::{Observed, Scores};
+use heartlens_core::quality::BeatQuality;
+use heartlens_core::rhythm::{Intervals, Network, Observation, Rhythm, Rules};
 
 /// The class of each beat of `record` with these logits: the likeliest after the rhythm has weighed on it by `rules`.
 pub fn classes(
@@ -13,15 +14,24 @@ pub fn classes(
     logits: &[Logits],
     rules: Rules,
 ) -> Vec<Class> {
-    let mut rhythm = Rhythm::new(rules);
+    let (mut intervals, mut rhythm) = (Intervals::new(), Rhythm::new(Some(rules)));
     logits
         .iter()
         .enumerate()
-        .map(|(beat, logits)| {
-            let beat = record.beat(Lead::First, beat);
-            let observation = Observation::new(beat.pre_rr_s(), &beat.metadata);
-            let verdict = rhythm.push(Some(network), &observation, &softmax(logits), true);
-            verdict.class
+        .map(|(index, logits)| {
+            let beat = record.beat(Lead::First, index);
+            let observed = Observed {
+                r_sample: 0,
+                rhythm: Observation::new(beat.pre_rr_s(), &beat.metadata),
+                quality: BeatQuality::CLEAN,
+                readable: true,
+            };
+            let input = intervals.push(observed.rhythm.rr_s);
+            let scores = Scores {
+                logits: *logits,
+                rhythm: input.map(|input| network.score(&input)),
+            };
+            rhythm.judge(&observed, &scores).class
         })
         .collect()
 }
