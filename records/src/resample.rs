@@ -88,7 +88,7 @@ pub fn to_canonical(signal_mv: &[f32], from_hz: f64) -> Result<Vec<f32>, Resampl
 /// }
 /// resampler.finish(&mut canonical)?;
 /// assert_eq!(canonical.len(), 72); // 200 samples of 360 Hz last 71.1 canonical ones.
-/// # Ok::<(), heartlens::records::resample::ResampleError>(())
+/// # Ok::<(), heartlens_records::resample::ResampleError>(())
 /// ```
 pub struct ToCanonical {
     ratio: Ratio,

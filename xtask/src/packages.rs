@@ -74,7 +74,10 @@ pub(crate) fn tested() -> Result<()> {
         workspace.push_str(&format!("\"{unpacked}\", "));
         patches.push_str(&format!("{name} = {{ path = \"{unpacked}\" }}\n"));
     }
-    workspace.push_str(&format!("]\n\n{patches}"));
+    // As in the repository, tests that play minutes of signal are not run unoptimised.
+    workspace.push_str(&format!(
+        "]\n\n[profile.dev]\nopt-level = 1\ndebug = false\n\n{patches}"
+    ));
     fs::write(folder.path().join("Cargo.toml"), workspace)?;
     // The versions of the repository's own lock file, without those that this workspace lacks.
     fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock"))?;
