@@ -3,8 +3,8 @@
 
 #![no_main]
 
+use heartlens::canonical::to_canonical;
 use heartlens::records::Record;
-use heartlens::records::resample::to_canonical;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use std::sync::LazyLock;
 

@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let record = Record::open(record)?;
     let counts = device::counts(&record, 0)?;
     let (mut conversation, hello) = Conversation::open(device::open(port)?)?;
-    let streamed = conversation.stream(&counts, record.patient(), |_| ())?;
+    let streamed = conversation.stream(&counts, heartlens::canonical::patient(&record), |_| ())?;
     println!(
         "board={} model={} beats={}",
         hello.board,

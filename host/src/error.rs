@@ -1,7 +1,8 @@
 //! Why a record could not be classified.
 
+use crate::canonical::RateError;
+use crate::choice::LeadError;
 use crate::records::RecordError;
-use crate::records::resample::ResampleError;
 use crate::runtime::ModelError;
 use std::path::PathBuf;
 
@@ -12,13 +13,16 @@ pub enum Error {
     /// The record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The lead cannot be chosen.
+    #[error(transparent)]
+    Lead(#[from] LeadError),
     /// The record's rate cannot be brought to the canonical one.
     #[error("{path}: {source}")]
     Resample {
         /// The record.
         path: PathBuf,
         /// Why.
-        source: ResampleError,
+        source: RateError,
     },
     /// Annotated beats lie beyond the signal.
     #[error(

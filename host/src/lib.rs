@@ -33,6 +33,8 @@
 
 mod analysis;
 pub mod bench;
+pub mod canonical;
+pub mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod compile;
@@ -43,6 +45,7 @@ mod error;
 pub mod evaluate;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+mod level;
 pub mod message;
 pub mod model;
 mod options;

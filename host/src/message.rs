@@ -10,6 +10,14 @@ pub fn one_line(error: &(dyn Error + 'static)) -> String {
     while let Some(error) = next {
         let text = error.to_string();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // What a file or a name holds must not act on the terminal.
+        let text: String = text
+            .chars()
+            .map(|c| match c.is_control() {
+                true => c.escape_default().to_string(),
+                false => c.to_string(),
+            })
+            .collect();
         if !line.contains(&text) {
             if !line.is_empty() {
                 line.push_str(": ");
@@ -48,6 +56,12 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("while\n  loading")]
     struct Outermost(#[source] Outer);
+
+    #[test]
+    fn control_characters_are_shown() {
+        let error = std::io::Error::other("\u{1b}[2Jgone\u{7}");
+        assert_eq!(one_line(&error), "\\u{1b}[2Jgone\\u{7}");
+    }
 
     #[test]
     fn each_cause_is_said_once() {

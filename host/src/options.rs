@@ -1,13 +1,13 @@
 //! What to read of a record, and how.
 
-use crate::records::LeadChoice;
+use crate::choice::LeadChoice;
 use crate::runtime::Kind;
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::Rules;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-/// Which leads the network reads. Parses from `0`, `MLII`, `best` or `both`.
+/// Which leads the network reads. Parses from `first`, `0`, `MLII`, `best` or `both`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leads {
     /// One lead.
@@ -54,7 +54,7 @@ pub enum Peaks {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// The leads; by default the first.
+    /// The leads; by default the first that is an ECG.
     pub leads: Leads,
     /// The R peaks; by default those that the detector finds.
     pub peaks: Peaks,

@@ -1,8 +1,10 @@
 //! A record's leads as core wants them: at the canonical rate, in mV, and its annotated beats as R peaks there. Every
 //! feature is `heartlens_core`'s; here are only files and rates.
 
+use crate::canonical::{self, RateError};
 use crate::error::Error;
-use crate::records::resample::{self, ResampleError, ToCanonical};
+use crate::level;
+use crate::records::resample::Resampler;
 use crate::records::{Blocks, Record};
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
@@ -28,7 +30,7 @@ pub fn stream_canonical(record: &Record, lead: usize) -> Result<Canonical<'_>, E
     Canonical::open(record, lead, 0..usize::MAX)
 }
 
-fn cannot_resample(record: &Record, source: ResampleError) -> Error {
+fn cannot_resample(record: &Record, source: RateError) -> Error {
     Error::Resample {
         path: record.path().to_owned(),
         source,
@@ -39,8 +41,10 @@ fn cannot_resample(record: &Record, source: ResampleError) -> Error {
 pub struct Canonical<'a> {
     record: &'a Record,
     blocks: Blocks<'a>,
+    /// What is taken off, in mV.
+    offset_mv: f32,
     /// `None` once the signal has ended.
-    resampler: Option<ToCanonical>,
+    resampler: Option<Resampler>,
     len: usize,
 }
 
@@ -52,8 +56,9 @@ impl<'a> Canonical<'a> {
         range: Range<usize>,
     ) -> Result<Self, Error> {
         let blocks = record.stream_mv(lead, range.clone())?;
+        let offset_mv = level::offset_mv(record, lead)?;
         let lead = &record.leads()[lead];
-        let resampler = ToCanonical::new(lead.sample_rate_hz)
+        let resampler = canonical::resampler(lead.sample_rate_hz)
             .map_err(|source| cannot_resample(record, source))?;
         let end = range.end.min(lead.len_samples);
         let len = resampler.output_len(end.saturating_sub(range.start));
@@ -66,6 +71,7 @@ impl<'a> Canonical<'a> {
         Ok(Self {
             record,
             blocks,
+            offset_mv,
             resampler: Some(resampler),
             len,
         })
@@ -84,7 +90,10 @@ impl Iterator for Canonical<'_> {
         let mut resampler = self.resampler.take()?;
         let mut result = Vec::new();
         let done = match self.blocks.next() {
-            Some(Ok(block)) => {
+            Some(Ok(mut block)) => {
+                if self.offset_mv != 0.0 {
+                    block.iter_mut().for_each(|mv| *mv -= self.offset_mv);
+                }
                 let done = resampler.push(&block, &mut result);
                 self.resampler = done.is_ok().then_some(resampler);
                 done
@@ -94,7 +103,7 @@ impl Iterator for Canonical<'_> {
         };
         Some(match done {
             Ok(()) => Ok(result),
-            Err(source) => Err(cannot_resample(self.record, source)),
+            Err(source) => Err(cannot_resample(self.record, source.into())),
         })
     }
 }
@@ -108,7 +117,7 @@ pub fn canonical_peaks(record: &Record, samples: &[u64], len: usize) -> Result<K
     let rate = record.sample_rate_hz();
     let mut peaks: Vec<u32> = Vec::with_capacity(samples.len());
     for sample in samples {
-        let nearest = resample::to_canonical_index(*sample, rate);
+        let nearest = canonical::to_canonical_index(*sample, rate);
         // The last sample of the record may round up to one past the last at the canonical rate.
         let nearest = match u32::try_from(len) {
             Ok(len) if nearest == len && (*sample as usize) < record.len_samples() => len - 1,

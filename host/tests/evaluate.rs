@@ -330,3 +330,73 @@ fn what_is_at_fault_is_named_in_one_line() {
         assert!(!folder.path().join("out.json").exists(), "{arguments:?}");
     }
 }
+
+/// The record's annotations, changed.
+fn annotate(folder: &Path, change: impl FnOnce(&mut Vec<Annotation>)) {
+    let path = folder.join("data/known.atr");
+    let mut annotations = Annotations::read(&path).unwrap();
+    change(&mut annotations.list);
+    annotations.write(path).unwrap();
+}
+
+/// As at the end of a record of the MIT-BIH Supraventricular Arrhythmia Database.
+#[test]
+fn a_beat_at_the_very_end_is_left_out_with_a_warning() {
+    let folder = scene();
+    let end = MINUTES * 60 * RATE;
+    annotate(folder.path(), |list| {
+        list.push(Annotation::new(end, Code::NORMAL));
+    });
+    let json = figures(folder.path(), &["data", "--peaks", "reference"]);
+    assert_eq!(json["beats"], beats().len());
+    let output = evaluate(folder.path(), &["data", "--peaks", "reference"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        words.contains("1 annotated beat(s) at or beyond the record's end"),
+        "{words}"
+    );
+    // Annotations of another record are refused.
+    annotate(folder.path(), |list| {
+        list.extend((1..100).map(|n| Annotation::new(end + 100 * n, Code::NORMAL)));
+    });
+    let output = evaluate(folder.path(), &["data", "--peaks", "reference"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("do annotations and record belong together?"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_record_that_ends_before_the_comparison_begins_is_said_so() {
+    let folder = scene();
+    let output = evaluate(folder.path(), &["data", "--from", "720"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    let expected = "data/known: ends at 720.0 s, before the comparison begins at 720 s; --from 0";
+    assert!(words.contains(expected), "{words}");
+}
+
+#[test]
+fn one_bad_record_of_a_folder_does_not_stop_the_others() {
+    let folder = scene();
+    let alone = figures(folder.path(), &["data"]);
+    std::fs::write(folder.path().join("data/bad.hea"), "nonsense").unwrap();
+    std::fs::write(folder.path().join("data/bad.atr"), "").unwrap();
+    let output = evaluate(folder.path(), &["data", "--json", "out.json"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("bad.hea: line 1: found no number of leads"),
+        "{words}"
+    );
+    assert!(
+        words.contains("1 record(s) could not be evaluated: data/bad.hea; the figures"),
+        "{words}"
+    );
+    let json = std::fs::read(folder.path().join("out.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["confusion"], alone["confusion"]);
+    assert_eq!(json["qrs"], alone["qrs"]);
+}

@@ -223,6 +223,76 @@ mod command {
         assert!(help.contains("classify night.edf --lead best"));
     }
 
+    /// The demo record as a table, two minutes of it: each row by its time in s and its sample in mV.
+    fn table(head: &str, row: impl Fn(f64, f32) -> String) -> String {
+        let record = Record::open(root().join("models/demo/demo")).unwrap();
+        let mv = record.read_lead(0).unwrap();
+        let rows = mv[..120 * 360].iter().enumerate();
+        let rows = rows.map(|(k, mv)| row(k as f64 / 360.0, *mv));
+        format!("{head}\n{}", rows.collect::<String>())
+    }
+
+    /// A constant offset is no signal, a lead that is none is not read unasked, and both are said.
+    #[test]
+    fn the_same_beats_behind_an_offset_and_behind_other_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "plain.csv",
+            table("time (s),ecg (mV)", |t, mv| format!("{t:.4},{mv}\n")),
+        );
+        write(
+            "offset.csv",
+            table("time (s),ecg (mV)", |t, mv| {
+                format!("{t:.4},{}\n", 1650.0 + mv)
+            }),
+        );
+        write(
+            "night.csv",
+            table("time (s),EEG C3-A2 (uV),Resp (mV),ECG (mV)", |t, mv| {
+                format!("{t:.4},{},{t:.2},{mv}\n", -mv)
+            }),
+        );
+        let expected = beats(folder.path(), &["classify", "plain.csv"]);
+        assert!(expected.len() > 120, "{}", expected.len());
+        // 1650 mV leave f32 a tenth of a microvolt.
+        let places = |found: &[(u64, String)]| found.iter().map(|beat| beat.0).collect::<Vec<_>>();
+        let found = beats(folder.path(), &["classify", "offset.csv"]);
+        assert_eq!(places(&found), places(&expected));
+        assert_eq!(beats(folder.path(), &["classify", "night.csv"]), expected);
+        for (name, warning) in [
+            ("offset.csv", "lead ecg stands at 1650 mV all the time"),
+            (
+                "night.csv",
+                "read lead 2, ECG, the first that is an ECG by its name",
+            ),
+        ] {
+            let output = heartlens(folder.path(), &["classify", name]);
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(words.contains(warning), "{words}");
+        }
+        let output = heartlens(folder.path(), &["classify", "night.csv", "--lead", "Resp"]);
+        assert!(output.status.success(), "asked for, anything is read");
+    }
+
+    #[test]
+    fn inspect_says_what_a_lead_is_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = table("time (s),ecg (mV),note", |t, mv| format!("{t:.4},{mv},\n"));
+        fs::write(folder.path().join("r.csv"), text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_heartlens"))
+            .args(["inspect", "r.csv"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(words.contains("lead 0   ecg in mV\n"), "{words}");
+        assert!(
+            words.contains("lead 1   note no unit, no voltage\n"),
+            "{words}"
+        );
+    }
+
     #[test]
     fn bad_input_is_refused_in_one_line() {
         let folder = tempfile::tempdir().unwrap();

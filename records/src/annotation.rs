@@ -8,7 +8,6 @@
 //! `AUX`, that many bytes of text follow, padded to whole words. A word of zeroes ends the file.
 //! Source: WFDB Applications Guide, `annot(5)`.
 
-use heartlens_core::class::Class;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -131,36 +130,9 @@ impl Code {
         matches!(self.0, 1..=13 | 25 | 30 | 31 | 34 | 35 | 38 | 41)
     }
 
-    /// Whether the annotation is a beat, one that has an AAMI class. (Flutter waves are none.)
+    /// Whether the annotation is a beat. (Flutter waves are none.)
     pub const fn is_beat(self) -> bool {
-        self.aami().is_some()
-    }
-
-    /// The beat's class by ANSI/AAMI EC57, or `None` where the annotation is not a beat.
-    ///
-    /// Escape beats of atrium and node (`e j n`) count as N as in de Chazal et al. 2004 (IEEE Trans. Biomed. Eng.
-    /// 51:1196) and all work that compares with it; WFDB's `bxb -L` counts them as S. `r` is a V, `B` an N and `?` a
-    /// Q, as in `bxb`.
-    pub const fn aami(self) -> Option<Class> {
-        match self {
-            Self::NORMAL
-            | Self::LEFT_BUNDLE_BRANCH_BLOCK
-            | Self::RIGHT_BUNDLE_BRANCH_BLOCK
-            | Self::BUNDLE_BRANCH_BLOCK
-            | Self::ATRIAL_ESCAPE
-            | Self::JUNCTIONAL_ESCAPE
-            | Self::SUPRAVENTRICULAR_ESCAPE => Some(Class::N),
-            Self::ATRIAL_PREMATURE
-            | Self::ABERRATED_ATRIAL_PREMATURE
-            | Self::JUNCTIONAL_PREMATURE
-            | Self::SUPRAVENTRICULAR_PREMATURE => Some(Class::S),
-            Self::VENTRICULAR_PREMATURE | Self::VENTRICULAR_ESCAPE | Self::R_ON_T => Some(Class::V),
-            Self::FUSION => Some(Class::F),
-            Self::PACED | Self::PACED_FUSION | Self::UNCLASSIFIABLE | Self::LEARNING => {
-                Some(Class::Q)
-            }
-            _ => None,
-        }
+        self.is_qrs() && !matches!(self, Self::FLUTTER_WAVE)
     }
 }
 
@@ -216,6 +188,7 @@ pub struct Annotations {
 
 /// Why bytes are not annotations in MIT format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
     /// The file ends before what it announces is complete.
     #[error("the file ends inside {inside}; expected {missing} more byte(s)")]
@@ -293,6 +266,7 @@ pub struct Malformed {
 
 /// Annotations that the MIT format cannot hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Unwritable {
     /// The list is not in order of time.
     #[error("annotation {index} lies at sample {found}, before its predecessor at {previous}")]
@@ -324,6 +298,7 @@ pub enum Unwritable {
 
 /// An annotation file that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnnotationError {
     /// The operating system refuses.
     #[error("{}: {cause}", path.display())]
@@ -538,9 +513,9 @@ impl Annotations {
         Ok(bytes)
     }
 
-    /// The beats, in order of time: every annotation that has an AAMI class.
-    pub fn beats(&self) -> impl Iterator<Item = (&Annotation, Class)> {
-        self.list.iter().filter_map(|a| Some((a, a.code.aami()?)))
+    /// The beats, in order of time: every annotation whose code [is a beat](Code::is_beat).
+    pub fn beats(&self) -> impl Iterator<Item = &Annotation> {
+        self.list.iter().filter(|a| a.code.is_beat())
     }
 
     /// The rate in Hz that the file's samples count at, where it says so: a leading note `## time resolution: 360`.
@@ -598,7 +573,12 @@ fn bits(value: i8) -> u16 {
 
 fn signed(field: &'static str, number: u16) -> Result<i8, Fault> {
     let value = (number << (16 - NUMBER_BITS)).cast_signed() >> (16 - NUMBER_BITS);
-    i8::try_from(value).map_err(|_| out_of_range(field, value.into(), -128, 127))
+    // Ten bits of two's complement, or eight of them in ten: 255 for -1, as wfdb-python writes it and WFDB reads it.
+    match (i8::try_from(value), u8::try_from(value)) {
+        (Ok(value), _) => Ok(value),
+        (_, Ok(bits)) => Ok(bits.cast_signed()),
+        _ => Err(out_of_range(field, value.into(), -128, 255)),
+    }
 }
 
 fn out_of_range(field: &'static str, found: i32, low: i32, high: i32) -> Fault {
@@ -767,32 +747,16 @@ mod tests {
         assert_eq!(Code::from_mnemonic("nonsense"), None);
     }
 
-    /// The classes of all 50 codes, as one string in the codes' order; the beats are those of WFDB's `isqrs` but for
-    /// the flutter wave.
+    /// The beats among all 50 codes, as one string in the codes' order: those of WFDB's `isqrs` but for the flutter wave.
     #[test]
-    fn classes_are_those_of_ec57() {
-        let classes: String = (0..50)
-            .map(|n| Code::new(n).unwrap().aami().map_or(".", Class::name))
+    fn beats_are_those_of_wfdb() {
+        let codes = || (0..50).map(|n| Code::new(n).unwrap());
+        let beats: String = codes()
+            .map(|code| if code.is_beat() { 'b' } else { '.' })
             .collect();
-        assert_eq!(
-            classes,
-            ".NNNSVFSSSVNQQ...........N....Q...NN..Q..V........"
-        );
-        for code in (0..50).map(|n| Code::new(n).unwrap()) {
-            let flutter_wave = code == Code::FLUTTER_WAVE;
-            assert_eq!(code.is_qrs(), code.is_beat() || flutter_wave, "{code}");
-        }
-        for (names, class) in [
-            ("N L R B e j n", Class::N),
-            ("A a J S", Class::S),
-            ("V E r", Class::V),
-            ("F", Class::F),
-            ("/ f Q ?", Class::Q),
-        ] {
-            for name in names.split(' ') {
-                assert_eq!(Code::from_mnemonic(name).unwrap().aami(), Some(class));
-            }
-        }
+        assert_eq!(beats, ".bbbbbbbbbbbbb...........b....b...bb..b..b........");
+        let other = codes().filter(|code| code.is_qrs() != code.is_beat());
+        assert_eq!(other.collect::<Vec<_>>(), [Code::FLUTTER_WAVE]);
     }
 
     fn fault(bytes: &[u8]) -> (usize, Fault) {
@@ -865,12 +829,21 @@ mod tests {
                     field: "the subtype",
                     found: -512,
                     low: -128,
-                    high: 127
+                    high: 255
                 }
             )
         );
         assert_eq!(fault(b"\0N\0\0\0\0\x01\0"), (0, Fault::AhaFormat));
         assert_eq!(Annotations::parse(b"\0\0").unwrap().list, []);
+    }
+
+    /// As wfdb-python 4.3.1 writes subtype -1 and number -2: eight bits.
+    #[test]
+    fn negative_numbers_of_eight_bits_are_read() {
+        let read = Annotations::parse(b"\x01\x04\xff\xf4\xfe\xf0\0\0").unwrap();
+        let beat = &read.list[0];
+        assert_eq!((beat.subtype, beat.number), (-1, -2));
+        assert_eq!(Annotations::parse(&read.to_bytes().unwrap()), Ok(read));
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! What can be wrong with a record, and what is only strange.
 
-use super::LeadChoice;
 use super::edf::EdfFault;
 use super::header::MalformedHeader;
-use super::resample::ResampleError;
 use super::table::TableFault;
 use std::io;
 use std::path::PathBuf;
@@ -11,6 +9,7 @@ use std::path::PathBuf;
 /// Something strange about a record that is worth telling, but does not stop it from being read. Each is told once a
 /// lead, with its count, however often it happens.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Warning {
     /// The header states no sample rate.
     #[error("the header states no sample rate; assumed {hz} Hz, as WFDB does")]
@@ -92,8 +91,121 @@ pub enum Warning {
         /// Bytes after the end.
         bytes: u64,
     },
+    /// The times of samples are uneven, or overlap.
+    #[error(
+        "the samples' times are uneven or overlap, as where only packets are stamped; read at their mean rate, {rate_hz} \
+         Hz; --rate gives another"
+    )]
+    TimesUneven {
+        /// The mean rate, in Hz.
+        rate_hz: f64,
+    },
+    /// The times of samples cannot be used, but the file states a rate.
+    #[error(
+        "the samples' times were not used, but the rate that the file states, {rate_hz} Hz ({why})"
+    )]
+    TimesUnused {
+        /// The rate, in Hz.
+        rate_hz: f64,
+        /// What is wrong with the times.
+        why: String,
+    },
+    /// The times of samples state no unit.
+    #[error(
+        "the column of times states no unit; taken for {unit}, which gives a rate of {rate_hz} Hz; --rate gives another"
+    )]
+    TimeUnitAssumed {
+        /// The unit.
+        unit: &'static str,
+        /// The rate, in Hz.
+        rate_hz: f64,
+    },
+    /// Something stands below a table.
+    #[error("{lines} line(s) below the table, from line {line} on, were not read")]
+    Footer {
+        /// The first of them, from 1.
+        line: u64,
+        /// How many.
+        lines: u64,
+    },
+    /// The last line of a table is incomplete.
+    #[error("the file breaks off in line {line}, which was not read")]
+    RowCut {
+        /// The line, from 1.
+        line: u64,
+    },
+    /// The files are shorter than the header says.
+    #[error(
+        "the file breaks off: the header promises {promised} {what}, {found} are there and were read"
+    )]
+    Short {
+        /// What is counted.
+        what: &'static str,
+        /// How many the header promises.
+        promised: u64,
+        /// How many there are.
+        found: u64,
+    },
+    /// A file called BDF has samples of 16 bits.
+    #[error(
+        "the file says that it is BDF (24 bits), but its length and ranges are those of 16 bits; read so"
+    )]
+    NarrowSamples,
+    /// A channel was recorded, but nothing was connected to it, or its header says nothing of it.
+    #[error(
+        "lead {} has no range of values and cannot be read; the others are",
+        shown(lead)
+    )]
+    Dead {
+        /// The lead's name.
+        lead: String,
+    },
+    /// The lead that was read is not the record's first.
+    #[error(
+        "read lead {index}, {}, the first that is an ECG by its name; --lead reads another",
+        shown(lead)
+    )]
+    LeadTaken {
+        /// The lead's place, from 0.
+        index: usize,
+        /// The lead's name.
+        lead: String,
+    },
+    /// The lead has a large constant offset.
+    #[error(
+        "lead {} stands at {offset_mv:.0} mV all the time; this was taken off before it was read",
+        shown(lead)
+    )]
+    Offset {
+        /// The lead's name.
+        lead: String,
+        /// What was taken off, in mV.
+        offset_mv: f64,
+    },
+    /// The lead's amplitude is none of an ECG.
+    #[error(
+        "lead {} swings by {range_mv:.3} mV within a second, and an ECG by 0.02 to 20 mV: the unit may be wrong; --unit \
+         gives it for leads that state none",
+        shown(lead)
+    )]
+    Amplitude {
+        /// The lead's name.
+        lead: String,
+        /// The usual range of a second, in mV.
+        range_mv: f64,
+    },
+    /// Annotated beats lie at or beyond the record's end.
+    #[error(
+        "{beats} annotated beat(s) at or beyond the record's end, from sample {sample} on, were left out"
+    )]
+    BeatsBeyondEnd {
+        /// How many.
+        beats: usize,
+        /// The first, in samples at the record's own rate.
+        sample: u64,
+    },
     /// The record states what was given for records that do not.
-    #[error("this format states rate and unit itself; what was given for CSV files was not used")]
+    #[error("this format states its rate itself; the one that was given for tables was not used")]
     OptionsUnused,
     /// The lead seems to be recorded upside down. It is read as it is.
     #[error(
@@ -109,14 +221,37 @@ pub enum Warning {
 
 /// A record that cannot be read. The message says the cause too, and [`std::error::Error::source`] does not repeat it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// There is nothing under this name.
-    #[error("{}: no such record; expected {expected} there", path.display())]
+    #[error("{}: no such record; expected {expected}", path.display())]
     NoSuchRecord {
         /// The file that was looked for.
         path: PathBuf,
         /// What it should be.
         expected: &'static str,
+    },
+    /// The file belongs to a record, but is not what names it.
+    #[error(
+        "{}: this is a file of a WFDB record; name the record, {}, or its header, {}",
+        path.display(), header.with_extension("").display(), header.display()
+    )]
+    PartOfRecord {
+        /// The file.
+        path: PathBuf,
+        /// The record's header.
+        header: PathBuf,
+    },
+    /// The file is in no format that is read.
+    #[error(
+        "{}: found {found}; expected a WFDB header (.hea), an EDF or BDF file, or a table of numbers as text",
+        path.display()
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
     },
     /// The operating system refuses.
     #[error("{}: {cause}", path.display())]
@@ -211,17 +346,29 @@ pub enum RecordError {
         expected: String,
     },
     /// The lead asked for is not in the record.
-    #[error("record {record} has no lead {wanted}; it has {}", list(leads))]
+    #[error(
+        "record {record} has no lead {}; it has {}",
+        shown(wanted),
+        list(leads)
+    )]
     NoSuchLead {
         /// The record's name.
         record: String,
         /// The lead asked for.
-        wanted: LeadChoice,
+        wanted: String,
+        /// The names of the leads that there are.
+        leads: Vec<String>,
+    },
+    /// No lead is an ECG by its name.
+    #[error("{}: no lead is an ECG by its name, it has {}; --lead reads one nevertheless", path.display(), list(leads))]
+    NoEcg {
+        /// The record.
+        path: PathBuf,
         /// The names of the leads that there are.
         leads: Vec<String>,
     },
     /// The lead is no ECG.
-    #[error("{}: lead {} is in `{}`, expected a voltage (mV, uV, V)", path.display(), shown(lead), shown(units))]
+    #[error("{}: lead {} {}", path.display(), shown(lead), not_voltage(units))]
     NotVoltage {
         /// The record.
         path: PathBuf,
@@ -230,14 +377,17 @@ pub enum RecordError {
         /// Its unit.
         units: String,
     },
-    /// No lead of the record can be judged.
-    #[error("{}: found no lead whose quality could be measured: {cause}", path.display())]
-    NoBest {
-        /// The record.
-        path: PathBuf,
-        /// Why not.
-        cause: ResampleError,
-    },
+}
+
+fn not_voltage(units: &str) -> String {
+    let expected = "expected a voltage (mV, uV, V)";
+    match units {
+        "" => format!("states no unit, {expected}, or one with --unit"),
+        units if units.parse::<super::VoltageUnit>().is_ok() => {
+            "has no range of values in its header, so that its samples mean nothing".to_owned()
+        }
+        units => format!("is in `{}`, {expected}", shown(units)),
+    }
 }
 
 fn list(leads: &[String]) -> String {

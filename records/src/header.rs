@@ -5,7 +5,7 @@
 
 use super::shown;
 use super::signal::Format;
-use heartlens_core::patient::{Patient, Sex};
+use super::{Patient, Sex};
 use std::fmt::Write;
 
 /// The largest header that is read, in bytes.
@@ -73,6 +73,7 @@ pub struct Signal {
 
 /// What is wrong with a header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HeaderFault {
     /// There is no line but comments.
     #[error("found no record line, expected `NAME LEADS [RATE [SAMPLES]]`; this is no WFDB header")]
@@ -366,8 +367,30 @@ impl<'a> Lines<'a> {
             line: 1,
             fault: HeaderFault::Empty,
         })?;
-        let record = RecordLine::parse(text).map_err(|fault| MalformedHeader { line, fault })?;
+        let mut record =
+            RecordLine::parse(text).map_err(|fault| MalformedHeader { line, fault })?;
+        // `mitdb/100` may be a record of 100 segments, or record 100 in a folder: the lines that follow say which.
+        if let Some(segments) = record.segments
+            && segments != record.leads
+            && self.are_signals(record.leads)
+        {
+            record.name = format!("{}/{segments}", record.name);
+            record.segments = None;
+        }
         Ok((line, record))
+    }
+
+    /// Whether the lines that are left describe so many signals.
+    fn are_signals(&self, leads: u64) -> bool {
+        let content = || {
+            let lines = self.lines.as_slice().iter();
+            lines.filter(|(_, line)| !line.starts_with('#'))
+        };
+        let is_signal = |(_, line): &(usize, &str)| {
+            let format = line.split_whitespace().nth(1);
+            format.is_some_and(|format| FormatField::parse(format).is_ok())
+        };
+        content().count() as u64 == leads && content().all(is_signal)
     }
 
     /// The comments among the lines that are left, without their `#` and outer spaces.
@@ -393,13 +416,12 @@ impl RecordLine {
     fn parse(line: &str) -> Result<Self, HeaderFault> {
         let mut fields = line.split_whitespace();
         let name = fields.next().ok_or(HeaderFault::Empty)?;
-        let (name, segments) = match name.split_once('/') {
-            Some((name, count)) => {
-                let count = number("number of segments", count, "a whole number")?;
-                (name, Some(count))
-            }
-            None => (name, None),
-        };
+        // A name may have a folder in front.
+        let count = name.rsplit_once('/').and_then(|(name, count)| {
+            let count: u64 = count.parse().ok()?;
+            Some((name, Some(count)))
+        });
+        let (name, segments) = count.unwrap_or((name, None));
         let leads = fields.next().ok_or(HeaderFault::Missing {
             field: "number of leads",
             expected: "a record line `NAME LEADS [RATE [SAMPLES]]`",

@@ -1,20 +1,50 @@
-//! Records and their annotations, as files.
+//! ECG recordings and their annotations, as streams of millivolts.
 //!
-//! [`Record`] is what every format of record becomes; what reads one format is a `Source` in a file of its own:
+//! ```text
+//! r.hea r.dat   WFDB: header, signal files, segments ─┐
+//! r.edf         EDF, EDF+, BDF: continuous or gaps   ─┼─> Record ─> leads ─> blocks of f32 in mV, NaN where
+//! r.csv r.txt   tables of numbers as text            ─┘     │                there is no valid sample
+//! r.atr         annotations beside the record       ────────┴────> annotations, in samples of the record
+//! ```
+//!
+//! # Example
+//! ```
+//! use heartlens_records::Record;
+//!
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/reference/w212");
+//! let record = Record::open(path)?; // `mitdb/100`, `night.edf`, `export.csv`
+//! println!("{} s at {} Hz", record.duration_s(), record.sample_rate_hz());
+//! let lead = record.lead_named("MLII")?;
+//! for block in record.stream_mv(lead, 0..usize::MAX)? {
+//!     let valid = block?.into_iter().filter(|mv| !mv.is_nan());
+//!     println!("{} samples", valid.count());
+//! }
+//! for warning in record.warnings() {
+//!     eprintln!("warning: {warning}");
+//! }
+//! # Ok::<(), heartlens_records::RecordError>(())
+//! ```
+//!
+//! # Formats
+//! [`Record`] is what every format becomes; each has a module of its own:
 //!
 //! - WFDB: a header ([`header`]) and signal files in any of the formats of [`signal`], of one segment or of several;
 //! - EDF and EDF+, continuous or with gaps ([`edf`]);
 //! - tables of numbers as text, CSV ([`table`]).
 //!
 //! Samples are read as a stream, a block at a time ([`Record::stream_mv`]), so that a recording of two weeks needs no
-//! more memory than one of a minute. Gaps between segments are as long as they lasted, and NaN.
+//! more memory than one of a minute. Gaps between segments are as long as they lasted, and NaN. [`resample`] brings a
+//! signal to another rate.
+//!
+//! Research software, not a medical device.
 
 pub mod annotation;
-mod choice;
 pub mod edf;
 mod error;
 pub mod file;
 pub mod header;
+mod kind;
+mod patient;
 pub mod resample;
 mod segments;
 pub mod signal;
@@ -24,15 +54,16 @@ mod tests;
 mod voltage;
 mod wfdb;
 
-pub use choice::LeadChoice;
 pub use error::{RecordError, Warning};
+pub use kind::LeadKind;
+pub use patient::{Patient, Sex};
 pub use segments::segment_names;
 
 use annotation::{Annotation, AnnotationError, Annotations};
 use error::shown;
-use heartlens_core::patient::Patient;
 use std::ffi::OsString;
 use std::fmt;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -46,8 +77,6 @@ pub struct Record {
     contents: Contents,
     /// What the samples of each lead turned out to be, once all of them have been read.
     tallies: Vec<OnceLock<Tally>>,
-    /// The lead of the best quality, once it has been asked for.
-    best: OnceLock<usize>,
     /// Warnings of whoever worked with the record.
     notes: Mutex<Vec<Warning>>,
 }
@@ -62,6 +91,115 @@ struct Contents {
     patient: Patient,
     comments: Vec<String>,
     source: Box<dyn Source>,
+}
+
+/// The formats of records, as files are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// A WFDB header.
+    Header,
+    /// A WFDB record, named without its header's `.hea`.
+    Wfdb,
+    Edf,
+    Table,
+}
+
+impl Format {
+    /// Tells the format of what is under this name: by the extension where that is one of a format, or else by the
+    /// file's first bytes.
+    fn of(path: &Path) -> Result<Self, RecordError> {
+        let header = with_appended(path, "hea");
+        match &*extension(path) {
+            "hea" => return Ok(Self::Header),
+            "edf" | "bdf" => return Ok(Self::Edf),
+            _ if header.is_file() => return Ok(Self::Wfdb),
+            _ => {}
+        }
+        let mut head = Vec::new();
+        if path.is_file() {
+            std::fs::File::open(path)
+                .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
+                .map_err(|cause| RecordError::Io {
+                    path: path.to_owned(),
+                    cause,
+                })?;
+        } else {
+            return Err(RecordError::NoSuchRecord {
+                path: path.to_owned(),
+                expected: "a WFDB record (that name with .hea), an EDF or BDF file, or a table (.csv, .txt)",
+            });
+        }
+        if edf::is_edf(&head) {
+            return Ok(Self::Edf);
+        }
+        if matches!(&*extension(path), "csv" | "tsv" | "txt") {
+            return Ok(Self::Table);
+        }
+        let header = path.with_extension("hea");
+        if header.is_file() {
+            return Err(RecordError::PartOfRecord {
+                path: path.to_owned(),
+                header,
+            });
+        }
+        let is_text = |bytes: &[u8]| {
+            let is_control = |b: &&u8| **b < 0x20 && !b"\t\n\r\x0c".contains(b);
+            !bytes.is_empty() && bytes.iter().filter(is_control).count() == 0
+        };
+        let is_wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+        let known = known_format(&head);
+        if known.is_none() && (is_wide || is_text(&head)) {
+            return Ok(Self::Table);
+        }
+        Err(RecordError::UnknownFormat {
+            path: path.to_owned(),
+            found: known.unwrap_or("bytes of no known format"),
+        })
+    }
+}
+
+/// Bytes that a file's format is told from.
+const HEAD_BYTES: u64 = 4096;
+
+/// What a file is that is not read, as far as its first bytes say it.
+fn known_format(head: &[u8]) -> Option<&'static str> {
+    Some(match head {
+        [] => "an empty file",
+        [b'P', b'K', ..] => "a ZIP archive or a spreadsheet; save the sheet as CSV",
+        [0x1f, 0x8b, ..] => "a gzip archive; unpack it first",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF; a picture of an ECG cannot be read",
+        [b'<', ..] => "an XML file (HL7 aECG, MUSE and Philips XML are not read)",
+        head if head.starts_with(b"ISHNE") => "an ISHNE Holter file",
+        head if head.get(128..132) == Some(b"DICM") => "a DICOM file",
+        head if head.starts_with(b"MATLAB") || head.starts_with(b"\x89HDF") => {
+            "a MATLAB or HDF5 file; name the WFDB header (.hea) where one belongs to it"
+        }
+        _ => return None,
+    })
+}
+
+/// A path's extension in lower case, empty where it has none.
+fn extension(path: &Path) -> String {
+    let extension = path.extension().unwrap_or_default();
+    extension.to_string_lossy().to_ascii_lowercase()
+}
+
+/// A file's own words without control characters, which are shown as escapes.
+fn printable(text: &str) -> String {
+    if !text.contains(is_control) {
+        return text.to_owned();
+    }
+    let escape = |c: char| match is_control(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+/// Whether a character acts on a terminal, or on the order in which others are shown.
+fn is_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Reads the samples of an opened record. `lead` is always an index into the leads that `open` listed.
@@ -109,6 +247,7 @@ fn check_len(path: &Path, len: u64, stored: u64) -> Result<usize, RecordError> {
 
 /// One lead of a record.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Lead {
     /// The name that the record gives it, or `lead 0` (1, 2 ...) where it gives none.
     pub name: String,
@@ -116,6 +255,8 @@ pub struct Lead {
     pub units: String,
     /// Whether the unit is a voltage, so that the lead can be read.
     pub is_voltage: bool,
+    /// What the lead records, as far as its name says it.
+    pub kind: LeadKind,
     /// Counts of the converter per millivolt, finite and not 0; negative where the lead was stored upside down. `None`
     /// where the unit is no voltage, or the samples are no counts.
     pub counts_per_mv: Option<f32>,
@@ -141,21 +282,51 @@ fn clock(leads: &[Lead]) -> &Lead {
 
 /// What is told of records that do not say it themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
 pub struct ReadOptions {
-    /// Samples per second of a CSV file without a time column, in Hz.
+    /// Samples per second of a table, in Hz, instead of what its times say.
     pub rate_hz: Option<f64>,
-    /// The unit of a CSV file's columns that name none.
+    /// The unit of leads that state none.
     pub unit: Option<VoltageUnit>,
+}
+
+impl ReadOptions {
+    /// With a rate in Hz, above 0, for tables.
+    #[must_use]
+    pub const fn with_rate_hz(mut self, rate_hz: f64) -> Self {
+        self.rate_hz = Some(rate_hz);
+        self
+    }
+
+    /// With a unit for the leads that state none.
+    #[must_use]
+    pub const fn with_unit(mut self, unit: VoltageUnit) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+
+    /// The unit that is given for a lead which states `units`: that of one which states none, or no physical one.
+    fn unit_for(&self, units: &str) -> Option<VoltageUnit> {
+        const NONE: [&str; 16] = [
+            "", "-", "--", "?", "none", "n/a", "na", "unitless", "no unit", "nu", "au", "a.u.",
+            "adu", "raw", "counts", "unknown",
+        ];
+        let states_none = NONE
+            .iter()
+            .any(|none| units.trim().eq_ignore_ascii_case(none));
+        self.unit.filter(|_| states_none)
+    }
 }
 
 pub use voltage::VoltageUnit;
 
 impl Record {
     /// The extensions of files that [`Record::open`] takes for records, in lower case: for whoever looks through a folder.
-    pub const EXTENSIONS: [&str; 4] = ["hea", "edf", "csv", "tsv"];
+    pub const EXTENSIONS: [&str; 7] = ["hea", "edf", "bdf", "rec", "csv", "tsv", "txt"];
 
-    /// Opens a record by its name: a WFDB record with or without the header's `.hea`, an EDF or EDF+ file (`.edf`), or a
-    /// table (`.csv`, `.tsv`). Checks that all of its files are there and long enough.
+    /// Opens a record by its name: a WFDB record with or without the header's `.hea`, an EDF, EDF+ or BDF file, or a
+    /// table of numbers as text. What a file is, its content says; its name need not. Checks that all of its files are
+    /// there.
     ///
     /// # Errors
     /// [`RecordError`], naming file and place.
@@ -169,31 +340,38 @@ impl Record {
     /// [`RecordError`], naming file and place.
     pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self, RecordError> {
         let path = path.as_ref();
-        let extension = path
-            .extension()
-            .map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-        let (stem, contents) = match extension.as_deref() {
-            Some("edf") => (path.with_extension(""), edf::open(path)?),
-            Some("csv" | "tsv") => (path.with_extension(""), table::open(path, options)?),
-            Some("hea") => (path.with_extension(""), segments::open(path)?),
-            _ => (
-                path.to_owned(),
-                segments::open(&with_appended(path, "hea"))?,
-            ),
+        let format = Format::of(path)?;
+        let mut contents = match format {
+            Format::Header => segments::open(path, options)?,
+            Format::Wfdb => segments::open(&with_appended(path, "hea"), options)?,
+            Format::Edf => edf::open(path, options)?,
+            Format::Table => table::open(path, options)?,
+        };
+        // What a file says must not act on the terminal that it is shown on.
+        for lead in &mut contents.leads {
+            lead.name = printable(&lead.name);
+            lead.units = printable(&lead.units);
+        }
+        for comment in &mut contents.comments {
+            *comment = printable(comment);
+        }
+        let extension = extension(path);
+        let stem = match format {
+            Format::Wfdb => path.to_owned(),
+            _ if Self::EXTENSIONS.contains(&&*extension) => path.with_extension(""),
+            _ => path.to_owned(),
         };
         let name = stem
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let is_table = matches!(extension.as_deref(), Some("csv" | "tsv"));
         let record = Self {
             name,
             stem,
             tallies: contents.leads.iter().map(|_| OnceLock::new()).collect(),
             contents,
-            best: OnceLock::new(),
             notes: Mutex::default(),
         };
-        if *options != ReadOptions::default() && !is_table {
+        if options.rate_hz.is_some() && format != Format::Table {
             record.note(Warning::OptionsUnused);
         }
         Ok(record)
@@ -247,29 +425,66 @@ impl Record {
         &self.contents.comments
     }
 
-    /// The index of the lead that was chosen. [`LeadChoice::Best`] reads up to ten minutes of each lead, once.
+    /// The lead at this place, from 0.
     ///
     /// # Errors
-    /// [`RecordError::NoSuchLead`], naming the leads that there are; for [`LeadChoice::Best`] also that no lead can be
-    /// read.
-    pub fn lead_index(&self, choice: &LeadChoice) -> Result<usize, RecordError> {
+    /// [`RecordError::NoSuchLead`], naming the leads that there are.
+    pub fn lead(&self, index: usize) -> Result<&Lead, RecordError> {
+        let lead = self.leads().get(index);
+        lead.ok_or_else(|| self.no_such_lead(index.to_string()))
+    }
+
+    /// The index of the lead of this name: upper and lower case alike, and with or without EDF's `ECG ` in front.
+    ///
+    /// # Errors
+    /// [`RecordError::NoSuchLead`], naming the leads that there are.
+    pub fn lead_named(&self, name: &str) -> Result<usize, RecordError> {
+        // EDF+ puts the kind of signal first: `ECG II`.
+        let bare = |lead: &Lead| {
+            let (kind, rest) = lead.name.split_once(' ')?;
+            let is_ecg = ["ECG", "EKG"]
+                .iter()
+                .any(|ecg| kind.eq_ignore_ascii_case(ecg));
+            is_ecg.then(|| rest.trim().to_owned())
+        };
+        let is_bare = |lead: &Lead| bare(lead).is_some_and(|bare| bare.eq_ignore_ascii_case(name));
+        let mut leads = self.leads().iter();
+        leads
+            .position(|lead| lead.name.eq_ignore_ascii_case(name))
+            .or_else(|| self.leads().iter().position(is_bare))
+            .ok_or_else(|| self.no_such_lead(name.to_owned()))
+    }
+
+    /// The index of the lead to read where nobody chose one: the first voltage that its name says is an ECG, or else the
+    /// first whose name does not say what it is.
+    ///
+    /// # Errors
+    /// [`RecordError::NotVoltage`] where no lead is a voltage, [`RecordError::NoEcg`] where the names of all that are say
+    /// that they are something else.
+    pub fn first_ecg(&self) -> Result<usize, RecordError> {
         let leads = self.leads();
-        match choice {
-            LeadChoice::Index(index) => Some(*index).filter(|&i| i < leads.len()),
-            LeadChoice::Name(name) => choice::named(leads, name),
-            LeadChoice::Best => Some(match self.best.get() {
-                Some(best) => *best,
-                None => {
-                    let best = choice::best(self)?;
-                    *self.best.get_or_init(|| best)
-                }
-            }),
+        let first = |kind| {
+            let is_wanted = |lead: &Lead| lead.is_voltage && lead.kind == kind;
+            leads.iter().position(is_wanted)
+        };
+        if let Some(index) = first(LeadKind::Ecg).or_else(|| first(LeadKind::Unknown)) {
+            return Ok(index);
         }
-        .ok_or_else(|| RecordError::NoSuchLead {
+        if leads.iter().any(|lead| lead.is_voltage) {
+            return Err(RecordError::NoEcg {
+                path: self.stem.clone(),
+                leads: leads.iter().map(|lead| lead.name.clone()).collect(),
+            });
+        }
+        self.stream_mv(0, 0..0).map(|_| 0)
+    }
+
+    fn no_such_lead(&self, wanted: String) -> RecordError {
+        RecordError::NoSuchLead {
             record: self.name.clone(),
-            wanted: choice.clone(),
-            leads: leads.iter().map(|lead| lead.name.clone()).collect(),
-        })
+            wanted,
+            leads: self.leads().iter().map(|lead| lead.name.clone()).collect(),
+        }
     }
 
     /// The samples `range` of one lead, at the lead's own rate, in mV and in blocks; NaN where the record has no valid
@@ -278,8 +493,7 @@ impl Record {
     /// # Errors
     /// [`RecordError::NoSuchLead`], [`RecordError::NotVoltage`] and [`RecordError::Io`]; each block may fail likewise.
     pub fn stream_mv(&self, index: usize, range: Range<usize>) -> Result<Blocks<'_>, RecordError> {
-        let index = self.lead_index(&LeadChoice::Index(index))?;
-        let lead = &self.leads()[index];
+        let lead = self.lead(index)?;
         if !lead.is_voltage {
             return Err(RecordError::NotVoltage {
                 path: self.stem.clone(),

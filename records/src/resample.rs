@@ -1,47 +1,47 @@
-//! Signals of any rate to the canonical one.
+//! A signal of any rate as a signal of another.
 //!
 //! The work is `rubato`'s: a linear-phase filter applied by FFT, at the rates' exact ratio. Around it: no net delay,
 //! edges, gaps. It computes in f64, so that what different instruction sets round differently is lost again when the
 //! result is rounded to f32.
 
-use heartlens_core::spec;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
+use rubato::{Fft, FixedSync, Resampler as _};
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// The lowest rate that is accepted, in Hz: half of it is the band-pass filter's upper corner.
-pub const MIN_RATE_HZ: f64 = 2.0 * spec::FILTER_HIGH_HZ;
 /// The highest rate that is accepted, in Hz.
 pub const MAX_RATE_HZ: f64 = 100_000.0;
-
-const CANONICAL_HZ: f64 = spec::SAMPLE_RATE_HZ as f64;
 
 /// The anti-aliasing filter is at least this long, in samples of the lower one of the two rates (2 s of 128 Hz): flat up
 /// to 0.89 of that rate's Nyquist frequency (57 Hz), -6 dB at 0.947 (60.6 Hz). It is longer where the ratio needs it.
 const FILTER_SAMPLES: u64 = 256;
 
-/// The longest filter, in input samples. It bounds memory, and the ratios that are accepted.
+/// The longest filter, in samples of the input. It bounds memory, and the ratios that are accepted.
 const MAX_FILTER_SAMPLES: u64 = 1 << 20;
 
-/// A signal that cannot be brought to the canonical rate.
+/// The largest term of a rate as a fraction.
+const MAX_TERM: u64 = 1 << 27;
+
+/// A signal that cannot be brought to another rate.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ResampleError {
-    /// The rate is out of range.
-    #[error("found a sample rate of {found} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")]
+    /// A rate is out of range.
+    #[error("found a sample rate of {found} Hz, expected one above 0, at most {MAX_RATE_HZ} Hz")]
     Rate {
         /// The rate, in Hz.
         found: f64,
     },
-    /// The rate is no fraction of small numbers.
+    /// The rates' ratio is no fraction of small numbers.
     #[error(
-        "found a sample rate of {found} Hz, whose ratio to {} Hz is no fraction of small numbers; expected a rate \
-         such as 360, 250.5 or 1000/3 Hz",
-        spec::SAMPLE_RATE_HZ
+        "found a sample rate of {found} Hz, whose ratio to {to_hz} Hz is no fraction of small numbers; expected a rate \
+         such as 360, 250.5 or 1000/3 Hz"
     )]
     Ratio {
-        /// The rate, in Hz.
+        /// The signal's rate, in Hz.
         found: f64,
+        /// The rate that it was to be brought to, in Hz.
+        to_hz: f64,
     },
     /// The library refuses.
     #[error("the resampler failed: {0}")]
@@ -52,47 +52,46 @@ fn library(error: impl std::error::Error + Send + Sync + 'static) -> ResampleErr
     ResampleError::Library(Box::new(error))
 }
 
-/// Brings a signal to [`spec::SAMPLE_RATE_HZ`], without delay: output sample k lies at k / 128 s, as input sample k
-/// lies at k / `from_hz` s. The whole signal at once; [`ToCanonical`] does the same in blocks.
+/// Brings a signal from one rate to another, without delay: output sample k lies at k / `to_hz` s, as input sample k
+/// lies at k / `from_hz` s. The whole signal at once; [`Resampler`] does the same in blocks.
 ///
 /// # Shapes
-/// `signal_mv`: `[n]`, any n; the result: `[ceil(n * 128 / from_hz)]`, every k / 128 s below n / `from_hz` s.
+/// `signal`: `[n]`, any n; the result: `[ceil(n * to_hz / from_hz)]`, every k / `to_hz` s below n / `from_hz` s.
 ///
 /// # Errors
-/// As [`ToCanonical::new`].
-pub fn to_canonical(signal_mv: &[f32], from_hz: f64) -> Result<Vec<f32>, ResampleError> {
-    let mut resampler = ToCanonical::new(from_hz)?;
-    let mut result = Vec::with_capacity(resampler.output_len(signal_mv.len()));
-    resampler.push(signal_mv, &mut result)?;
+/// As [`Resampler::new`].
+pub fn resample(signal: &[f32], from_hz: f64, to_hz: f64) -> Result<Vec<f32>, ResampleError> {
+    let mut resampler = Resampler::new(from_hz, to_hz)?;
+    let mut result = Vec::with_capacity(resampler.output_len(signal.len()));
+    resampler.push(signal, &mut result)?;
     resampler.finish(&mut result)?;
     Ok(result)
 }
 
-/// Brings a signal to [`spec::SAMPLE_RATE_HZ`] as it streams by. The result is the same to the bit, whatever blocks the
+/// Brings a signal from one rate to another as it streams by. The result is the same to the bit, whatever blocks the
 /// signal comes in.
 ///
 /// Before the first and after the last sample the signal is taken to stay as it is there. Samples that are not finite
-/// are gaps: the filter sees a straight line in their place, and the result is NaN there. A signal that has the
-/// canonical rate already comes back bit for bit. The filter is as long as the terms of the rates' ratio at least: at
-/// 199.998 Hz it lasts 1000 s, and what a signal's sudden end does to it is felt everywhere, at some 0.1 % of the
-/// signal's size.
+/// are gaps: the filter sees a straight line in their place, and the result is NaN there. A signal that has the rate
+/// already comes back bit for bit. The filter is as long as the terms of the rates' ratio at least: from 199.998 to
+/// 128 Hz it lasts 1000 s, and the signal's sudden end is felt everywhere, at some 0.1 % of the signal's size.
 ///
 /// # Example
 /// ```
-/// use heartlens_records::resample::ToCanonical;
+/// use heartlens_records::resample::Resampler;
 ///
-/// let mut resampler = ToCanonical::new(360.0)?;
-/// let mut canonical = Vec::new();
+/// let mut resampler = Resampler::new(360.0, 128.0)?;
+/// let mut result = Vec::new();
 /// for block in [[0.5; 100], [0.7; 100]] {
-///     resampler.push(&block, &mut canonical)?;
+///     resampler.push(&block, &mut result)?;
 /// }
-/// resampler.finish(&mut canonical)?;
-/// assert_eq!(canonical.len(), 72); // 200 samples of 360 Hz last 71.1 canonical ones.
+/// resampler.finish(&mut result)?;
+/// assert_eq!(result.len(), 72); // 200 samples at 360 Hz last as long as 71.1 at 128 Hz.
 /// # Ok::<(), heartlens_records::resample::ResampleError>(())
 /// ```
-pub struct ToCanonical {
+pub struct Resampler {
     ratio: Ratio,
-    /// `None` where the signal has the canonical rate already.
+    /// `None` where both rates are the same.
     filter: Option<Filter>,
     gaps: Gaps,
     /// Samples taken and given so far.
@@ -100,18 +99,22 @@ pub struct ToCanonical {
     given: u64,
 }
 
-impl ToCanonical {
-    /// A resampler at the start of a signal of `from_hz` Hz.
+impl Resampler {
+    /// A resampler at the start of a signal of `from_hz` Hz, which becomes one of `to_hz` Hz.
     ///
     /// # Errors
-    /// [`ResampleError::Rate`] outside of [`MIN_RATE_HZ`] to [`MAX_RATE_HZ`], [`ResampleError::Ratio`] where the rates'
-    /// ratio has no small terms.
-    pub fn new(from_hz: f64) -> Result<Self, ResampleError> {
-        let ratio = Ratio::of(from_hz)?;
-        let filter = if from_hz == CANONICAL_HZ {
+    /// [`ResampleError::Rate`] where a rate is not above 0 or above [`MAX_RATE_HZ`], [`ResampleError::Ratio`] where
+    /// their ratio has no small terms.
+    pub fn new(from_hz: f64, to_hz: f64) -> Result<Self, ResampleError> {
+        let ratio = Ratio::of(from_hz, to_hz)?;
+        let filter = if from_hz == to_hz {
             None
         } else {
-            Some(Filter::new(ratio, from_hz)?)
+            let too_long = ResampleError::Ratio {
+                found: from_hz,
+                to_hz,
+            };
+            Some(Filter::new(ratio)?.ok_or(too_long)?)
         };
         Ok(Self {
             ratio,
@@ -207,12 +210,13 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(ratio: Ratio, from_hz: f64) -> Result<Self, ResampleError> {
+    /// `None` where the filter would be too long.
+    fn new(ratio: Ratio) -> Result<Option<Self>, ResampleError> {
         // Blocks of an even number of samples on both sides, so that the filter's delay, half a block, is whole samples.
         let blocks = 2 * FILTER_SAMPLES.div_ceil(2 * ratio.input.min(ratio.output));
         let (block_in, block_out) = (blocks * ratio.input, blocks * ratio.output);
-        if block_in > MAX_FILTER_SAMPLES {
-            return Err(ResampleError::Ratio { found: from_hz });
+        if block_in.max(block_out / 2) > MAX_FILTER_SAMPLES {
+            return Ok(None);
         }
         let (block_in, block_out) = (block_in as usize, block_out as usize);
         let library = Fft::<f64>::new_custom(
@@ -225,14 +229,14 @@ impl Filter {
             FixedSync::Both,
         )
         .map_err(library)?;
-        Ok(Self {
+        Ok(Some(Self {
             // One block of the first sample goes ahead, half of which the filter needs.
             skip: block_out + library.output_delay(),
             library,
             input: Vec::with_capacity(block_in),
             block_in,
             output: vec![0.0; block_out],
-        })
+        }))
     }
 
     fn push(&mut self, sample: f32, result: &mut Vec<f32>) -> Result<(), ResampleError> {
@@ -324,18 +328,13 @@ impl Gaps {
     }
 }
 
-/// The canonical sample next to sample `sample` of a signal of `from_hz` Hz: halves go up, and what is beyond `u32`
-/// becomes its maximum.
-pub fn to_canonical_index(sample: u64, from_hz: f64) -> u32 {
-    (sample as f64 * CANONICAL_HZ / from_hz + 0.5).floor() as u32
+/// The sample of a signal of `to_hz` Hz next to sample `sample` of one of `from_hz` Hz: halves go up, and what is beyond
+/// `u64` becomes its maximum.
+pub fn position(sample: u64, from_hz: f64, to_hz: f64) -> u64 {
+    (sample as f64 * to_hz / from_hz + 0.5).floor() as u64
 }
 
-/// The sample of a signal of `from_hz` Hz next to the canonical sample `index`; halves go up.
-pub fn from_canonical_index(index: u32, from_hz: f64) -> u64 {
-    (f64::from(index) * from_hz / CANONICAL_HZ + 0.5).floor() as u64
-}
-
-/// `input` samples of the signal last as long as `output` canonical ones; in lowest terms.
+/// `input` samples of the one signal last as long as `output` of the other; in lowest terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ratio {
     input: u64,
@@ -343,26 +342,19 @@ struct Ratio {
 }
 
 impl Ratio {
-    fn of(from_hz: f64) -> Result<Self, ResampleError> {
-        if !(MIN_RATE_HZ..=MAX_RATE_HZ).contains(&from_hz) {
-            return Err(ResampleError::Rate { found: from_hz });
+    fn of(from_hz: f64, to_hz: f64) -> Result<Self, ResampleError> {
+        for found in [from_hz, to_hz] {
+            if !(found > 0.0 && found <= MAX_RATE_HZ) {
+                return Err(ResampleError::Rate { found });
+            }
         }
-        // The rate's continued fraction, up to where it says the rate to 1e-9: 0.1 ms in a day.
-        let (mut before, mut now) = ((1, 0), (from_hz.floor() as u64, 1));
-        let mut rest = from_hz.fract();
-        while (now.0 as f64 / now.1 as f64 - from_hz).abs() > 1e-9 * from_hz {
-            let term = rest.recip();
-            rest = term.fract();
-            let next = |now: u64, before: u64| {
-                (term as u64)
-                    .checked_mul(now)
-                    .and_then(|product| product.checked_add(before))
-                    .filter(|&terms| terms <= MAX_FILTER_SAMPLES * u64::from(spec::SAMPLE_RATE_HZ))
-                    .ok_or(ResampleError::Ratio { found: from_hz })
-            };
-            (before, now) = (now, (next(now.0, before.0)?, next(now.1, before.1)?));
-        }
-        let (input, output) = (now.0, now.1 * u64::from(spec::SAMPLE_RATE_HZ));
+        let no_fraction = || ResampleError::Ratio {
+            found: from_hz,
+            to_hz,
+        };
+        let from = fraction(from_hz).ok_or_else(no_fraction)?;
+        let to = fraction(to_hz).ok_or_else(no_fraction)?;
+        let (input, output) = (from.0 * to.1, from.1 * to.0);
         let divisor = greatest_common_divisor(input, output);
         Ok(Self {
             input: input / divisor,
@@ -370,11 +362,30 @@ impl Ratio {
         })
     }
 
-    /// Canonical samples that lie before the end of `len` samples.
+    /// Samples of the result that lie before the end of `len` samples.
     fn output_len(self, len: u64) -> u64 {
         let len = u128::from(len) * u128::from(self.output);
         u64::try_from(len.div_ceil(self.input.into())).unwrap_or(u64::MAX)
     }
+}
+
+/// A rate above 0 as a fraction that says it to 1e-9, which is 0.1 ms in a day; `None` where its terms are too large.
+fn fraction(hz: f64) -> Option<(u64, u64)> {
+    // The rate's continued fraction.
+    let (mut before, mut now) = ((1, 0), (hz.floor() as u64, 1));
+    let mut rest = hz.fract();
+    while (now.0 as f64 / now.1 as f64 - hz).abs() > 1e-9 * hz {
+        let term = rest.recip();
+        rest = term.fract();
+        let next = |now: u64, before: u64| {
+            (term as u64)
+                .checked_mul(now)
+                .and_then(|product| product.checked_add(before))
+                .filter(|&terms| terms <= MAX_TERM)
+        };
+        (before, now) = (now, (next(now.0, before.0)?, next(now.1, before.1)?));
+    }
+    Some(now)
 }
 
 fn greatest_common_divisor(a: u64, b: u64) -> u64 {
@@ -392,17 +403,24 @@ mod tests {
     use proptest::prelude::*;
     use std::f64::consts::TAU;
 
+    /// What the classifier reads: 2 s of it are the shortest filter.
+    const TO_HZ: f64 = 128.0;
+
+    fn at_128_hz(signal: &[f32], from_hz: f64) -> Result<Vec<f32>, ResampleError> {
+        resample(signal, from_hz, TO_HZ)
+    }
+
     fn sampled(hz: f64, seconds: f64, signal: impl Fn(f64) -> f64) -> Vec<f32> {
         (0..(hz * seconds) as usize)
             .map(|k| signal(k as f64 / hz) as f32)
             .collect()
     }
 
-    /// The largest difference from `signal` over the canonical samples from `skip_s` to as long before the end.
+    /// The largest difference from `signal` over the samples from `skip_s` to as long before the end.
     fn error(resampled: &[f32], skip_s: f64, signal: impl Fn(f64) -> f64) -> f64 {
-        let skip = (skip_s * CANONICAL_HZ) as usize;
+        let skip = (skip_s * TO_HZ) as usize;
         (skip..resampled.len() - skip)
-            .map(|k| (f64::from(resampled[k]) - signal(k as f64 / CANONICAL_HZ)).abs())
+            .map(|k| (f64::from(resampled[k]) - signal(k as f64 / TO_HZ)).abs())
             .fold(0.0, f64::max)
     }
 
@@ -422,10 +440,10 @@ mod tests {
     #[test]
     fn sines_of_the_pass_band_come_through_without_delay() {
         for from in RATES {
-            let edge = 0.88 * from.min(CANONICAL_HZ) / 2.0;
+            let edge = 0.88 * from.min(TO_HZ) / 2.0;
             for (hz, phase) in [(0.5, 0.3), (7.0, 1.1), (25.0, 2.0), (edge, 0.7)] {
                 let sine = |t: f64| 1.5 * (TAU * hz * t + phase).sin();
-                let resampled = to_canonical(&sampled(from, 20.0, sine), from).unwrap();
+                let resampled = at_128_hz(&sampled(from, 20.0, sine), from).unwrap();
                 let error = error(&resampled, 2.0, sine);
                 // The input's own rounding to f32 is worth some 1e-7. The ratio of 199.998 Hz needs so long a filter
                 // (1000 s) that it feels the sine's sudden ends everywhere.
@@ -440,7 +458,7 @@ mod tests {
         for from in [250.0, 360.0, 1000.0] {
             for hz in [68.0, 90.0, 110.0] {
                 let high = |t: f64| (TAU * hz * t).sin();
-                let resampled = to_canonical(&sampled(from, 20.0, high), from).unwrap();
+                let resampled = at_128_hz(&sampled(from, 20.0, high), from).unwrap();
                 let error = error(&resampled, 2.0, |_| 0.0);
                 assert!(error < 1e-6, "{hz} Hz at {from} Hz: {error}");
             }
@@ -454,8 +472,8 @@ mod tests {
         let from = 360.0;
         for second in [5_usize, 6] {
             let mut signal = vec![0.0; 360 * 10];
-            signal[second * 360] = (from / CANONICAL_HZ) as f32;
-            let resampled = to_canonical(&signal, from).unwrap();
+            signal[second * 360] = (from / TO_HZ) as f32;
+            let resampled = at_128_hz(&signal, from).unwrap();
             let corner = 60.6 / 64.0;
             for k in -8_i32..=8 {
                 let x = std::f64::consts::PI * corner * f64::from(k);
@@ -474,10 +492,10 @@ mod tests {
     fn an_offset_stays_and_the_edges_do_not_ring() {
         for from in RATES {
             for len in [1, 2, 100, 5000] {
-                let resampled = to_canonical(&vec![-3.25; len], from).unwrap();
+                let resampled = at_128_hz(&vec![-3.25; len], from).unwrap();
                 assert_eq!(
                     resampled.len(),
-                    Ratio::of(from).unwrap().output_len(len as u64) as usize
+                    Ratio::of(from, TO_HZ).unwrap().output_len(len as u64) as usize
                 );
                 for value in resampled {
                     assert!((value + 3.25).abs() < 1e-6, "{value} at {from} Hz");
@@ -486,7 +504,7 @@ mod tests {
         }
         // A slope at the edge is rounded off, but by no more than its own course over the filter's main lobe.
         let ramp = |t: f64| 1.0 + 0.5 * t;
-        let resampled = to_canonical(&sampled(360.0, 10.0, ramp), 360.0).unwrap();
+        let resampled = at_128_hz(&sampled(360.0, 10.0, ramp), 360.0).unwrap();
         assert!(error(&resampled, 0.0, ramp) < 0.5 * 0.02);
     }
 
@@ -501,7 +519,7 @@ mod tests {
         for line in include_str!("reference/resampled.csv").lines() {
             let numbers: Vec<f64> = line.split(',').map(|n| n.parse().unwrap()).collect();
             let (from, first) = (numbers[0], numbers[1] as usize);
-            let resampled = to_canonical(&sampled(from, 6.0, signal), from).unwrap();
+            let resampled = at_128_hz(&sampled(from, 6.0, signal), from).unwrap();
             assert_eq!(resampled.len(), 6 * 128);
             for (k, expected) in numbers[2..].iter().enumerate() {
                 let found = f64::from(resampled[first + k]);
@@ -517,16 +535,16 @@ mod tests {
     }
 
     #[test]
-    fn the_canonical_rate_passes_bit_for_bit() {
+    fn the_same_rate_passes_bit_for_bit() {
         let signal = [0.1, -0.0, f32::NAN, f32::MAX, f32::INFINITY, 1e-40];
         let bits = |s: &[f32]| s.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&to_canonical(&signal, 128.0).unwrap()), bits(&signal));
+        assert_eq!(bits(&at_128_hz(&signal, 128.0).unwrap()), bits(&signal));
     }
 
-    /// The whole signal at once, step by step as [`ToCanonical`] describes it: gaps filled in the whole signal first, then
+    /// The whole signal at once, step by step as [`Resampler`] describes it: gaps filled in the whole signal first, then
     /// block after block through the library.
     fn at_once(signal: &[f32], from_hz: f64) -> Vec<f32> {
-        let ratio = Ratio::of(from_hz).unwrap();
+        let ratio = Ratio::of(from_hz, TO_HZ).unwrap();
         let len = ratio.output_len(signal.len() as u64) as usize;
         let mut filled = signal.to_vec();
         let finite: Vec<usize> = (0..signal.len())
@@ -544,7 +562,7 @@ mod tests {
                 *value = signal[a] + step * (i - a) as f32;
             }
         }
-        let filter = Filter::new(ratio, from_hz).unwrap();
+        let filter = Filter::new(ratio).unwrap().unwrap();
         let (mut library, block_in) = (filter.library, filter.block_in);
         let mut skip = filter.skip;
         let mut input = vec![f64::from(filled[0]); block_in];
@@ -600,7 +618,7 @@ mod tests {
                 }
                 let expected = at_once(&signal, from);
                 for size in [1, 7, 1000, signal.len()] {
-                    let mut resampler = ToCanonical::new(from).unwrap();
+                    let mut resampler = Resampler::new(from, TO_HZ).unwrap();
                     let mut found = Vec::new();
                     for block in signal.chunks(size) {
                         resampler.push(block, &mut found).unwrap();
@@ -615,7 +633,7 @@ mod tests {
     /// What waits inside is bounded by the filter and the gaps' number, not by the signal's or a gap's length.
     #[test]
     fn a_long_signal_keeps_no_samples_waiting() {
-        let mut resampler = ToCanonical::new(360.0).unwrap();
+        let mut resampler = Resampler::new(360.0, TO_HZ).unwrap();
         let (mut result, mut given) = (Vec::new(), 0);
         let block: Vec<f32> = (0..36_000).map(|k| (k % 300) as f32 / 300.0).collect();
         for n in 0..60 {
@@ -643,9 +661,9 @@ mod tests {
         signal[..36].fill(f32::NAN);
         signal[3600..3636].fill(f32::INFINITY);
         signal[7100..].fill(f32::NAN);
-        let resampled = to_canonical(&signal, from).unwrap();
+        let resampled = at_128_hz(&signal, from).unwrap();
         for (k, value) in resampled.iter().enumerate() {
-            let at = k as f64 * from / CANONICAL_HZ;
+            let at = k as f64 * from / TO_HZ;
             let valid = |i: f64| signal.get(i as usize).is_none_or(|v| v.is_finite());
             assert_eq!(
                 value.is_nan(),
@@ -655,30 +673,30 @@ mod tests {
             if !value.is_nan() {
                 // The straight line misses the wave's bend by 0.01 mV in the gap's 0.1 s, and by what the wave goes on at the ends.
                 assert!(
-                    (f64::from(*value) - wave(k as f64 / CANONICAL_HZ)).abs() < 0.02,
+                    (f64::from(*value) - wave(k as f64 / TO_HZ)).abs() < 0.02,
                     "{k}"
                 );
             }
         }
         assert!(
-            to_canonical(&[f32::NAN; 360], from)
+            at_128_hz(&[f32::NAN; 360], from)
                 .unwrap()
                 .iter()
                 .all(|v| v.is_nan())
         );
-        assert_eq!(to_canonical(&[], from).unwrap().len(), 0);
+        assert_eq!(at_128_hz(&[], from).unwrap().len(), 0);
     }
 
     #[test]
     fn rates_out_of_range_are_refused() {
-        for rate in [0.0, -360.0, f64::NAN, f64::INFINITY, 79.9, 100_001.0] {
+        for rate in [0.0, -360.0, f64::NAN, f64::INFINITY, 100_001.0] {
             assert!(matches!(
-                to_canonical(&[0.0; 10], rate),
+                at_128_hz(&[0.0; 10], rate),
                 Err(ResampleError::Rate { .. })
             ));
         }
         let odd = 1000.0 * std::f64::consts::SQRT_2;
-        let message = to_canonical(&[0.0; 10], odd).unwrap_err().to_string();
+        let message = at_128_hz(&[0.0; 10], odd).unwrap_err().to_string();
         assert!(
             message.contains("1414.213562373095 Hz, whose ratio to 128 Hz"),
             "{message}"
@@ -695,30 +713,56 @@ mod tests {
             (199.998, 99_999, 64_000),
             (1000.0 / 3.0, 125, 48),
         ] {
-            assert_eq!(Ratio::of(from).unwrap(), Ratio { input, output }, "{from}");
+            assert_eq!(
+                Ratio::of(from, TO_HZ).unwrap(),
+                Ratio { input, output },
+                "{from}"
+            );
         }
     }
 
     #[test]
     fn positions_are_rounded_half_up() {
-        assert_eq!(to_canonical_index(0, 360.0), 0);
-        // 45 samples at 360 Hz are 16 canonical ones; 22 are 7.82, 24 are 8.53.
-        assert_eq!(
-            [45, 22, 24].map(|s| to_canonical_index(s, 360.0)),
-            [16, 8, 9]
-        );
+        let to = |sample, from_hz| position(sample, from_hz, 128.0);
+        assert_eq!(to(0, 360.0), 0);
+        // 45 samples at 360 Hz are 16 at 128 Hz; 22 are 7.82, 24 are 8.53.
+        assert_eq!([45, 22, 24].map(|s| to(s, 360.0)), [16, 8, 9]);
         // 1 at 256 Hz is one half.
-        assert_eq!([1, 3].map(|s| to_canonical_index(s, 256.0)), [1, 2]);
-        assert_eq!(to_canonical_index(u64::MAX, 360.0), u32::MAX);
-        assert_eq!([16, 1].map(|i| from_canonical_index(i, 360.0)), [45, 3]);
-        assert_eq!(from_canonical_index(1, 192.0), 2);
+        assert_eq!([1, 3].map(|s| to(s, 256.0)), [1, 2]);
+        assert_eq!(position(u64::MAX, 128.0, 360.0), u64::MAX);
+        assert_eq!([16, 1].map(|i| position(i, 128.0, 360.0)), [45, 3]);
+        assert_eq!(position(1, 128.0, 192.0), 2);
+    }
+
+    #[test]
+    fn a_signal_goes_to_any_rate() {
+        let sine = |t: f64| (TAU * 7.0 * t + 0.3).sin();
+        for (from, to) in [
+            (130.0, 250.0),
+            (512.0, 250.0),
+            (250.0, 300.0),
+            (100.0, 128.0),
+        ] {
+            let resampled = resample(&sampled(from, 20.0, sine), from, to).unwrap();
+            assert_eq!(resampled.len(), (20.0 * to) as usize);
+            let inner = 2 * to as usize..18 * to as usize;
+            for k in inner {
+                let expected = sine(k as f64 / to);
+                assert!(
+                    (f64::from(resampled[k]) - expected).abs() < 1e-6,
+                    "{from} to {to} Hz"
+                );
+            }
+        }
+        let odd = resample(&[0.0], 1e-3, 128.0);
+        assert!(matches!(odd, Err(ResampleError::Ratio { .. })));
     }
 
     proptest! {
-        /// A canonical position survives the way to any higher rate and back.
+        /// A position survives the way to any higher rate and back.
         #[test]
-        fn positions_come_back(index in 0..20_000_000_u32, rate in 128.0..2000.0_f64) {
-            prop_assert_eq!(to_canonical_index(from_canonical_index(index, rate), rate), index);
+        fn positions_come_back(index in 0..20_000_000_u64, rate in 128.0..2000.0_f64) {
+            prop_assert_eq!(position(position(index, 128.0, rate), rate, 128.0), index);
         }
     }
 }

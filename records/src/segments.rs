@@ -8,8 +8,8 @@ use super::header::{
     Header, HeaderFault, Lines, MalformedHeader, Signal, is_outside, number, patient_of,
 };
 use super::{
-    BLOCK_SAMPLES, Contents, Reader, RecordError, Source, Warning, check_len, shown, wfdb,
-    with_appended,
+    BLOCK_SAMPLES, Contents, ReadOptions, Reader, RecordError, Source, Warning, check_len, shown,
+    wfdb, with_appended,
 };
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const GAP: &str = "~";
 
 /// Opens a WFDB record, of one segment or of several.
-pub(super) fn open(header_path: &Path) -> Result<Contents, RecordError> {
+pub(super) fn open(header_path: &Path, options: &ReadOptions) -> Result<Contents, RecordError> {
     let text = wfdb::header_text(header_path)?;
     let malformed = |cause| RecordError::Header {
         path: header_path.to_owned(),
@@ -26,9 +26,10 @@ pub(super) fn open(header_path: &Path) -> Result<Contents, RecordError> {
     let (_, record) = Lines::of(&text).record_line().map_err(malformed)?;
     if record.segments.is_some() {
         let list = SegmentList::parse(&text).map_err(malformed)?;
-        open_list(header_path, list)
+        open_list(header_path, list, options)
     } else {
-        wfdb::open(header_path, Header::parse(&text).map_err(malformed)?)
+        let header = Header::parse(&text).map_err(malformed)?;
+        wfdb::open(header_path, header, options, false)
     }
 }
 
@@ -149,12 +150,24 @@ struct Segment {
     leads: Vec<Option<usize>>,
 }
 
-fn open_list(header_path: &Path, list: SegmentList) -> Result<Contents, RecordError> {
+fn open_list(
+    header_path: &Path,
+    list: SegmentList,
+    options: &ReadOptions,
+) -> Result<Contents, RecordError> {
     let folder = header_path.parent().unwrap_or(Path::new(""));
     let path_of = |line: &SegmentLine| with_appended(&folder.join(&line.name), "hea");
     let variable = list.segments[0].frames == 0;
     // The layout, or the first segment that is no gap.
-    let Some(model) = list.segments.iter().find(|line| line.name != GAP) else {
+    let mut model = None;
+    for line in list.segments.iter().filter(|line| line.name != GAP) {
+        let header = read_header(&path_of(line))?;
+        if let Some(header) = header.filter(|header| variable || is_stored(header)) {
+            model = Some((line, header));
+            break;
+        }
+    }
+    let Some((model, layout)) = model else {
         return Err(RecordError::NoSamples {
             path: header_path.to_owned(),
         });
@@ -165,8 +178,8 @@ fn open_list(header_path: &Path, list: SegmentList) -> Result<Contents, RecordEr
         rate_hz: list.sample_rate_hz,
         layout_path: path_of(model),
         layout: Vec::new(),
+        options,
     };
-    let layout = read_header(&rules.layout_path)?;
     rules.check(
         "the number of leads",
         &rules.layout_path,
@@ -194,7 +207,7 @@ fn open_list(header_path: &Path, list: SegmentList) -> Result<Contents, RecordEr
             frames(false).saturating_mul(per_frame),
             frames(true).saturating_mul(per_frame),
         )?;
-        leads.push(wfdb::lead(index, signal, rate_hz, len));
+        leads.push(wfdb::lead(index, signal, rate_hz, len, options));
     }
     let own = patient_of(&list.comments);
     let comments = if list.comments.is_empty() {
@@ -206,10 +219,7 @@ fn open_list(header_path: &Path, list: SegmentList) -> Result<Contents, RecordEr
     Ok(Contents {
         annotation_rate_hz: rate_hz,
         leads,
-        patient: heartlens_core::patient::Patient {
-            age_years: own.age_years.or(others.age_years),
-            sex: own.sex.or(others.sex),
-        },
+        patient: own.or(others),
         comments,
         source: Box::new(Segmented {
             segments,
@@ -222,11 +232,24 @@ fn open_list(header_path: &Path, list: SegmentList) -> Result<Contents, RecordEr
     })
 }
 
-fn read_header(path: &Path) -> Result<Header, RecordError> {
-    Header::parse(&wfdb::header_text(path)?).map_err(|cause| RecordError::Header {
-        path: path.to_owned(),
-        cause,
-    })
+/// Reads a segment's header; `None` where it has no signal.
+fn read_header(path: &Path) -> Result<Option<Header>, RecordError> {
+    match Header::parse(&wfdb::header_text(path)?) {
+        Ok(header) => Ok(Some(header)),
+        Err(MalformedHeader {
+            fault: HeaderFault::NoLeads,
+            ..
+        }) => Ok(None),
+        Err(cause) => Err(RecordError::Header {
+            path: path.to_owned(),
+            cause,
+        }),
+    }
+}
+
+/// Whether a segment holds samples of any signal. One that does not is a gap, whatever it says of its signals.
+fn is_stored(header: &Header) -> bool {
+    header.signals.iter().any(|signal| signal.format.is_some())
 }
 
 /// What every segment has to agree with.
@@ -236,20 +259,24 @@ struct Rules<'a> {
     rate_hz: Option<f64>,
     layout_path: PathBuf,
     layout: Vec<Signal>,
+    options: &'a ReadOptions,
 }
 
 impl Rules<'_> {
     fn open(&self, line: &SegmentLine, path: &Path) -> Result<Segment, RecordError> {
         let frames = usize::try_from(line.frames).unwrap_or(usize::MAX);
-        if line.name == GAP {
+        let header = match &*line.name {
+            GAP => None,
+            _ => read_header(path)?.filter(is_stored),
+        };
+        let Some(mut header) = header else {
             return Ok(Segment {
                 name: line.name.clone(),
                 frames,
                 contents: None,
                 leads: vec![None; self.layout.len()],
             });
-        }
-        let mut header = read_header(path)?;
+        };
         if let (Some(rate_hz), true) = (self.rate_hz, header.sample_rate_stated) {
             self.check("the sample rate", path, header.sample_rate_hz, rate_hz)?;
         }
@@ -279,7 +306,7 @@ impl Rules<'_> {
         Ok(Segment {
             name: line.name.clone(),
             frames,
-            contents: Some(wfdb::open(path, header)?),
+            contents: Some(wfdb::open(path, header, self.options, true)?),
             leads,
         })
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A unit of voltage. Parses from `mV`, `uV` (or `µV`), `nV` and `V`, in upper and lower case alike.
+/// A unit of voltage. Parses from `mV`, `uV` (or `µV`), `nV` and `V` in upper and lower case alike, and from `millivolt`,
+/// `microvolts`, ... spelled out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoltageUnit {
     /// Volt.
@@ -42,7 +43,17 @@ impl FromStr for VoltageUnit {
             "mV" | "mv" | "MV" => Ok(Self::Millivolt),
             "uV" | "uv" | "UV" | "\u{b5}V" | "\u{3bc}V" => Ok(Self::Microvolt),
             "nV" | "nv" => Ok(Self::Nanovolt),
-            _ => Err(NoVoltage),
+            _ => {
+                let lower = text.trim().to_lowercase();
+                match lower.trim_end_matches('s').trim_end_matches('.') {
+                    "volt" => Ok(Self::Volt),
+                    "millivolt" | "mvolt" | "milli volt" | "mv" => Ok(Self::Millivolt),
+                    "microvolt" | "uvolt" | "\u{b5}volt" | "\u{3bc}volt" | "micro volt" | "uv"
+                    | "\u{b5}v" | "\u{3bc}v" | "microv" => Ok(Self::Microvolt),
+                    "nanovolt" | "nvolt" | "nano volt" => Ok(Self::Nanovolt),
+                    _ => Err(NoVoltage),
+                }
+            }
         }
     }
 }
@@ -55,5 +66,40 @@ impl fmt::Display for VoltageUnit {
             Self::Microvolt => "uV",
             Self::Nanovolt => "nV",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_by_symbol_and_by_name() {
+        for (unit, texts) in [
+            (VoltageUnit::Volt, &["V", "v", "Volt", "volts"][..]),
+            (
+                VoltageUnit::Millivolt,
+                &["mV", "MV", "millivolt", "Millivolts", "mVolt"],
+            ),
+            (
+                VoltageUnit::Microvolt,
+                &[
+                    "uV",
+                    "\u{b5}V",
+                    "\u{3bc}v",
+                    "microvolts",
+                    "uVolts",
+                    "\u{b5}Volt",
+                ],
+            ),
+            (VoltageUnit::Nanovolt, &["nV", "nanovolt"]),
+        ] {
+            for text in texts {
+                assert_eq!(text.parse(), Ok(unit), "{text}");
+            }
+        }
+        for text in ["", "vs", "kV", "mmHg", "revolt", "mv/mm"] {
+            assert_eq!(text.parse::<VoltageUnit>(), Err(NoVoltage), "{text}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! WFDB records of one segment: a header, and the signal files that it names.
 
 use super::header::{Header, MAX_HEADER_BYTES, MalformedHeader, Signal};
+use super::kind::kind_of;
 use super::signal::Format;
 use super::voltage::VoltageUnit;
-use super::{BLOCK_SAMPLES, Contents, Lead, Reader, RecordError, Source, Warning, check_len};
-use heartlens_core::sample::{AdcCount, Calibration};
+use super::{
+    BLOCK_SAMPLES, Contents, Lead, MAX_MISSING_SAMPLES, ReadOptions, Reader, RecordError, Source,
+    Warning, check_len,
+};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -56,7 +59,7 @@ pub(super) fn header_text(path: &Path) -> Result<String, RecordError> {
         .map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => RecordError::NoSuchRecord {
                 path: path.to_owned(),
-                expected: "a WFDB header (.hea), or the name of an .edf or .csv file,",
+                expected: "a WFDB header",
             },
             _ => io(cause),
         })?
@@ -76,16 +79,23 @@ pub(super) fn header_text(path: &Path) -> Result<String, RecordError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Opens a WFDB record of one segment, whose header has been read: looks at the signal files' sizes.
-pub(super) fn open(header_path: &Path, header: Header) -> Result<Contents, RecordError> {
+/// Opens a WFDB record of one segment, whose header has been read: looks at the signal files' sizes. Where they are too
+/// short, the record ends with them, but for a segment, which lasts as long as the header says.
+pub(super) fn open(
+    header_path: &Path,
+    header: Header,
+    options: &ReadOptions,
+    is_segment: bool,
+) -> Result<Contents, RecordError> {
     let folder = header_path.parent().unwrap_or(Path::new(""));
     let mut signals: Vec<Stored> = Vec::new();
     for group in header.signals.chunk_by(|a, b| a.file == b.file) {
         stored(
             header_path,
-            &folder.join(&group[0].file),
+            &signal_path(folder, &group[0].file),
             &header,
             group,
+            options,
             &mut signals,
         )?;
     }
@@ -95,7 +105,12 @@ pub(super) fn open(header_path: &Path, header: Header) -> Result<Contents, Recor
         .filter(|s| s.format.is_some())
         .min_by_key(|s| usable(s));
     let stored_frames = shortest.map_or(0, |s| s.frames);
-    let frames = header.len_samples.unwrap_or(shortest.map_or(0, usable));
+    let promised = header.len_samples.unwrap_or(shortest.map_or(0, usable));
+    let is_short = shortest.is_some() && stored_frames < promised;
+    let frames = match is_short && !is_segment {
+        true => stored_frames,
+        false => promised,
+    };
     if frames == 0 {
         return Err(RecordError::NoSamples {
             path: shortest.map_or(header_path, |s| &s.path).to_owned(),
@@ -111,6 +126,16 @@ pub(super) fn open(header_path: &Path, header: Header) -> Result<Contents, Recor
             hz: header.sample_rate_hz,
         });
     }
+    if is_short {
+        warnings.push(Warning::Short {
+            what: "samples of each lead",
+            promised,
+            found: stored_frames,
+        });
+        for signal in &mut signals {
+            signal.checksum = None;
+        }
+    }
     let mut leads = Vec::new();
     for (index, signal) in header.signals.iter().enumerate() {
         let per_frame = u64::from(signal.samples_per_frame);
@@ -119,7 +144,7 @@ pub(super) fn open(header_path: &Path, header: Header) -> Result<Contents, Recor
             frames.saturating_mul(per_frame),
             stored_frames.saturating_mul(per_frame),
         )?;
-        let lead = lead(index, signal, header.sample_rate_hz, len);
+        let lead = lead(index, signal, header.sample_rate_hz, len, options);
         if !signal.calibrated && signal.format.is_some() {
             warnings.push(Warning::Uncalibrated {
                 lead: lead.name.clone(),
@@ -136,12 +161,22 @@ pub(super) fn open(header_path: &Path, header: Header) -> Result<Contents, Recor
     })
 }
 
+/// Where a signal file is: as the header names it, or beside the header where its folder is not there.
+fn signal_path(folder: &Path, file: &str) -> PathBuf {
+    let named = folder.join(file);
+    match file.rsplit_once('/') {
+        Some((_, bare)) if !named.exists() => folder.join(bare),
+        _ => named,
+    }
+}
+
 /// Adds the signals that share the file at `path`.
 fn stored(
     header_path: &Path,
     path: &Path,
     header: &Header,
     group: &[Signal],
+    options: &ReadOptions,
     signals: &mut Vec<Stored>,
 ) -> Result<(), RecordError> {
     let frame: u64 = group.iter().map(|s| u64::from(s.samples_per_frame)).sum();
@@ -158,6 +193,7 @@ fn stored(
             let frames = format.samples_in(size) / frame;
             if let Some(promised) = header.len_samples
                 && promised > frames
+                && !may_be_short(group, format, size, frames, promised)
             {
                 return Err(RecordError::TooShort {
                     header: header_path.to_owned(),
@@ -185,13 +221,24 @@ fn stored(
             skew: signal.skew_samples,
             initial_value: signal.initial_value,
             name: name(signals.len(), signal),
-            calibration: calibration(signal),
+            calibration: calibration(signal, options),
             checksum: signal.checksum.filter(|_| header.len_samples.is_some()),
             mismatch: OnceLock::new(),
         });
         position += per_frame;
     }
     Ok(())
+}
+
+/// Whether a file of fewer frames than its header promises is read as far as it goes: a recorder was switched off, or a
+/// copy broke off between two frames. It is damaged where it breaks off in the middle of a frame although the header,
+/// which states a checksum, was written when it was whole; and a header is absurd that promises days more.
+fn may_be_short(group: &[Signal], format: Format, size: u64, frames: u64, promised: u64) -> bool {
+    let per_frame: u64 = group.iter().map(|s| u64::from(s.samples_per_frame)).sum();
+    let is_whole = format.bytes_of(frames.saturating_mul(per_frame)) == size;
+    let is_checked = group.iter().any(|signal| signal.checksum.is_some());
+    let missing = promised.saturating_sub(frames).saturating_mul(per_frame);
+    frames > 0 && (is_whole || !is_checked) && missing <= MAX_MISSING_SAMPLES
 }
 
 fn file_size(path: &Path) -> Result<u64, RecordError> {
@@ -218,18 +265,27 @@ fn name(index: usize, signal: &Signal) -> String {
 }
 
 /// A signal as a lead of `len` samples.
-pub(super) fn lead(index: usize, signal: &Signal, frame_rate_hz: f64, len: usize) -> Lead {
-    let calibration = calibration(signal);
+pub(super) fn lead(
+    index: usize,
+    signal: &Signal,
+    frame_rate_hz: f64,
+    len: usize,
+    options: &ReadOptions,
+) -> Lead {
+    let calibration = calibration(signal, options);
+    let name = name(index, signal);
+    let given = options.unit_for(&signal.units);
     Lead {
-        name: name(index, signal),
-        units: signal.units.clone(),
+        kind: kind_of(&name),
+        name,
+        units: given.map_or_else(|| signal.units.clone(), |unit| unit.to_string()),
         is_voltage: calibration.is_some(),
         counts_per_mv: calibration.map(|c| c.counts_per_mv),
         sample_rate_hz: frame_rate_hz * f64::from(signal.samples_per_frame),
         len_samples: len,
         rails_mv: calibration.zip(signal.format).map(|(calibration, format)| {
             let (low, high) = rails(signal, format);
-            let [a, b] = [low, high].map(|count| calibration.millivolts(AdcCount(count)).0);
+            let [a, b] = [low, high].map(|count| calibration.millivolts(count));
             (a.min(b), a.max(b))
         }),
     }
@@ -251,9 +307,26 @@ fn rails(signal: &Signal, format: Format) -> (i32, i32) {
     }
 }
 
+/// How counts become millivolts: `(count - zero) / counts_per_mv`.
+#[derive(Debug, Clone, Copy)]
+struct Calibration {
+    /// Finite and not 0; negative where the lead was stored upside down.
+    counts_per_mv: f32,
+    /// The count that means 0 mV.
+    zero: i32,
+}
+
+impl Calibration {
+    /// The difference saturates.
+    fn millivolts(self, count: i32) -> f32 {
+        count.saturating_sub(self.zero) as f32 / self.counts_per_mv
+    }
+}
+
 /// How a signal's counts become millivolts, or `None` where its unit is no voltage.
-fn calibration(signal: &Signal) -> Option<Calibration> {
-    let unit: VoltageUnit = signal.units.parse().ok()?;
+fn calibration(signal: &Signal, options: &ReadOptions) -> Option<Calibration> {
+    let stated = signal.units.parse().ok();
+    let unit: VoltageUnit = stated.or_else(|| options.unit_for(&signal.units))?;
     let counts_per_mv = (signal.gain * unit.per_mv()) as f32;
     (counts_per_mv.is_finite() && counts_per_mv != 0.0).then_some(Calibration {
         counts_per_mv,
@@ -309,7 +382,7 @@ impl Reader for Millivolts<'_> {
             block.push(if count == invalid {
                 f32::NAN
             } else {
-                calibration.millivolts(AdcCount(count)).0
+                calibration.millivolts(count)
             });
         })
     }

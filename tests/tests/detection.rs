@@ -1,11 +1,12 @@
 //! The detector on real records, lead 0, from 5:00, judged as WFDB's bxb does. Figures are held from both sides: a
 //! change that finds more beats moves the floor up, one that finds fewer fails.
 
+use heartlens::canonical;
 use heartlens::evaluate::bxb::{Event, Kind, Label, Options, compare};
 use heartlens::evaluate::mapping::Mapping;
 use heartlens::evaluate::tally::Tally;
 use heartlens::pipeline::canonical_lead;
-use heartlens::records::{Record, resample};
+use heartlens::records::Record;
 use heartlens_core::class::Class;
 use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
@@ -55,7 +56,7 @@ fn detect(folder: &Path) -> Result<Detection, Box<dyn Error>> {
         let test: Vec<Event> = beats
             .iter()
             .map(|beat| {
-                let sample = resample::from_canonical_index(beat.frame.r_sample, rate);
+                let sample = canonical::from_canonical_index(beat.frame.r_sample, rate);
                 Event::beat(sample, Class::N)
             })
             .collect();

@@ -16,14 +16,19 @@ fn beats(path: &Path) -> Result<Vec<Views>, Box<dyn Error>> {
     let record = Record::open(path)?;
     let signal = canonical_lead(&record, 0)?;
     let annotations = record.annotations("atr")?;
-    let samples: Vec<u64> = annotations.beats().map(|(beat, _)| beat.sample).collect();
+    let samples: Vec<u64> = annotations.beats().map(|beat| beat.sample).collect();
     let peaks = canonical_peaks(&record, &samples, signal.len())?;
     let mut beats = Vec::new();
-    for_each_beat(&signal, peaks, record.patient(), |beat| {
-        let mut views = Views::ZERO;
-        views.compute(&beat.frame);
-        beats.push(views);
-    });
+    for_each_beat(
+        &signal,
+        peaks,
+        heartlens::canonical::patient(&record),
+        |beat| {
+            let mut views = Views::ZERO;
+            views.compute(&beat.frame);
+            beats.push(views);
+        },
+    );
     Ok(beats)
 }
 

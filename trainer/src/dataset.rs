@@ -6,11 +6,12 @@
 use crate::config::Config;
 use crate::recordings;
 use crate::rhythm::dataset::{Rhythm, RhythmDataError};
+use heartlens::canonical::{self, RateError, to_canonical, to_canonical_index};
 use heartlens::evaluate::bxb::{Event, Options, compare};
+use heartlens::evaluate::mapping;
 use heartlens::evaluate::report::Peaks;
 use heartlens::evaluate::tally::patient_of;
 use heartlens::records::annotation::AnnotationError;
-use heartlens::records::resample::{ResampleError, to_canonical, to_canonical_index};
 use heartlens::records::{Record, RecordError};
 use heartlens_core::beat::Extractor;
 use heartlens_core::class::Class;
@@ -105,7 +106,7 @@ pub enum DatasetError {
         /// The record.
         path: PathBuf,
         /// Why.
-        source: ResampleError,
+        source: RateError,
     },
     /// Recordings that the config wants cannot be read.
     #[error("recordings of the config: {0}; or leave the section [recordings] out")]
@@ -302,8 +303,7 @@ impl RecordBeats {
                 }
             })?);
         }
-        let annotated: Vec<(u32, Class)> = annotations
-            .beats()
+        let annotated: Vec<(u32, Class)> = mapping::beats(&annotations)
             .map(|(annotation, class)| (to_canonical_index(annotation.sample, rate_hz), class))
             .collect();
         if annotated.iter().all(|(_, class)| *class == Class::Q) {
@@ -316,7 +316,7 @@ impl RecordBeats {
                 Peaks::Reference => annotated.clone(),
                 Peaks::Detected => detected(signals.first().map_or(&[], Vec::as_slice), &annotated),
             };
-            let (name, patient) = (record.name(), record.patient());
+            let (name, patient) = (record.name(), canonical::patient(&record));
             Self {
                 peaks: *peaks,
                 ..Self::from_signals(database, name, &signals, &beats, patient)

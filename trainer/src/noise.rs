@@ -14,10 +14,11 @@ use crate::dataset::{
 use crate::findings::Headline;
 use crate::split::names;
 use crate::train::{StepReport, Trainer, largest, logits};
+use heartlens::canonical::{to_canonical, to_canonical_index};
+use heartlens::evaluate::mapping;
 use heartlens::evaluate::noise::{BLOCK_S, FROM_S, Noise, NoiseError, gain, qrs_amplitude_mv};
 use heartlens::evaluate::report::Peaks;
 use heartlens::evaluate::tally::Tally;
-use heartlens::records::resample::{to_canonical, to_canonical_index};
 use heartlens::records::{Record, RecordError};
 use heartlens_core::class::Class;
 use heartlens_core::patient::Patient;
@@ -119,8 +120,7 @@ impl Subject {
         let signal = record.read_lead(lead).map_err(DatasetError::from)?;
         let lead_hz = record.leads()[lead].sample_rate_hz;
         let rate_hz = record.sample_rate_hz();
-        let measured: Vec<u64> = annotations
-            .beats()
+        let measured: Vec<u64> = mapping::beats(&annotations)
             .filter(|(_, class)| matches!(class, Class::N | Class::S | Class::Q))
             .map(|(beat, _)| (beat.sample as f64 * lead_hz / rate_hz) as u64)
             .collect();
@@ -132,7 +132,7 @@ impl Subject {
             },
         })?;
         let judged = |sample: u32, class| if is_noisy(sample) { class } else { Class::Q };
-        let beats = annotations.beats().map(|(beat, class)| {
+        let beats = mapping::beats(&annotations).map(|(beat, class)| {
             let sample = to_canonical_index(beat.sample, rate_hz);
             (sample, judged(sample, class))
         });
@@ -143,7 +143,7 @@ impl Subject {
         Ok(Self {
             database: database.to_owned(),
             name: record.name().to_owned(),
-            patient: record.patient(),
+            patient: heartlens::canonical::patient(&record),
             signal_mv,
             beats: beats.collect(),
             qrs_mv,

@@ -6,7 +6,7 @@ mod journal;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod rows;
-mod text;
+pub(super) mod text;
 mod work;
 
 use super::model::ModelChoice;
@@ -16,7 +16,7 @@ use crate::engine::{Pool, Progress, Worker};
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
 use crate::records::annotation::Code;
-use crate::records::{ReadOptions, Record, VoltageUnit};
+use crate::records::{ReadOptions, Record, VoltageUnit, Warning};
 use crate::report::Section;
 use crate::runtime::Kind;
 use crate::summary::Summary;
@@ -166,14 +166,18 @@ pub(crate) struct Reading {
     /// What runs the network.
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
-    /// The lead to read, by name or by its place from 0; `best` is the one of the best quality, `both` averages the
-    /// first two.
-    #[arg(long, value_name = "NAME|INDEX|best|both", default_value = "0")]
+    /// The lead to read, by name or by its place from 0; `first` is the first that is an ECG, `best` the one of the
+    /// best quality, `both` averages the first two.
+    #[arg(
+        long,
+        value_name = "NAME|INDEX|first|best|both",
+        default_value = "first"
+    )]
     pub(crate) lead: Leads,
-    /// Samples per second of CSV files, instead of what their time column says.
+    /// Samples per second of tables (CSV), instead of what their times say.
     #[arg(long, value_name = "HZ", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// Unit of CSV columns that name none: mV, uV, nV or V.
+    /// Unit of leads that state none: mV, uV, nV or V.
     #[arg(long)]
     unit: Option<VoltageUnit>,
     /// Where the R peaks come from: found in the signal, or every beat of the reference annotation.
@@ -216,10 +220,9 @@ impl RhythmChoice {
 impl Reading {
     /// What records are to be read with.
     pub(crate) fn read_options(&self) -> ReadOptions {
-        ReadOptions {
-            rate_hz: self.rate,
-            unit: self.unit,
-        }
+        let mut options = ReadOptions::default();
+        (options.rate_hz, options.unit) = (self.rate, self.unit);
+        options
     }
 
     /// What a record is to be classified with, but for its reference annotation.
@@ -269,13 +272,30 @@ impl Reading {
             return Ok(None);
         }
         let annotations = record.annotations(&self.annotator)?;
-        let beats: Vec<u64> = annotations.beats().map(|(beat, _)| beat.sample).collect();
+        let beats: Vec<u64> = annotations.beats().map(|beat| beat.sample).collect();
+        let beats = within(record, beats);
         if beats.is_empty() {
             let path = record.annotation_path(&self.annotator);
             bail!("{}: has no beat annotations", path.display());
         }
         Ok(Some(beats))
     }
+}
+
+/// The beats that lie within the record, of which an annotator may have set the last one at its very end. Those that are
+/// left out become a warning; where they are many, they stay, and are found not to belong to the record.
+pub(crate) fn within(record: &Record, mut beats: Vec<u64>) -> Vec<u64> {
+    let end = record.len_samples() as u64;
+    let inside = beats.partition_point(|beat| *beat < end);
+    let beyond = beats.len() - inside;
+    if (1..=2.max(beats.len() / 100)).contains(&beyond) {
+        record.note(Warning::BeatsBeyondEnd {
+            beats: beyond,
+            sample: beats[inside],
+        });
+        beats.truncate(inside);
+    }
+    beats
 }
 
 /// Sex as the command line takes it.
@@ -287,7 +307,7 @@ pub(crate) enum SexChoice {
     M,
 }
 
-fn parse_rate(text: &str) -> Result<f64, String> {
+pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(hz) if hz.is_finite() && hz > 0.0 => Ok(hz),
         _ => Err("expected samples per second, above 0".to_owned()),

@@ -2,9 +2,11 @@
 
 use super::classify::progress_bar;
 use super::output::Sink;
+use crate::canonical;
+use crate::choice::LeadChoice;
 use crate::device::{self, Conversation, Hello, Port, Streamed};
 use crate::model::Model;
-use crate::records::{LeadChoice, Record};
+use crate::records::Record;
 use crate::runtime::int8::Int8;
 use crate::runtime::{Kind, Runtime};
 use anyhow::{Context, bail};
@@ -40,8 +42,8 @@ pub(crate) struct Args {
     /// The record to stream: a WFDB record, with or without `.hea`.
     #[arg(value_name = "RECORD", required_unless_present = "model")]
     record: Option<PathBuf>,
-    /// The lead to stream, by name or by its place from 0.
-    #[arg(long, value_name = "NAME|INDEX", default_value = "0")]
+    /// The lead to stream, by name or by its place from 0; `first` is the first that is an ECG.
+    #[arg(long, value_name = "NAME|INDEX|first", default_value = "first")]
     lead: LeadChoice,
     /// Write the verdict as one object; `-` is standard output.
     #[arg(long, value_name = "FILE")]
@@ -98,19 +100,25 @@ fn stream(
     model: &Model,
     runtime: &mut dyn Runtime,
 ) -> anyhow::Result<()> {
-    let counts = device::counts(record, record.lead_index(&args.lead)?)?;
+    let counts = device::counts(record, args.lead.index(record)?)?;
     let seconds = counts.len() as f64 / f64::from(SAMPLE_RATE_HZ);
     let progress = progress_bar(seconds);
     progress.set_message(record.name().to_owned());
     let started = Instant::now();
-    let streamed = line.stream(&counts, record.patient(), |samples| {
+    let streamed = line.stream(&counts, canonical::patient(record), |samples| {
         progress.set_position(u64::from(samples / SAMPLE_RATE_HZ));
     });
     progress.finish_and_clear();
     let streamed = streamed?;
     let took = started.elapsed().as_secs_f64();
     let rhythm = model.rhythm(Rules::SHIPPED);
-    let expected = device::expected(&counts, &streamed.gaps, record.patient(), runtime, rhythm)?;
+    let expected = device::expected(
+        &counts,
+        &streamed.gaps,
+        canonical::patient(record),
+        runtime,
+        rhythm,
+    )?;
     let verdict = Verdict::of(&streamed, &expected);
 
     if let Some(sink) = &args.json {

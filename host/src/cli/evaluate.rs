@@ -1,8 +1,10 @@
 //! `heartlens evaluate`: how good the beats are, by ANSI/AAMI EC57.
 
 use super::classify::inputs::inputs;
-use super::classify::{PeaksChoice, Reading, progress_bar};
+use super::classify::text::listed;
+use super::classify::{PeaksChoice, Reading, progress_bar, within};
 use super::output::Sink;
+use crate::canonical;
 use crate::engine::{Pool, Worker, lead_indices};
 use crate::evaluate::bootstrap::Bootstrap;
 use crate::evaluate::bxb::{self, Comparison, Event, Kind, Options};
@@ -10,8 +12,9 @@ use crate::evaluate::mapping::Mapping;
 use crate::evaluate::noise::{self, Noise, NoiseError};
 use crate::evaluate::report::{self, Report, Setting};
 use crate::evaluate::tally::Tally;
+use crate::message::one_line;
 use crate::options::{Leads, Options as Classification, Peaks};
-use crate::records::{Record, resample};
+use crate::records::Record;
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use heartlens_core::class::Class;
@@ -105,9 +108,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         MappingChoice::Bxb => Mapping::Bxb,
     };
     let mut subjects = Vec::new();
+    let mut failures = Failures::of(&args.records);
     for path in &args.records {
         for path in records_of(path, &args.reading.annotator)? {
-            let subject = open(&path, &args.reading, mapping)?;
+            let subject = match open(&path, &args.reading, mapping) {
+                Ok(subject) => subject,
+                Err(error) => {
+                    failures.add(path.display().to_string(), error)?;
+                    continue;
+                }
+            };
             if subjects.iter().any(|s: &Subject| s.name == subject.name) {
                 bail!("record {} is given twice; each counts once", subject.name);
             }
@@ -118,6 +128,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         PeaksChoice::Detected => Options::FROM_S,
         PeaksChoice::Reference => 0.0,
     });
+    check_lengths(&subjects, from_s)?;
     let noise = args.noise.as_deref().map(AddedNoise::open).transpose()?;
     let levels: Vec<Option<(&AddedNoise, f64)>> = match &noise {
         Some(noise) => args
@@ -127,7 +138,88 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             .collect(),
         None => vec![None],
     };
-    evaluate_at(args, &subjects, &levels, mapping, from_s)
+    if !subjects.is_empty() {
+        evaluate_at(args, &subjects, &levels, mapping, from_s, &mut failures)?;
+    }
+    let is_done = |subject: &&Subject| !failures.has(&subject.name);
+    let evaluated = subjects.iter().filter(is_done).count();
+    failures.end(evaluated)
+}
+
+/// Refuses a comparison that begins behind the end of every record, and tells of the records that it leaves out.
+fn check_lengths(subjects: &[Subject], from_s: f64) -> anyhow::Result<()> {
+    let is_short = |subject: &&Subject| subject.record.duration_s() <= from_s;
+    let short: Vec<&Subject> = subjects.iter().filter(is_short).collect();
+    let Some(first) = short.first() else {
+        return Ok(());
+    };
+    let ends = format!(
+        "{}: ends at {:.1} s, before the comparison begins at {from_s} s; --from 0 compares all of it",
+        first.name,
+        first.record.duration_s()
+    );
+    if short.len() == subjects.len() {
+        bail!("{ends}");
+    }
+    let others = match short.len() {
+        1 => String::new(),
+        n => format!(" (so do {} more)", n - 1),
+    };
+    eprintln!("warning: {ends}{others}");
+    Ok(())
+}
+
+/// Records that could not be evaluated. Where one alone is named, its error ends the run.
+struct Failures {
+    several: bool,
+    list: Vec<(String, anyhow::Error)>,
+}
+
+impl Failures {
+    fn of(records: &[PathBuf]) -> Self {
+        Self {
+            several: records.len() > 1 || records.iter().any(|path| path.is_dir()),
+            list: Vec::new(),
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.list.iter().any(|(failed, _)| failed == name)
+    }
+
+    fn add(&mut self, name: String, error: anyhow::Error) -> anyhow::Result<()> {
+        if !self.several {
+            return Err(error);
+        }
+        self.list.push((name, error));
+        Ok(())
+    }
+
+    /// Tells of each, and ends the run as failed where there is one. So many records were evaluated.
+    fn end(mut self, evaluated: usize) -> anyhow::Result<()> {
+        if evaluated == 0
+            && self.list.len() == 1
+            && let Some((_, error)) = self.list.pop()
+        {
+            return Err(error);
+        }
+        for (_, error) in &self.list {
+            eprintln!("error: {}", one_line(error.as_ref()));
+        }
+        if self.list.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.list.iter().map(|(name, _)| name.as_str()).collect();
+        let rest = match evaluated {
+            0 => "none is left",
+            _ => "the figures are those of all others",
+        };
+        bail!(
+            "{} record(s) could not be evaluated: {}; {rest}",
+            names.len(),
+            listed(&names)
+        )
+    }
 }
 
 /// Judges all records once a level of added noise, and reports.
@@ -137,6 +229,7 @@ fn evaluate_at(
     levels: &[Option<(&AddedNoise, f64)>],
     mapping: Mapping,
     from_s: f64,
+    failures: &mut Failures,
 ) -> anyhow::Result<()> {
     let model = args.reading.model.load()?;
     let options = args.reading.options();
@@ -148,28 +241,34 @@ fn evaluate_at(
     let mut reports = Vec::with_capacity(levels.len());
     for noise in levels {
         let mut tally = Tally::new();
-        let mut failed = None;
-        let judged = Pool::new(&model, &options).map(
-            subjects.len(),
+        let left: Vec<&Subject> = subjects
+            .iter()
+            .filter(|subject| !failures.has(&subject.name))
+            .collect();
+        let mut failed = Ok(());
+        let _ = Pool::new(&model, &options).map(
+            left.len(),
             |place, worker| {
-                let (subject, peaks) = (&subjects[place], args.reading.peaks);
+                let (subject, peaks) = (left[place], args.reading.peaks);
                 judge(subject, &options, from_s, *noise, peaks, worker, &progress)
             },
             |place, judged| {
-                let subject = &subjects[place];
-                match judged {
-                    Some(Ok(judged)) => judged.count(&mut tally, &subject.name),
-                    Some(Err(error)) => failed = Some(error),
-                    None => failed = Some(anyhow!("{}: failed; this is a bug", subject.name)),
+                let name = &left[place].name;
+                let bug = || Err(anyhow!("{name}: failed; this is a bug"));
+                match judged.unwrap_or_else(bug) {
+                    Ok(judged) => judged.count(&mut tally, name),
+                    Err(error) => failed = failures.add(name.clone(), error),
                 }
                 match failed {
-                    Some(_) => ControlFlow::Break(()),
-                    None => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                    Ok(()) => ControlFlow::Continue(()),
                 }
             },
         );
-        if let (ControlFlow::Break(()), Some(error)) = (judged, failed) {
-            return Err(error);
+        failed?;
+        if subjects.iter().all(|subject| failures.has(&subject.name)) {
+            progress.finish_and_clear();
+            return Ok(());
         }
         reports.push(tally.report(&Setting {
             peaks: match args.reading.peaks {
@@ -355,7 +454,7 @@ fn judge(
     let options = Classification {
         peaks: match peaks {
             PeaksChoice::Detected => Peaks::Detected,
-            PeaksChoice::Reference => Peaks::Reference(samples),
+            PeaksChoice::Reference => Peaks::Reference(within(record, samples)),
         },
         added_mv: match noise {
             Some((noise, snr_db)) => noise.for_record(record, &options.leads, reference, snr_db)?,
@@ -411,7 +510,7 @@ impl AddedNoise {
                 Noise::new(record.read_lead(index)?, rate_hz, counts_per_mv).with_context(place)?;
             let canonical_hz = f64::from(spec::SAMPLE_RATE_HZ);
             let noise = noise
-                .resampled(canonical_hz, |mv| resample::to_canonical(mv, rate_hz))
+                .resampled(canonical_hz, |mv| canonical::to_canonical(mv, rate_hz))
                 .with_context(place)?;
             signals.push(noise);
         }

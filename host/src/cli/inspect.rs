@@ -1,11 +1,14 @@
 //! `heartlens inspect`: what a file is.
 
+use super::classify::parse_rate;
 use super::output::Sink;
+use crate::canonical;
 use crate::compile::image::AlignedImage;
 use crate::compile::import;
 use crate::compile::source::Source;
+use crate::evaluate::mapping;
 use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, SPEC_HASH_KEY};
-use crate::records::Record;
+use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::runtime::ModelError;
 use anyhow::{Context, bail};
 use heartlens_core::class::Class;
@@ -28,6 +31,12 @@ pub(crate) struct Args {
     /// An ONNX file, a device image, a model's folder, or a record.
     #[arg(value_name = "MODEL.onnx|MODEL.hlm|DIR|RECORD")]
     path: PathBuf,
+    /// Samples per second of a table (CSV), instead of what its times say.
+    #[arg(long, value_name = "HZ", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// Unit of leads that state none: mV, uV, nV or V.
+    #[arg(long)]
+    unit: Option<VoltageUnit>,
     /// Extension of the record's reference annotation.
     #[arg(long, value_name = "EXT", default_value = "atr")]
     annotator: String,
@@ -92,7 +101,9 @@ struct RecordFacts {
 struct LeadFacts {
     name: String,
     units: String,
-    /// Null where the unit is no voltage.
+    /// Whether the unit is a voltage, so that the lead can be read.
+    voltage: bool,
+    /// Null where the unit is no voltage, or the samples are no counts.
     counts_per_mv: Option<f32>,
 }
 
@@ -122,7 +133,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Some("onnx") => described(&onnx(path)?, &mut text)?,
             Some("hlm") => described(&image(path)?, &mut text)?,
             _ => {
-                let facts = record(path, &args.annotator)?;
+                let facts = record(args)?;
                 facts.describe(&mut text)?;
                 serde_json::to_vec_pretty(&facts)?
             }
@@ -246,12 +257,15 @@ fn input_facts(name: &str) -> InputFacts {
     }
 }
 
-fn record(path: &Path, annotator: &str) -> anyhow::Result<RecordFacts> {
-    let record = Record::open(path)?;
+fn record(args: &Args) -> anyhow::Result<RecordFacts> {
+    let annotator = &*args.annotator;
+    let mut options = ReadOptions::default();
+    (options.rate_hz, options.unit) = (args.rate, args.unit);
+    let record = Record::open_with(&args.path, &options)?;
     let annotations = if record.annotation_path(annotator).is_file() {
         let annotations = record.annotations(annotator)?;
         let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
-        for (_, class) in annotations.beats() {
+        for (_, class) in mapping::beats(&annotations) {
             *classes.entry(label(class)).or_default() += 1;
         }
         let mut codes = BTreeMap::new();
@@ -267,7 +281,7 @@ fn record(path: &Path, annotator: &str) -> anyhow::Result<RecordFacts> {
     } else {
         None
     };
-    let patient = record.patient();
+    let patient = canonical::patient(&record);
     Ok(RecordFacts {
         record: record.name().to_owned(),
         path: record.path().display().to_string(),
@@ -280,6 +294,7 @@ fn record(path: &Path, annotator: &str) -> anyhow::Result<RecordFacts> {
             .map(|lead| LeadFacts {
                 name: lead.name.clone(),
                 units: lead.units.clone(),
+                voltage: lead.is_voltage,
                 counts_per_mv: lead.counts_per_mv,
             })
             .collect(),
@@ -361,14 +376,16 @@ impl RecordFacts {
             self.path, self.record, self.duration_s, self.sample_rate_hz, self.samples
         )?;
         for (index, lead) in self.leads.iter().enumerate() {
-            let gain = lead
-                .counts_per_mv
-                .map_or("no voltage".to_owned(), |g| format!("{g} counts a mV"));
-            writeln!(
-                text,
-                "  lead {index}   {} in {}, {gain}",
-                lead.name, lead.units
-            )?;
+            let units = match &*lead.units {
+                "" => "no unit".to_owned(),
+                units => format!("in {units}"),
+            };
+            let gain = match lead.counts_per_mv {
+                Some(gain) => format!(", {gain} counts a mV"),
+                None if lead.voltage => String::new(),
+                None => ", no voltage".to_owned(),
+            };
+            writeln!(text, "  lead {index}   {} {units}{gain}", lead.name)?;
         }
         if self.age_years.is_some() || self.sex.is_some() {
             let age = self

@@ -4,6 +4,7 @@ use super::classify::{Reading, progress_bar};
 use super::output::Sink;
 use crate::analysis::Beat;
 use crate::engine::lead_indices;
+use crate::evaluate::mapping;
 use crate::records::Record;
 use crate::report::{Plot, seconds_mv};
 #[cfg(feature = "png")]
@@ -195,8 +196,7 @@ fn annotated(record: &Record, extension: &str) -> anyhow::Result<Vec<Beat>> {
     let annotations = record.annotations(extension)?;
     let rate_hz = record.sample_rate_hz();
     let mut last: Option<u64> = None;
-    let beats: Vec<Beat> = annotations
-        .beats()
+    let beats: Vec<Beat> = mapping::beats(&annotations)
         .map(|(annotation, class): (_, Class)| {
             let sample = annotation.sample;
             let rr = last.replace(sample).map(|last| sample.saturating_sub(last));

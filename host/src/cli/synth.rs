@@ -1,5 +1,6 @@
 //! `heartlens synth`: a synthetic record with reference annotations.
 
+use crate::evaluate::mapping;
 use crate::synth::{Classes, Options, Recording};
 use heartlens_core::class::Class;
 use std::path::PathBuf;
@@ -45,7 +46,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     recording.write(&args.out)?;
     let count = |class| {
         let of_class = |beat: &(_, Class)| beat.1 == class;
-        recording.annotations.beats().filter(of_class).count()
+        mapping::beats(&recording.annotations)
+            .filter(of_class)
+            .count()
     };
     println!(
         "{}: synthetic, {} min at {} Hz, {} beats N, {} S, {} V",

@@ -1,7 +1,9 @@
 //! Beats of records, drawn for calibration.
 
 use super::error::CompileError;
+use crate::canonical;
 use crate::error::Error;
+use crate::evaluate::mapping;
 use crate::pipeline::{self, KnownPeaks};
 use crate::records::Record;
 use heartlens_core::class::Class;
@@ -113,8 +115,7 @@ fn open(path: &Path) -> Result<Known, CompileError> {
     let signal_mv = pipeline::canonical_lead(&record, 0)?;
     let (peaks, classes) = if record.annotation_path(REFERENCE).is_file() {
         let annotations = record.annotations(REFERENCE)?;
-        let (samples, classes): (Vec<u64>, Vec<Option<Class>>) = annotations
-            .beats()
+        let (samples, classes): (Vec<u64>, Vec<Option<Class>>) = mapping::beats(&annotations)
             .map(|(annotation, class)| (annotation.sample, Some(class)))
             .unzip();
         let peaks = pipeline::canonical_peaks(&record, &samples, signal_mv.len())?;
@@ -122,16 +123,21 @@ fn open(path: &Path) -> Result<Known, CompileError> {
     } else {
         let mut found = Vec::new();
         let mut classes = Vec::new();
-        pipeline::for_each_beat(&signal_mv, Detector::new(), record.patient(), |beat| {
-            found.push(beat.frame.r_sample);
-            classes.push((!beat.quality.is_readable()).then_some(Class::Q));
-        });
+        pipeline::for_each_beat(
+            &signal_mv,
+            Detector::new(),
+            canonical::patient(&record),
+            |beat| {
+                found.push(beat.frame.r_sample);
+                classes.push((!beat.quality.is_readable()).then_some(Class::Q));
+            },
+        );
         (KnownPeaks::new(found), classes)
     };
     Ok(Known {
         signal_mv,
         peaks,
-        patient: record.patient(),
+        patient: canonical::patient(&record),
         classes,
     })
 }

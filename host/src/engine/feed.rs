@@ -2,9 +2,10 @@
 
 use super::polarity::Polarity;
 use crate::analysis::Stages;
+use crate::canonical;
 use crate::error::Error;
 use crate::pipeline::{Canonical, KnownPeaks, canonical_peaks};
-use crate::records::{Record, resample};
+use crate::records::Record;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Input, Intervals};
@@ -53,7 +54,7 @@ impl<'r> Signal<'r> {
             }
             None => 0..usize::MAX,
         };
-        let start = resample::to_canonical_index(range.start as u64, rate_hz);
+        let start = canonical::to_canonical_index(range.start as u64, rate_hz);
         let blocks = Canonical::open(record, lead, range)?;
         Ok(Self {
             record,
@@ -77,7 +78,7 @@ impl<'r> Signal<'r> {
             return Ok((samples, canonical_peaks(self.record, samples, self.len)?));
         }
         let end = start as usize + self.len;
-        let at = |sample: &u64| resample::to_canonical_index(*sample, rate_hz);
+        let at = |sample: &u64| canonical::to_canonical_index(*sample, rate_hz);
         let from = samples.partition_point(|sample| at(sample) < start);
         let to = samples.partition_point(|sample| (at(sample) as usize) < end);
         let samples = samples.get(from..to).unwrap_or_default();

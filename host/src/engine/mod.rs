@@ -13,10 +13,11 @@ mod pool;
 pub use pool::{Pool, Stop, Worker};
 
 use crate::analysis::{Analysis, Beat, Stages};
+use crate::canonical;
 use crate::error::Error;
 use crate::model::Model;
 use crate::options::{Leads, Options, Peaks};
-use crate::records::{Record, Warning, resample};
+use crate::records::{Record, Warning};
 use crate::summary::Summary;
 use feed::{Feed, Signal};
 use heartlens_core::detector::Detector;
@@ -112,7 +113,7 @@ impl Worker<'_> {
         let (first, second) = lead_indices(record, &options.leads)?;
         let first = open((0, first))?;
         let second = second.map(|lead| open((1, lead))).transpose()?;
-        let patient = options.patient(record.patient());
+        let patient = options.patient(canonical::patient(record));
         match &options.peaks {
             Peaks::Detected => {
                 let feed = Feed::new(first, second, Detector::new(), patient);
@@ -192,7 +193,7 @@ pub(crate) fn lead_indices(
     leads: &Leads,
 ) -> Result<(usize, Option<usize>), Error> {
     match leads {
-        Leads::One(choice) => Ok((record.lead_index(choice)?, None)),
+        Leads::One(choice) => Ok((choice.index(record)?, None)),
         Leads::Both if record.leads().len() < 2 => Err(Error::TooFewLeads {
             path: record.path().to_owned(),
             found: record.leads().len(),
@@ -226,7 +227,7 @@ impl Judge<'_, '_> {
                 .reference
                 .and_then(|samples| samples.get(self.beats.len()));
             let sample = annotated.copied().unwrap_or_else(|| {
-                resample::from_canonical_index(self.start + judged.r_sample, self.rate_hz)
+                canonical::from_canonical_index(self.start + judged.r_sample, self.rate_hz)
             });
             let beat = Beat {
                 sample,

@@ -148,13 +148,13 @@ fn two_leads_are_the_mean_of_each_with_the_same_peaks() {
         .beats;
     let r_samples: Vec<u32> = detected
         .iter()
-        .map(|beat| resample::to_canonical_index(beat.sample, record.sample_rate_hz()))
+        .map(|beat| canonical::to_canonical_index(beat.sample, record.sample_rate_hz()))
         .collect();
     // The second lead at the canonical rate, the first lead's peaks given.
     let second = crate::pipeline::canonical_lead(&record, 1).expect("it can be read");
     let peaks = crate::pipeline::KnownPeaks::new(r_samples);
     let mut views = Vec::new();
-    crate::pipeline::for_each_beat(&second, peaks, record.patient(), |beat| {
+    crate::pipeline::for_each_beat(&second, peaks, canonical::patient(&record), |beat| {
         let mut of = Views::ZERO;
         of.compute(&beat.frame);
         views.push(of);
@@ -236,7 +236,7 @@ fn scores_of_several_threads_give_the_verdicts_of_one_beat_at_a_time() {
     }
     let rhythm = model.rhythm(Rules::SHIPPED);
     assert!(rhythm.is_some());
-    let mut device = Classifier::new(Constant, rhythm, record.patient());
+    let mut device = Classifier::new(Constant, rhythm, canonical::patient(&record));
     let signal = crate::pipeline::canonical_lead(&record, 0).expect("it can be read");
     let (mut one_by_one, mut changed) = (beats.iter(), 0);
     let mut compare = |beat: heartlens_core::Beat| {
@@ -336,7 +336,7 @@ fn annotated_beats_outside_a_span_are_left_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let record = record(folder.path(), 10.0, 4);
     let annotations = record.annotations("atr").expect("synth writes them");
-    let samples: Vec<u64> = annotations.beats().map(|(beat, _)| beat.sample).collect();
+    let samples: Vec<u64> = annotations.beats().map(|beat| beat.sample).collect();
     let rate_hz = record.sample_rate_hz();
     let expected: Vec<u64> = samples
         .iter()

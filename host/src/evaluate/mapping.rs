@@ -1,14 +1,44 @@
 //! Which beat code of an annotation file is which class.
 
 use super::bxb::{Event, Kind};
-use crate::records::annotation::{Annotation, Code};
+use crate::records::annotation::{Annotation, Annotations, Code};
 use heartlens_core::class::Class;
 use serde::Serialize;
+
+/// The beat's class by ANSI/AAMI EC57, or `None` where the annotation is not a beat.
+///
+/// Escape beats of atrium and node (`e j n`) count as N as in de Chazal et al. 2004 (IEEE Trans. Biomed. Eng. 51:1196)
+/// and all work that compares with it; WFDB's `bxb -L` counts them as S. `r` is a V, `B` an N and `?` a Q, as in `bxb`.
+pub const fn aami(code: Code) -> Option<Class> {
+    match code {
+        Code::NORMAL
+        | Code::LEFT_BUNDLE_BRANCH_BLOCK
+        | Code::RIGHT_BUNDLE_BRANCH_BLOCK
+        | Code::BUNDLE_BRANCH_BLOCK
+        | Code::ATRIAL_ESCAPE
+        | Code::JUNCTIONAL_ESCAPE
+        | Code::SUPRAVENTRICULAR_ESCAPE => Some(Class::N),
+        Code::ATRIAL_PREMATURE
+        | Code::ABERRATED_ATRIAL_PREMATURE
+        | Code::JUNCTIONAL_PREMATURE
+        | Code::SUPRAVENTRICULAR_PREMATURE => Some(Class::S),
+        Code::VENTRICULAR_PREMATURE | Code::VENTRICULAR_ESCAPE | Code::R_ON_T => Some(Class::V),
+        Code::FUSION => Some(Class::F),
+        Code::PACED | Code::PACED_FUSION | Code::UNCLASSIFIABLE | Code::LEARNING => Some(Class::Q),
+        _ => None,
+    }
+}
+
+/// The beats among annotations, in order of time, each with its class by [`aami`].
+pub fn beats(annotations: &Annotations) -> impl Iterator<Item = (&Annotation, Class)> {
+    let list = annotations.list.iter();
+    list.filter_map(|annotation| Some((annotation, aami(annotation.code)?)))
+}
 
 /// Which codes make which class. The two differ in the escape beats of atrium and node, `e j n`, alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mapping {
-    /// The classes of [`Code::aami`], which all published classifiers use: `e j n` are N.
+    /// The classes of [`aami`], which all published classifiers use: `e j n` are N.
     #[default]
     Aami,
     /// The classes of `bxb` with its options `-C`, `-L`, `-S` (its function `amap`): `e j n` are S.
@@ -23,7 +53,7 @@ impl Mapping {
                 Self::Bxb,
                 Code::ATRIAL_ESCAPE | Code::JUNCTIONAL_ESCAPE | Code::SUPRAVENTRICULAR_ESCAPE,
             ) => Some(Class::S),
-            _ => code.aami(),
+            _ => aami(code),
         }
     }
 
@@ -82,4 +112,38 @@ pub struct Codes {
     pub f: Vec<&'static str>,
     /// Paced or unclassifiable.
     pub q: Vec<&'static str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The classes of all 50 codes, as one string in the codes' order; every beat has one.
+    #[test]
+    fn classes_are_those_of_ec57() {
+        let codes = || (0..=u8::MAX).filter_map(Code::new);
+        let classes: String = codes()
+            .map(|code| aami(code).map_or(".", Class::name))
+            .collect();
+        assert_eq!(
+            classes,
+            ".NNNSVFSSSVNQQ...........N....Q...NN..Q..V........"
+        );
+        assert!(codes().all(|code| aami(code).is_some() == code.is_beat()));
+        for (names, class) in [
+            ("N L R B e j n", Class::N),
+            ("A a J S", Class::S),
+            ("V E r", Class::V),
+            ("F", Class::F),
+            ("/ f Q ?", Class::Q),
+        ] {
+            for name in names.split(' ') {
+                assert_eq!(
+                    Code::from_mnemonic(name).and_then(aami),
+                    Some(class),
+                    "{name}"
+                );
+            }
+        }
+    }
 }

@@ -94,7 +94,7 @@ impl Section {
             },
             sample_rate_hz: record.sample_rate_hz(),
             duration_s: record.duration_s(),
-            patient: options.patient(record.patient()),
+            patient: options.patient(crate::canonical::patient(record)),
             reads_patient: network.reads_patient(),
             model: analysis.model.clone(),
             runtime: analysis.runtime,

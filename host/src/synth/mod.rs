@@ -366,6 +366,7 @@ fn write_all_or_none(files: &[(PathBuf, &[u8])]) -> Result<(), SynthError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::evaluate::mapping;
     use crate::records::Record;
     use heartlens_core::class::Class;
 
@@ -406,7 +407,11 @@ mod tests {
         assert_eq!(record.duration_s(), 300.0);
         assert!(record.comments()[0].starts_with("SYNTHETIC"));
         let annotations = record.annotations("atr").unwrap();
-        let count = |class| annotations.beats().filter(|b| b.1 == class).count();
+        let count = |class| {
+            mapping::beats(&annotations)
+                .filter(|b| b.1 == class)
+                .count()
+        };
         let [n, s, v] = [Class::N, Class::S, Class::V].map(count);
         assert_eq!(n + s + v, annotations.beats().count());
         assert!((300..340).contains(&n), "{n} N");
@@ -449,7 +454,7 @@ mod tests {
         let recording = Recording::generate(&options(20.0, 2)).unwrap();
         let lead = &recording.leads_mv[0];
         let mut beats = 0;
-        for (annotation, class) in recording.annotations.beats() {
+        for (annotation, class) in mapping::beats(&recording.annotations) {
             let peak = annotation.sample as usize;
             // No sample around is taller than the one that is annotated.
             for sample in &lead[peak - 15..peak + 15] {

@@ -127,7 +127,8 @@ fn one_bad_record_does_not_spoil_the_others() {
     let folder = records(&["a", "b", "c", "d"], "0.5");
     let b = folder.path().join("b.dat");
     let data = fs::read(&b).unwrap();
-    fs::write(&b, &data[..data.len() / 2]).unwrap();
+    // In the middle of a frame of three bytes.
+    fs::write(&b, &data[..data.len() / 6 * 3 + 1]).unwrap();
     fs::write(folder.path().join("d.hea"), "nonsense").unwrap();
     let output = classify(folder.path(), &["--json", "@/all.json", "--out", "@/out"]);
     let words = stderr(&output);

@@ -47,8 +47,7 @@ fn labels_come_from_where_they_are_said_to() {
     let record = super::root().join("models/demo/demo.atr");
     let annotations = heartlens::records::annotation::Annotations::read(record).unwrap();
     let within = |sample: u64| (90.0..110.0).contains(&(sample as f64 / 360.0));
-    let expected: Vec<String> = annotations
-        .beats()
+    let expected: Vec<String> = heartlens::evaluate::mapping::beats(&annotations)
         .filter(|(beat, _)| within(beat.sample))
         .map(|(_, class)| class.name().to_owned())
         .collect();

@@ -89,7 +89,8 @@ fn signals(header: &Header) -> impl Iterator<Item = (u64, u64)> {
     let all = header.signals.iter().map(move |signal| {
         let at = offset;
         offset += signal.bytes();
-        (signal.is_annotations() && header.kind != Kind::Plain).then_some((at, signal.bytes()))
+        (signal.is_annotations() && signal.per_record > 0 && header.kind != Kind::Plain)
+            .then_some((at, signal.bytes()))
     });
     all.flatten()
 }

@@ -1,22 +1,23 @@
 //! The header of an EDF file: fields of fixed width, in ASCII, padded with spaces.
 
+use crate::MAX_MISSING_SAMPLES;
 use crate::header::MAX_LEADS;
-use crate::{VoltageUnit, Warning, shown};
-use heartlens_core::patient::{Patient, Sex};
+use crate::{Patient, Sex, VoltageUnit, Warning, shown};
 use std::io::Read;
 use std::str::FromStr;
 
 /// Bytes of the part that describes the file, and of each signal's.
 const PART_BYTES: usize = 256;
 
-/// The label of the signal that holds an EDF+ file's annotations.
-const ANNOTATIONS: &str = "EDF Annotations";
+/// The labels of a signal that holds an EDF+ or a BDF+ file's annotations.
+const ANNOTATIONS: [&str; 2] = ["EDF Annotations", "BDF Annotations"];
 
 /// Widths of a signal's fields, in their order. All signals' first fields come first, then all their second ones.
 const SIGNAL_FIELDS: [usize; 10] = [16, 80, 8, 8, 8, 8, 8, 80, 8, 32];
 
 /// Why a file is no EDF file.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EdfFault {
     /// The file begins otherwise.
     #[error("byte 0: found `{found}` as version, expected `0`; this is no EDF file")]
@@ -24,9 +25,6 @@ pub enum EdfFault {
         /// What is there.
         found: String,
     },
-    /// The file is a BDF file.
-    #[error("byte 0: found a BDF file (24 bits), expected EDF (16 bits)")]
-    Bdf,
     /// The file ends inside the header.
     #[error("byte {found}: the file ends inside the header, expected {expected} bytes of it")]
     HeaderCut {
@@ -59,22 +57,10 @@ pub enum EdfFault {
         /// Data records by the header.
         promised: u64,
     },
-    /// A voltage's ranges say nothing.
-    #[error(
-        "signal `{}` has the digital range {} to {} and the physical range {physical}; expected two of different \
-         ends, the digital one ascending", shown(label), digital.0, digital.1
-    )]
-    Range {
-        /// The signal.
-        label: String,
-        /// Its lowest and highest value as stored.
-        digital: (i16, i16),
-        /// Its range in its unit.
-        physical: String,
-    },
     /// The file has gaps, but nothing that says when.
     #[error(
-        "found an EDF+D file without an `{ANNOTATIONS}` signal, which says when each data record begins"
+        "found an EDF+D file without an `{}` signal, which says when each data record begins",
+        ANNOTATIONS[0]
     )]
     NoClock,
     /// A data record does not say when it begins, or annotations cannot be read.
@@ -114,6 +100,8 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
     pub(super) kind: Kind,
+    /// Bytes of a sample: 2, or 3 in a BDF file.
+    pub(super) sample_bytes: u64,
     pub(super) patient: Patient,
     /// `None` where the recorder had not finished.
     promised: Option<u64>,
@@ -132,19 +120,20 @@ pub(super) struct Signal {
     /// `None` where the dimension is no voltage.
     pub(super) unit: Option<VoltageUnit>,
     pub(super) physical: (f64, f64),
-    pub(super) digital: (i16, i16),
-    /// Samples in a data record, at least 1.
+    pub(super) digital: (i32, i32),
+    /// Samples in a data record.
     pub(super) per_record: usize,
+    sample_bytes: u64,
 }
 
 impl Signal {
     pub(super) fn is_annotations(&self) -> bool {
-        self.label == ANNOTATIONS
+        ANNOTATIONS.contains(&&*self.label)
     }
 
     /// Bytes of the signal in a data record.
     pub(super) fn bytes(&self) -> u64 {
-        2 * self.per_record as u64
+        self.sample_bytes * self.per_record as u64
     }
 }
 
@@ -161,13 +150,13 @@ pub(super) fn read(file: &mut impl Read) -> std::io::Result<Result<Header, EdfFa
     Ok(Header::parse(&bytes, signals))
 }
 
+/// What a BDF file begins with.
+pub(super) const BDF: &[u8] = b"\xffBIOSEMI";
+
 /// Checks that a file is EDF by its first bytes, and says how many signals it has.
 fn count_signals(bytes: &[u8]) -> Result<usize, EdfFault> {
-    if bytes.starts_with(b"\xffBIOSEMI") {
-        return Err(EdfFault::Bdf);
-    }
     let version = text(&bytes[..bytes.len().min(8)]);
-    if version != "0" {
+    if version != "0" && !bytes.starts_with(BDF) {
         return Err(EdfFault::Version {
             found: shown(&version),
         });
@@ -208,9 +197,10 @@ impl Header {
             return Err(fields.not("header size", 8, expected));
         }
         let kind = fields.next(44);
+        let sample_bytes = if bytes.starts_with(BDF) { 3 } else { 2 };
         let kind = match kind.get(..5) {
-            Some("EDF+C") => Kind::Continuous,
-            Some("EDF+D") => Kind::Discontinuous,
+            Some("EDF+C" | "BDF+C") => Kind::Continuous,
+            Some("EDF+D" | "BDF+D") => Kind::Discontinuous,
             _ => Kind::Plain,
         };
         let expected = "a whole number, or -1 where it is not known";
@@ -222,12 +212,13 @@ impl Header {
             ),
         };
         let expected = "a duration in s above 0";
-        let record_s: f64 = fields.number("duration of a data record", 8, expected)?;
+        let record_s: f64 = fields.limit("duration of a data record", 8, expected)?;
         if !(record_s > 0.0 && record_s.is_finite()) {
             return Err(fields.not("duration of a data record", 8, expected));
         }
         Ok(Self {
             kind,
+            sample_bytes,
             patient: match kind {
                 Kind::Plain => Patient::default(),
                 _ => patient_of(&patient, &start),
@@ -235,9 +226,31 @@ impl Header {
             promised,
             record_s,
             signals: (0..signals)
-                .map(|index| Signal::parse(bytes, index, signals))
+                .map(|index| Signal::parse(bytes, index, signals, sample_bytes))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// Some programs call a file BDF and write 16 bits. Where a file of `size` bytes holds just as many data records as the
+    /// header promises if its samples have 16 bits, and no signal's range needs more, they have; says whether it is so.
+    pub(super) fn is_narrow(&mut self, size: u64) -> bool {
+        let Some(promised) = self.promised.filter(|_| self.sample_bytes == 3) else {
+            return false;
+        };
+        let samples: u64 = self.signals.iter().map(|s| s.per_record as u64).sum();
+        let narrow = promised.checked_mul(2 * samples);
+        let fits = |signal: &Signal| {
+            let (low, high) = signal.digital;
+            i16::try_from(low).is_ok() && i16::try_from(high).is_ok()
+        };
+        if narrow != Some(size.saturating_sub(self.bytes())) || !self.signals.iter().all(fits) {
+            return false;
+        }
+        self.sample_bytes = 2;
+        for signal in &mut self.signals {
+            signal.sample_bytes = 2;
+        }
+        true
     }
 
     /// Bytes of the header.
@@ -263,6 +276,19 @@ impl Header {
             return Ok((found, vec![Warning::Unfinished { found }]));
         };
         if promised > found {
+            let most = self.signals.iter().map(|s| s.per_record as u64).max();
+            let missing = (promised - found).saturating_mul(most.unwrap_or(1));
+            if found > 0 && missing <= MAX_MISSING_SAMPLES {
+                let what = "data records";
+                return Ok((
+                    found,
+                    vec![Warning::Short {
+                        what,
+                        promised,
+                        found,
+                    }],
+                ));
+            }
             return Err(EdfFault::Short {
                 found,
                 bytes: self.record_bytes(),
@@ -277,7 +303,12 @@ impl Header {
 
 impl Signal {
     /// Reads what the header says of the signal at `index` of `signals`.
-    fn parse(bytes: &[u8], index: usize, signals: usize) -> Result<Self, EdfFault> {
+    fn parse(
+        bytes: &[u8],
+        index: usize,
+        signals: usize,
+        sample_bytes: u64,
+    ) -> Result<Self, EdfFault> {
         let mut column = PART_BYTES;
         let mut places = SIGNAL_FIELDS.into_iter().map(|width| {
             let at = column + index * width;
@@ -296,25 +327,29 @@ impl Signal {
         for limit in &mut physical {
             go(&mut fields);
             let expected = "a finite number";
-            *limit = fields.number("physical minimum or maximum", 8, expected)?;
+            *limit = fields.limit("physical minimum or maximum", 8, expected)?;
             if !limit.is_finite() {
                 return Err(fields.not("physical minimum or maximum", 8, expected));
             }
         }
-        let mut digital = [0; 2];
+        let mut digital = [0_i32; 2];
+        let (expected, bits) = match sample_bytes {
+            2 => ("a whole number of 16 bits", 16),
+            _ => ("a whole number of 24 bits", 24),
+        };
         for limit in &mut digital {
             go(&mut fields);
-            let expected = "a whole number of 16 bits";
-            *limit = fields.number("digital minimum or maximum", 8, expected)?;
+            *limit = fields.limit("digital minimum or maximum", 8, expected)?;
+            let half = 1 << (bits - 1);
+            if !(-half..half).contains(limit) {
+                return Err(fields.not("digital minimum or maximum", 8, expected));
+            }
         }
         go(&mut fields);
         let filters = fields.next(80);
         go(&mut fields);
-        let expected = "a whole number above 0";
+        let expected = "a whole number";
         let per_record = fields.number("samples in a data record", 8, expected)?;
-        if per_record == 0 {
-            return Err(fields.not("samples in a data record", 8, expected));
-        }
         let made_by: Vec<&str> = [&*transducer, &*filters]
             .into_iter()
             .filter(|text| !text.is_empty())
@@ -327,6 +362,7 @@ impl Signal {
             physical: (physical[0], physical[1]),
             digital: (digital[0], digital[1]),
             per_record,
+            sample_bytes,
         })
     }
 }
@@ -351,6 +387,20 @@ impl Fields<'_> {
         expected: &'static str,
     ) -> Result<T, EdfFault> {
         let found = self.next(width);
+        found.parse().map_err(|_| self.not(field, width, expected))
+    }
+
+    /// As [`Fields::number`], with a decimal point or a decimal comma; 0 where the field is blank.
+    fn limit<T: FromStr + Default>(
+        &mut self,
+        field: &'static str,
+        width: usize,
+        expected: &'static str,
+    ) -> Result<T, EdfFault> {
+        let found = self.next(width).replacen(',', ".", 1);
+        if found.is_empty() {
+            return Ok(T::default());
+        }
         found.parse().map_err(|_| self.not(field, width, expected))
     }
 

@@ -1,8 +1,8 @@
-//! EDF and EDF+ files, continuous (EDF+C) and with gaps (EDF+D).
+//! EDF and EDF+ files, continuous (EDF+C) and with gaps (EDF+D), and their twins of 24 bits, BDF and BDF+.
 //!
 //! Sources: Kemp et al. 1992 (Electroencephalogr. Clin. Neurophysiol. 82:391) and Kemp and Olivan 2003 (Clin. Neurophysiol.
 //! 114:1755), as published on edfplus.info. A file is a header and data records of equal duration; a data record has
-//! every signal's samples in turn, 16 bits each, and an EDF+ file's annotations as one signal more.
+//! every signal's samples in turn, 16 or 24 bits each, and an EDF+ file's annotations as one signal more.
 
 mod annotations;
 mod header;
@@ -10,8 +10,10 @@ mod header;
 pub use header::EdfFault;
 
 use super::annotation::Annotations;
+use super::kind::kind_of;
 use super::{
-    BLOCK_SAMPLES, Contents, Lead, Reader, RecordError, Source, VoltageUnit, Warning, check_len,
+    BLOCK_SAMPLES, Contents, Lead, LeadKind, ReadOptions, Reader, RecordError, Source, VoltageUnit,
+    Warning, check_len,
 };
 use header::{Header, Kind, Signal};
 use std::fs::File;
@@ -56,15 +58,27 @@ struct Stored {
     digital_min: f64,
     mv_per_count: f64,
     min_mv: f64,
+    /// Whether the header says what a sample means: both ranges have two ends.
+    has_range: bool,
+}
+
+/// Whether a file is EDF or BDF, by its first bytes: the version, and the header's size.
+pub(super) fn is_edf(head: &[u8]) -> bool {
+    let is_number = |field: &[u8]| {
+        let text = std::str::from_utf8(field).unwrap_or_default().trim();
+        text.parse::<u32>().is_ok_and(|bytes| bytes % 256 == 0)
+    };
+    let is_version = head.starts_with(b"0       ") || head.starts_with(header::BDF);
+    is_version && head.get(184..192).is_some_and(is_number)
 }
 
 /// Opens an EDF file: reads the header, and of a file with gaps when each data record begins.
-pub(super) fn open(path: &Path) -> Result<Contents, RecordError> {
+pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, RecordError> {
     let io = |cause| io_error(path, cause);
     let mut file = File::open(path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => RecordError::NoSuchRecord {
             path: path.to_owned(),
-            expected: "an EDF file",
+            expected: "an EDF file there",
         },
         _ => io(cause),
     })?;
@@ -73,10 +87,17 @@ pub(super) fn open(path: &Path) -> Result<Contents, RecordError> {
         path: path.to_owned(),
         cause,
     };
-    let header = header::read(&mut file).map_err(io)?.map_err(at_fault)?;
-    let (data_records, warnings) = header.data_records(size).map_err(at_fault)?;
-
-    let signals = || header.signals.iter().filter(|s| !s.is_annotations());
+    let mut header = header::read(&mut file).map_err(io)?.map_err(at_fault)?;
+    let is_narrow = header.is_narrow(size);
+    let is_lead = |signal: &&Signal| !signal.is_annotations() && signal.per_record > 0;
+    let signals = || header.signals.iter().filter(is_lead);
+    if signals().next().is_none() {
+        return Err(RecordError::NoSamples {
+            path: path.to_owned(),
+        });
+    }
+    let (data_records, mut warnings) = header.data_records(size).map_err(at_fault)?;
+    warnings.extend(is_narrow.then_some(Warning::NarrowSamples));
     if signals().next().is_none() || data_records == 0 {
         return Err(RecordError::NoSamples {
             path: path.to_owned(),
@@ -103,11 +124,17 @@ pub(super) fn open(path: &Path) -> Result<Contents, RecordError> {
     for signal in &edf.header.signals {
         let at = offset;
         offset += signal.bytes();
-        if signal.is_annotations() {
+        if !is_lead(&signal) {
             continue;
         }
-        let stored = Stored::of(signal, at, edf.header.rate_hz(signal)).map_err(at_fault)?;
-        let lead = edf.lead(leads.len(), signal, &stored)?;
+        let unit = signal.unit.or(options.unit_for(&signal.dimension));
+        let stored = Stored::of(signal, unit, at, edf.header.rate_hz(signal));
+        let lead = edf.lead(leads.len(), signal, unit, &stored)?;
+        if unit.is_some() && !stored.has_range {
+            edf.warnings.push(Warning::Dead {
+                lead: lead.name.clone(),
+            });
+        }
         if !signal.made_by.is_empty() {
             comments.push(format!("{}: {}", lead.name, signal.made_by));
         }
@@ -132,29 +159,23 @@ fn io_error(path: &Path, cause: std::io::Error) -> RecordError {
 }
 
 impl Stored {
-    fn of(signal: &Signal, offset: u64, rate_hz: f64) -> Result<Self, EdfFault> {
-        let per_mv = signal.unit.map_or(1.0, VoltageUnit::per_mv);
+    fn of(signal: &Signal, unit: Option<VoltageUnit>, offset: u64, rate_hz: f64) -> Self {
+        let per_mv = unit.map_or(1.0, VoltageUnit::per_mv);
         let (low, high) = signal.digital;
         let (low_mv, high_mv) = (signal.physical.0 / per_mv, signal.physical.1 / per_mv);
         let mv_per_count = (high_mv - low_mv) / (f64::from(high) - f64::from(low));
-        if signal.unit.is_some() && (low >= high || !mv_per_count.is_normal()) {
-            return Err(EdfFault::Range {
-                label: signal.label.clone(),
-                digital: signal.digital,
-                physical: format!("{} to {}", signal.physical.0, signal.physical.1),
-            });
-        }
-        Ok(Self {
+        Self {
             offset,
             per_record: signal.per_record,
             rate_hz,
             digital_min: low.into(),
             mv_per_count,
             min_mv: low_mv,
-        })
+            has_range: low < high && mv_per_count.is_normal(),
+        }
     }
 
-    fn millivolts(&self, digital: i16) -> f32 {
+    fn millivolts(&self, digital: i32) -> f32 {
         ((f64::from(digital) - self.digital_min) * self.mv_per_count + self.min_mv) as f32
     }
 
@@ -171,7 +192,13 @@ impl Stored {
 }
 
 impl Edf {
-    fn lead(&self, index: usize, signal: &Signal, stored: &Stored) -> Result<Lead, RecordError> {
+    fn lead(
+        &self,
+        index: usize,
+        signal: &Signal,
+        unit: Option<VoltageUnit>,
+        stored: &Stored,
+    ) -> Result<Lead, RecordError> {
         let len = check_len(
             &self.path,
             self.runs.last().map_or(0, |run| stored.end(run)),
@@ -179,15 +206,24 @@ impl Edf {
         )?;
         let (low, high) = signal.digital;
         let [low_mv, high_mv] = [low, high].map(|digital| stored.millivolts(digital));
+        let unit = unit.filter(|_| stored.has_range);
+        let name = match &*signal.label {
+            "" | "-" => format!("lead {index}"),
+            label => label.to_owned(),
+        };
+        let units = match (unit, signal.unit) {
+            (Some(given), None) => given.to_string(),
+            _ => signal.dimension.clone(),
+        };
         Ok(Lead {
-            name: if signal.label.is_empty() {
-                format!("lead {index}")
-            } else {
-                signal.label.clone()
+            kind: match stored.has_range {
+                true => kind_of(&name),
+                false => LeadKind::Other,
             },
-            units: signal.dimension.clone(),
-            is_voltage: signal.unit.is_some(),
-            counts_per_mv: signal.unit.map(|_| stored.mv_per_count.recip() as f32),
+            name,
+            units,
+            is_voltage: unit.is_some(),
+            counts_per_mv: unit.map(|_| stored.mv_per_count.recip() as f32),
             sample_rate_hz: stored.rate_hz,
             len_samples: len,
             rails_mv: Some((low_mv.min(high_mv), low_mv.max(high_mv))),
@@ -256,10 +292,16 @@ impl Reader for EdfReader<'_> {
             let count = (per_record - first).min(left as u64) as usize;
             self.read_part(record, first, count)
                 .map_err(|cause| io_error(&self.edf.path, cause))?;
-            block.extend(self.bytes.chunks_exact(2).map(|pair| {
-                self.stored
-                    .millivolts(i16::from_le_bytes([pair[0], pair[1]]))
-            }));
+            match self.edf.header.sample_bytes {
+                2 => block.extend(self.bytes.chunks_exact(2).map(|b| {
+                    let digital = i16::from_le_bytes([b[0], b[1]]);
+                    self.stored.millivolts(digital.into())
+                })),
+                _ => block.extend(self.bytes.chunks_exact(3).map(|b| {
+                    let digital = i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8;
+                    self.stored.millivolts(digital)
+                })),
+            }
             self.next += count as u64;
             left -= count;
         }
@@ -274,9 +316,10 @@ impl EdfReader<'_> {
     /// Reads `count` of the lead's samples in a data record, from the record's `first` on.
     fn read_part(&mut self, record: u64, first: u64, count: usize) -> std::io::Result<()> {
         let header = &self.edf.header;
-        let at = header.bytes() + record * header.record_bytes() + self.stored.offset + 2 * first;
+        let within = self.stored.offset + header.sample_bytes * first;
+        let at = header.bytes() + record * header.record_bytes() + within;
         self.file.seek(SeekFrom::Start(at))?;
-        self.bytes.resize(2 * count, 0);
+        self.bytes.resize(header.sample_bytes as usize * count, 0);
         self.file.read_exact(&mut self.bytes)
     }
 }

@@ -1,45 +1,88 @@
-//! The line that names a table's columns.
+//! What a table's columns are: times, counters, leads, or something else.
 
-use super::{LineGuard, MAX_LINE_BYTES, TableFault, fault};
-use crate::{RecordError, VoltageUnit, shown};
-use std::borrow::Cow;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use super::cells::{Delimiter, Value};
+use super::clock::Form;
+use super::layout::{Layout, interval_s};
+use crate::kind::{LeadKind, kind_of};
+use crate::{VoltageUnit, shown};
 
-/// Names of a column that says when a sample was taken, in lower case.
-const TIME_NAMES: [&str; 8] = [
-    "time",
+/// Names of a column of times, in lower case: parts of a name, and whole names.
+const TIME_PARTS: [&str; 8] = [
+    "time", "zeit", "temps", "tiempo", "tempo", "datum", "elapsed", "epoch",
+];
+const TIME_NAMES: [&str; 30] = [
     "t",
-    "timestamp",
-    "datetime",
-    "date_time",
-    "elapsed time",
-    "elapsed_time",
+    "s",
+    "sec",
+    "secs",
+    "second",
     "seconds",
+    "ms",
+    "msec",
+    "millis",
+    "millisecond",
+    "milliseconds",
+    "us",
+    "usec",
+    "micros",
+    "microseconds",
+    "ns",
+    "nanoseconds",
+    "min",
+    "minutes",
+    "hours",
+    "date",
+    "fecha",
+    "hora",
+    "heure",
+    "tijd",
+    "tid",
+    "clock",
+    "czas",
+    "时间",
+    "時間",
 ];
 
-/// What a table's first lines say.
-#[derive(Debug, Clone)]
-pub(super) struct Columns {
-    /// How many there are.
-    pub(super) count: usize,
-    /// The line that names them, from 1.
-    pub(super) line: u64,
-    /// Byte and line of the first row.
-    pub(super) first_row: u64,
-    pub(super) first_line: u64,
-    /// The column that says when.
-    pub(super) time: Option<usize>,
-    /// Seconds of one unit of it, where it is numbers.
-    pub(super) time_unit_s: f64,
-    /// The lines before that begin with `#`.
-    pub(super) comments: Vec<String>,
-    delimiter: u8,
-    all: Vec<Column>,
+/// Names of a column that counts samples, packets or rows, in lower case; and those of one that may hold them instead.
+const COUNTER_NAMES: [&str; 15] = [
+    "index",
+    "idx",
+    "sample index",
+    "sample_index",
+    "sample interval",
+    "sample #",
+    "samp #",
+    "sample number",
+    "nseq",
+    "seq",
+    "sequence",
+    "counter",
+    "packet",
+    "row",
+    "#",
+];
+const MAYBE_COUNTERS: [&str; 4] = ["sample", "samples", "count", "n"];
+
+/// A column that may say when a sample was taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TimeColumn {
+    pub(super) index: usize,
+    pub(super) name: String,
+    pub(super) unit: TimeUnit,
 }
 
-/// A column that is not the time.
+/// What a number in a column of times counts.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum TimeUnit {
+    /// So many seconds.
+    Seconds(f64),
+    /// The column does not say.
+    Unstated,
+    /// Something that is no unit of time.
+    Unknown(String),
+}
+
+/// A column that is not a time.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
     pub(super) index: usize,
@@ -48,220 +91,267 @@ pub(super) struct Column {
     pub(super) units: String,
     /// `None` where the unit is no voltage.
     pub(super) unit: Option<VoltageUnit>,
+    pub(super) kind: LeadKind,
+    /// Whether the table itself states the unit, so that the column is no counter.
+    pub(super) is_stated: bool,
+}
+
+/// What all columns are.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    /// In the order in which they are asked: those whose unit is stated first.
+    pub(super) times: Vec<TimeColumn>,
+    pub(super) leads: Vec<Column>,
 }
 
 impl Columns {
-    /// Reads the first lines of a table. Columns without a unit have `unit`.
-    pub(super) fn read(path: &Path, unit: Option<VoltageUnit>) -> Result<Self, RecordError> {
-        let io = |cause: std::io::Error| match cause.kind() {
-            std::io::ErrorKind::NotFound => RecordError::NoSuchRecord {
-                path: path.to_owned(),
-                expected: "a CSV file",
-            },
-            _ => RecordError::Io {
-                path: path.to_owned(),
-                cause,
-            },
-        };
-        let mut lines = FirstLines {
-            path,
-            file: BufReader::new(File::open(path).map_err(io)?),
-            byte: 0,
-            line: 0,
-        };
-        let mut comments = Vec::new();
-        let names = loop {
-            let Some(text) = lines.next()? else {
-                return Err(fault(path, lines.line.max(1), TableFault::Empty));
-            };
-            let text = text.trim_start_matches('\u{feff}').trim().to_owned();
-            match text.strip_prefix('#') {
-                Some(comment) => comments.push(comment.trim().to_owned()),
-                None if text.is_empty() => {}
-                None => break text,
-            }
-        };
-        let line = lines.line;
-        let delimiter = [b';', b'\t']
-            .into_iter()
-            .find(|&d| names.contains(char::from(d)))
-            .unwrap_or(b',');
-        let cells = |text: &str| -> Vec<String> {
-            text.split(char::from(delimiter))
-                .map(|cell| bare(cell).to_owned())
-                .collect()
-        };
-        let names = cells(&names);
-        if let Some(number) = names.iter().find(|name| name.parse::<f64>().is_ok()) {
-            let found = shown(number);
-            return Err(fault(path, line, TableFault::NoHeader { found }));
+    /// Tells columns by their names and units, those without by what they hold. Leads that state no unit have `unit`,
+    /// or the preamble's.
+    pub(super) fn of(layout: &Layout, unit: Option<VoltageUnit>) -> Self {
+        let unit = unit.or(layout.facts.unit);
+        let cells = (0..layout.count).map(|index| Cell::of(layout, index));
+        let mut cells: Vec<Cell> = cells.collect();
+        let names_of_leads = cells.iter().filter(|cell| cell.may_be_lead()).count();
+        for cell in &mut cells {
+            cell.settle(unit, names_of_leads);
         }
-        let (mut first_row, mut first_line) = (lines.byte, lines.line + 1);
-        let mut units = Vec::new();
-        if let Some(second) = lines.next()? {
-            let second = cells(second.trim());
-            if is_units(&second, names.len()) {
-                units = second;
-                (first_row, first_line) = (lines.byte, lines.line + 1);
-            }
-        }
-        Ok(Self {
-            count: names.len(),
-            line,
-            first_row,
-            first_line,
-            time: None,
-            time_unit_s: 1.0,
-            comments,
-            delimiter,
-            all: Vec::new(),
-        }
-        .with_names(&names, &units, unit))
-    }
-
-    fn with_names(mut self, names: &[String], units: &[String], unit: Option<VoltageUnit>) -> Self {
-        for (index, cell) in names.iter().enumerate() {
-            let (name, own) = name_and_unit(cell);
-            let stated = units.get(index).map_or(own, String::as_str);
-            if self.time.is_none()
-                && let Some(unit_s) = time_unit_s(name, stated)
-            {
-                (self.time, self.time_unit_s) = (Some(index), unit_s);
+        let (mut times, mut leads) = (Vec::new(), Vec::new());
+        for cell in cells {
+            if let Some(unit) = cell.time {
+                times.push(TimeColumn {
+                    index: cell.index,
+                    name: cell.name,
+                    unit,
+                });
                 continue;
             }
-            let given = unit.filter(|_| stated.is_empty());
-            self.all.push(Column {
-                index,
-                name: if name.is_empty() {
-                    format!("lead {}", self.all.len())
-                } else {
-                    name.to_owned()
-                },
-                units: given.map_or_else(|| stated.to_owned(), |unit| unit.to_string()),
-                unit: given.or(stated.parse().ok()),
+            let is_stated = !cell.units.is_empty();
+            let given = unit.filter(|_| !is_stated && cell.has_numbers && !cell.is_counter);
+            let name = match &*cell.name {
+                "" if layout.names.is_none() && layout.count == 1 => layout.facts.lead.clone(),
+                "" => None,
+                name => Some(name.to_owned()),
+            };
+            let name = name.unwrap_or_else(|| format!("lead {}", leads.len()));
+            let units = given.map_or(cell.units, |unit| unit.to_string());
+            let kind = if cell.is_counter {
+                LeadKind::Other
+            } else {
+                kind_of(&name)
+            };
+            leads.push(Column {
+                index: cell.index,
+                unit: given.or(units.parse().ok()),
+                name,
+                units,
+                kind,
+                is_stated,
             });
         }
-        self
+        // A time whose unit is stated goes first, one that is no unit last.
+        times.sort_by_key(|time| match time.unit {
+            TimeUnit::Seconds(_) => 0,
+            TimeUnit::Unstated => 1,
+            TimeUnit::Unknown(_) => 2,
+        });
+        Self { times, leads }
     }
 
-    /// The columns that are not the time.
-    pub(super) fn leads(&self) -> impl Iterator<Item = &Column> {
-        self.all.iter()
+    /// The leads that are voltages.
+    pub(super) fn voltages(&self) -> impl Iterator<Item = &Column> {
+        self.leads.iter().filter(|column| column.unit.is_some())
     }
 
-    /// A reader of the rows in `file`, which is there where a row begins.
-    pub(super) fn reader(&self, file: LineGuard<File>) -> csv::Reader<LineGuard<File>> {
-        csv::ReaderBuilder::new()
-            .delimiter(self.delimiter)
-            .has_headers(false)
-            .flexible(true)
-            // A quote that is never closed would make the rest of the file one cell.
-            .quoting(false)
-            .comment(Some(b'#'))
-            .trim(csv::Trim::All)
-            .from_reader(file)
+    /// Their names for a message.
+    pub(super) fn named(&self) -> String {
+        let mut names: Vec<String> = self.leads.iter().map(|c| shown(&c.name)).take(8).collect();
+        if self.leads.len() > names.len() {
+            names.push(format!("and {} more", self.leads.len() - names.len()));
+        }
+        names.join(", ")
+    }
+}
+
+/// A column on its way to be told.
+struct Cell {
+    index: usize,
+    name: String,
+    /// The unit; empty where none is stated.
+    units: String,
+    /// Whether the unit stands apart from the name: in brackets, behind a comma, in a line of its own.
+    is_apart: bool,
+    time: Option<TimeUnit>,
+    is_counter: bool,
+    has_numbers: bool,
+}
+
+impl Cell {
+    fn of(layout: &Layout, index: usize) -> Self {
+        let whole = layout.names.as_ref().map_or("", |names| &names[index]);
+        let own = name_and_unit(whole);
+        let line = layout.units.get(index).filter(|unit| !unit.is_empty());
+        let (name, units, is_apart) = match line {
+            Some(unit) => (whole, unit.as_str(), true),
+            None => own,
+        };
+        let rows = || layout.rows.iter().filter_map(move |row| row.get(index));
+        let numbers: Vec<f64> = rows()
+            .filter_map(|cell| match Value::of(cell) {
+                Value::Number(number) => Some(number),
+                _ => None,
+            })
+            .collect();
+        let has_form = rows().next().is_some_and(|cell| Form::of_text(cell));
+        let lower = name.to_lowercase();
+        let rises = counts_up(&numbers);
+        let counts = COUNTER_NAMES.contains(&&*lower)
+            || (MAYBE_COUNTERS.contains(&&*lower) && (rises.is_some() || numbers.len() < 8))
+            || ["samples", "sample"].contains(&units);
+        let interval = interval_s(units);
+        let is_time = has_form || is_time_name(name) && !counts;
+        let time = if let Some(seconds) = interval {
+            Some(TimeUnit::Seconds(seconds))
+        } else if is_time {
+            Some(match (units, seconds_of(units)) {
+                ("", _) => seconds_of(name).map_or(TimeUnit::Unstated, TimeUnit::Seconds),
+                (_, Some(seconds)) => TimeUnit::Seconds(seconds),
+                _ if has_form => TimeUnit::Unstated,
+                (other, None) => TimeUnit::Unknown(other.to_owned()),
+            })
+        } else if name.is_empty() && index == 0 && layout.count > 1 && rises.is_some() {
+            // Nothing names it, but it rises evenly: a time, where it does not count by one.
+            (rises != Some(1.0)).then_some(TimeUnit::Unstated)
+        } else {
+            None
+        };
+        Self {
+            index,
+            name: name.to_owned(),
+            units: units.to_owned(),
+            is_apart,
+            time,
+            is_counter: counts || (units.is_empty() && rises.is_some()),
+            has_numbers: !numbers.is_empty(),
+        }
     }
 
-    /// A cell's text, without quotes. Where semicolons part the cells, a comma is a decimal point.
-    pub(super) fn text<'a>(&self, cell: &'a [u8]) -> Cow<'a, str> {
-        match String::from_utf8_lossy(cell) {
-            Cow::Borrowed(text) if self.delimiter == b';' && text.contains(',') => {
-                bare(text).replace(',', ".").into()
+    fn may_be_lead(&self) -> bool {
+        self.time.is_none() && !self.is_counter && self.has_numbers
+    }
+
+    /// Whether a unit that is a letter of the name is meant as one. `V` is the chest lead of MIMIC and of CinC 2014 as
+    /// well: it is a volt where it names the only lead and no other unit is given.
+    fn settle(&mut self, given: Option<VoltageUnit>, leads: usize) {
+        let is_volt = self.units.parse() == Ok(VoltageUnit::Volt);
+        if is_volt && !self.is_apart && (given.is_some() || leads > 1 || is_lead_word(&self.name)) {
+            if self.name != self.units {
+                self.name = format!("{} {}", self.name, self.units);
             }
-            Cow::Borrowed(text) => bare(text).into(),
-            Cow::Owned(text) => text.into(),
+            self.units.clear();
+        }
+        if self.is_counter {
+            self.units.clear();
         }
     }
 }
 
-/// The lines at the beginning of a file, one by one.
-struct FirstLines<'a> {
-    path: &'a Path,
-    file: BufReader<File>,
-    /// Bytes and lines read so far.
-    byte: u64,
-    line: u64,
+fn is_lead_word(name: &str) -> bool {
+    ["lead", "channel", "ch", "ableitung"].contains(&&*name.to_lowercase())
 }
 
-impl FirstLines<'_> {
-    fn next(&mut self) -> Result<Option<String>, RecordError> {
-        let mut bytes = Vec::new();
-        let read = self
-            .file
-            .by_ref()
-            .take(MAX_LINE_BYTES as u64 + 1)
-            .read_until(b'\n', &mut bytes)
-            .map_err(|cause| RecordError::Io {
-                path: self.path.to_owned(),
-                cause,
-            })?;
-        self.byte += read as u64;
-        self.line += u64::from(read > 0);
-        if read > MAX_LINE_BYTES {
-            return Err(fault(self.path, self.line, TableFault::LineTooLong));
-        }
-        // Where it is not UTF-8 it mostly is Latin-1 (a micro sign).
-        let text = String::from_utf8(bytes)
-            .unwrap_or_else(|e| e.as_bytes().iter().map(|&b| char::from(b)).collect());
-        Ok((read > 0).then_some(text))
+/// Whether a name says that its column is a time.
+pub(super) fn is_time_name(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    TIME_NAMES.contains(&&*lower) || TIME_PARTS.iter().any(|part| lower.contains(part))
+}
+
+/// The step of a column that counts up, from row to row or over and over again (packets of 256); `None` where it does not.
+fn counts_up(numbers: &[f64]) -> Option<f64> {
+    const LEAST_ROWS: usize = 8;
+    if numbers.len() < LEAST_ROWS {
+        return None;
     }
+    let step = numbers[1] - numbers[0];
+    let steps = numbers.windows(2).map(|pair| pair[1] - pair[0]);
+    let near = |found: f64| (found - step).abs() <= 0.26 * step;
+    let (mut up, mut down) = (0, 0);
+    for found in steps {
+        match near(found) {
+            true => up += 1,
+            false if found < 0.0 => down += 1,
+            false => return None,
+        }
+    }
+    (step > 0.0 && up >= 7 * down.max(1)).then_some(step)
 }
 
-/// A cell without spaces and quotes around it.
-pub(super) fn bare(cell: &str) -> &str {
-    cell.trim().trim_matches(['"', '\'']).trim()
-}
-
-/// Whether a line below the names states units: as many cells, none of them empty, a number or a date, and at least one a
-/// voltage.
-fn is_units(cells: &[String], columns: usize) -> bool {
-    cells.len() == columns
-        && cells
-            .iter()
-            .all(|cell| !cell.is_empty() && !cell.starts_with(|c: char| c.is_ascii_digit()))
-        && cells.iter().any(|cell| cell.parse::<VoltageUnit>().is_ok())
-}
-
-/// `II (mV)`, `II [mV]`, `ecg_mv`, `ecg mV` and `mV` as name and unit; the unit is empty where there is none.
-fn name_and_unit(cell: &str) -> (&str, &str) {
+/// `II (mV)`, `II [mV]`, `ECG, mV`, `ECG/mV`, `ecg_mv`, `ecg mV`, `time in s` and `mV` as name and unit, and whether the
+/// unit stands apart; the unit is empty where there is none.
+fn name_and_unit(cell: &str) -> (&str, &str, bool) {
     for (open, close) in [('(', ')'), ('[', ']')] {
         if let Some((name, unit)) = cell.strip_suffix(close).and_then(|c| c.rsplit_once(open)) {
-            return (name.trim(), unit.trim());
+            return (
+                name.trim_end_matches([' ', '_', '/']).trim(),
+                unit.trim(),
+                true,
+            );
         }
     }
+    let is_unit = |unit: &str| unit.parse::<VoltageUnit>().is_ok() || seconds_of(unit).is_some();
     if cell.parse::<VoltageUnit>().is_ok() {
-        return (cell, cell);
+        return (cell, cell, false);
     }
-    match cell.rsplit_once(['_', ' ']) {
-        Some((name, unit)) if unit.parse::<VoltageUnit>().is_ok() || seconds_of(unit).is_some() => {
-            (name.trim(), unit)
+    for (between, is_apart) in [
+        (',', true),
+        ('/', true),
+        (' ', false),
+        ('_', false),
+        ('.', false),
+    ] {
+        if let Some((name, unit)) = cell.rsplit_once(between)
+            && !name.trim().is_empty()
+            && is_unit(unit.trim())
+        {
+            let name = name.trim();
+            return (
+                name.strip_suffix(" in").unwrap_or(name),
+                unit.trim(),
+                is_apart,
+            );
         }
-        _ => (cell, ""),
     }
-}
-
-/// Seconds of one unit of a column, if its name says that it is the time. Without a unit it counts seconds, or says
-/// clock time.
-fn time_unit_s(name: &str, unit: &str) -> Option<f64> {
-    let name = name.to_ascii_lowercase();
-    let is_time = TIME_NAMES.contains(&&*name);
-    if unit.is_empty() || !is_time {
-        return is_time.then_some(1.0).or_else(|| match &*name {
-            "ms" | "s" => seconds_of(&name),
-            _ => None,
-        });
-    }
-    // `hh:mm:ss.mmm` and the like say themselves what they are.
-    Some(seconds_of(unit).unwrap_or(1.0))
+    // Shimmer's and others' names have the unit inside.
+    let inside = cell
+        .split(['_', ' '])
+        .find(|part| part.len() > 1 && part.parse::<VoltageUnit>().is_ok());
+    (cell, inside.unwrap_or(""), false)
 }
 
 /// Seconds of a unit of time.
-fn seconds_of(unit: &str) -> Option<f64> {
-    match unit.to_ascii_lowercase().as_str() {
-        "s" | "sec" | "secs" | "second" | "seconds" => Some(1.0),
-        "ms" | "msec" | "millisecond" | "milliseconds" => Some(1e-3),
-        "us" | "\u{b5}s" | "\u{3bc}s" | "microseconds" => Some(1e-6),
-        _ => None,
+pub(super) fn seconds_of(unit: &str) -> Option<f64> {
+    Some(match unit.to_lowercase().as_str() {
+        "s" | "sec" | "sec." | "secs" | "second" | "seconds" | "sekunden" | "sek" => 1.0,
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1e-3,
+        "us" | "\u{b5}s" | "\u{3bc}s" | "usec" | "micros" | "microsecond" | "microseconds" => 1e-6,
+        "ns" | "nsec" | "nanos" | "nanosecond" | "nanoseconds" => 1e-9,
+        "min" | "mins" | "minute" | "minutes" | "minuten" => 60.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" | "stunden" => 3600.0,
+        "d" | "day" | "days" => 86_400.0,
+        _ => return None,
+    })
+}
+
+impl Layout {
+    /// The line's cells, split as the table's are.
+    pub(super) fn split(&self, line: &str, cells: &mut Vec<std::ops::Range<usize>>) {
+        self.delimiter.split(line, cells);
+        // What follows the last column is empty, or found to be too much.
+        while cells.len() > self.count && cells.last().is_some_and(|cell| cell.is_empty()) {
+            cells.pop();
+        }
+        if self.delimiter == Delimiter::Spaces && cells.is_empty() {
+            cells.push(0..0);
+        }
     }
 }
 
@@ -274,29 +364,57 @@ mod tests {
         for (cell, expected) in [
             ("II (mV)", ("II", "mV")),
             ("V1 [uV]", ("V1", "uV")),
+            ("t[s]", ("t", "s")),
+            ("ECG, mV", ("ECG", "mV")),
+            ("Time, s", ("Time", "s")),
+            ("ECG/mV", ("ECG", "mV")),
+            ("time in ms", ("time", "ms")),
             ("ecg_mv", ("ecg", "mv")),
             ("ecg V", ("ecg", "V")),
+            ("ecg.mV", ("ecg", "mV")),
+            ("ECG millivolts", ("ECG", "millivolts")),
             ("mV", ("mV", "mV")),
             ("time_ms", ("time", "ms")),
             ("MLII", ("MLII", "")),
             ("resp (l/min)", ("resp", "l/min")),
             ("a_b", ("a_b", "")),
+            ("", ("", "")),
         ] {
-            assert_eq!(name_and_unit(cell), expected, "{cell}");
+            let (name, unit, _) = name_and_unit(cell);
+            assert_eq!((name, unit), expected, "{cell}");
         }
-        assert_eq!(time_unit_s("Time", ""), Some(1.0));
-        assert_eq!(time_unit_s("time", "ms"), Some(1e-3));
-        assert_eq!(time_unit_s("Elapsed time", "hh:mm:ss.mmm"), Some(1.0));
-        assert_eq!(time_unit_s("ms", ""), Some(1e-3));
-        assert_eq!(time_unit_s("II", "ms"), None);
     }
 
     #[test]
-    fn a_second_line_of_units() {
-        let line = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
-        assert!(is_units(&line("hh:mm:ss.mmm,mV,mV"), 3));
-        assert!(!is_units(&line("0:00.000,mV"), 2));
-        assert!(!is_units(&line("seconds,word"), 2));
-        assert!(!is_units(&line("mV"), 2));
+    fn names_of_times() {
+        for name in [
+            "Time",
+            "timestamp",
+            "Elapsed time",
+            "Zeit",
+            "msec",
+            "unix_time",
+            "T",
+            "DateTime",
+            "Phone timestamp",
+            "Shimmer_AA01_Timestamp_Unix_CAL",
+        ] {
+            assert!(is_time_name(name), "{name}");
+        }
+        for name in ["II", "ecg", "V5", "st", "sample", ""] {
+            assert!(!is_time_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn counters_are_told_by_what_they_hold() {
+        let rows = |row: fn(u32) -> f64| (0..600).map(row).collect::<Vec<f64>>();
+        assert_eq!(counts_up(&rows(f64::from)), Some(1.0));
+        assert_eq!(counts_up(&rows(|k| f64::from(k % 256))), Some(1.0));
+        assert_eq!(counts_up(&rows(|k| f64::from(k % 16))), Some(1.0));
+        assert_eq!(counts_up(&rows(|k| 4.0 * f64::from(k))), Some(4.0));
+        assert_eq!(counts_up(&rows(|_| 7.0)), None);
+        assert_eq!(counts_up(&rows(|k| f64::from(k % 3))), None);
+        assert_eq!(counts_up(&rows(|k| (f64::from(k) / 20.0).sin())), None);
     }
 }

@@ -1,53 +1,62 @@
-//! Samples as a table of text: CSV, with commas, semicolons or tabs.
+//! Samples as a table of text: CSV, with commas, semicolons, tabs or spaces, and what apps and loggers export.
 //!
-//! A line that names the columns comes first; lines that begin with `#` are comments. A unit stands behind a column's name
-//! (`II (mV)`, `II [uV]`, `ecg_mv`), is the name (`mV`), or stands in a second line, as `rdsamp -c` and PhysioNet's
-//! exports have it. A column `time` or the like says when each sample was taken; see the module `clock`. A cell that is empty or
-//! `nan` is a missing sample.
+//! Rows of numbers, above which a line mostly names the columns. What stands before the table is passed over (a rate, a
+//! unit and a lead's name in it are read), and so is what stands below it. Lines that begin with `#` are comments.
+//!
+//! A unit stands behind a column's name (`II (mV)`, `II [uV]`, `ECG, mV`, `ecg_mv`), is the name (`mV`), or stands in a
+//! second line, as `rdsamp -c` and PhysioNet's exports have it. A column of times says when each sample was taken: in any
+//! unit, as a clock time, or with the date; where it states no unit and could mean several, it is refused. A column
+//! that counts rows or packets is no lead. A number has a decimal point or a decimal comma. A cell that is empty, `nan`,
+//! `NA`, `null`, `-` or `!` is a missing sample. The text is UTF-8, UTF-16 or Latin-1, its lines end as those of any
+//! system do.
 
+mod cells;
 mod clock;
 mod columns;
+mod layout;
+mod lines;
 
 use super::header::patient_of;
 use super::{
-    BLOCK_SAMPLES, Contents, Lead, ReadOptions, Reader, RecordError, Source, Warning, check_len,
-    shown,
+    BLOCK_SAMPLES, Contents, Lead, LeadKind, ReadOptions, Reader, RecordError, Source, VoltageUnit,
+    Warning, check_len, shown,
 };
-use clock::{Clock, Timeline};
-use columns::{Column, Columns};
-use csv::ByteRecord;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use cells::Value;
+use clock::{Clock, Packets, Timeline, Times, Timing};
+use columns::{Column, Columns, TimeColumn};
+use layout::Layout;
+use lines::{Lines, MAX_LINE_BYTES};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// The longest line that is read, in bytes.
-const MAX_LINE_BYTES: usize = 1 << 20;
 
 /// Rows between two places that reading may begin at.
 const CHECKPOINT_ROWS: u64 = 1 << 16;
 
+/// Lines below a table that are looked at for more of it.
+const FOOTER_LINES: u64 = 1000;
+
+/// Steps that the usual one is learned from, where times are uneven.
+const STEPS: usize = 1024;
+
 /// Why a file is no table of samples.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TableFault {
     /// There is no line.
     #[error(
         "found nothing, expected a line that names the columns, such as `time,mV`, and samples"
     )]
     Empty,
-    /// The first line has numbers.
-    #[error("found the number {found}, expected a line that names the columns, such as `time,mV`")]
-    NoHeader {
-        /// The number.
-        found: String,
-    },
-    /// There is nothing but the names of columns.
-    #[error("found no line of samples below the names of the columns, expected at least one")]
-    NoSamples,
+    /// There is no row of numbers.
+    #[error(
+        "found no row of numbers, expected a table of samples below a line that names the columns, such as `time,mV`"
+    )]
+    NoTable,
     /// A line is absurdly long.
     #[error("found a line of more than {MAX_LINE_BYTES} bytes; this is no table of samples")]
     LineTooLong,
     /// A line has more or fewer cells than the first.
-    #[error("found {found} cell(s), expected {expected}, as in the line that names the columns")]
+    #[error("found {found} cell(s), expected {expected}, as in the first row")]
     Ragged {
         /// Cells in this line.
         found: usize,
@@ -65,16 +74,34 @@ pub enum TableFault {
         found: String,
     },
     /// A cell is no time.
-    #[error("found `{found}` as time, expected {expected}")]
+    #[error("found `{found}` as time, expected {expected}; --rate reads without times")]
     Time {
         /// What is there.
         found: String,
         /// What it should be.
         expected: &'static str,
     },
+    /// The times are in no unit of time.
+    #[error(
+        "found `{found}` as the unit of time, expected s, ms, us, ns, min or h; give the rate with --rate"
+    )]
+    TimeUnit {
+        /// The unit.
+        found: String,
+    },
+    /// The times state no unit, and seconds are not likely.
+    #[error(
+        "the column of times states no unit, and in seconds its rate would be {rate_hz} Hz; expected a unit in its \
+         name, such as `time (ms)`, or the rate with --rate"
+    )]
+    TimeUnstated {
+        /// The rate in Hz if the times were seconds.
+        rate_hz: f64,
+    },
     /// Time does not go on.
     #[error(
-        "time does not go forward: found {found_s} s after {before_s} s (from the first sample)"
+        "time does not go forward: found {found_s} s after {before_s} s (from the first sample); give the rate with \
+         --rate if the times are not to be trusted"
     )]
     Backwards {
         /// When this sample was taken, in s after the first one.
@@ -130,7 +157,7 @@ pub enum TableFault {
 #[derive(Debug)]
 struct Table {
     path: PathBuf,
-    columns: Columns,
+    layout: Layout,
     /// The columns that are leads.
     leads: Vec<Column>,
     rows: u64,
@@ -138,55 +165,71 @@ struct Table {
     rate_hz: f64,
     /// Where rows 0, [`CHECKPOINT_ROWS`], twice as many and so on begin: byte and line.
     checkpoints: Vec<(u64, u64)>,
+    warnings: Vec<Warning>,
 }
 
 /// Opens a table, and reads through it: it must be all numbers.
 pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, RecordError> {
-    let columns = Columns::read(path, options.unit)?;
-    let at_header = |cause| fault(path, columns.line, cause);
-    let leads: Vec<Column> = columns.leads().cloned().collect();
-    if !leads.iter().any(|column| column.unit.is_some()) {
-        let names: Vec<String> = leads.iter().map(|c| shown(&c.name)).take(8).collect();
+    let layout = Layout::read(path)?;
+    let mut columns = Columns::of(&layout, options.unit);
+    let at_header = |cause| fault(path, layout.line, cause);
+    if columns.voltages().next().is_none() {
         return Err(at_header(TableFault::NoUnit {
-            columns: names.join(", "),
+            columns: columns.named(),
         }));
     }
-    let time = columns.time.filter(|_| options.rate_hz.is_none());
     if let Some(hz) = options.rate_hz
         && !(hz.is_finite() && hz > 0.0)
     {
         return Err(at_header(TableFault::Rate { found: hz }));
     }
-    if time.is_none() && options.rate_hz.is_none() {
+    if options.rate_hz.is_some() {
+        columns.times.clear();
+    } else if columns.times.is_empty() && layout.facts.rate_hz.is_none() {
         return Err(at_header(TableFault::NoRate));
     }
 
-    let mut clock = Clock::new(columns.time_unit_s);
-    let mut rows = Rows::at(path, &columns, (columns.first_row, columns.first_line))?;
-    let (mut count, mut checkpoints) = (0, Vec::new());
-    while rows.next()? {
-        if count % CHECKPOINT_ROWS == 0 {
-            checkpoints.push(rows.place());
-        }
-        for column in leads.iter().filter(|column| column.unit.is_some()) {
-            rows.sample(column)?;
-        }
-        if let Some(time) = time {
-            clock
-                .push(&rows.record[time])
-                .map_err(|cause| rows.fault(cause))?;
-        }
-        count += 1;
-    }
-    if count == 0 {
-        return Err(at_header(TableFault::NoSamples));
-    }
-    let (timeline, rate_hz) = match options.rate_hz {
-        Some(rate_hz) => (Timeline::without_gaps(), rate_hz),
-        None => clock.finish().map_err(at_header)?,
+    let scan = Scan::of(path, &layout, &columns)?;
+    let mut warnings = scan.warnings;
+    let given = options.rate_hz.or(layout.facts.rate_hz);
+    let timing = match columns.times.is_empty() {
+        true => Err(at_header(TableFault::NoRate)),
+        false => timing(path, &layout, &columns.times, scan.clocks),
     };
-    let len = check_len(path, timeline.len(count, rate_hz), count)?;
-    let comments = columns.comments.clone();
+    let timing = match (timing, given) {
+        (Ok(timing), _) => timing,
+        (Err(error), Some(rate_hz)) => {
+            if !columns.times.is_empty() {
+                warnings.push(Warning::TimesUnused {
+                    rate_hz,
+                    why: error.to_string(),
+                });
+            }
+            Timing {
+                timeline: Timeline::without_gaps(),
+                rate_hz,
+                assumed: None,
+                is_mean: false,
+            }
+        }
+        (Err(error), None) => return Err(error),
+    };
+    let rate_hz = timing.rate_hz;
+    if timing.is_mean {
+        warnings.push(Warning::TimesUneven { rate_hz });
+    }
+    if let Some(unit) = timing.assumed {
+        warnings.push(Warning::TimeUnitAssumed { unit, rate_hz });
+    }
+    let len = check_len(path, timing.timeline.len(scan.rows, rate_hz), scan.rows)?;
+    // A column that never changes is no lead that anybody would read unasked.
+    let mut leads = columns.leads;
+    for (column, range) in leads.iter_mut().zip(&scan.ranges) {
+        if column.kind == LeadKind::Unknown && range.is_some_and(|(low, high)| low == high) {
+            column.kind = LeadKind::Other;
+        }
+    }
+    let comments = layout.comments.clone();
     Ok(Contents {
         annotation_rate_hz: rate_hz,
         leads: leads
@@ -195,6 +238,7 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, Recor
                 name: column.name.clone(),
                 units: column.units.clone(),
                 is_voltage: column.unit.is_some(),
+                kind: column.kind,
                 counts_per_mv: None,
                 sample_rate_hz: rate_hz,
                 len_samples: len,
@@ -205,12 +249,13 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, Recor
         comments,
         source: Box::new(Table {
             path: path.to_owned(),
-            columns,
+            layout,
             leads,
-            rows: count,
-            timeline,
+            rows: scan.rows,
+            timeline: timing.timeline,
             rate_hz,
-            checkpoints,
+            checkpoints: scan.checkpoints,
+            warnings,
         }),
     })
 }
@@ -223,132 +268,246 @@ fn fault(path: &Path, line: u64, cause: TableFault) -> RecordError {
     }
 }
 
+/// What reading a table through comes to.
+struct Scan {
+    rows: u64,
+    checkpoints: Vec<(u64, u64)>,
+    /// One a column of times: what it says, or why it says nothing.
+    clocks: Vec<Result<Clock, RecordError>>,
+    /// The lowest and the highest number of each lead.
+    ranges: Vec<Option<(f32, f32)>>,
+    warnings: Vec<Warning>,
+}
+
+impl Scan {
+    fn of(path: &Path, layout: &Layout, columns: &Columns) -> Result<Self, RecordError> {
+        let mut scan = Self {
+            rows: 0,
+            checkpoints: Vec::new(),
+            clocks: columns
+                .times
+                .iter()
+                .map(|column| {
+                    Times::new(&column.unit)
+                        .map(Clock::new)
+                        .map_err(|cause| fault(path, layout.line, cause))
+                })
+                .collect(),
+            ranges: vec![None; columns.leads.len()],
+            warnings: Vec::new(),
+        };
+        let mut rows = Rows::at(path, layout, layout.first_row)?;
+        while rows.next()? {
+            if scan.rows % CHECKPOINT_ROWS == 0 {
+                scan.checkpoints.push(rows.lines.place);
+            }
+            for (column, range) in columns.leads.iter().zip(&mut scan.ranges) {
+                if column.unit.is_none() {
+                    continue;
+                }
+                let mv = rows.sample(column)?;
+                if !mv.is_nan() {
+                    let (low, high) = range.get_or_insert((mv, mv));
+                    (*low, *high) = (low.min(mv), high.max(mv));
+                }
+            }
+            for (column, clock) in columns.times.iter().zip(&mut scan.clocks) {
+                if let Ok(running) = clock
+                    && let Err(cause) = running.push(rows.cell(column.index))
+                {
+                    *clock = Err(rows.fault(cause));
+                }
+            }
+            scan.rows += 1;
+        }
+        scan.warnings.extend(rows.ended);
+        Ok(scan)
+    }
+}
+
+/// The rate and the gaps by the first column of times that says them; or, where samples are stamped by packets, by the
+/// first that says a mean rate.
+fn timing(
+    path: &Path,
+    layout: &Layout,
+    columns: &[TimeColumn],
+    clocks: Vec<Result<Clock, RecordError>>,
+) -> Result<Timing, RecordError> {
+    let mut refused = None;
+    for clock in clocks {
+        let timing = clock.and_then(|clock| {
+            let finished = clock.finish();
+            finished.map_err(|cause| fault(path, layout.line, cause))
+        });
+        match timing {
+            Ok(timing) => return Ok(timing),
+            Err(error) => {
+                refused.get_or_insert(error);
+            }
+        }
+    }
+    let error = refused.unwrap_or_else(|| fault(path, layout.line, TableFault::NoRate));
+    let is_uneven = matches!(
+        &error,
+        RecordError::Table {
+            cause: TableFault::Backwards { .. } | TableFault::Uneven { .. },
+            ..
+        }
+    );
+    if is_uneven {
+        for column in columns {
+            if let Some(timing) = mean_timing(path, layout, column)? {
+                return Ok(timing);
+            }
+        }
+    }
+    Err(error)
+}
+
+/// What the times of packets say, if they are that.
+fn mean_timing(
+    path: &Path,
+    layout: &Layout,
+    column: &TimeColumn,
+) -> Result<Option<Timing>, RecordError> {
+    let Ok(times) = Times::new(&column.unit) else {
+        return Ok(None);
+    };
+    let begin = || Rows::at(path, layout, layout.first_row);
+    let mut steps = Vec::new();
+    let (mut rows, mut first) = (begin()?, times.clone());
+    let mut before: Option<f64> = None;
+    while steps.len() < STEPS && rows.next()? {
+        let Ok(now_s) = first.next(rows.cell(column.index)) else {
+            return Ok(None);
+        };
+        steps.extend(before.replace(now_s).map(|before_s| now_s - before_s));
+    }
+    steps.sort_by(f64::total_cmp);
+    let Some(&usual_s) = steps.get(steps.len() / 2) else {
+        return Ok(None);
+    };
+    let (mut rows, mut packets) = (begin()?, Packets::new(times, usual_s));
+    while rows.next()? {
+        if packets.push(rows.cell(column.index)).is_err() {
+            return Ok(None);
+        }
+    }
+    Ok(packets.finish())
+}
+
 /// Reads a table's rows in order.
 struct Rows<'a> {
     path: &'a Path,
-    columns: &'a Columns,
-    reader: csv::Reader<LineGuard<File>>,
-    record: ByteRecord,
-    /// Bytes and lines before those that the reader counts.
-    before: (u64, u64),
+    layout: &'a Layout,
+    lines: Lines<'a>,
+    /// Where the row's cells are in its line.
+    cells: Vec<Range<usize>>,
+    /// What the table ended with, where that is not simply the file's end.
+    ended: Option<Warning>,
 }
 
 impl<'a> Rows<'a> {
     /// From the row on that begins at this byte and line.
-    fn at(
-        path: &'a Path,
-        columns: &'a Columns,
-        (byte, line): (u64, u64),
-    ) -> Result<Self, RecordError> {
-        let file = File::open(path)
-            .and_then(|mut file| file.seek(SeekFrom::Start(byte)).map(|_| file))
-            .map_err(|cause| RecordError::Io {
-                path: path.to_owned(),
-                cause,
-            })?;
+    fn at(path: &'a Path, layout: &'a Layout, place: (u64, u64)) -> Result<Self, RecordError> {
         Ok(Self {
             path,
-            columns,
-            reader: columns.reader(LineGuard::new(file)),
-            record: ByteRecord::new(),
-            before: (byte, line - 1),
+            layout,
+            lines: Lines::at(path, layout.encoding, place)?,
+            cells: Vec::new(),
+            ended: None,
         })
     }
 
     /// Goes to the next row, if there is one, and checks its length.
     fn next(&mut self) -> Result<bool, RecordError> {
-        let more = self.reader.read_byte_record(&mut self.record);
-        let line = self.before.1 + self.reader.position().line();
-        if !more.map_err(|error| csv_error(self.path, line, error))? {
-            return Ok(false);
-        }
-        let (found, expected) = (self.record.len(), self.columns.count);
-        if found == expected {
-            Ok(true)
-        } else {
-            Err(self.fault(TableFault::Ragged { found, expected }))
+        loop {
+            if self.ended.is_some() || !self.lines.next()? {
+                return Ok(false);
+            }
+            if self.lines.text.starts_with('#') {
+                continue;
+            }
+            self.layout.split(&self.lines.text, &mut self.cells);
+            if self.cells.iter().all(Range::is_empty) {
+                continue;
+            }
+            let (found, expected) = (self.cells.len(), self.layout.count);
+            if found == expected && self.has_number() {
+                return Ok(true);
+            }
+            if found < expected && !self.lines.is_ended {
+                self.ended = Some(Warning::RowCut {
+                    line: self.lines.place.1,
+                });
+                return Ok(false);
+            }
+            if !self.has_number()
+                && let Some(lines) = self.footer()?
+            {
+                self.ended = Some(Warning::Footer {
+                    line: self.lines.place.1,
+                    lines,
+                });
+                return Ok(false);
+            }
+            return match found == expected {
+                true => Ok(true),
+                false => Err(self.fault(TableFault::Ragged { found, expected })),
+            };
         }
     }
 
-    /// Byte and line where the row begins.
-    fn place(&self) -> (u64, u64) {
-        let (byte, line) = self
-            .record
-            .position()
-            .map_or((0, 1), |place| (place.byte(), place.line()));
-        (self.before.0 + byte, self.before.1 + line)
+    fn has_number(&self) -> bool {
+        let values = self
+            .cells
+            .iter()
+            .map(|c| Value::of(&self.lines.text[c.clone()]));
+        values.into_iter().any(|value| value != Value::Text)
+    }
+
+    /// How many lines stand below the table from this one on; `None` where one of them is a row again.
+    fn footer(&self) -> Result<Option<u64>, RecordError> {
+        let mut rest = Lines::at(self.path, self.layout.encoding, self.lines.place)?;
+        let (mut lines, mut cells) = (0, Vec::new());
+        while rest.next()? {
+            self.layout.split(&rest.text, &mut cells);
+            let mut numbers = cells
+                .iter()
+                .filter(|cell| matches!(Value::of(&rest.text[(*cell).clone()]), Value::Number(_)));
+            if lines == FOOTER_LINES || cells.len() == self.layout.count && numbers.next().is_some()
+            {
+                return Ok(None);
+            }
+            lines += 1;
+        }
+        Ok(Some(lines))
+    }
+
+    fn cell(&self, index: usize) -> &str {
+        &self.lines.text[self.cells[index].clone()]
     }
 
     fn fault(&self, cause: TableFault) -> RecordError {
-        fault(self.path, self.place().1, cause)
+        fault(self.path, self.lines.place.1, cause)
     }
 
     /// The row's sample in this column, in mV; NaN where there is none.
     fn sample(&self, column: &Column) -> Result<f32, RecordError> {
-        let cell = self.columns.text(&self.record[column.index]);
-        if cell.is_empty() || cell.eq_ignore_ascii_case("nan") {
-            return Ok(f32::NAN);
-        }
-        let per_mv = column.unit.map_or(1.0, super::VoltageUnit::per_mv);
-        cell.parse::<f64>()
-            .ok()
-            .map(|value| (value / per_mv) as f32)
-            .filter(|mv| mv.is_finite())
-            .ok_or_else(|| {
-                self.fault(TableFault::Number {
-                    column: shown(&column.name),
-                    found: shown(&cell),
-                })
-            })
-    }
-}
-
-/// An error of the CSV reader, of which ours has only those of the file beneath.
-fn csv_error(path: &Path, line: u64, error: csv::Error) -> RecordError {
-    match error.into_kind() {
-        csv::ErrorKind::Io(cause) if LineGuard::<File>::made(&cause) => {
-            fault(path, line, TableFault::LineTooLong)
-        }
-        csv::ErrorKind::Io(cause) => RecordError::Io {
-            path: path.to_owned(),
-            cause,
-        },
-        other => RecordError::Io {
-            path: path.to_owned(),
-            cause: std::io::Error::other(format!("{other:?}")),
-        },
-    }
-}
-
-/// Fails at a line that is too long to be one, before anybody keeps it.
-struct LineGuard<R> {
-    inner: R,
-    /// Bytes since the last line feed.
-    length: usize,
-}
-
-impl<R> LineGuard<R> {
-    fn new(inner: R) -> Self {
-        Self { inner, length: 0 }
-    }
-
-    /// Whether an error comes from here.
-    fn made(error: &std::io::Error) -> bool {
-        error.kind() == std::io::ErrorKind::FileTooLarge
-    }
-}
-
-impl<R: Read> Read for LineGuard<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.length = match buffer[..read].iter().rposition(|&byte| byte == b'\n') {
-            Some(at) => read - at - 1,
-            None => self.length + read,
+        let per_mv = column.unit.map_or(1.0, VoltageUnit::per_mv);
+        let cell = self.cell(column.index);
+        let mv = match Value::of(cell) {
+            Value::Number(value) => (value / per_mv) as f32,
+            Value::Missing => return Ok(f32::NAN),
+            Value::Text => f32::INFINITY,
         };
-        if self.length > MAX_LINE_BYTES {
-            return Err(std::io::ErrorKind::FileTooLarge.into());
+        if mv.is_finite() {
+            return Ok(mv);
         }
-        Ok(read)
+        Err(self.fault(TableFault::Number {
+            column: shown(&column.name),
+            found: shown(cells::bare(cell)),
+        }))
     }
 }
 
@@ -357,7 +516,7 @@ impl Source for Table {
         let row = self.timeline.row(from as u64, self.rate_hz);
         let checkpoint = row / CHECKPOINT_ROWS;
         let place = self.checkpoints[checkpoint as usize];
-        let mut rows = Rows::at(&self.path, &self.columns, place)?;
+        let mut rows = Rows::at(&self.path, &self.layout, place)?;
         for _ in checkpoint * CHECKPOINT_ROWS..row {
             rows.next()?;
         }
@@ -371,7 +530,7 @@ impl Source for Table {
     }
 
     fn warnings(&self) -> Vec<Warning> {
-        Vec::new()
+        self.warnings.clone()
     }
 }
 

@@ -1,6 +1,5 @@
 use super::super::annotation::Code;
 use super::*;
-use heartlens_core::patient::{Patient, Sex};
 use proptest::prelude::*;
 
 const PLUS: &[u8] = include_bytes!("../reference/plus.edf");
@@ -14,6 +13,12 @@ fn with_text(at: usize, new: &str) -> Vec<u8> {
     let mut bytes = PLUS.to_vec();
     bytes[at..at + new.len()].copy_from_slice(new.as_bytes());
     bytes
+}
+
+/// A record, and the folder that it lies in.
+fn opened(name: &str, bytes: &[u8]) -> (Record, tempfile::TempDir) {
+    let folder = folder_with([(name, bytes)]);
+    (open(&folder, name).unwrap(), folder)
 }
 
 fn refused(bytes: &[u8]) -> String {
@@ -44,7 +49,7 @@ fn edf_plus_is_read_as_pyedflib_reads_it() {
         record.read_lead(2),
         Err(RecordError::NotVoltage { .. })
     ));
-    let by_name = |name: &str| record.lead_index(&LeadChoice::Name(name.into())).unwrap();
+    let by_name = |name: &str| record.lead_named(name).unwrap();
     assert_eq!((by_name("II"), by_name("ecg v1")), (0, 1));
     let patient = Patient {
         age_years: Some(74.0),
@@ -186,15 +191,10 @@ fn files_that_are_not_what_they_say_are_refused() {
             b"0       ".to_vec(),
             "byte 8: the file ends inside the header, expected 256 bytes",
         ),
-        (b"\xffBIOSEMI".to_vec(), "found a BDF file (24 bits)"),
         (b"nonsense".to_vec(), "found `nonsense` as version"),
         (
             PLUS[..600].to_vec(),
             "byte 600: the file ends inside the header, expected 1280 bytes",
-        ),
-        (
-            PLUS[..PLUS.len() - 1].to_vec(),
-            "found 5 whole data record(s) of 262 bytes, but the header promises 6",
         ),
         (
             with_text(236, "99999999"),
@@ -253,14 +253,6 @@ fn files_that_are_not_what_they_say_are_refused() {
             "found `-99999` as digital minimum or maximum",
         ),
         (
-            with_text(signal(120), "32767   "),
-            "signal `ECG II` has the digital range 32767 to 32767",
-        ),
-        (
-            with_text(signal(216), "0       "),
-            "found `0` as samples in a data record",
-        ),
-        (
             with_text(signal(216), "99999999"),
             "found 0 whole data record(s) of 200000160 bytes",
         ),
@@ -273,6 +265,157 @@ fn files_that_are_not_what_they_say_are_refused() {
         message.contains("no/such.edf: no such record; expected an EDF file"),
         "{message}"
     );
+}
+
+#[test]
+fn what_one_signal_lacks_does_not_stop_the_others() {
+    let signal = |before: usize, index: usize| 256 + 4 * before + 8 * index;
+    let (whole, _folder_of_whole) = opened("r.edf", PLUS);
+    let v1 = whole.read_lead(1).unwrap();
+    // The first signal's physical range is 0 to 0, its digital one, or not there.
+    let digital = with_text(signal(120, 0), "32767   ");
+    let mut blank = with_text(signal(104, 0), "        ");
+    blank[signal(112, 0)..signal(112, 0) + 8].fill(b' ');
+    for bytes in [digital, blank] {
+        let (record, _folder_of_record) = opened("r.edf", &bytes);
+        assert_eq!(record.read_lead(1).unwrap(), v1);
+        let dead = Warning::Dead {
+            lead: "ECG II".into(),
+        };
+        assert_eq!(record.warnings()[0], dead);
+        let message = refusal(record.read_lead(0));
+        assert!(
+            message.contains("lead ECG II has no range of values"),
+            "{message}"
+        );
+        assert_eq!(record.first_ecg().unwrap(), 1);
+    }
+    // Its limits have a decimal comma.
+    let mut comma = PLUS.to_vec();
+    let limits = signal(104, 0)..signal(120, 3);
+    for byte in comma[limits].iter_mut().filter(|byte| **byte == b'.') {
+        *byte = b',';
+    }
+    assert_ne!(comma, PLUS);
+    let (record, _folder_of_record) = opened("r.edf", &comma);
+    assert_eq!(record.read_lead(0).unwrap(), whole.read_lead(0).unwrap());
+}
+
+#[test]
+fn a_file_cut_short_is_read_as_far_as_it_goes() {
+    let (whole, _folder_of_whole) = opened("r.edf", PLUS);
+    let folder = folder_with([("r.edf", &PLUS[..PLUS.len() - 1])]);
+    let record = open(&folder, "r.edf").unwrap();
+    assert_eq!(record.len_samples(), 250);
+    assert_eq!(
+        record.read_lead(0).unwrap(),
+        whole.read_lead(0).unwrap()[..250]
+    );
+    let short = Warning::Short {
+        what: "data records",
+        promised: 6,
+        found: 5,
+    };
+    assert!(record.warnings().contains(&short));
+    assert!(record.annotations("atr").is_ok());
+}
+
+/// An annotation signal of 0 samples a data record.
+#[test]
+fn annotations_without_room_are_none() {
+    let mut bytes = PLUS[..HEADER_BYTES].to_vec();
+    let size = (PLUS.len() - HEADER_BYTES) / RECORDS;
+    let samples = 256 + 4 * 216;
+    let counts: Vec<usize> = (0..4)
+        .map(|i| &PLUS[samples + 8 * i..samples + 8 * i + 8])
+        .map(|field| std::str::from_utf8(field).unwrap().trim().parse().unwrap())
+        .collect();
+    let (kept, last) = (size - 2 * counts[3], samples + 24);
+    bytes[last..last + 8].copy_from_slice(b"0       ");
+    for record in PLUS[HEADER_BYTES..].chunks(size) {
+        bytes.extend(&record[..kept]);
+    }
+    let (record, _folder_of_record) = opened("r.edf", &bytes);
+    let (whole, _folder_of_whole) = opened("r.edf", PLUS);
+    assert_eq!(record.read_lead(0).unwrap(), whole.read_lead(0).unwrap());
+    assert_eq!(record.annotations("atr").unwrap().list, []);
+}
+
+/// The same samples in 24 bits, 256 times as large, are the same signal.
+#[test]
+fn bdf_has_three_bytes_a_sample() {
+    let field = |text: &str, width: usize| format!("{text:width$}").into_bytes();
+    let header: Vec<u8> = [
+        b"\xffBIOSEMI".to_vec(),
+        field("X", 160),
+        field("01.02.2003.04.05", 16),
+        field("512", 8),
+        field("24BIT", 44),
+        field("2", 8),
+        field("1", 8),
+        field("1", 4),
+        field("A1", 16),
+        field("", 80),
+        field("uV", 8),
+        field("-8388608", 8),
+        field("8388607", 8),
+        field("-8388608", 8),
+        field("8388607", 8),
+        field("", 80),
+        field("4", 8),
+        field("", 32),
+    ]
+    .concat();
+    let counts = [0, 32_000, -32_000, 8_388_607, -8_388_608, 1, -1, 320];
+    let samples = counts
+        .iter()
+        .flat_map(|count: &i32| count.to_le_bytes()[..3].to_vec());
+    let bytes: Vec<u8> = header.into_iter().chain(samples).collect();
+    let (record, _folder_of_record) = opened("r.bdf", &bytes);
+    assert_eq!((record.sample_rate_hz(), record.len_samples()), (4.0, 8));
+    for (found, count) in record.read_lead(0).unwrap().iter().zip(counts) {
+        let expected = f64::from(count) * 1e-3;
+        assert!(
+            (f64::from(*found) - expected).abs() < 1e-3,
+            "{found} {expected}"
+        );
+    }
+    // By what it holds, whatever it is called.
+    let (other, _folder_of_other) = opened("night.rec", &bytes);
+    assert_eq!(other.read_lead(0).unwrap(), record.read_lead(0).unwrap());
+    assert_eq!(other.name(), "night");
+}
+
+/// Called BDF, and written as EDF: 16 bits are what its length and its ranges say.
+#[test]
+fn a_bdf_of_16_bits_is_told_by_its_length() {
+    let mut bytes = PLUS.to_vec();
+    bytes[..8].copy_from_slice(b"\xffBIOSEMI");
+    bytes[192..197].copy_from_slice(b"BDF+C");
+    let (record, _folder) = opened("r.bdf", &bytes);
+    let (whole, _folder_of_whole) = opened("r.edf", PLUS);
+    assert_eq!(record.read_lead(0).unwrap(), whole.read_lead(0).unwrap());
+    assert_eq!(record.warnings(), [Warning::NarrowSamples]);
+}
+
+#[test]
+fn a_blank_dimension_may_be_given() {
+    let mut bytes = PLUS.to_vec();
+    let dimension = 256 + 4 * 96;
+    bytes[dimension..dimension + 8].fill(b' ');
+    let folder = folder_with([("r.edf", &bytes[..]), ("w.edf", PLUS)]);
+    let record = open(&folder, "r.edf").unwrap();
+    let message = refusal(record.read_lead(0));
+    assert!(
+        message.contains("states no unit, expected a voltage (mV, uV, V), or one with --unit"),
+        "{message}"
+    );
+    let options = ReadOptions::default().with_unit(VoltageUnit::Microvolt);
+    let record = Record::open_with(folder.path().join("r.edf"), &options).unwrap();
+    assert_eq!(record.leads()[0].units, "uV");
+    let whole = open(&folder, "w.edf").unwrap();
+    assert_eq!(record.read_lead(0).unwrap(), whole.read_lead(0).unwrap());
+    assert_eq!(record.warnings(), []);
 }
 
 #[test]

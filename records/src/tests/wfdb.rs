@@ -252,7 +252,7 @@ fn records_that_are_not_what_they_say_are_refused() {
         ("flac.hea", b"f 1 100\na.dat 516"),
     ]);
     for (name, expected) in [
-        ("none", "none.hea: no such record"),
+        ("none", "none: no such record"),
         ("w212", "w212.dat: found 6 samples of each lead, but "),
         ("absurd", "a.dat: found 100 samples of each lead, but "),
         ("huge", "a.dat: found 0 samples of each lead"),
@@ -315,46 +315,13 @@ fn a_file_that_shrinks_after_opening_is_an_error() {
 fn a_missing_lead_is_refused_with_those_that_there_are() {
     let folder = folder_with(W16);
     let record = open(&folder, "w16").unwrap();
-    let choose = |text: &str| record.lead_index(&text.parse::<LeadChoice>().unwrap());
-    assert_eq!(choose("1").unwrap(), 1);
-    assert_eq!(choose("II").unwrap(), 1);
-    assert_eq!(choose("i").unwrap(), 0);
+    assert_eq!(record.lead(1).unwrap().name, "II");
+    assert_eq!(record.lead_named("II").unwrap(), 1);
+    assert_eq!(record.lead_named("i").unwrap(), 0);
     let message = "record w16 has no lead V9; it has 0: I, 1: II";
-    assert_eq!(refusal(choose("V9")), message);
+    assert_eq!(refusal(record.lead_named("V9")), message);
     let message = "record w16 has no lead 2; it has 0: I, 1: II";
     assert_eq!(refusal(record.read_lead(2)), message);
-}
-
-#[test]
-fn the_best_lead_is_the_one_with_a_signal() {
-    let beats = |k: usize| {
-        if k % 250 < 8 {
-            900 - 100 * (k % 250) as i32
-        } else {
-            0
-        }
-    };
-    let wave = |k: usize| (40.0 * (k as f64 / 40.0).sin()) as i32;
-    let good: Vec<i32> = (0..20_000).map(|k| beats(k) + wave(k)).collect();
-    let flat = vec![3; good.len()];
-    let missing = vec![Format::Bits16.invalid(); good.len()];
-    let header = "r 4 250 20000\nr.dat 16 1/mmHg\nr.dat 16 1000 16 0 0 0 0 I\nr.dat 16 1000 16 0 0 0 0 II\n\
-                  r.dat 16 1000 16 0 0 0 0 III";
-    let data = Format::Bits16.encode(&[&good, &flat, &missing, &good]);
-    let folder = folder_with([("r.hea", header.as_bytes()), ("r.dat", &data)]);
-    let record = open(&folder, "r").unwrap();
-    assert_eq!(record.lead_index(&LeadChoice::Best).unwrap(), 3);
-    assert_eq!("best".parse(), Ok(LeadChoice::Best));
-
-    let folder = folder_with([
-        ("p.hea", &b"p 1 250\np.dat 16 1/mmHg"[..]),
-        ("p.dat", &data),
-    ]);
-    let message = refusal(open(&folder, "p").unwrap().lead_index(&LeadChoice::Best));
-    assert!(
-        message.contains("is in `mmHg`, expected a voltage"),
-        "{message}"
-    );
 }
 
 fn segment(name: &str, frames: usize) -> [(String, Vec<u8>); 2] {
@@ -385,7 +352,7 @@ fn segments_that_loop_or_lie_are_refused() {
             "m/9999999999999 1 250\na 4",
             "promises 9999999999999 segment(s), but 1 are described",
         ),
-        ("m/x 1 250 8\na 4", "found `x` as number of segments"),
+        ("m/x 1 250 8\na 4", "line 2: found signal format 4"),
         (
             "m/2 1 250 9\na 4\na 4",
             "line 1: the segments' lengths add up to 8 samples, but the record line promises 9",
@@ -424,6 +391,177 @@ fn segments_that_loop_or_lie_are_refused() {
         let message = refusal(open(&folder_with(files), "m"));
         assert!(message.contains(expected), "{list:?}: {message}");
     }
+}
+
+#[test]
+fn segments_without_samples_are_gaps() {
+    let null = |header: &str| ("null.hea".to_owned(), header.as_bytes().to_vec());
+    for (list, header) in [
+        (
+            "m/3 1 250 12\na 4\nnull 4\na 4",
+            "null 1 250 4\n* 0 0 0 0 0 0",
+        ),
+        (
+            "m/3 1 250 12\na 4\nnull 4\na 4",
+            "null 1 250 4\nx.dat 0 200 16 0 0 0 0 other",
+        ),
+        ("m/3 1 250 12\na 4\nnull 4\na 4", "null 0 250 4"),
+        ("m/3 1 250 12\na 4\n~ 4\na 4", "null 0 250 4"),
+    ] {
+        let mut files = segment("a", 4).to_vec();
+        files.extend([null(header), ("m.hea".into(), list.into())]);
+        let folder = folder_with(files);
+        let record = open(&folder, "m").unwrap();
+        let mv = record.read_lead(0).unwrap();
+        let valid: Vec<usize> = (0..12).filter(|k| !mv[*k].is_nan()).collect();
+        assert_eq!(valid, [0, 1, 2, 3, 8, 9, 10, 11], "{header}");
+        assert_eq!(record.leads()[0].name, "II");
+        assert_streams_agree(&record);
+    }
+    // The first of them may be one.
+    let mut files = segment("a", 4).to_vec();
+    files.extend([
+        null("null 1 250 4\n* 0 0 0 0 0 0"),
+        ("m.hea".into(), b"m/2 1 250 8\nnull 4\na 4".to_vec()),
+    ]);
+    let record = open(&folder_with(files), "m").unwrap();
+    assert_eq!(record.leads()[0].name, "II");
+}
+
+#[test]
+fn names_may_have_folders() {
+    let folder = folder_with([
+        (
+            "100.hea",
+            &b"mitdb/100 2 360 4\n100.dat 16 200 16 0 0 0 0 MLII\n100.dat 16 200 16 0 0 0 0 V5"[..],
+        ),
+        ("100.dat", &[7; 16]),
+        ("s.hea", b"patient001/s 1 1000 4\npatient001/s.dat 16"),
+        ("s.dat", &[1; 8]),
+        ("m.hea", b"p00/m/2 1 250 8\nsub/a 4\nsub/a 4"),
+    ]);
+    std::fs::create_dir(folder.path().join("sub")).unwrap();
+    for (name, bytes) in segment("a", 4) {
+        std::fs::write(folder.path().join("sub").join(name), bytes).unwrap();
+    }
+    for (name, leads, len) in [("100", 2, 4), ("s", 1, 4), ("m", 1, 8)] {
+        let record = open(&folder, name).unwrap();
+        assert_eq!((record.name(), record.leads().len()), (name, leads));
+        assert_eq!(record.read_lead(0).unwrap().len(), len);
+    }
+}
+
+#[test]
+fn a_record_cut_short_is_read_as_far_as_it_goes() {
+    let header = |checksum: &str| {
+        format!("r 2 250 100\nr.dat 212 200 12 0 0 {checksum} 0 I\nr.dat 212 200 12 0 0 0 0 II")
+    };
+    let counts: Vec<i32> = (0..100).collect();
+    let data = Format::Bits12.encode(&[&counts, &counts]);
+    let read = |header: &str, bytes: usize| {
+        let folder = folder_with([("r.hea", header.as_bytes()), ("r.dat", &data[..bytes])]);
+        let record = open(&folder, "r")?;
+        assert_streams_agree(&record);
+        Ok((record.len_samples(), record.warnings()))
+    };
+    let short = |found| Warning::Short {
+        what: "samples of each lead",
+        promised: 100,
+        found,
+    };
+    // Between two frames; in the middle of one, where nothing says that the file was whole.
+    assert_eq!(read(&header("77"), 150).unwrap(), (50, vec![short(50)]));
+    assert_eq!(read(&header("0"), 151).unwrap(), (50, vec![short(50)]));
+    // A header with a checksum was written when there was more: what breaks off in a frame is damaged.
+    let message = refusal(read(&header("77"), 151));
+    assert!(
+        message.contains("r.dat: found 50 samples of each lead, but "),
+        "{message}"
+    );
+    assert!(message.contains("promises 100"), "{message}");
+
+    // A segment lasts as long as its header says, so that the next one begins when it did.
+    let mut files = segment("a", 4).to_vec();
+    files[1].1.truncate(4);
+    files.extend(segment("b", 4));
+    files.push(("m.hea".into(), b"m/2 1 250 8\na 4\nb 4".to_vec()));
+    let folder = folder_with(files);
+    let record = open(&folder, "m").unwrap();
+    let mv = record.read_lead(0).unwrap();
+    let valid: Vec<usize> = (0..8).filter(|k| !mv[*k].is_nan()).collect();
+    assert_eq!(valid, [0, 1, 4, 5, 6, 7]);
+    assert_streams_agree(&record);
+}
+
+#[test]
+fn files_are_told_by_what_they_hold() {
+    let table = "time (s),ecg (mV)\n0.00,1\n0.01,2\n0.02,3\n";
+    let folder = folder_with([
+        W16[0],
+        W16[1],
+        ("ecg.txt", table.as_bytes()),
+        ("ecg.dat", table.as_bytes()),
+        ("export", table.as_bytes()),
+        ("a.zip", b"PK\x03\x04"),
+        ("a.ecg", b"ISHNE1.0rest"),
+        ("a.xml", b"<?xml version=\"1.0\"?><AnnotatedECG/>"),
+        ("a.bin", &[3; 100]),
+        ("a.txt", b""),
+    ]);
+    for name in ["ecg.txt", "ecg.dat", "export"] {
+        let record = open(&folder, name).unwrap();
+        assert_eq!(record.read_lead(0).unwrap(), [1.0, 2.0, 3.0], "{name}");
+    }
+    assert_eq!(open(&folder, "ecg.txt").unwrap().name(), "ecg");
+    for (name, expected) in [
+        (
+            "w16.dat",
+            "w16.dat: this is a file of a WFDB record; name the record, ",
+        ),
+        (
+            "a.zip",
+            "a.zip: found a ZIP archive or a spreadsheet; save the sheet as CSV; expected a WFDB header",
+        ),
+        ("a.ecg", "a.ecg: found an ISHNE Holter file"),
+        ("a.xml", "a.xml: found an XML file"),
+        ("a.bin", "a.bin: found bytes of no known format"),
+        ("a.txt", "a.txt: line 1: found nothing"),
+    ] {
+        let message = refusal(open(&folder, name));
+        assert!(message.contains(expected), "{name}: {message}");
+    }
+}
+
+#[test]
+fn what_a_file_says_cannot_act_on_a_terminal() {
+    let folder = folder_with([
+        (
+            "r.hea",
+            &b"r 1 250 2\nr.dat 16 200/mV\x07 16 0 0 0 0 II\x1b[2J\n# \x1b]0;title\x07"[..],
+        ),
+        ("r.dat", &[0; 4]),
+    ]);
+    let record = open(&folder, "r").unwrap();
+    let lead = &record.leads()[0];
+    assert_eq!((&*lead.name, &*lead.units), ("II\\u{1b}[2J", "mV\\u{7}"));
+    assert_eq!(record.comments(), ["\\u{1b}]0;title\\u{7}"]);
+}
+
+#[test]
+fn a_unit_that_is_none_may_be_given() {
+    let folder = folder_with([
+        (
+            "r.hea",
+            &b"r 2 250 2\nr.dat 16 200/NU 16 0 0 0 0 II\nr.dat 16 1/mmHg 16 0 0 0 0 ABP"[..],
+        ),
+        ("r.dat", &[0; 8]),
+    ]);
+    let options = ReadOptions::default().with_unit(VoltageUnit::Millivolt);
+    assert!(open(&folder, "r").unwrap().first_ecg().is_err());
+    let record = Record::open_with(folder.path().join("r"), &options).unwrap();
+    assert_eq!(record.first_ecg().unwrap(), 0);
+    assert_eq!(record.leads()[0].counts_per_mv, Some(200.0));
+    assert!(!record.leads()[1].is_voltage);
 }
 
 #[test]

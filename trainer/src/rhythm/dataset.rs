@@ -1,7 +1,7 @@
 //! Recordings with one rhythm label each, as the RR intervals that core's detector finds.
 
 use crate::dataset::{bar, r_peaks};
-use heartlens::records::resample::{ResampleError, to_canonical};
+use heartlens::canonical::{RateError, to_canonical};
 use heartlens::records::{Record, RecordError};
 use heartlens_core::rhythm::{Input, Intervals};
 use heartlens_core::spec::SAMPLE_RATE_HZ;
@@ -56,7 +56,7 @@ pub enum RhythmDataError {
         /// The record.
         path: PathBuf,
         /// Why.
-        source: ResampleError,
+        source: RateError,
     },
     /// A record cannot be read.
     #[error(transparent)]

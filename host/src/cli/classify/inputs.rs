@@ -1,14 +1,12 @@
 //! Which records are meant.
 
-use crate::records::segment_names;
+use crate::records::{Record, segment_names};
 use anyhow::{Context, bail};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Extensions of the files that stand for records in a folder.
-const EXTENSIONS: [&str; 2] = ["hea", "edf"];
-/// Extensions of tables: they are records where they are named, but a folder may hold any others.
-const TABLES: [&str; 2] = ["csv", "tsv"];
+const EXTENSIONS: [&str; 3] = ["hea", "edf", "bdf"];
 
 /// A record to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +108,8 @@ fn is_record(path: &Path) -> bool {
 
 /// A record file's name without the extension of a record. (Other dots may be part of a record's name.)
 fn stem(path: &Path) -> String {
-    let stem = match has_extension(path, &EXTENSIONS) || has_extension(path, &TABLES) {
+    // Tables are records where they are named, but a folder may hold any others.
+    let stem = match has_extension(path, &Record::EXTENSIONS) {
         true => path.file_stem(),
         false => path.file_name(),
     };

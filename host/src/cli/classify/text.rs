@@ -222,7 +222,7 @@ pub(super) fn warnings(found: &[(String, Vec<Warning>)]) -> Vec<String> {
 }
 
 /// The first names, and how many more there are.
-pub(super) fn listed(names: &[&str]) -> String {
+pub(in crate::cli) fn listed(names: &[&str]) -> String {
     const SHOWN: usize = 8;
     let shown = names[..names.len().min(SHOWN)].join(", ");
     match names.len().saturating_sub(SHOWN) {
