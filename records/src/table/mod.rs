@@ -298,7 +298,7 @@ impl Scan {
         };
         let mut rows = Rows::at(path, layout, layout.first_row)?;
         while rows.next()? {
-            if scan.rows % CHECKPOINT_ROWS == 0 {
+            if scan.rows.is_multiple_of(CHECKPOINT_ROWS) {
                 scan.checkpoints.push(rows.lines.place);
             }
             for (column, range) in columns.leads.iter().zip(&mut scan.ranges) {
