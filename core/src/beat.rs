@@ -9,7 +9,7 @@ use crate::spec::{
 };
 use crate::template::{BeatWindow, Template};
 use crate::views::metadata;
-use crate::window::{History, WindowError};
+use crate::window::History;
 use heapless::Deque;
 
 /// Samples of the beat window from the R peak on, the peak's own included.
@@ -91,6 +91,19 @@ impl core::fmt::Display for TriggerError {
 
 impl core::error::Error for TriggerError {}
 
+impl BeatFrame {
+    /// A place for a beat: all zeros.
+    pub(crate) const ZERO: Self = Self {
+        r_sample: 0,
+        pre_rr_s: None,
+        post_rr_s: None,
+        beat: [0.0; BEAT_LEN_SAMPLES],
+        template: [0.0; BEAT_LEN_SAMPLES],
+        scale_mv: 0.0,
+        metadata: [0.0; METADATA_LEN],
+    };
+}
+
 /// Cuts beats out of one lead and keeps what of the past they need: the patient's template and RR intervals.
 ///
 /// Each sample is [pushed](Self::push), each R peak [triggered](Self::trigger) as soon as it is known, and after
@@ -128,6 +141,26 @@ impl Extractor {
             lead: None,
             patient,
         }
+    }
+
+    /// Forgets the recording, in place: a second extractor on the stack would be the deepest that a device goes.
+    pub(crate) fn restart(&mut self, patient: Patient) {
+        let Self {
+            history,
+            pending,
+            newest,
+            emitted,
+            ended,
+            rr,
+            lead,
+            patient: current,
+        } = self;
+        history.clear();
+        pending.clear();
+        (*newest, *emitted, *ended) = (None, None, false);
+        *rr = RrHistory::new();
+        *lead = None;
+        *current = patient;
     }
 
     /// Samples pushed so far; the position of the next one.
@@ -193,31 +226,36 @@ impl Extractor {
     /// while the last 1024 samples still held their window are passed over, but for the RR interval that the
     /// next one has to them.
     pub fn poll(&mut self) -> Option<BeatFrame> {
+        let mut frame = BeatFrame::ZERO;
+        self.poll_into(&mut frame).then_some(frame)
+    }
+
+    /// As [`poll`](Self::poll), into a frame that is there already, since a frame is large. Whether there was a beat; if
+    /// not, the frame stays as it was.
+    pub(crate) fn poll_into(&mut self, frame: &mut BeatFrame) -> bool {
         loop {
-            let r_sample = *self.pending.front()?;
+            let Some(r_sample) = self.pending.front().copied() else {
+                return false;
+            };
             let successor = self.pending.iter().nth(1).copied();
             let age = self.history.len() - r_sample;
             let successor_known =
                 successor.is_some() || self.ended || age > SUCCESSOR_TIMEOUT_SAMPLES as u32;
             if age < BEAT_AFTER_SAMPLES || !successor_known {
-                return None;
+                return false;
             }
             self.pending.pop_front();
-            match self.window(r_sample) {
-                Ok(beat) => return Some(self.extract(r_sample, successor, &beat)),
-                Err(_) => self.emitted = Some(r_sample),
+            let start = i64::from(r_sample) - BEAT_BEFORE_SAMPLES as i64;
+            if self.history.copy_window(start, &mut frame.beat).is_ok() {
+                self.extract(r_sample, successor, frame);
+                return true;
             }
+            self.emitted = Some(r_sample);
         }
     }
 
-    fn window(&self, r_sample: u32) -> Result<BeatWindow, WindowError> {
-        let mut window = [0.0; BEAT_LEN_SAMPLES];
-        let start = i64::from(r_sample) - BEAT_BEFORE_SAMPLES as i64;
-        self.history.copy_window(start, &mut window)?;
-        Ok(window)
-    }
-
-    fn extract(&mut self, r_sample: u32, successor: Option<u32>, beat: &BeatWindow) -> BeatFrame {
+    /// Computes what is missing of a frame whose window of the beat has been cut.
+    fn extract(&mut self, r_sample: u32, successor: Option<u32>, frame: &mut BeatFrame) {
         let pre_rr_s = self.emitted.map(|previous| seconds(r_sample - previous));
         // Whether a successor later than this is seen before the time-out depends on how soon triggers are announced:
         // nothing here may.
@@ -232,30 +270,35 @@ impl Extractor {
         let context = self
             .rr
             .context(pre_rr_s.or(known_post_s).unwrap_or(LONE_RR_S));
-        let lead = self.lead.get_or_insert_with(|| Lead {
-            template: Template::new(beat),
-            previous: *beat,
-        });
-        let frame = BeatFrame {
-            r_sample,
-            pre_rr_s,
-            post_rr_s,
-            beat: *beat,
-            template: *lead.template.mean(),
-            scale_mv: lead.template.scale_mv(),
-            metadata: metadata::metadata(
-                &context,
-                known_post_s,
-                beat,
-                &lead.previous,
-                &lead.template,
-                &self.patient,
-            ),
-        };
-        lead.template.update(beat);
-        lead.previous = *beat;
+        let lead = self.lead.get_or_insert_with(|| Lead::new(&frame.beat));
+        frame.r_sample = r_sample;
+        frame.pre_rr_s = pre_rr_s;
+        frame.post_rr_s = post_rr_s;
+        frame.template = *lead.template.mean();
+        frame.scale_mv = lead.template.scale_mv();
+        frame.metadata = metadata::metadata(
+            &context,
+            known_post_s,
+            &frame.beat,
+            &lead.previous,
+            &lead.template,
+            &self.patient,
+        );
+        lead.template.update(&frame.beat);
+        lead.previous = frame.beat;
         self.rr.update(&context);
-        frame
+    }
+}
+
+impl Lead {
+    /// What is remembered at a lead's first beat.
+    // Not inlined: what is made only once would lie on the stack at every beat.
+    #[inline(never)]
+    fn new(first: &BeatWindow) -> Self {
+        Self {
+            template: Template::new(first),
+            previous: *first,
+        }
     }
 }
 

@@ -191,8 +191,9 @@ impl core::error::Error for LoadError {
 #[derive(Debug, Clone)]
 pub struct Classifier<'a, N, P = Detector> {
     monitor: Monitor<P>,
-    /// The newest beat.
-    beat: Option<MonitoredBeat>,
+    /// The newest beat, once there is one.
+    beat: MonitoredBeat,
+    has_beat: bool,
     views: Views,
     network: N,
     rhythm_model: Option<rhythm::Model<'a>>,
@@ -220,7 +221,8 @@ impl<'a, N, P> Classifier<'a, N, P> {
     ) -> Self {
         Self {
             monitor: Monitor::with_peaks(peaks, patient),
-            beat: None,
+            beat: MonitoredBeat::ZERO,
+            has_beat: false,
             views: Views::ZERO,
             network,
             rhythm_model: rhythm,
@@ -236,7 +238,10 @@ impl<'a, N, P> Classifier<'a, N, P> {
 
     /// The features of the newest beat and the quality of its signal.
     pub const fn beat(&self) -> Option<&MonitoredBeat> {
-        self.beat.as_ref()
+        match self.has_beat {
+            true => Some(&self.beat),
+            false => None,
+        }
     }
 
     /// The views of the newest beat; all zeros before the first.
@@ -266,8 +271,8 @@ impl<'a, N, P> Classifier<'a, N, P> {
 
     /// Forgets the recording: the next sample is the first of another one.
     pub fn restart(&mut self, peaks: P, patient: Patient) {
-        self.monitor = Monitor::with_peaks(peaks, patient);
-        self.beat = None;
+        self.monitor.restart(peaks, patient);
+        self.has_beat = false;
         self.intervals = Intervals::new();
         self.rhythm = Rhythm::new(rhythm::Model::rules_of(&self.rhythm_model));
     }
@@ -285,7 +290,7 @@ impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
             return None;
         }
         done(Stage::Monitor);
-        self.classify(done)
+        Some(self.classify(done))
     }
 
     /// Ends the recording: the last beats need no successor. [`poll`](Self::poll) then gives what is left.
@@ -301,31 +306,27 @@ impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
 
     /// As [`poll`](Self::poll), and tells `done` of each stage when it is done; of none where no beat is left.
     pub fn poll_with(&mut self, mut done: impl FnMut(Stage)) -> Option<Beat> {
-        self.beat = Some(self.monitor.poll()?);
+        if !self.monitor.poll_into(&mut self.beat) {
+            return None;
+        }
         done(Stage::Monitor);
-        self.classify(done)
+        Some(self.classify(done))
     }
 
     /// Takes a sample, and says whether it has completed a beat.
-    // A beat is large: inlined, its copy would lie on the stack below views and network.
+    // Not inlined: what the monitor needs of the stack is gone when views and network run.
     #[inline(never)]
     fn observe(&mut self, sample_mv: f32) -> bool {
-        match self.monitor.push(sample_mv) {
-            Some(beat) => {
-                self.beat = Some(beat);
-                true
-            }
-            None => false,
-        }
+        self.monitor.push_into(sample_mv, &mut self.beat)
     }
 
-    fn classify(&mut self, mut done: impl FnMut(Stage)) -> Option<Beat> {
-        let observed = self.beat.as_ref()?;
-        self.views.compute(&observed.frame);
+    fn classify(&mut self, mut done: impl FnMut(Stage)) -> Beat {
+        self.has_beat = true;
+        self.views.compute(&self.beat.frame);
         done(Stage::Views);
         let logits = self.network.logits(&self.views);
         done(Stage::Network);
-        let observed = Observed::from(observed);
+        let observed = Observed::from(&self.beat);
         let input = match self.rhythm_model {
             Some(_) => self.intervals.push(observed.rhythm.rr_s),
             None => None,
@@ -337,6 +338,6 @@ impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
         };
         let beat = self.rhythm.judge(&observed, &scores);
         done(Stage::Rhythm);
-        Some(beat)
+        beat
     }
 }

@@ -30,6 +30,17 @@ pub struct MonitoredBeat {
     pub quality: BeatQuality,
 }
 
+impl MonitoredBeat {
+    /// A place for a beat: all zeros, so that no copy of it lies in flash.
+    pub(crate) const ZERO: Self = Self {
+        frame: BeatFrame::ZERO,
+        quality: BeatQuality {
+            score: 0.0,
+            ..BeatQuality::CLEAN
+        },
+    };
+}
+
 /// Filter, R peaks, quality and beats of one lead, sample by sample, in fixed memory.
 ///
 /// A beat is given as soon as its successor has been found, or can no longer be found within 4 s: at most
@@ -80,6 +91,23 @@ impl<P> Monitor<P> {
         }
     }
 
+    /// Forgets the recording, in place: the next sample is the first of another one.
+    pub fn restart(&mut self, peaks: P, patient: Patient) {
+        let Self {
+            filter,
+            quality,
+            peaks: source,
+            extractor,
+            refused,
+            ended,
+        } = self;
+        *filter = BandPass::new();
+        *quality = Quality::new();
+        *source = peaks;
+        extractor.restart(patient);
+        (*refused, *ended) = (0, false);
+    }
+
     /// Samples pushed so far.
     pub fn samples(&self) -> u32 {
         self.extractor.samples()
@@ -93,9 +121,18 @@ impl<P> Monitor<P> {
     /// The oldest complete beat. To be called until `None` after [`finish`](Self::finish); before that,
     /// [`push`](Self::push) does it.
     pub fn poll(&mut self) -> Option<MonitoredBeat> {
-        let frame = self.extractor.poll()?;
-        let quality = self.quality.at(frame.r_sample);
-        Some(MonitoredBeat { frame, quality })
+        let mut beat = MonitoredBeat::ZERO;
+        self.poll_into(&mut beat).then_some(beat)
+    }
+
+    /// As [`poll`](Self::poll), into a beat that is there already, since a beat is large. Whether there was one; if not,
+    /// `beat` stays as it was.
+    pub(crate) fn poll_into(&mut self, beat: &mut MonitoredBeat) -> bool {
+        let found = self.extractor.poll_into(&mut beat.frame);
+        if found {
+            beat.quality = self.quality.at(beat.frame.r_sample);
+        }
+        found
     }
 }
 
@@ -103,13 +140,23 @@ impl<P: PeakSource> Monitor<P> {
     /// Takes the next sample at the canonical rate, in mV, and gives at most one complete beat. Samples that are not
     /// finite count as missing.
     pub fn push(&mut self, sample_mv: f32) -> Option<MonitoredBeat> {
+        self.take(sample_mv);
+        self.poll()
+    }
+
+    /// As [`push`](Self::push), into a beat that is there already: see [`poll_into`](Self::poll_into).
+    pub(crate) fn push_into(&mut self, sample_mv: f32, beat: &mut MonitoredBeat) -> bool {
+        self.take(sample_mv);
+        self.poll_into(beat)
+    }
+
+    fn take(&mut self, sample_mv: f32) {
         let filtered_mv = self.filter.push(sample_mv);
         self.quality.push(sample_mv, filtered_mv);
         self.extractor.push(filtered_mv);
         if let Some(r_sample) = self.peaks.push(filtered_mv) {
             self.trigger(r_sample);
         }
-        self.poll()
     }
 
     /// Ends the recording: peaks that the source still holds back are asked for, and the last beats need no successor.

@@ -59,6 +59,12 @@ impl<const N: usize> History<N> {
         }
     }
 
+    /// Forgets all samples, in place.
+    pub(crate) fn clear(&mut self) {
+        self.recent.clear();
+        self.len = 0;
+    }
+
     /// Samples pushed so far; the position of the next one. Wraps never in practice: at 128 Hz after 388 days.
     pub(crate) fn len(&self) -> u32 {
         self.len

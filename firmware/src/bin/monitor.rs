@@ -41,13 +41,19 @@ fn set_up() -> (
     (front_end, panel, network, rhythm, store)
 }
 
+/// Makes the monitor where the caller keeps it. What that takes of the stack is gone when the work begins.
+#[inline(never)]
+fn live(network: Network, rhythm: rhythm::Model<'static>) -> Live<'static, Network> {
+    Live::new(network, Some(rhythm))
+}
+
 #[cortex_m_rt::entry]
 fn main() -> ! {
     stack::paint();
     board::start();
     let (front_end, mut panel, network, rhythm, mut store) = set_up();
     // On the stack, where nothing has to be moved to or kept in flash.
-    let mut live = Live::new(network, Some(rhythm));
+    let mut live = live(network, rhythm);
     let calibration = front_end.calibration();
     front_end.run(|block| {
         live.block(block, &calibration, &mut panel, |beat| {

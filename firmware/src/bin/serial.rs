@@ -40,13 +40,19 @@ fn set_up() -> (Serial, Network, rhythm::Model<'static>, Store<Flash>) {
     (serial, network, rhythm, store)
 }
 
+/// Makes the device where the caller keeps it. What that takes of the stack is gone when the work begins.
+#[inline(never)]
+fn device(network: Network, rhythm: rhythm::Model<'static>) -> Device<'static, Network> {
+    Device::new(BOARD, network, Some(rhythm))
+}
+
 #[cortex_m_rt::entry]
 fn main() -> ! {
     stack::paint();
     board::start();
     let (mut serial, network, rhythm, mut store) = set_up();
     // On the stack, where nothing has to be moved to or kept in flash.
-    let mut device = Device::new(BOARD, network, Some(rhythm));
+    let mut device = device(network, rhythm);
     let (mut bytes, mut depth) = ([0; 64], 0);
     loop {
         let count = serial.read(&mut bytes);
