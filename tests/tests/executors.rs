@@ -9,10 +9,10 @@ use heartlens_core::monitor::Monitor;
 use heartlens_core::patient::Patient;
 use heartlens_core::views::{View, Views};
 use heartlens_tests::root;
-use heartlens_trainer::blocks::Parameters;
-use heartlens_trainer::config::Config;
-use heartlens_trainer::network::{Network, ViewBatch};
-use heartlens_trainer::onnx;
+use heartlens_trainer::beat::config::Config;
+use heartlens_trainer::beat::export;
+use heartlens_trainer::beat::network::{Network, ViewBatch};
+use heartlens_trainer::nn::blocks::Parameters;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
@@ -69,7 +69,7 @@ fn tract_answers_as_libtorch_does() -> Result<(), Box<dyn Error>> {
         let (network, config, _store) = network(seed)?;
         let logits = tch::no_grad(|| network.forward(&views, None));
         let path = folder.path().join(ONNX_FILE);
-        onnx::write(&onnx::model(&network, &config), &views, &logits, &path)?;
+        export::write(&export::model(&network, &config), &views, &logits, &path)?;
 
         let mut tract = Tract::load(&path)?;
         assert_eq!(tract.model_name(), config.name);
@@ -114,7 +114,7 @@ fn the_shipped_model_runs() -> Result<(), Box<dyn Error>> {
 #[test]
 fn a_model_for_other_features_is_refused() -> Result<(), Box<dyn Error>> {
     let (network, config, _store) = network(1)?;
-    let whole = onnx::model(&network, &config);
+    let whole = export::model(&network, &config);
     let folder = tempfile::tempdir()?;
     let path = folder.path().join(ONNX_FILE);
     let load = |model: &tract_onnx::pb::ModelProto| -> Result<ModelError, Box<dyn Error>> {

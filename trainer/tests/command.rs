@@ -1,7 +1,8 @@
 //! The command's errors: exit code 1 and one line that names what was found and what was expected.
 #![allow(clippy::unwrap_used)]
 
-use heartlens_trainer::config::Config;
+use heartlens_trainer::beat::config::Config;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -24,29 +25,37 @@ fn refusal(arguments: &[&str]) -> String {
     errors[0].to_owned()
 }
 
-/// The shipped config without noise and recordings, so that annotated records are all that is needed.
-fn config(folder: &Path) -> String {
+/// The shipped config without noise and recordings, with these records of one data base.
+fn config(folder: &Path, database: &str, names: &[&str]) -> String {
     let shipped = include_str!("../../models/beat/config.toml");
     let mut quiet = Config::parse(shipped, Path::new("models/beat/config.toml")).unwrap();
     quiet.augmentation.noise_probability = 0.0;
-    quiet.recordings = None;
+    quiet.weak_labels = None;
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    quiet.data.records = BTreeMap::from([(database.to_owned(), names)]);
     let path = folder.join("config.toml");
-    std::fs::write(&path, toml::to_string(&quiet).unwrap()).unwrap();
+    std::fs::write(&path, quiet.text()).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
 #[test]
-fn an_empty_data_folder_is_named() {
+fn a_missing_data_base_and_a_missing_record_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    std::fs::create_dir_all(data.join("mitdb")).unwrap();
-    let config = config(folder.path());
-    let data = data.to_str().unwrap();
-    let error = refusal(&[
+    let config = config(folder.path(), "mine", &["a", "b"]);
+    let data = folder.path().to_str().unwrap();
+    let fit = [
         "fit", "--config", &config, "--data", data, "--device", "cpu",
-    ]);
+    ];
+    let error = refusal(&fit);
     assert!(
-        error.contains(data) && error.contains("found no record with reference annotations"),
+        error.contains(&format!("found no folder mine in {data}"))
+            && error.contains("--data names"),
+        "{error}"
+    );
+    std::fs::create_dir(folder.path().join("mine")).unwrap();
+    let error = refusal(&fit);
+    assert!(
+        error.contains("mine/a.hea: no such record, but data.records.mine of the config names it"),
         "{error}"
     );
 }
@@ -59,8 +68,8 @@ fn a_record_without_annotations_is_named() {
     for name in ["a.hea", "a.atr", "b.hea"] {
         std::fs::write(data.join(name), "").unwrap();
     }
-    let config = config(folder.path());
-    let data = data.to_str().unwrap();
+    let config = config(folder.path(), "mine", &["a", "b"]);
+    let data = folder.path().to_str().unwrap();
     let error = refusal(&[
         "cross-validate",
         "--config",
@@ -74,6 +83,51 @@ fn a_record_without_annotations_is_named() {
         error.contains("b.hea: record without annotations: found no b.atr"),
         "{error}"
     );
+}
+
+/// An error of the config names file, line and column, whatever the verb.
+#[test]
+fn errors_of_the_config_have_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    let write = |text: &str| std::fs::write(&path, text).unwrap();
+    let name = path.to_str().unwrap();
+    for (text, message) in [
+        ("name = \"x\"\n", ":1:1: missing field `task`"),
+        (
+            "name = \"x\"\ntask = \"bat\"\n",
+            ":2:8: unknown variant `bat`, expected `beat` or `rhythm`",
+        ),
+        (
+            "task = \"rhythm\"\nname = \"x\"\n[network]\n  lstm = 300 # cells\n",
+            ":4:10: found 300, expected 1 to 256, in `lstm = 300 # cells`",
+        ),
+    ] {
+        write(text);
+        let error = refusal(&["fit", "--config", name, "--data", "none", "--device", "cpu"]);
+        assert!(error.contains(&format!("{name}{message}")), "{error}");
+    }
+}
+
+/// What only beat models have is refused by name for a rhythm model, and a verb for beat models alone says so.
+#[test]
+fn flags_of_beat_models_are_refused_for_a_rhythm_model() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/rhythm/config.toml");
+    let source = ["--config", config, "--data", "none", "--device", "cpu"];
+    for (verb, flag) in [
+        ("fit", ["--hold-out", "201"]),
+        ("cross-validate", ["--lead", "both"]),
+        ("cross-validate", ["--train-on", "mitdb"]),
+        ("ablate", ["--keep", "kept"]),
+    ] {
+        let error = refusal(&[&[verb], &source[..], &flag].concat());
+        assert!(
+            error.contains(flag[0]) && error.contains("is for task = \"beat\""),
+            "{error}"
+        );
+    }
+    let error = refusal(&[&["noise"], &source[..]].concat());
+    assert!(error.contains("its task is rhythm"), "{error}");
 }
 
 #[test]
@@ -91,30 +145,40 @@ fn missing_noise_is_named() {
 #[test]
 fn missing_recordings_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let path = config(folder.path());
+    let path = config(folder.path(), "demo", &["demo"]);
     let quiet = std::fs::read_to_string(&path).unwrap();
-    let taught = "\n[recordings]\nnormal = [\"normal\"]\ntaught = [\"other\"]\nconfidence = 0.9\n\
-                  shares = { N = 0.2, S = 0.2, V = 0.2 }\n";
-    std::fs::write(&path, quiet + taught).unwrap();
-    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/demo");
-    let error = refusal(&[
+    std::fs::write(&path, quiet + TAUGHT).unwrap();
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
+    let here = folder.path().to_str().unwrap();
+    let fit = [
         "fit",
         "--config",
         &path,
         "--data",
         data,
+        "--data",
+        here,
         "--device",
         "cpu",
         "--no-cache",
-    ]);
+    ];
+    let error = refusal(&fit);
     assert!(
-        error.contains("recordings of the config: ")
-            && error.contains("REFERENCE.csv: ")
-            && error.contains("expected recordings with REFERENCE.csv")
-            && error.contains("or leave the section [recordings] out"),
+        error.contains("found no folder cinc2017 in ") && error.contains(here),
+        "{error}"
+    );
+    std::fs::create_dir(folder.path().join("cinc2017")).unwrap();
+    let error = refusal(&fit);
+    assert!(
+        error.contains("cinc2017/REFERENCE.csv: ")
+            && error.contains("expected recordings with REFERENCE.csv"),
         "{error}"
     );
 }
+
+/// What the shipped config learns of recordings, in small.
+const TAUGHT: &str = "\n[weak_labels]\ndatabase = \"cinc2017\"\nnormal = [\"normal\"]\ntaught = [\"other\"]\n\
+                      confidence = 0.5\nshares = { N = 0.2, S = 0.2, V = 0.2 }\n";
 
 #[test]
 fn a_missing_gpu_is_named() {
@@ -233,7 +297,7 @@ fn wrong_usage_is_exit_code_2_and_help_has_an_example() {
     }
 }
 
-/// Real records, a handful of steps: fit, resume, export, and a card from a cross-validation's findings.
+/// Real records, a handful of steps: fit, resume, export, and a card from a cross-validation's results.
 #[test]
 fn from_records_to_a_model() {
     let Some(data) = std::env::var_os("HEARTLENS_DATA") else {
@@ -255,13 +319,15 @@ fn from_records_to_a_model() {
             std::os::unix::fs::symlink(source, records.join(file)).unwrap();
         }
     }
-    let config = config(folder.path());
+    let config = config(folder.path(), "mitdb", &["208", "209", "223"]);
     let short = std::fs::read_to_string(&config)
         .unwrap()
         .replace("steps = 700", "steps = 20");
     std::fs::write(&config, short).unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let (data, out, cache) = (path("mitdb"), path("out"), path("cache"));
+    // Beside the records that are named lies one that is not, and has no annotations.
+    std::fs::write(records.join("100.hea"), "").unwrap();
+    let (data, out, cache) = (path("."), path("out"), path("cache"));
     let source = [
         "--config", &config, "--data", &data, "--device", "cpu", "--cache", &cache,
     ];
@@ -326,6 +392,19 @@ fn from_records_to_a_model() {
     );
     let model = path("model.onnx");
     let best = format!("{out}/best.safetensors");
+    let error = refusal(
+        &[
+            &["fit"],
+            &source[..],
+            &hold_out,
+            &["--resume", "--precision", "bf16"],
+        ]
+        .concat(),
+    );
+    assert!(
+        error.contains("was trained with --precision f32") && error.contains("--precision bf16"),
+        "{error}"
+    );
     let (_, text) = run("export", &["--checkpoint", &best, "--out", &model]);
     assert!(
         text.contains("tract and libtorch differ by at most"),
@@ -352,11 +431,22 @@ fn from_records_to_a_model() {
     );
 
     let metrics = path("metrics.json");
-    run(
-        "cross-validate",
-        &[&source[..], &["--folds", "3", "--json", &metrics]].concat(),
-    );
+    let summary = path("summary.json");
+    let to = ["--folds", "3", "--json", &metrics, "--summary", &summary];
+    run("cross-validate", &[&source[..], &to].concat());
+    let parsed = |path: &str| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    assert_eq!(parsed(&metrics)["per_record"].as_array().unwrap().len(), 3);
+    assert_eq!(parsed(&summary).get("per_record"), None);
+    assert_eq!(parsed(&summary)["splits"], parsed(&metrics)["splits"]);
+    let (same, _) = run("card", &["--metrics", &summary]);
     let (card, _) = run("card", &["--metrics", &metrics]);
+    assert_eq!(card, same);
+    assert!(
+        card.starts_with("First lead: MLII where the record has it, else its first lead."),
+        "{card}"
+    );
     assert!(card.contains("| mitdb | 3 |"), "{card}");
     assert!(
         card.contains("| mitdb, reference by prediction | N | S | V | F |"),
@@ -444,9 +534,7 @@ fn a_student_follows_its_teacher(
     let text = std::fs::read_to_string(source[1]).unwrap();
     // Enough for a teacher to be sure of something.
     let text = text.replace("steps = 20", "steps = 80");
-    let taught = "\n[recordings]\nnormal = [\"normal\"]\ntaught = [\"other\"]\nconfidence = 0.5\n\
-                  shares = { N = 0.2, S = 0.2, V = 0.2 }\n";
-    std::fs::write(&config, text + taught).unwrap();
+    std::fs::write(&config, text + TAUGHT).unwrap();
     let out = folder.join("taught");
     let to = ["--out", out.to_str().unwrap()];
     let config = ["--config", config.to_str().unwrap()];
@@ -531,6 +619,8 @@ fn from_recordings_to_a_rhythm_network() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let source = Path::new(&data).join("cinc2017").canonicalize().unwrap();
     let labels = std::fs::read_to_string(source.join("REFERENCE.csv")).unwrap();
+    let ours = folder.path().join("cinc2017");
+    std::fs::create_dir(&ours).unwrap();
     let mut chosen = String::new();
     for label in ["N", "A", "O"] {
         let of_label = labels
@@ -541,31 +631,101 @@ fn from_recordings_to_a_rhythm_network() {
             let name = line.split(',').next().unwrap();
             for extension in ["hea", "mat"] {
                 let file = format!("{name}.{extension}");
-                std::os::unix::fs::symlink(source.join(&file), path(&file)).unwrap();
+                std::os::unix::fs::symlink(source.join(&file), ours.join(&file)).unwrap();
             }
         }
     }
-    std::fs::write(path("REFERENCE.csv"), chosen).unwrap();
+    std::fs::write(ours.join("REFERENCE.csv"), chosen).unwrap();
     let shipped = include_str!("../../models/rhythm/config.toml");
     let short = shipped.replace("steps = 700", "steps = 20");
     assert_ne!(short, shipped);
     std::fs::write(path("config.toml"), short).unwrap();
     let (config, data) = (path("config.toml"), path("."));
     let run = |verb: &str, rest: &[&str]| {
-        let source = ["rhythm", verb, "--config", &config, "--data", &data];
+        let source = [
+            verb, "--config", &config, "--data", &data, "--device", "cpu",
+        ];
         let output = train(&[&source[..], rest].concat());
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{verb}: {errors}");
         (String::from_utf8(output.stdout).unwrap(), errors)
     };
-    let (_, text) = run("fit", &["--out", &path("rhythm.hlr")]);
+    let out = path("out");
+    let (last, text) = run("fit", &["--out", &out]);
     assert!(
-        text.contains("it differs from libtorch by at most"),
+        text.contains("training rhythm (393 parameters) on 36 recordings"),
         "{text}"
     );
-    for file in ["rhythm.hlr", "rhythm.onnx"] {
-        assert!(std::fs::metadata(path(file)).unwrap().len() > 700);
+    assert_eq!(last.trim(), format!("{out}/last.safetensors"));
+    for file in ["log.jsonl", "curves.svg"] {
+        assert!(Path::new(&out).join(file).exists(), "{file}");
     }
+    let export = |to: &str| {
+        let image = path(to);
+        let arguments = [
+            "export",
+            "--config",
+            &config,
+            "--checkpoint",
+            last.trim(),
+            "--out",
+            &image,
+        ];
+        let output = train(&arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            text.contains("361 parameters") && text.contains("it differs from libtorch by at most"),
+            "{text}"
+        );
+        std::fs::read(&image).unwrap()
+    };
+    let whole = export("rhythm.hlr");
+    assert!(whole.len() > 700 && std::fs::metadata(path("rhythm.onnx")).unwrap().len() > 700);
+    // Continued at its end, nothing is left to do.
+    let (_, text) = run("fit", &["--out", &out, "--resume"]);
+    assert!(text.contains("continuing rhythm after step 20"), "{text}");
+    assert!(export("again.hlr") == whole);
+    let error = refusal(&[
+        "export",
+        "--checkpoint",
+        last.trim(),
+        "--out",
+        &path("model.bin"),
+    ]);
+    assert!(
+        error.contains("is written as an image, FILE.hlr"),
+        "{error}"
+    );
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/rhythm/config.toml");
+    let other = [
+        "--config",
+        shipped,
+        "--checkpoint",
+        last.trim(),
+        "--out",
+        &path("other.hlr"),
+    ];
+    let error = refusal(&[&["export"], &other[..]].concat());
+    assert!(
+        error.contains("its config differs from the given one in `steps`"),
+        "{error}"
+    );
+
+    let (table, _) = run(
+        "ablate",
+        &["--folds", "2", "--seeds", "1", "--only", "step,half"],
+    );
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[2].starts_with("| all | the config as it is | 361 | 0."),
+        "{table}"
+    );
+    assert!(
+        lines[3].starts_with("| step | step alone | 361 | "),
+        "{table}"
+    );
+    assert!(lines[4].starts_with("| half | 4 cells | 117 | "), "{table}");
+    assert_eq!(lines.len(), 5, "{table}");
 
     let (json, text) = run("cross-validate", &["--folds", "2", "--json", "-"]);
     assert!(text.contains("all: AUC 0."), "{text}");
@@ -585,11 +745,4 @@ fn from_recordings_to_a_rhythm_network() {
         card.contains("| seed | AUC |") && card.contains("| all | 0."),
         "{card}"
     );
-
-    for verb in ["fit", "cross-validate"] {
-        let help = String::from_utf8(train(&["rhythm", verb, "--help"]).stdout).unwrap();
-        let example =
-            format!("Example:\n  heartlens-train rhythm {verb} --config models/rhythm/config.toml");
-        assert!(help.contains(&example), "{help}");
-    }
 }

@@ -4,17 +4,18 @@
 use heartlens::compile::source::Source;
 use heartlens_core::spec;
 use heartlens_core::views::View;
-use heartlens_trainer::blocks::channel::FirstChannel;
-use heartlens_trainer::blocks::conv1d::Conv1d;
-use heartlens_trainer::blocks::conv2d::Conv2d;
-use heartlens_trainer::blocks::dense::{Activation, Dense};
-use heartlens_trainer::blocks::lstm::{Direction, Lstm};
-use heartlens_trainer::blocks::mean::Mean;
-use heartlens_trainer::blocks::standardise::Standardise;
-use heartlens_trainer::blocks::{Block, Parameters, ShapeError};
-use heartlens_trainer::config::{Config, Conv1dConfig, Conv2dConfig, FusionKind};
-use heartlens_trainer::network::{Network, ViewBatch, shape_of};
-use heartlens_trainer::onnx::{self, ExportError, Graph};
+use heartlens_trainer::beat::config::{Config, Conv1dConfig, Conv2dConfig, FusionKind};
+use heartlens_trainer::beat::export;
+use heartlens_trainer::beat::network::{Network, ViewBatch, shape_of};
+use heartlens_trainer::nn::blocks::channel::FirstChannel;
+use heartlens_trainer::nn::blocks::conv1d::Conv1d;
+use heartlens_trainer::nn::blocks::conv2d::Conv2d;
+use heartlens_trainer::nn::blocks::dense::{Activation, Dense};
+use heartlens_trainer::nn::blocks::lstm::{Direction, Lstm};
+use heartlens_trainer::nn::blocks::mean::Mean;
+use heartlens_trainer::nn::blocks::standardise::Standardise;
+use heartlens_trainer::nn::blocks::{Block, Parameters, ShapeError};
+use heartlens_trainer::nn::onnx::{self, ExportError, Graph};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -215,7 +216,7 @@ fn folding_keeps_the_function() {
     let mut rng = ChaCha8Rng::seed_from_u64(11);
     let store = nn::VarStore::new(Device::Cpu);
     let mut parameters = Parameters::new(&store, &mut rng);
-    let norm = heartlens_trainer::blocks::batch_norm::BatchNorm::new(parameters.sub("norm"), 4);
+    let norm = heartlens_trainer::nn::blocks::batch_norm::BatchNorm::new(parameters.sub("norm"), 4);
     settle_norms(&store, &mut rng);
     let weight = random(&mut rng, &[4, 3, 5]);
     let x = random(&mut rng, &[6, 3, 20]);
@@ -282,10 +283,10 @@ fn whole_network_and_its_metadata() {
     assert_eq!(parameters, 8_920 + 24 * spec::PATIENT_FEATURES);
 
     let logits = tch::no_grad(|| network.forward(&views, None));
-    let model = onnx::model(&network, &config);
+    let model = export::model(&network, &config);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
-    let difference = onnx::write(&model, &views, &logits, &path).unwrap();
+    let difference = export::write(&model, &views, &logits, &path).unwrap();
     assert!(difference <= 1e-5, "{difference}");
 
     let read: tract_onnx::pb::ModelProto =
@@ -331,8 +332,8 @@ fn a_network_of_one_view_has_one_input() {
         config.views = vec![view];
         let (_store, network, views) = network(&config);
         let logits = tch::no_grad(|| network.forward(&views, None));
-        let model = onnx::model(&network, &config);
-        assert!(onnx::check(&model, &views, &logits).unwrap() <= 1e-5);
+        let model = export::model(&network, &config);
+        assert!(export::check(&model, &views, &logits).unwrap() <= 1e-5);
         assert_eq!(model.graph.unwrap().input.len(), 1);
     }
 }
@@ -359,8 +360,8 @@ fn every_kind_of_network_is_exported() {
             config.views = views;
             let (_store, network, views) = network(&config);
             let logits = tch::no_grad(|| network.forward(&views, None));
-            let model = onnx::model(&network, &config);
-            let difference = onnx::check(&model, &views, &logits).unwrap();
+            let model = export::model(&network, &config);
+            let difference = export::check(&model, &views, &logits).unwrap();
             assert!(difference <= 1e-5, "{name}: {difference}");
             let graph = model.graph.unwrap();
             assert_eq!(graph.input.len(), config.views.len(), "{name}");
@@ -409,7 +410,7 @@ fn onnx_runtime_agrees() {
         let (_store, network, views) = network(config);
         let logits = tch::no_grad(|| network.forward(&views, None));
         let path = folder.path().join(format!("{i}.onnx"));
-        onnx::write(&onnx::model(&network, config), &views, &logits, &path).unwrap();
+        export::write(&export::model(&network, config), &views, &logits, &path).unwrap();
         let input = |&view: &View| {
             let tensor = views.get(view);
             let values = Vec::<f32>::try_from(tensor.flatten(0, -1)).unwrap();
@@ -481,8 +482,8 @@ fn sizes_are_counted() {
     let (store, baseline, views) = network(&cnn);
     assert_eq!((count(&store), baseline.macs()), (9_140, 129_408));
     let logits = tch::no_grad(|| baseline.forward(&views, None));
-    let model = onnx::model(&baseline, &cnn);
-    assert!(onnx::check(&model, &views, &logits).unwrap() <= 1e-5);
+    let model = export::model(&baseline, &cnn);
+    assert!(export::check(&model, &views, &logits).unwrap() <= 1e-5);
     // It sees the beat alone, in no unit.
     let scaled = ViewBatch {
         waveform: Tensor::cat(
@@ -506,7 +507,7 @@ fn sizes_are_counted() {
 fn a_model_of_other_classes_is_refused() {
     let config = shipped();
     let (_store, network, _) = network(&config);
-    let model = onnx::model(&network, &config);
+    let model = export::model(&network, &config);
     let path = Path::new("other.onnx");
     assert!(Source::new(model.clone(), path).is_ok());
     let mut other = model;
@@ -525,12 +526,12 @@ fn a_model_of_other_classes_is_refused() {
 fn a_model_that_differs_is_not_written() {
     let config = shipped();
     let (_store, network, views) = network(&config);
-    let model = onnx::model(&network, &config);
+    let model = export::model(&network, &config);
     let logits = tch::no_grad(|| network.forward(&views, None)).copy();
     let _ = logits.get(4).get(2).g_add_scalar_(3e-4);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
-    let error = onnx::write(&model, &views, &logits, &path).unwrap_err();
+    let error = export::write(&model, &views, &logits, &path).unwrap_err();
     match error {
         ExportError::Parity {
             beat,
@@ -547,7 +548,7 @@ fn a_model_that_differs_is_not_written() {
 
     let none = logits.narrow(0, 0, 0);
     assert!(matches!(
-        onnx::write(&model, &views, &none, &path),
+        export::write(&model, &views, &none, &path),
         Err(ExportError::NoBeats)
     ));
 }

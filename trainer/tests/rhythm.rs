@@ -5,21 +5,25 @@ use heartlens_core::class::Class;
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::spec::{RHYTHM_HASH, SAMPLE_RATE_HZ};
-use heartlens_trainer::dataset::RecordBeats;
-use heartlens_trainer::onnx;
-use heartlens_trainer::rhythm::config::RhythmConfig;
-use heartlens_trainer::rhythm::dataset::{self, Recording, Rhythm, RhythmDataError};
-use heartlens_trainer::rhythm::evaluate::{cross_validate, split};
+use heartlens_trainer::data::record::RecordBeats;
+use heartlens_trainer::data::weak_labels::Rhythm;
+use heartlens_trainer::nn::onnx;
+use heartlens_trainer::nn::rng::{Purpose, stream};
+use heartlens_trainer::rhythm::config::{Channel, Config};
+use heartlens_trainer::rhythm::dataset::{self, Recording};
+use heartlens_trainer::rhythm::export;
+use heartlens_trainer::rhythm::fit::{FitError, NoRecordings, fit};
 use heartlens_trainer::rhythm::network::{OUTPUT, batch};
-use heartlens_trainer::rhythm::train::{RhythmTrainError, TrainedRhythm};
-use heartlens_trainer::rhythm::weigh;
-use heartlens_trainer::streams::{Purpose, stream};
+use heartlens_trainer::study::cross_validate::Plan;
+use heartlens_trainer::study::rhythm::{cross_validate, split};
+use heartlens_trainer::study::rules;
 use rand::RngExt;
 use std::path::Path;
+use tch::Device;
 
-fn config(steps: u32) -> RhythmConfig {
+fn config(steps: u32) -> Config {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/rhythm/config.toml");
-    let mut config = RhythmConfig::read(&path).unwrap();
+    let mut config = Config::read(&path).unwrap();
     config.training.steps = steps;
     config
 }
@@ -47,21 +51,34 @@ fn recordings() -> Vec<Recording> {
     Rhythm::ALL.into_iter().flat_map(of).collect()
 }
 
+/// Seeds 0 and 1, two trainings at a time.
+fn plan() -> Plan {
+    Plan {
+        splits: Vec::new(),
+        seeds: vec![0, 1],
+        parallel: 2,
+        device: Device::Cpu,
+        keep: None,
+        both_leads: false,
+        int8: false,
+    }
+}
+
 #[test]
 fn it_learns_what_has_no_order() {
     let recordings = recordings();
     let config = config(300);
-    let findings = cross_validate(&config, &recordings, 3, &[0, 1], |_, _| ()).unwrap();
-    assert!(findings.pooled.auc.unwrap() > 0.97, "{:?}", findings.pooled);
-    assert!(findings.pooled.f1.unwrap() > 0.9, "{:?}", findings.pooled);
-    assert!(findings.parameters <= 1000);
-    assert_eq!(findings.seeds.len(), 2);
-    assert_ne!(findings.seeds[0].figures.auc, None);
-    let judged = findings.pooled;
+    let results = cross_validate(&config, &recordings, 3, &plan(), |_| ()).unwrap();
+    assert!(results.pooled.auc.unwrap() > 0.97, "{:?}", results.pooled);
+    assert!(results.pooled.f1.unwrap() > 0.9, "{:?}", results.pooled);
+    assert!(results.parameters <= 1000);
+    assert_eq!(results.seeds.len(), 2);
+    assert_ne!(results.seeds[0].figures.auc, None);
+    let judged = results.pooled;
     assert_eq!(judged.tp + judged.r#fn + judged.fp + judged.tn, 2 * 90);
 
-    let again = cross_validate(&config, &recordings, 3, &[0, 1], |_, _| ()).unwrap();
-    assert_eq!(again.pooled, findings.pooled);
+    let again = cross_validate(&config, &recordings, 3, &plan(), |_| ()).unwrap();
+    assert_eq!(again.pooled, results.pooled);
 }
 
 #[test]
@@ -88,10 +105,10 @@ fn a_rhythm_that_is_missing_is_named() {
         .iter()
         .filter(|recording| recording.rhythm != Rhythm::Fibrillation)
         .collect();
-    let error = TrainedRhythm::fit(&config(1), &sinus, |_, _| ()).unwrap_err();
+    let error = fit(&config(1), &sinus, Device::Cpu, |_| ()).unwrap_err();
     assert!(matches!(
         error,
-        RhythmTrainError::Data(RhythmDataError::Nothing {
+        FitError::Data(NoRecordings {
             rhythm: Rhythm::Fibrillation,
             records: 60
         })
@@ -103,13 +120,13 @@ fn the_exported_network_is_the_trained_one() {
     let recordings = recordings();
     let all: Vec<&Recording> = recordings.iter().collect();
     let config = config(20);
-    let trained = TrainedRhythm::fit(&config, &all, |_, _| ()).unwrap();
-    let model = trained.network().onnx(&config);
+    let trained = fit(&config, &all, Device::Cpu, |_| ()).unwrap();
+    let model = export::model(trained.result(), &config);
     let hash = format!("{RHYTHM_HASH:016x}");
     let mut properties = model.metadata_props.iter();
     assert!(properties.any(|p| p.key == "spec_hash" && p.value == hash));
     let intervals = batch(recordings.iter().flat_map(|r| &r.windows).take(50));
-    let scores = tch::no_grad(|| trained.network().forward(&intervals));
+    let scores = tch::no_grad(|| trained.result().forward(&intervals));
     let difference = onnx::compare(&model, &[&intervals], &scores, &[OUTPUT]).unwrap();
     assert!(difference < 1e-5, "{difference}");
     let image = trained.image();
@@ -129,10 +146,10 @@ fn the_exported_network_is_the_trained_one() {
 
 /// Logits that favour S a little: in fibrillation they become N, in an even rhythm they stay.
 #[test]
-fn the_gate_weighs_where_there_is_no_order() {
+fn the_af_rule_weighs_where_there_is_no_order() {
     let recordings = recordings();
     let all: Vec<&Recording> = recordings.iter().collect();
-    let trained = TrainedRhythm::fit(&config(120), &all, |_, _| ()).unwrap();
+    let trained = fit(&config(120), &all, Device::Cpu, |_| ()).unwrap();
     for (rhythm, expected) in [(Rhythm::Fibrillation, Class::N), (Rhythm::Normal, Class::S)] {
         let mut time = 1.0_f32;
         let beats: Vec<(u32, Class)> = intervals(rhythm, 99, 300)
@@ -147,10 +164,42 @@ fn the_gate_weighs_where_there_is_no_order() {
         let logits = vec![[1.0, 2.0, 0.0, 0.0]; 300];
         let image = trained.image();
         let network = Network::load(&image).unwrap();
-        let classes = weigh::classes(network, &record, &logits, Rules::GATE);
+        let classes = rules::classes(network, &record, &logits, Rules::GATE);
         assert_eq!(classes[10], Class::S, "before the first score");
         assert!(classes[150..].iter().all(|class| *class == expected));
     }
+}
+
+/// A channel that is not read has no say: neither in libtorch nor in the image nor in the ONNX file.
+#[test]
+fn a_channel_that_is_not_read_has_no_weight() {
+    let recordings = recordings();
+    let all: Vec<&Recording> = recordings.iter().collect();
+    let mut config = config(20);
+    config.network.channels = vec![Channel::Step];
+    let trained = fit(&config, &all, Device::Cpu, |_| ()).unwrap();
+    let mut windows: Vec<_> = recordings
+        .iter()
+        .flat_map(|r| &r.windows)
+        .take(40)
+        .copied()
+        .collect();
+    let scores = |windows: &[_]| tch::no_grad(|| trained.result().forward(&batch(windows.iter())));
+    let image = trained.image();
+    let network = Network::load(&image).unwrap();
+    let (before, of_image) = (scores(&windows), network.score(&windows[0]));
+    for window in &mut windows {
+        window[..24].fill(0.5);
+    }
+    assert_eq!(scores(&windows), before);
+    assert_eq!(network.score(&windows[0]), of_image);
+    let model = export::model(trained.result(), &config);
+    let difference = onnx::compare(&model, &[&batch(windows.iter())], &before, &[OUTPUT]).unwrap();
+    assert!(difference < 1e-5, "{difference}");
+    for window in &mut windows {
+        window[24..].fill(0.5);
+    }
+    assert_ne!(scores(&windows), before);
 }
 
 #[test]

@@ -5,23 +5,28 @@ use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;
 use heartlens_core::patient::{Patient, Sex};
 use heartlens_core::spec::{METADATA_LEN, SAMPLE_RATE_HZ, WAVEFORM_LEN_SAMPLES};
+use heartlens_core::views::View;
+use heartlens_core::views::Views;
 use heartlens_core::views::metadata::PATIENT_START;
-use heartlens_core::views::{View, Views};
-use heartlens_trainer::augment::{Augmenter, HostBatch};
-use heartlens_trainer::checkpoint::{Checkpoint, CheckpointError};
-use heartlens_trainer::config::{Config, EarlyStoppingConfig};
-use heartlens_trainer::cross_validate::{Plan, train_folds};
-use heartlens_trainer::dataset::{Dataset, Lead, Noise, RecordBeats};
-use heartlens_trainer::early_stopping::hold_out;
-use heartlens_trainer::findings::{Headline, Judged, Leads, findings, variant};
-use heartlens_trainer::held_out::HeldOut;
-use heartlens_trainer::int8::Int8Findings;
-use heartlens_trainer::network::shape_of;
-use heartlens_trainer::sampler::{BeatIndex, Sampler, SamplerError};
-use heartlens_trainer::split::{SplitError, split, split_across};
-use heartlens_trainer::streams::{Purpose, stream};
-use heartlens_trainer::teacher::Lesson;
-use heartlens_trainer::train::{Precision, Trainer, TrainingData, largest, probe};
+use heartlens_trainer::beat::config::{Config, EarlyStoppingConfig};
+use heartlens_trainer::beat::dataset::Dataset;
+use heartlens_trainer::beat::fit::{Trainer, TrainingData, largest, probe};
+use heartlens_trainer::beat::network::shape_of;
+use heartlens_trainer::beat::teacher::PseudoLabels;
+use heartlens_trainer::data::augment::{Augmenter, HostBatch};
+use heartlens_trainer::data::find::Folders;
+use heartlens_trainer::data::noise::Noise;
+use heartlens_trainer::data::record::{Lead, RecordBeats};
+use heartlens_trainer::data::sampler::{BeatIndex, Sampler, SamplerError};
+use heartlens_trainer::data::split::{SplitError, split, split_across};
+use heartlens_trainer::fit::checkpoint::{Checkpoint, CheckpointError};
+use heartlens_trainer::fit::device::Precision;
+use heartlens_trainer::fit::early_stopping::hold_out;
+use heartlens_trainer::nn::rng::{Purpose, stream};
+use heartlens_trainer::study::cross_validate::{Plan, train_folds};
+use heartlens_trainer::study::int8::Int8Results;
+use heartlens_trainer::study::logits_cache::{HeldOut, identity};
+use heartlens_trainer::study::results::{Headline, Judged, Leads, NETWORK_ALONE, results, variant};
 use rand::RngExt;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -32,7 +37,7 @@ fn config() -> Config {
     let mut config = Config::read(&path).unwrap();
     config.training.steps = 40;
     config.training.batch = 32;
-    config.recordings = None;
+    config.weak_labels = None;
     config
 }
 
@@ -104,7 +109,14 @@ fn all(dataset: &Dataset) -> Vec<usize> {
 /// Draws from all records.
 fn sampler(dataset: &Dataset, config: &Config) -> Sampler {
     let none = HashSet::new();
-    Sampler::new(dataset, &all(dataset), &none, &Lesson::default(), config).unwrap()
+    Sampler::new(
+        dataset,
+        &all(dataset),
+        &none,
+        &PseudoLabels::default(),
+        config,
+    )
+    .unwrap()
 }
 
 fn quiet(config: &Config) -> Augmenter {
@@ -160,7 +172,14 @@ fn draws_follow_the_shares() {
     dataset.records.push(record("made", "b", 9, 400));
     let config = config();
     let kept_out = HashSet::from([BeatIndex { record: 0, beat: 0 }]);
-    let sampler = Sampler::new(&dataset, &[0, 1], &kept_out, &Lesson::default(), &config).unwrap();
+    let sampler = Sampler::new(
+        &dataset,
+        &[0, 1],
+        &kept_out,
+        &PseudoLabels::default(),
+        &config,
+    )
+    .unwrap();
     let mut rng = stream(1, Purpose::Batch, 0);
     let count = 40_000;
     let draws: Vec<_> = (0..count).map(|_| sampler.draw(&mut rng)).collect();
@@ -202,7 +221,7 @@ fn a_class_without_beats_is_named() {
         &dataset,
         &[0],
         &HashSet::new(),
-        &Lesson::default(),
+        &PseudoLabels::default(),
         &config(),
     )
     .unwrap_err();
@@ -395,7 +414,7 @@ fn trained(config: &Config, dataset: &Dataset, until: u32, workers: usize) -> (T
         dataset,
         &all(dataset),
         &HashSet::new(),
-        &Lesson::default(),
+        &PseudoLabels::default(),
         config,
     )
     .unwrap();
@@ -454,7 +473,7 @@ fn a_resumed_training_ends_where_an_uninterrupted_one_does() {
     let read = Checkpoint::read(&path).unwrap();
     assert_eq!(read.step, 25);
     assert_eq!(
-        read.probe().unwrap().spectrogram.size()[1..],
+        read.probe("spectrogram").unwrap().size()[1..],
         shape_of(View::Spectrogram)
     );
 
@@ -503,6 +522,31 @@ fn checkpoints_of_one_training_are_averaged() {
         }
     }
     assert!(moved > 0.01, "{moved}");
+}
+
+/// A training that was begun in one kind of numbers is not continued in another, and the weights can be used all the same.
+#[test]
+fn a_checkpoint_of_another_precision_is_refused() {
+    let config = config();
+    let dataset = six_records();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("last.safetensors");
+    let mut trainer = Trainer::new(&config, Device::Cpu).unwrap();
+    trainer.set_precision(Precision::Bf16);
+    let probed = HostBatch::plain(&dataset, &[BeatIndex { record: 0, beat: 0 }], Lead::First);
+    trainer.checkpoint(&probed, &path).write().unwrap();
+    let checkpoint = Checkpoint::read(&path).unwrap();
+    assert_eq!(checkpoint.precision, Precision::Bf16);
+    trainer.resume(&checkpoint).unwrap();
+
+    let mut other = Trainer::new(&config, Device::Cpu).unwrap();
+    let error = other.resume(&checkpoint).unwrap_err().to_string();
+    assert!(
+        error.contains("last.safetensors: was trained with --precision bf16")
+            && error.contains("continued with --precision f32"),
+        "{error}"
+    );
+    other.take(&checkpoint).unwrap();
 }
 
 #[test]
@@ -580,18 +624,17 @@ fn cross_validation_scores_every_beat_once_a_seed() {
     let network = |done: &HeldOut, record: usize| -> Vec<Class> {
         done.logits[&record].iter().map(largest).collect()
     };
-    let findings = findings(
-        &config,
-        &dataset,
-        &plan,
-        &trained,
-        Peaks::Reference,
-        network,
-    );
-    assert_eq!(findings.pooled.beats, 2 * 6 * 200);
-    assert_eq!(findings.folds.len(), 6);
-    assert_eq!(findings.int8, None);
-    let json = serde_json::to_value(&findings).unwrap();
+    let at = |peaks| Judged {
+        peaks,
+        leads: Leads::First,
+        context: NETWORK_ALONE,
+    };
+    let judged = at(Peaks::Reference);
+    let results = results(&config, &dataset, &plan, &trained, judged, network);
+    assert_eq!(results.pooled.beats, 2 * 6 * 200);
+    assert_eq!(results.folds.len(), 6);
+    assert_eq!(results.int8, None);
+    let json = serde_json::to_value(&results).unwrap();
     for key in [
         "records",
         "beats",
@@ -615,17 +658,23 @@ fn cross_validation_scores_every_beat_once_a_seed() {
     ] {
         assert!(json.get(key).is_some(), "{key}");
     }
+    assert_eq!(json["context"], "network alone");
+    assert!(json["first_lead"].as_str().unwrap().starts_with("MLII"));
+    // A summary is the same but for the figures of every record.
+    let mut expected = json.clone();
+    expected.as_object_mut().unwrap().remove("per_record");
+    let databases = expected["databases"].as_object_mut().unwrap();
+    for report in databases.values_mut() {
+        let records = report.as_object_mut().unwrap().remove("per_record");
+        assert_eq!(records.unwrap().as_array().unwrap().len(), 6);
+    }
+    assert_eq!(results.summary().unwrap(), expected);
     // What is judged in another way has the same figures where that way is the same, and none at other R peaks.
-    let at = |peaks| Judged {
-        peaks,
-        leads: Leads::First,
-        context: "alone",
-    };
     let same = variant(&dataset, &plan, &trained, at(Peaks::Reference), network);
-    assert_eq!(same.databases["made"].headline.jk, findings.pooled.jk);
+    assert_eq!(same.databases["made"].headline.jk, results.pooled.jk);
     assert_eq!(
         same.databases["made"].seeds[1],
-        findings.seeds[1].databases["made"].jk
+        results.seeds[1].databases["made"].jk
     );
     let none = variant(&dataset, &plan, &trained, at(Peaks::Detected), network);
     assert!(none.databases.is_empty());
@@ -638,7 +687,7 @@ fn cross_validation_scores_every_beat_once_a_seed() {
     };
     let again = count(&mut steps, &alone, &config);
     assert_eq!(again[2].logits, trained[5].logits);
-    assert_eq!(Int8Findings::of(&dataset, &again, Peaks::Reference), None);
+    assert_eq!(Int8Results::of(&dataset, &again, Peaks::Reference), None);
 
     // Logits that were kept are not trained again, unless the config is another.
     let folder = tempfile::tempdir().unwrap();
@@ -653,10 +702,10 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         ..keeping
     };
     let kept = count(&mut steps, &keeping, &config);
-    let int8 = Int8Findings::of(&dataset, &kept, Peaks::Reference).unwrap();
+    let int8 = Int8Results::of(&dataset, &kept, Peaks::Reference).unwrap();
     assert_eq!(int8.beats, 2 * 6 * 200);
     assert!(int8.label_agreement > 0.95, "{}", int8.label_agreement);
-    assert_eq!(int8.f1["V"].float, findings.pooled.classes.v.f1);
+    assert_eq!(int8.f1["V"].float, results.pooled.classes.v.f1);
     steps = 0;
     assert_eq!(count(&mut steps, &keeping, &config), kept);
     assert_eq!(steps, 0);
@@ -666,6 +715,46 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         kept[0].logits
     );
     assert_eq!(steps, 2 * 3 * 11);
+}
+
+/// Kept logits are those of the same beats, classes, noise and device alone: of anything else the identity is another.
+#[test]
+fn kept_logits_know_what_they_depend_on() {
+    let config = config();
+    let dataset = six_records();
+    let of = |dataset: &Dataset, noise: &[f32]| {
+        let noise = Noise {
+            channels: vec![noise.to_vec()],
+        };
+        let augmenter = Augmenter::new(&config, noise);
+        identity(&config, dataset, &[0, 1], &augmenter, Device::Cpu)
+    };
+    let noise = [0.5_f32, -0.5, 1.0];
+    let same = of(&dataset, &noise);
+    assert_eq!(of(&dataset, &noise), same);
+    assert!(same.starts_with("program "), "{same}");
+    assert_ne!(of(&dataset, &[0.5, -0.5, 1.1]), same);
+    // As many beats of the same name, with another signal: trained on or judged.
+    for changed in [0, 5] {
+        let mut other = dataset.clone();
+        other.records[changed] = record("made", ["a", "b", "c", "d", "e", "f"][changed], 77, 200);
+        assert_eq!(
+            other.records[changed].classes.len(),
+            dataset.records[changed].classes.len()
+        );
+        assert_ne!(of(&other, &noise), same, "{changed}");
+    }
+    let mut other = dataset.clone();
+    other.records[1].classes[3] = Class::Q;
+    assert_ne!(of(&other, &noise), same);
+    let augmenter = Augmenter::new(
+        &config,
+        Noise {
+            channels: vec![noise.to_vec()],
+        },
+    );
+    let elsewhere = identity(&config, &dataset, &[0, 1], &augmenter, Device::Cuda(0));
+    assert_ne!(elsewhere, same);
 }
 
 /// Averaged over both leads, logits differ from the first lead's where there is a second, and only there; and they are kept
@@ -866,8 +955,14 @@ fn a_short_training_generalises_to_held_out_records() {
     let mut config = config();
     config.training.steps = 120;
     config.training.batch = 128;
-    let dataset = Dataset::read(&data.join("mitdb"), &config.wanted(&[Peaks::Reference])).unwrap();
-    let noise = Noise::read(data).unwrap();
+    config
+        .data
+        .records
+        .retain(|database, _| database == "mitdb");
+    let folders = Folders::from(data);
+    let dataset = Dataset::read(&folders, &config.wanted(&[Peaks::Reference])).unwrap();
+    assert_eq!(dataset.records.len(), 22);
+    let noise = Noise::read(&folders).unwrap();
     for channel in &noise.channels {
         let power = channel.iter().map(|x| f64::from(x * x)).sum::<f64>() / channel.len() as f64;
         assert!((power - 1.0).abs() < 1e-3);
@@ -884,7 +979,7 @@ fn a_short_training_generalises_to_held_out_records() {
             &dataset,
             &training,
             &HashSet::new(),
-            &Lesson::default(),
+            &PseudoLabels::default(),
             &config,
         )
         .unwrap(),

@@ -1,15 +1,18 @@
 //! `heartlens-train bench`
 
 use super::write_json;
-use crate::augment::{Augmenter, HostBatch};
-use crate::config::{Config, FusionKind, Scale};
-use crate::dataset::{Lead, Noise, RecordBeats};
-use crate::train::{DeviceChoice, Trainer, workers};
+use crate::beat::config::{Config, FusionKind, Scale};
+use crate::beat::fit::Trainer;
+use crate::data::augment::{Augmenter, HostBatch};
+use crate::data::noise::Noise;
+use crate::data::record::{Lead, RecordBeats};
+use crate::fit::device::{DeviceChoice, workers};
 use anyhow::{Context, ensure};
 use heartlens_core::class::Class;
 use heartlens_core::patient::Patient;
 use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ};
-use heartlens_core::views::{View, Views};
+use heartlens_core::views::View;
+use heartlens_core::views::Views;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -37,8 +40,8 @@ pub(super) struct Arguments {
     /// The model's config
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Where to train: auto, cuda or cpu
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    /// Where to train
+    #[arg(long, value_enum, default_value_t, value_name = "DEVICE")]
     device: DeviceChoice,
     /// Steps a round
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

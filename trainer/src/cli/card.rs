@@ -1,14 +1,16 @@
 //! `heartlens-train card`
 
+use crate::study::card::tables;
 use anyhow::Context;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Print the tables of a model card from the findings of `cross-validate`, `ablate` or `rhythm cross-validate`
+/// Print the tables of a model card from the results of `cross-validate` or `ablate`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens-train card --metrics models/beat/metrics.json
-  heartlens-train card --metrics models/beat/ablation.json")]
+  heartlens-train card --metrics models/beat/ablation.json
+  heartlens-train card --metrics models/rhythm/metrics.json")]
 pub(super) struct Arguments {
     /// What their `--json` wrote
     #[arg(long, value_name = "FILE")]
@@ -20,13 +22,7 @@ impl Arguments {
         let origin = || self.metrics.display().to_string();
         let text = std::fs::read_to_string(&self.metrics).with_context(origin)?;
         let metrics: Value = serde_json::from_str(&text).with_context(origin)?;
-        let tables = if metrics.get("auc").is_some() {
-            rhythm_table(&metrics)
-        } else if metrics.get("rows").is_some() {
-            ablation_table(&metrics)
-        } else {
-            tables(&metrics)
-        };
+        let tables = tables(&metrics);
         let tables = tables.with_context(|| {
             format!(
                 "{}: not what `cross-validate --json` or `ablate --json` writes",
@@ -36,154 +32,4 @@ impl Arguments {
         print!("{tables}");
         Ok(())
     }
-}
-
-/// Figures by database in Markdown, and the confusion of each. `None` where `metrics` lacks a key.
-fn tables(metrics: &Value) -> Option<String> {
-    use std::fmt::Write;
-    let seeds = metrics["seeds"].as_array()?;
-    let mut text = String::from(
-        "| database | records | jk (each seed) | 95 % over patients | kappa | macro F1 N,S,V | S Se / +P / F1 | V Se / +P / F1 |\n\
-         |---|---|---|---|---|---|---|---|\n",
-    );
-    let databases = metrics["databases"].as_object()?;
-    for (name, report) in databases {
-        let jk: Vec<String> = seeds
-            .iter()
-            .map(|seed| rate(&seed["databases"][name]["jk"]))
-            .collect();
-        let interval = &report["intervals"]["figures"]["jk"];
-        let class = |class: &str| {
-            let rates = &report["classes"][class];
-            format!(
-                "{} / {} / {}",
-                rate(&rates["se"]),
-                rate(&rates["ppv"]),
-                rate(&rates["f1"])
-            )
-        };
-        writeln!(
-            text,
-            "| {name} | {} | {} ({}) | {} to {} | {} | {} | {} | {} |",
-            report["records"].as_u64()?,
-            rate(&report["jk"]),
-            jk.join(", "),
-            rate(&interval["low"]),
-            rate(&interval["high"]),
-            rate(&report["kappa"]),
-            rate(&report["macro_f1_nsv"]),
-            class("S"),
-            class("V"),
-        )
-        .ok()?;
-    }
-    for (name, report) in databases {
-        let labels = report["labels"].as_array()?;
-        let labels: Vec<&str> = labels.iter().filter_map(Value::as_str).collect();
-        write!(text, "\n| {name}, reference by prediction |").ok()?;
-        for label in &labels {
-            write!(text, " {label} |").ok()?;
-        }
-        writeln!(text, "\n|---|{}", "---:|".repeat(labels.len())).ok()?;
-        for (label, row) in labels.iter().zip(report["confusion"].as_array()?) {
-            write!(text, "| {label} |").ok()?;
-            for cell in row.as_array()? {
-                write!(text, " {} |", cell.as_u64()?).ok()?;
-            }
-            writeln!(text).ok()?;
-        }
-    }
-    let variants = metrics["variants"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    if !variants.is_empty() {
-        text += "\n| database | R peaks | leads | what decides | jk (each seed) | macro F1 N,S,V | F1 of S | F1 of V |\n\
-                 |---|---|---|---|---|---|---|---|\n";
-    }
-    for name in databases.keys() {
-        for variant in variants {
-            let figures = &variant["databases"][name];
-            let jk: Vec<String> = figures["seeds"].as_array()?.iter().map(rate).collect();
-            writeln!(
-                text,
-                "| {name} | {} | {} | {} | {} ({}) | {} | {} | {} |",
-                variant["peaks"].as_str()?,
-                variant["leads"].as_str().unwrap_or("first"),
-                variant["context"].as_str()?,
-                rate(&figures["jk"]),
-                jk.join(", "),
-                rate(&figures["macro_f1_nsv"]),
-                rate(&figures["f1_s"]),
-                rate(&figures["f1_v"]),
-            )
-            .ok()?;
-        }
-    }
-    Some(text)
-}
-
-/// Figures of the rhythm network in Markdown, each seed and all. `None` where `metrics` lacks a key.
-fn rhythm_table(metrics: &Value) -> Option<String> {
-    use std::fmt::Write;
-    let mut text = String::from(
-        "| seed | AUC | Se | +P | F1 | found | missed | false | others |\n|---|---|---|---|---|---:|---:|---:|---:|\n",
-    );
-    let mut row = |name: &str, figures: &Value| {
-        let count = |key: &str| figures[key].as_u64();
-        writeln!(
-            text,
-            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            rate(&figures["auc"]),
-            rate(&figures["se"]),
-            rate(&figures["ppv"]),
-            rate(&figures["f1"]),
-            count("tp")?,
-            count("fn")?,
-            count("fp")?,
-            count("tn")?,
-        )
-        .ok()
-    };
-    for seed in metrics["seeds"].as_array()? {
-        row(&seed["seed"].as_u64()?.to_string(), seed)?;
-    }
-    row("all", metrics)?;
-    Some(text)
-}
-
-/// Networks that differ in one thing, in Markdown: a line a network and database. `None` where `findings` lacks a key.
-pub(super) fn ablation_table(findings: &Value) -> Option<String> {
-    use std::fmt::Write;
-    let mut text = String::from(
-        "| network | what | parameters | MAC a beat | database | jk (each seed) | F1 of S | F1 of V | jk less \
-         that of all | SD over seeds |\n|---|---|---:|---:|---|---|---|---|---|---|\n",
-    );
-    for row in findings["rows"].as_array()? {
-        for (database, figures) in row["databases"].as_object()? {
-            let jk: Vec<String> = figures["seeds"].as_array()?.iter().map(rate).collect();
-            let difference = &figures["difference"];
-            let mean = difference["mean"].as_f64();
-            writeln!(
-                text,
-                "| {} | {} | {} | {} | {database} | {} ({}) | {} | {} | {} | {} |",
-                row["name"].as_str()?,
-                row["what"].as_str()?,
-                row["parameters"].as_u64()?,
-                row["macs"].as_u64()?,
-                rate(&figures["jk"]),
-                jk.join(", "),
-                rate(&figures["f1_s"]),
-                rate(&figures["f1_v"]),
-                mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:+.3}")),
-                rate(&difference["deviation"]),
-            )
-            .ok()?;
-        }
-    }
-    Some(text)
-}
-
-/// A rate to three digits, `-` where it is null.
-fn rate(value: &Value) -> String {
-    super::digits(value.as_f64())
 }

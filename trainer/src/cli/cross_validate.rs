@@ -1,67 +1,124 @@
 //! `heartlens-train cross-validate`
 
-use super::{Source, Trainings, digits, write_json};
-use crate::augment::Augmenter;
+use super::{Source, Trainings, beats_alone, write_json};
+use crate::beat;
+use crate::beat::fit::largest;
 use crate::config::Config;
-use crate::cross_validate::{Plan, train_folds};
-use crate::dataset::bar;
-use crate::findings::{Judged, Leads, findings, variant};
-use crate::held_out::HeldOut;
+use crate::data::augment::Augmenter;
+use crate::data::split::{split, split_across};
+use crate::progress::bar;
 use crate::rhythm;
-use crate::rhythm::config::RhythmConfig;
-use crate::rhythm::train::TrainedRhythm;
-use crate::rhythm::weigh;
-use crate::split::{split, split_across};
-use crate::train::largest;
+use crate::study::cross_validate::{Plan, train_folds};
+use crate::study::logits_cache::HeldOut;
+use crate::study::results::digits;
+use crate::study::results::{Judged, Leads, NETWORK_ALONE, results, variant};
+use crate::study::rules;
+use anyhow::ensure;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;
 use heartlens_core::rhythm::{Network, Rules};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tch::Device;
 
 /// Measure a config on records that it has not seen
 ///
 /// Splits the records by patient into folds, trains on all folds but one and scores every beat of that one, for each
-/// fold and seed. The folds depend on the config's seed alone and are the same for all seeds.
+/// fold and seed. The folds depend on the config's seed alone and are the same for all seeds. Of a rhythm model the
+/// recordings are split, and each is judged as a whole.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --seeds 2 --json metrics.json
-  heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --lead both --int8")]
+  heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --lead both --int8
+  heartlens-train cross-validate --config models/rhythm/config.toml --data $HEARTLENS_DATA --seeds 3")]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
     trainings: Trainings,
-    /// Folder in which the logits of held-out beats are kept; trainings that are in it are not done again
+    /// Folder in which the logits of held-out beats are kept; the same trainings by the same program are not done again
+    /// (beat models)
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Trainings of each fold, with the config's seed and those that follow it
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Config of the rhythm network: trains one a seed on cinc2017/ of the data, and lets the rhythm weigh on the classes
+    /// Config of the rhythm network: trains one a seed, and judges the rules that it feeds as well (beat models)
     #[arg(long, value_name = "FILE")]
     rhythm: Option<PathBuf>,
-    /// Train on this database and the config's recordings, and judge by the other databases, instead of folds
+    /// Train on this data base and the config's recordings, and judge by the others, instead of folds (beat models)
     #[arg(long, value_name = "DATABASE", conflicts_with = "folds")]
     train_on: Option<String>,
-    /// Leads that are judged: the first alone, or as well both, by the average of their logits
+    /// Leads that are judged: the first alone, or as well both, by the average of their logits (beat models)
     #[arg(long, value_enum, default_value_t = Leads::First, value_name = "LEADS")]
     lead: Leads,
     /// Compile each network as well, calibrated on its training records, and score the device image beside float
+    /// (beat models)
     #[arg(long)]
     int8: bool,
-    /// Where to write the findings; - for stdout
+    /// Where to write the results; - for stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Where to write the results without those of every record; - for stdout
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
 }
 
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let device = self.source.device.resolve()?;
-        let config = Config::read(&self.source.config)?;
+        match self.source.config()? {
+            Config::Beat(config) => self.beat(&config, device),
+            Config::Rhythm(config) => self.rhythm(&config, device),
+        }
+    }
+
+    fn rhythm(&self, config: &rhythm::config::Config, device: Device) -> anyhow::Result<()> {
+        beats_alone(&[
+            ("--keep", self.keep.is_some()),
+            ("--rhythm", self.rhythm.is_some()),
+            ("--train-on", self.train_on.is_some()),
+            ("--lead both", self.lead == Leads::Both),
+            ("--int8", self.int8),
+        ])?;
+        let folds = self.trainings.folds;
+        ensure!(folds >= 2, "--folds {folds}: expected 2 or more");
+        let recordings = self.source.recordings(config)?;
+        let plan = self
+            .trainings
+            .plan(config.training.seed, Vec::new(), self.seeds, device);
+        let steps = u64::from(config.training.steps) * folds as u64 * self.seeds;
+        let progress = bar(steps, "steps");
+        let results =
+            crate::study::rhythm::cross_validate(config, &recordings, folds, &plan, |_| {
+                progress.inc(1)
+            })?;
+        progress.finish_and_clear();
+        for (name, figures) in results
+            .seeds
+            .iter()
+            .map(|seed| (format!("seed {}", seed.seed), seed.figures))
+            .chain([("all".to_owned(), results.pooled)])
+        {
+            eprintln!(
+                "{name}: AUC {}, F1 {}, Se {}, +P {}",
+                digits(figures.auc),
+                digits(figures.f1),
+                digits(figures.se),
+                digits(figures.ppv),
+            );
+        }
+        // It has no figures of single recordings to leave out.
+        for path in self.json.iter().chain(&self.summary) {
+            write_json(&results, path)?;
+        }
+        Ok(())
+    }
+
+    fn beat(&self, config: &beat::config::Config, device: Device) -> anyhow::Result<()> {
         let both = [Peaks::Reference, Peaks::Detected];
-        let (config, dataset, noise) = self.source.read_at(config, &both)?;
-        let augmenter = Augmenter::new(&config, noise);
+        let (dataset, noise) = self.source.dataset(config, &both)?;
+        let augmenter = Augmenter::new(config, noise);
         let splits = match &self.train_on {
             Some(database) => split_across(&dataset, database)?,
             None => split(&dataset, self.trainings.folds, config.training.seed)?,
@@ -71,12 +128,12 @@ impl Arguments {
             keep: self.keep.clone(),
             both_leads: self.lead == Leads::Both,
             int8: self.int8,
-            ..self.trainings.plan(&config, splits, self.seeds, device)
+            ..self.trainings.plan(first, splits, self.seeds, device)
         };
         let trainings = plan.splits.len() as u64 * self.seeds;
         let progress = bar(trainings * config.all_steps(), "steps");
         let start = Instant::now();
-        let trained = train_folds(&config, &dataset, &augmenter, &plan, |_, _, _| {
+        let trained = train_folds(config, &dataset, &augmenter, &plan, |_, _, _| {
             progress.inc(1);
         })?;
         progress.finish_and_clear();
@@ -102,7 +159,7 @@ impl Arguments {
             move |done: &HeldOut, record: usize| {
                 let network = rhythm[(done.seed - first) as usize];
                 let logits = leads.logits(done, record);
-                weigh::classes(network, &dataset.records[record], logits, rules)
+                rules::classes(network, &dataset.records[record], logits, rules)
             }
         };
         let mut variants = Vec::new();
@@ -119,31 +176,34 @@ impl Arguments {
                     };
                     variant(&dataset, &plan, &trained, judged, decide)
                 };
-                variants.push(of("network alone", &network(leads)));
+                variants.push(of(NETWORK_ALONE, &network(leads)));
                 if !rhythm.is_empty() {
-                    variants.push(of("gate", &weighed(leads, Rules::GATE)));
-                    variants.push(of("gate and run rule", &weighed(leads, Rules::SHIPPED)));
+                    for (context, rules) in rules::ALL {
+                        variants.push(of(context, &weighed(leads, rules)));
+                    }
                 }
             }
         }
         let network = network(Leads::First);
         let shipped = weighed(Leads::First, Rules::SHIPPED);
-        let mut findings = findings(
-            &config,
-            &dataset,
-            &plan,
-            &trained,
-            Peaks::Reference,
-            |done, record| {
-                if rhythm.is_empty() {
-                    network(done, record)
-                } else {
-                    shipped(done, record)
-                }
-            },
-        );
-        findings.variants = variants;
-        for variant in &findings.variants {
+        let context = match rhythm.is_empty() {
+            true => NETWORK_ALONE,
+            false => rules::name(Rules::SHIPPED),
+        };
+        let judged = Judged {
+            peaks: Peaks::Reference,
+            leads: Leads::First,
+            context,
+        };
+        let mut results = results(config, &dataset, &plan, &trained, judged, |done, record| {
+            if context == NETWORK_ALONE {
+                network(done, record)
+            } else {
+                shipped(done, record)
+            }
+        });
+        results.variants = variants;
+        for variant in &results.variants {
             for (database, figures) in &variant.databases {
                 let seeds: Vec<String> = figures.seeds.iter().map(|jk| digits(*jk)).collect();
                 let headline = &figures.headline;
@@ -165,7 +225,7 @@ impl Arguments {
                 );
             }
         }
-        if let Some(int8) = &findings.int8 {
+        if let Some(int8) = &results.int8 {
             let differences: Vec<String> = int8
                 .f1
                 .iter()
@@ -183,21 +243,24 @@ impl Arguments {
                 differences.join(", "),
             );
         }
-        if let Some(path) = self.json {
-            write_json(&findings, &path)?;
+        if let Some(path) = &self.json {
+            write_json(&results, path)?;
+        }
+        if let Some(path) = &self.summary {
+            write_json(&results.summary()?, path)?;
         }
         Ok(())
     }
 
     /// Images of rhythm networks, one trained with each of `seeds`.
-    fn rhythm_images(&self, config: &Path, seeds: &[u64]) -> anyhow::Result<Vec<Vec<u8>>> {
-        let config = RhythmConfig::read(config)?;
-        let recordings = rhythm::dataset::read(&self.source.data)?;
+    fn rhythm_images(&self, path: &Path, seeds: &[u64]) -> anyhow::Result<Vec<Vec<u8>>> {
+        let config = rhythm::config::Config::read(path)?;
+        let recordings = self.source.recordings(&config)?;
         let recordings: Vec<_> = recordings.iter().collect();
         let image = |&seed: &u64| {
             let mut config = config.clone();
             config.training.seed = seed;
-            let trained = TrainedRhythm::fit(&config, &recordings, |_, _| ())?;
+            let trained = rhythm::fit::fit(&config, &recordings, Device::Cpu, |_| ())?;
             Ok(trained.image())
         };
         seeds.iter().map(image).collect()

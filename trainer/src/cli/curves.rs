@@ -1,7 +1,7 @@
 //! `heartlens-train curves`
 
 use crate::file::write_atomically;
-use crate::{curves, log};
+use crate::fit::{curves, log};
 use anyhow::Context;
 use std::path::PathBuf;
 

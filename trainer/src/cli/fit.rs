@@ -1,24 +1,31 @@
 //! `heartlens-train fit`
 
-use super::{Source, digits};
-use crate::augment::{Augmenter, HostBatch};
-use crate::checkpoint::Checkpoint;
-use crate::config::Config;
-use crate::curves;
-use crate::dataset::{Dataset, Lead};
-use crate::early_stopping::{self, Judgements, Verdict, judge};
+use super::{Source, beats_alone};
+use crate::beat::config::Config;
+use crate::beat::dataset::Dataset;
+use crate::beat::fit::{Trainer, TrainingData, probe, teach_and_train};
+use crate::beat::teacher::PseudoLabels;
+use crate::config;
+use crate::data::augment::{Augmenter, HostBatch};
+use crate::data::record::Lead;
+use crate::data::sampler::{BeatIndex, Sampler};
+use crate::data::split::names;
 use crate::file::write_atomically;
-use crate::findings::Headline;
-use crate::log::{Line, Log, read};
-use crate::sampler::{BeatIndex, Sampler};
-use crate::split::names;
-use crate::teacher::Lesson;
-use crate::tensorboard::EventFile;
-use crate::train::{Precision, StepReport, Trainer, TrainingData, probe, workers};
+use crate::fit::checkpoint::Checkpoint;
+use crate::fit::curves;
+use crate::fit::device::Precision;
+use crate::fit::early_stopping::{self, Judge, Judgements, Verdict};
+use crate::fit::log::{Line, Log, read};
+use crate::fit::tensorboard::EventFile;
+use crate::fit::training_loop::{self, Learner, StepReport, Watch, train};
+use crate::rhythm;
+use crate::study::results::Headline;
+use crate::study::results::digits;
 use anyhow::Context;
 use heartlens_core::class::Class;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tch::Device;
@@ -26,7 +33,9 @@ use tch::Device;
 /// Steps between two checkpoints, where early stopping does not say.
 const STEPS_A_CHECKPOINT: u32 = 100;
 /// Name of the checkpoint that is written last.
-const LAST: &str = "last.safetensors";
+pub(super) const LAST: &str = "last.safetensors";
+/// Folder of trainings, one folder a model.
+pub(super) const FOLDER: &str = "target/train";
 
 /// Where a training goes.
 struct Outputs {
@@ -65,23 +74,24 @@ impl Outputs {
     }
 }
 
-/// Train a model on all records, or on all but those held out
+/// Train the model of a config, on all its records or on all but those held out
 ///
-/// Where the config has recordings to be taught, a teacher is trained first, in the subfolder teacher. Writes
+/// Where a beat model has recordings to be taught, a teacher is trained first, in the subfolder teacher. Writes
 /// last.safetensors every 100 steps and at the end, best.safetensors whenever the held-out records are classified
 /// better than before, log.jsonl with one line a step, and at the end curves.svg. Records are held out by --hold-out, or as
 /// training.early_stopping of the config says. Random numbers depend on the config's seed and the step alone, so that a
 /// training that is resumed ends where one that was not interrupted ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  heartlens-train fit --config models/beat/config.toml --data $HEARTLENS_DATA --hold-out mitdb/201,svdb/800")]
+  heartlens-train fit --config models/beat/config.toml --data $HEARTLENS_DATA --hold-out mitdb/201,svdb/800
+  heartlens-train fit --config models/rhythm/config.toml --data $HEARTLENS_DATA")]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
     /// Continue from last.safetensors of the same config, and from its teacher's
     #[arg(long)]
     resume: bool,
-    /// Records that are not trained on, by which the best checkpoint is chosen
+    /// Records that are not trained on, by which the best checkpoint is chosen (beat models)
     #[arg(long, value_name = "RECORD,...", value_delimiter = ',')]
     hold_out: Vec<String>,
     /// Folder of checkpoints, log and curves [default: target/train/<model>]
@@ -93,17 +103,73 @@ pub(super) struct Arguments {
     /// Folder for TensorBoard's event files
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
-    /// Numbers of the forward pass: f32, or bf16 with weights and their updates in f32, which pays on a GPU
-    #[arg(long, default_value = "f32", value_name = "KIND")]
+    /// Numbers of the forward pass
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     precision: Precision,
 }
 
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let device = self.source.device.resolve()?;
-        let (config, dataset, noise) = self.source.read()?;
-        let augmenter = Augmenter::new(&config, noise);
-        let (training, held_out) = self.parts(&config, &dataset)?;
+        match self.source.config()? {
+            config::Config::Beat(config) => self.beat(&config, device),
+            config::Config::Rhythm(config) => self.rhythm(&config, device),
+        }
+    }
+
+    /// Where the training of this model goes.
+    fn outputs(&self, name: &str) -> Outputs {
+        let folder = self.out.clone();
+        let folder = folder.unwrap_or_else(|| PathBuf::from(FOLDER).join(name));
+        Outputs {
+            log: self.log.clone().unwrap_or_else(|| folder.join("log.jsonl")),
+            tensorboard: self.tensorboard.clone(),
+            folder,
+        }
+    }
+
+    fn rhythm(&self, config: &rhythm::config::Config, device: Device) -> anyhow::Result<()> {
+        beats_alone(&[("--hold-out", !self.hold_out.is_empty())])?;
+        let recordings = self.source.recordings(config)?;
+        let all: Vec<_> = recordings.iter().collect();
+        let data = rhythm::fit::TrainingData::new(config, &all)?;
+        let probe = rhythm::fit::probe(&recordings);
+        let out = self.outputs(&config.name);
+        std::fs::create_dir_all(&out.folder).with_context(|| out.folder.display().to_string())?;
+        let mut trainer = rhythm::fit::Trainer::new(config, device)?;
+        trainer.set_precision(self.precision);
+        if self.resume {
+            resume(&mut trainer, &config.name, &out.last())?;
+        }
+        let what = format!("{} recordings", recordings.len());
+        say(
+            &config.name,
+            &trainer,
+            &what,
+            config.training.steps,
+            config.sampler.batch(),
+        );
+        let mut watch = Keeper {
+            screen: Screen::new(
+                &out,
+                &config.name,
+                (trainer.steps_done(), config.training.steps),
+                config.sampler.batch(),
+            )?,
+            out: &out,
+            probe: &probe,
+            judge: None,
+        };
+        train(&mut trainer, &data, STEPS_A_CHECKPOINT, &mut watch)?;
+        watch.screen.finish(&out.folder.join("curves.svg"))?;
+        println!("{}", out.last().display());
+        Ok(())
+    }
+
+    fn beat(&self, config: &Config, device: Device) -> anyhow::Result<()> {
+        let (dataset, noise) = self.source.dataset(config, &config.data.peaks)?;
+        let augmenter = Augmenter::new(config, noise);
+        let (training, held_out) = self.parts(config, &dataset)?;
         let probe_from = if held_out.is_empty() {
             &training
         } else {
@@ -119,22 +185,14 @@ impl Arguments {
             probe: HostBatch::plain(&dataset, &probe, Lead::First),
             kept_out: probe.into_iter().collect(),
         };
-        let out = self
-            .out
-            .clone()
-            .unwrap_or_else(|| PathBuf::from("target/train").join(&config.name));
+        let own = self.outputs(&config.name);
         let teachers = Outputs {
-            log: out.join("teacher/log.jsonl"),
-            tensorboard: self
+            log: own.folder.join("teacher/log.jsonl"),
+            tensorboard: own
                 .tensorboard
                 .as_ref()
                 .map(|folder| folder.join("teacher")),
-            folder: out.join("teacher"),
-        };
-        let own = Outputs {
-            log: self.log.clone().unwrap_or_else(|| out.join("log.jsonl")),
-            tensorboard: self.tensorboard.clone(),
-            folder: out,
+            folder: own.folder.join("teacher"),
         };
         let resumes = |outputs: &Outputs| self.resume && outputs.last().exists();
         let has_teacher = config.teacher().is_some();
@@ -145,24 +203,25 @@ impl Arguments {
             // Until the teacher is done, what an earlier training has left must not pass for this one's.
             own.set_aside()?;
         }
-        let mut lesson = Lesson::default();
-        if let (Some(teacher), Some(recordings)) = (config.teacher(), &config.recordings) {
-            let resume = resumes(&teachers);
-            let result = self.train(&teacher, &parts, &lesson, &teachers, resume)?;
-            let mut trainer = Trainer::new(&teacher, device)?;
-            trainer.resume(&Checkpoint::read(&result)?)?;
-            lesson = Lesson::by(trainer.result(), device, &dataset, &training, recordings);
-            let of = |class| {
-                let (beats, recordings) = lesson.count(class);
-                format!("{beats} {class} of {recordings}")
-            };
-            eprintln!(
-                "of the beats of recordings, the teacher is sure of {}",
-                [Class::N, Class::S, Class::V].map(of).join(", ")
-            );
-        }
-        let resume = resumes(&own);
-        let result = self.train(&config, &parts, &lesson, &own, resume)?;
+        let mut result = PathBuf::new();
+        teach_and_train(config, &dataset, &training, |network, labels| {
+            let is_teacher = network != config;
+            let out = if is_teacher { &teachers } else { &own };
+            if has_teacher && !is_teacher {
+                let of = |class| {
+                    let (beats, recordings) = labels.count(class);
+                    format!("{beats} {class} of {recordings}")
+                };
+                eprintln!(
+                    "of the beats of recordings, the teacher is sure of {}",
+                    [Class::N, Class::S, Class::V].map(of).join(", ")
+                );
+            }
+            result = self.train(network, &parts, labels, out, resumes(out))?;
+            let mut trainer = Trainer::new(network, device)?;
+            trainer.take(&Checkpoint::read(&result)?)?;
+            anyhow::Ok(trainer)
+        })?;
         println!("{}", result.display());
         Ok(())
     }
@@ -172,9 +231,9 @@ impl Arguments {
         &self,
         config: &Config,
         parts: &Parts<'_>,
-        lesson: &Lesson,
+        labels: &PseudoLabels,
         out: &Outputs,
-        resume: bool,
+        resumes: bool,
     ) -> anyhow::Result<PathBuf> {
         let Parts {
             device,
@@ -183,64 +242,54 @@ impl Arguments {
             probe,
             ..
         } = parts;
-        let folder = &out.folder;
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        std::fs::create_dir_all(&out.folder).with_context(|| out.folder.display().to_string())?;
         let (last, best) = (out.last(), out.best());
         let mut trainer = Trainer::new(config, *device)?;
         trainer.set_precision(self.precision);
-        if resume {
-            trainer.resume(&Checkpoint::read(&last)?)?;
-            eprintln!(
-                "continuing {} after step {}",
-                config.name,
-                trainer.steps_done()
-            );
+        if resumes {
+            resume(&mut trainer, &config.name, &last)?;
         }
         let early = config.training.early_stopping;
         let every = early.map_or(STEPS_A_CHECKPOINT, |early| early.every);
-        let mut judgements = Judgements::new(early.map(|early| early.patience));
-        if resume && !held_out.is_empty() && best.exists() {
+        let mut judge = Judge::by(dataset, held_out, early.map(|early| early.patience));
+        if let Some(judge) = judge.as_mut().filter(|_| resumes && best.exists()) {
             let checkpoint = Checkpoint::read(&best)?;
             // One that is ahead of last.safetensors, the program having ended between the two, will be judged again.
             if let Some(since) = trainer.steps_done().checked_sub(checkpoint.step) {
                 let mut so_far = Trainer::new(config, *device)?;
-                so_far.resume(&checkpoint)?;
-                let jk = judge(&so_far, dataset, held_out).jk;
-                judgements.resume(jk, checkpoint.step, since.div_ceil(every));
+                so_far.take(&checkpoint)?;
+                let jk = judge.figures(&so_far).jk;
+                let waited = since.div_ceil(every);
+                judge.judgements.resume(jk, checkpoint.step, waited);
             }
         }
         let steps = config.training.steps;
         // A teacher reads fewer recordings than its student.
         let mut training = dataset.training(config, held_out);
         training.retain(|record| parts.training.contains(record));
-        eprintln!(
-            "training {} ({} parameters) on {}, {device:?}, {steps} steps of {}",
-            config.name,
-            trainer.parameter_count(),
-            said(dataset, &training),
-            config.training.batch,
-        );
+        let what = said(dataset, &training);
+        say(&config.name, &trainer, &what, steps, config.training.batch);
         let data = TrainingData {
-            sampler: Sampler::new(dataset, &training, &parts.kept_out, lesson, config)?,
+            sampler: Sampler::new(dataset, &training, &parts.kept_out, labels, config)?,
             dataset,
             augmenter: parts.augmenter,
         };
-        let mut watch = Watch::new(out, config, trainer.steps_done())?;
-        while trainer.steps_done() < steps && !judgements.is_over() {
-            let until = trainer.steps_done() + every;
-            trainer.run(&data, until, workers(*device), |report| watch.step(report));
-            if !held_out.is_empty() {
-                let headline = watch.judging(|| judge(&trainer, dataset, held_out));
-                watch.judgement(trainer.steps_done(), headline);
-                if judgements.add(headline.jk, trainer.steps_done()) == Verdict::Better {
-                    trainer.checkpoint(probe, &best).write()?;
-                }
-            }
-            watch.flush()?;
-            trainer.checkpoint(probe, &last).write()?;
+        let done = (trainer.steps_done(), steps);
+        let is_over = judge
+            .as_ref()
+            .is_some_and(|judge| judge.judgements.is_over());
+        let mut watch = Keeper {
+            screen: Screen::new(out, &config.name, done, config.training.batch)?,
+            out,
+            probe,
+            judge: judge.as_mut().map(|judge| judge as &mut dyn Judges<_>),
+        };
+        if !is_over {
+            train(&mut trainer, &data, every, &mut watch)?;
         }
-        watch.finish(&folder.join("curves.svg"))?;
-        if trainer.steps_done() < steps {
+        watch.screen.finish(&out.folder.join("curves.svg"))?;
+        let judgements = judge.map_or(Judgements::new(None), |judge| judge.judgements);
+        if !trainer.is_done() {
             eprintln!(
                 "stopped after step {} of {steps}: jk was not bettered in {} judgements, {every} steps apart",
                 trainer.steps_done(),
@@ -316,8 +365,78 @@ struct Parts<'a> {
     kept_out: HashSet<BeatIndex>,
 }
 
-/// What looks on: the progress line, the log and TensorBoard.
-struct Watch {
+/// Continues a training from the checkpoint at `last`.
+fn resume<N: Learner>(
+    trainer: &mut training_loop::Trainer<N>,
+    name: &str,
+    last: &Path,
+) -> anyhow::Result<()> {
+    trainer.resume(&Checkpoint::read(last)?)?;
+    eprintln!("continuing {name} after step {}", trainer.steps_done());
+    Ok(())
+}
+
+/// Says what is going to be trained on what.
+fn say<N: Learner>(
+    name: &str,
+    trainer: &training_loop::Trainer<N>,
+    what: &str,
+    steps: u32,
+    batch: usize,
+) {
+    eprintln!(
+        "training {name} ({} parameters) on {what}, {:?}, {steps} steps of {batch}",
+        trainer.parameter_count(),
+        trainer.device(),
+    );
+}
+
+/// Something that judges a network in training.
+trait Judges<N: Learner> {
+    fn judge(&mut self, trainer: &training_loop::Trainer<N>) -> (Headline, Verdict);
+}
+
+impl Judges<crate::beat::network::Network> for Judge<'_> {
+    fn judge(&mut self, trainer: &Trainer) -> (Headline, Verdict) {
+        Judge::judge(self, trainer)
+    }
+}
+
+/// Shows a training and keeps its checkpoints.
+struct Keeper<'a, N: Learner> {
+    screen: Screen,
+    out: &'a Outputs,
+    /// The batch to check the export on.
+    probe: &'a N::Batch,
+    judge: Option<&'a mut dyn Judges<N>>,
+}
+
+impl<N: Learner> Watch<N> for Keeper<'_, N> {
+    type Error = anyhow::Error;
+
+    fn step(&mut self, report: StepReport) {
+        self.screen.step(report);
+    }
+
+    fn pause(&mut self, trainer: &training_loop::Trainer<N>) -> anyhow::Result<ControlFlow<()>> {
+        let mut flow = ControlFlow::Continue(());
+        if let Some(judge) = &mut self.judge {
+            let (headline, verdict) = self.screen.judging(|| judge.judge(trainer));
+            self.screen.judgement(trainer.steps_done(), headline);
+            match verdict {
+                Verdict::Better => trainer.checkpoint(self.probe, &self.out.best()).write()?,
+                Verdict::Wait => {}
+                Verdict::Stop => flow = ControlFlow::Break(()),
+            }
+        }
+        self.screen.flush()?;
+        trainer.checkpoint(self.probe, &self.out.last()).write()?;
+        Ok(flow)
+    }
+}
+
+/// The progress line, the log and TensorBoard.
+struct Screen {
     progress: ProgressBar,
     start: Instant,
     /// Of the time since then, what went into judging.
@@ -334,13 +453,18 @@ struct Watch {
     tensorboard: Option<(PathBuf, EventFile)>,
 }
 
-impl Watch {
-    /// From the step `done` on.
-    fn new(out: &Outputs, config: &Config, done: u32) -> anyhow::Result<Self> {
+impl Screen {
+    /// From the step `done` of `steps` on, with so many examples a step.
+    fn new(
+        out: &Outputs,
+        title: &str,
+        (done, steps): (u32, u32),
+        batch: usize,
+    ) -> anyhow::Result<Self> {
         let style = ProgressStyle::with_template(
             "{elapsed_precise} {wide_bar} {pos}/{len} steps, {msg}, {eta} left",
         )?;
-        let progress = ProgressBar::new(u64::from(config.training.steps)).with_style(style);
+        let progress = ProgressBar::new(u64::from(steps)).with_style(style);
         progress.set_position(u64::from(done));
         let open = |folder: &PathBuf| -> anyhow::Result<(PathBuf, EventFile)> {
             let file = EventFile::create(folder).with_context(|| folder.display().to_string())?;
@@ -352,8 +476,8 @@ impl Watch {
             judging: Duration::ZERO,
             first: done,
             done,
-            batch: config.training.batch,
-            title: config.name.clone(),
+            batch,
+            title: title.to_owned(),
             loss: f64::NAN,
             judged: String::new(),
             log: Log::open(&out.log, done)?,
@@ -371,11 +495,11 @@ impl Watch {
     }
 
     /// What `judge` returns, its time kept apart.
-    fn judging(&mut self, judge: impl FnOnce() -> Headline) -> Headline {
+    fn judging<T>(&mut self, judge: impl FnOnce() -> T) -> T {
         let start = Instant::now();
-        let headline = judge();
+        let result = judge();
         self.judging += start.elapsed();
-        headline
+        result
     }
 
     fn show(&self) {

@@ -8,16 +8,21 @@ mod curves;
 mod export;
 mod fit;
 mod noise;
-mod rhythm;
 
-use crate::cache;
+use crate::beat;
+use crate::beat::dataset::Dataset;
 use crate::config::Config;
-use crate::cross_validate::Plan;
-use crate::dataset::{Dataset, Noise, RecordBeats};
+use crate::data::cache;
+use crate::data::find::Folders;
+use crate::data::noise::Noise;
+use crate::data::record::RecordBeats;
+use crate::data::split::names;
 use crate::file::write_atomically;
-use crate::split::names;
-use crate::train::DeviceChoice;
-use anyhow::Context;
+use crate::fit::device::DeviceChoice;
+use crate::rhythm;
+use crate::rhythm::dataset::Recording;
+use crate::study::cross_validate::Plan;
+use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
 use heartlens::evaluate::report::Peaks;
 use heartlens::message::{is_broken_pipe, one_line};
@@ -55,8 +60,6 @@ enum Verb {
     Curves(curves::Arguments),
     Noise(noise::Arguments),
     Bench(bench::Arguments),
-    #[command(subcommand)]
-    Rhythm(rhythm::Verb),
 }
 
 impl Cli {
@@ -72,7 +75,6 @@ impl Cli {
             Verb::Curves(arguments) => arguments.run(),
             Verb::Noise(arguments) => arguments.run(),
             Verb::Bench(arguments) => arguments.run(),
-            Verb::Rhythm(verb) => verb.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
@@ -88,15 +90,15 @@ impl Cli {
 /// What is trained on what, and where.
 #[derive(Debug, Args)]
 struct Source {
-    /// The model's config
+    /// The model's config, which names its task and its records
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Folder of annotated WFDB records, in it or in its subfolders (mitdb/, svdb/), of the noise in nstdb/, and of the
-    /// recordings that the config wants in cinc2017/
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Where to train: auto, cuda or cpu
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    /// Folder of the data bases that the config names (mitdb/, svdb/, cinc2017/) and of the noise in nstdb/; may be given
+    /// several times
+    #[arg(long, value_name = "DIR", required = true)]
+    data: Vec<PathBuf>,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t, value_name = "DEVICE")]
     device: DeviceChoice,
     /// Folder in which prepared records are kept, 1.2 kB a beat and lead [default: heartlens/features in the user's cache folder]
     #[arg(long, value_name = "DIR")]
@@ -107,26 +109,53 @@ struct Source {
 }
 
 impl Source {
-    /// The config, the records at the R peaks that it trains at, and the noise.
-    fn read(&self) -> anyhow::Result<(Config, Dataset, Noise)> {
-        let config = Config::read(&self.config)?;
-        let peaks = config.data.peaks.clone();
-        self.read_at(config, &peaks)
+    fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::read(&self.config)?)
     }
 
-    /// The same with the records at the given R peaks.
-    fn read_at(&self, config: Config, peaks: &[Peaks]) -> anyhow::Result<(Config, Dataset, Noise)> {
+    /// The config of a beat model.
+    fn beat_config(&self) -> anyhow::Result<beat::config::Config> {
+        match self.config()? {
+            Config::Beat(config) => Ok(*config),
+            Config::Rhythm(_) => Err(anyhow::anyhow!(
+                "{}: its task is rhythm, and this verb is for task = \"beat\"",
+                self.config.display()
+            )),
+        }
+    }
+
+    fn folders(&self) -> Folders {
+        Folders(self.data.clone())
+    }
+
+    /// The recordings of a rhythm model.
+    fn recordings(&self, config: &rhythm::config::Config) -> anyhow::Result<Vec<Recording>> {
+        let database = &config.data.weak_labels;
+        let recordings = rhythm::dataset::read(&self.folders().database(database)?)?;
+        let windows: usize = recordings.iter().map(|r| r.windows.len()).sum();
+        let count = recordings.len();
+        eprintln!("{windows} windows in {count} recordings of {database}");
+        Ok(recordings)
+    }
+
+    /// The records of a beat model at the given R peaks, and the noise.
+    fn dataset(
+        &self,
+        config: &beat::config::Config,
+        peaks: &[Peaks],
+    ) -> anyhow::Result<(Dataset, Noise)> {
         let wanted = config.wanted(peaks);
+        let folders = self.folders();
         let noise = if config.augmentation.noise_probability > 0.0 {
-            Noise::read(&self.data)?
+            Noise::read(&folders)?
         } else {
             Noise::default()
         };
         let start = Instant::now();
-        let folder = self.cache.clone().or_else(cache::default_folder);
-        let dataset = match folder.filter(|_| !self.no_cache) {
-            Some(folder) => cache::open(&self.data, &wanted, &folder, |line| eprintln!("{line}"))?,
-            None => Dataset::read(&self.data, &wanted)?,
+        let cache = self.cache.clone().or_else(cache::default_folder);
+        let dataset = match cache.filter(|_| !self.no_cache) {
+            Some(cache) => cache::open(&folders, &wanted, &cache, |line| eprintln!("{line}"))?,
+            None => Dataset::read(&folders, &wanted)?,
         };
         let (annotated, recordings): (Vec<_>, Vec<_>) =
             dataset.records.iter().partition(|r| r.rhythm.is_none());
@@ -145,8 +174,22 @@ impl Source {
             dataset.databases().join(", "),
             start.elapsed().as_secs_f64()
         );
-        Ok((config, dataset, noise))
+        Ok((dataset, noise))
     }
+}
+
+/// Refuses flags that only a beat model has, where they are given: their names, and whether they are.
+///
+/// # Errors
+/// Names the first of them.
+fn beats_alone(flags: &[(&str, bool)]) -> anyhow::Result<()> {
+    let given = flags.iter().find(|(_, is_given)| *is_given);
+    ensure!(
+        given.is_none(),
+        "{} is for task = \"beat\", and the config's task is rhythm",
+        given.map_or("", |(flag, _)| flag)
+    );
+    Ok(())
 }
 
 /// How a config is cross-validated.
@@ -161,10 +204,9 @@ struct Trainings {
 }
 
 impl Trainings {
-    /// The plan of `seeds` trainings of each of `splits`, from the config's seed on.
-    fn plan(&self, config: &Config, splits: Vec<Vec<usize>>, seeds: u64, device: Device) -> Plan {
+    /// The plan of `seeds` trainings of each of `splits`, from the seed `first` on.
+    fn plan(&self, first: u64, splits: Vec<Vec<usize>>, seeds: u64, device: Device) -> Plan {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let first = config.training.seed;
         Plan {
             splits,
             seeds: (first..first + seeds).collect(),
@@ -179,9 +221,10 @@ impl Trainings {
     }
 }
 
-/// Writes `findings` as JSON to the file at `path`, or to stdout if it is `-`.
-fn write_json(findings: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(findings)?;
+/// Writes `value` as JSON to the file at `path`, or to stdout if it is `-`: what fits on a line of [`JSON_COLUMNS`] is on one.
+fn write_json(value: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
+    let mut text = String::new();
+    lay_out(&serde_json::to_value(value)?, 0, &mut text);
     text.push('\n');
     if path.as_os_str() == "-" {
         std::io::stdout().write_all(text.as_bytes())?;
@@ -191,7 +234,60 @@ fn write_json(findings: &impl serde::Serialize, path: &Path) -> anyhow::Result<(
     Ok(())
 }
 
-/// A rate to three digits, `-` where it is undefined.
-fn digits(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.3}"))
+/// Columns of a line of JSON that holds more than one value.
+const JSON_COLUMNS: usize = 120;
+
+/// Appends `value` as JSON, its inner lines indented by `indent` columns and two more.
+fn lay_out(value: &serde_json::Value, indent: usize, text: &mut String) {
+    use serde_json::Value;
+    let line = value.to_string();
+    let column = indent + 2;
+    let (brackets, entries): (_, Vec<(String, &Value)>) = match value {
+        _ if line.len() + indent <= JSON_COLUMNS => return text.push_str(&line),
+        Value::Array(values) => (
+            ['[', ']'],
+            values.iter().map(|v| (String::new(), v)).collect(),
+        ),
+        Value::Object(values) => {
+            let key = |key: &String| format!("{}: ", Value::from(key.as_str()));
+            (
+                ['{', '}'],
+                values.iter().map(|(k, v)| (key(k), v)).collect(),
+            )
+        }
+        _ => return text.push_str(&line),
+    };
+    text.push(brackets[0]);
+    for (index, (key, value)) in entries.into_iter().enumerate() {
+        text.push_str(if index > 0 { ",\n" } else { "\n" });
+        text.extend(std::iter::repeat_n(' ', column));
+        text.push_str(&key);
+        lay_out(value, column, text);
+    }
+    text.push('\n');
+    text.extend(std::iter::repeat_n(' ', indent));
+    text.push(brackets[1]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lay_out;
+    use serde_json::json;
+
+    #[test]
+    fn json_is_laid_out_in_lines_and_stays_the_same() {
+        let rows: Vec<Vec<u32>> = (0..4)
+            .map(|row| (0..12).map(|n| 1000 * row + n).collect())
+            .collect();
+        let value = json!({"name": "a \"b\"", "empty": [], "rows": rows, "long": "x".repeat(200)});
+        let mut text = String::new();
+        lay_out(&value, 0, &mut text);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).ok(),
+            Some(value)
+        );
+        // Two brackets, four keys, four rows and the brackets of these.
+        assert_eq!(text.lines().count(), 2 + 4 + 4 + 1, "{text}");
+        assert!(text.contains("\n    [1000,1001,"), "{text}");
+    }
 }

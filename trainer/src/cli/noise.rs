@@ -1,11 +1,12 @@
 //! `heartlens-train noise`
 
-use super::{Source, Trainings, digits, write_json};
-use crate::ablate::plain_cnn;
-use crate::augment::Augmenter;
-use crate::dataset::bar;
-use crate::noise::{Level, NoiseFindings, Recorded, measure};
-use crate::split::split;
+use super::{Source, Trainings, write_json};
+use crate::beat::ablate::plain_cnn;
+use crate::data::augment::Augmenter;
+use crate::data::split::split;
+use crate::progress::bar;
+use crate::study::noise::{Level, NoiseResults, Recorded, measure};
+use crate::study::results::digits;
 use std::path::PathBuf;
 
 /// Measure a network in noise, beside the plain CNN
@@ -38,7 +39,7 @@ pub(super) struct Arguments {
         default_value = "em,ma"
     )]
     noise: Vec<String>,
-    /// Where to write the findings; - for stdout
+    /// Where to write the results; - for stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -46,13 +47,12 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let device = self.source.device.resolve()?;
-        let (config, dataset, noise) = self.source.read()?;
+        let config = self.source.beat_config()?;
+        let (dataset, noise) = self.source.dataset(&config, &config.data.peaks)?;
         let noise = noise.first_half();
         let cnn = plain_cnn(&config)?;
-        let recorded = self
-            .noise
-            .iter()
-            .map(|name| Recorded::read(&self.source.data, name));
+        let folders = self.source.folders();
+        let recorded = self.noise.iter().map(|name| Recorded::read(&folders, name));
         let recorded = recorded.collect::<Result<Vec<_>, _>>()?;
         let mut levels: Vec<Level<'_>> = vec![None];
         for noise in &recorded {
@@ -60,15 +60,16 @@ impl Arguments {
         }
         let folds = self.trainings.folds;
         let splits = split(&dataset, folds, config.training.seed)?;
-        let plan = self.trainings.plan(&config, splits, 1, device);
+        let plan = self.trainings.plan(config.training.seed, splits, 1, device);
         let models = [config, cnn].map(|config| {
             let augmenter = Augmenter::new(&config, noise.clone());
             (config, augmenter)
         });
         let steps: u64 = models.iter().map(|(c, _)| c.all_steps()).sum();
         let progress = bar(steps * folds as u64, "steps");
-        let data = &self.source.data;
-        let findings = measure(&models, data, &dataset, &plan, &levels, |_| progress.inc(1))?;
+        let results = measure(&models, &folders, &dataset, &plan, &levels, |_| {
+            progress.inc(1)
+        })?;
         progress.finish_and_clear();
         let names = models.each_ref().map(|(config, _)| config.name.as_str());
         let to_stdout = self
@@ -76,22 +77,22 @@ impl Arguments {
             .as_ref()
             .is_some_and(|path| path.as_os_str() == "-");
         if let Some(path) = &self.json {
-            write_json(&findings, path)?;
+            write_json(&results, path)?;
         }
         if !to_stdout {
-            print!("{}", table(&findings, names));
+            print!("{}", table(&results, names));
         }
         Ok(())
     }
 }
 
 /// In Markdown, a line a level and database.
-fn table(findings: &NoiseFindings, [fused, cnn]: [&str; 2]) -> String {
+fn table(results: &NoiseResults, [fused, cnn]: [&str; 2]) -> String {
     let mut text = format!(
         "| noise | SNR dB | database | jk {fused} | jk {cnn} | F1 of S {fused} | {cnn} | F1 of V {fused} | {cnn} |\n\
          |---|---:|---|---|---|---|---|---|---|\n"
     );
-    for level in &findings.levels {
+    for level in &results.levels {
         for (database, headline) in &level.networks[fused] {
             let other = &level.networks[cnn][database];
             text += &format!(

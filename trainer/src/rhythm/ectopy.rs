@@ -77,7 +77,7 @@ fn disturb(intervals: &mut [f32], most: f64, rng: &mut ChaCha8Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::{Purpose, stream};
+    use crate::nn::rng::{Purpose, stream};
 
     /// Of an even heart, what is disturbed is what has been put in.
     #[test]

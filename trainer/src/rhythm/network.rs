@@ -1,20 +1,18 @@
-//! The network, and its ONNX file.
+//! The network.
 //!
 //! ```text
 //! intervals [N, 2, 24] -> LSTM -> Dense -> score [N, 1]
 //! ```
 
-use super::config::RhythmConfig;
-use crate::blocks::dense::Activation::Linear;
-use crate::blocks::dense::Dense;
-use crate::blocks::lstm::{Direction, Lstm};
-use crate::blocks::{Blocks, Parameters, ShapeError, Stack};
-use crate::onnx::Graph;
-use heartlens::model::{NAME_KEY, SAMPLE_RATE_KEY, SPEC_HASH_KEY};
+use super::config::{Channel, Config};
+use crate::nn::blocks::dense::Activation::Linear;
+use crate::nn::blocks::dense::Dense;
+use crate::nn::blocks::lstm::{Direction, Lstm};
+use crate::nn::blocks::{Blocks, Parameters, ShapeError, Stack};
+use crate::nn::onnx::Graph;
 use heartlens_core::rhythm::Input;
-use heartlens_core::spec::{RHYTHM_CHANNELS, RHYTHM_HASH, RHYTHM_INTERVALS, SAMPLE_RATE_HZ};
+use heartlens_core::spec::{RHYTHM_CHANNELS, RHYTHM_INTERVALS};
 use tch::Tensor;
-use tract_onnx::pb::ModelProto;
 
 /// Name of the network's input.
 pub const INPUT: &str = "intervals";
@@ -27,6 +25,8 @@ const SHAPE: [i64; 2] = [RHYTHM_CHANNELS as i64, RHYTHM_INTERVALS as i64];
 #[derive(Debug)]
 pub struct RhythmNetwork {
     blocks: Blocks,
+    /// 1 for a channel that is read and 0 for one that is not, `[channels, 1]`; `None` where all are.
+    mask: Option<Vec<f32>>,
 }
 
 impl RhythmNetwork {
@@ -34,43 +34,50 @@ impl RhythmNetwork {
     ///
     /// # Errors
     /// If a layer cannot read what the one before it writes.
-    pub fn new(config: &RhythmConfig, parameters: Parameters<'_>) -> Result<Self, ShapeError> {
+    pub fn new(config: &Config, parameters: Parameters<'_>) -> Result<Self, ShapeError> {
         let mut stack = Stack::new(parameters, &SHAPE);
         stack.push("lstm", |p, s| {
             Lstm::new(p, s, config.network.lstm, Direction::Forward)
         })?;
         stack.push("score", |p, s| Dense::new(p, s, 1, Linear))?;
         let (blocks, _) = stack.finish();
-        Ok(Self { blocks })
+        let read = &config.network.channels;
+        let mask = Channel::ALL.map(|channel| f32::from(u8::from(read.contains(&channel))));
+        Ok(Self {
+            blocks,
+            mask: (mask != [1.0; Channel::ALL.len()]).then(|| mask.to_vec()),
+        })
+    }
+
+    /// The mask as a tensor that an input can be multiplied by.
+    fn mask(&self) -> Option<Tensor> {
+        let mask = self.mask.as_deref()?;
+        Some(Tensor::from_slice(mask).reshape([SHAPE[0], 1]))
     }
 
     /// Scores `[batch, 1]` of `[batch, 2, 24]`: logits of atrial fibrillation.
     pub fn forward(&self, intervals: &Tensor) -> Tensor {
-        let x = intervals.shallow_clone();
+        let x = match self.mask() {
+            Some(mask) => intervals * mask.to_device(intervals.device()).to_kind(intervals.kind()),
+            None => intervals.shallow_clone(),
+        };
         let blocks = self.blocks.iter();
         blocks.fold(x, |x, block| block.forward(&x, false))
     }
 
-    /// The network as an ONNX model.
-    pub fn onnx(&self, config: &RhythmConfig) -> ModelProto {
-        let mut graph = Graph::default();
+    /// Writes input, nodes and output of the network into `graph`.
+    pub(super) fn onnx(&self, graph: &mut Graph) {
         graph.input(INPUT, &SHAPE);
-        let input = INPUT.to_owned();
+        let input = match self.mask() {
+            Some(mask) => {
+                let mask = graph.constant("mask", &mask);
+                graph.node("Mul", "masked", &[INPUT, &mask], vec![])
+            }
+            None => INPUT.to_owned(),
+        };
         let blocks = self.blocks.iter();
-        let score = blocks.fold(input, |x, block| block.onnx(&mut graph, &x));
+        let score = blocks.fold(input, |x, block| block.onnx(graph, &x));
         graph.output(OUTPUT, &score, &[1]);
-        let producer = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
-        let properties = [
-            (NAME_KEY, config.name.clone()),
-            (SAMPLE_RATE_KEY, SAMPLE_RATE_HZ.to_string()),
-            (SPEC_HASH_KEY, format!("{RHYTHM_HASH:016x}")),
-            ("producer", producer.to_owned()),
-            (
-                "notice",
-                "research software, not for clinical use".to_owned(),
-            ),
-        ];
-        graph.into_model(&config.name, &properties)
     }
 }
 

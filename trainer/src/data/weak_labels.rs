@@ -1,0 +1,157 @@
+//! Beats of recordings that have a rhythm label and no beat labels.
+//!
+//! Annotated records are of few patients; recordings whose rhythm somebody judged are of thousands. Where the label says
+//! sinus rhythm or atrial fibrillation, a beat is of class N, but for the few that the label passes over: so these
+//! patients show the network how differently normal beats look, and it learns not to call them S or V. Of other rhythms the
+//! label does not tell the classes; a teacher may ([`crate::beat::teacher`]). Recordings are trained on and never judged.
+//!
+//! Recordings last half a minute, too short for a template and for medians over dozens of beats. So each is played several
+//! times over, from the middle between its second and third beat to that between its last two, and the beats of the last
+//! time are those that count.
+
+use super::DatasetError;
+use super::record::{Leads, RecordBeats, lead_beats, r_peaks};
+use heartlens::canonical::to_canonical;
+use heartlens::evaluate::report::Peaks;
+use heartlens::records::Record;
+use heartlens_core::class::Class;
+use heartlens_core::filter::BandPass;
+use heartlens_core::patient::Patient;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The file that names each recording's rhythm.
+pub(crate) const LABELS_FILE: &str = "REFERENCE.csv";
+/// Times that a recording is played.
+const TIMES: usize = 3;
+/// Beats that a recording needs.
+pub(crate) const MIN_BEATS: usize = 14;
+/// Beats at either end of a turn that do not count: the seam would be within their windows or RR intervals.
+const SEAM_BEATS: usize = 2;
+
+/// The rhythm of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rhythm {
+    /// Sinus rhythm.
+    Normal,
+    /// Atrial fibrillation.
+    Fibrillation,
+    /// Any other.
+    Other,
+}
+
+impl Rhythm {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Normal, Self::Fibrillation, Self::Other];
+}
+
+/// Path (without extension) and rhythm of each recording of a folder, in the order of its REFERENCE.csv. Those labelled as
+/// too noisy to judge are left out.
+///
+/// # Errors
+/// If the labels are missing or malformed.
+pub(crate) fn find(folder: &Path) -> Result<Vec<(PathBuf, Rhythm)>, DatasetError> {
+    let path = folder.join(LABELS_FILE);
+    let text = std::fs::read_to_string(&path).map_err(|source| DatasetError::Labels {
+        path: path.clone(),
+        source,
+    })?;
+    let mut labels = Vec::new();
+    for (found, line) in text.lines().zip(1..) {
+        let rhythm = match found.split_once(',') {
+            Some((_, "N")) => Rhythm::Normal,
+            Some((_, "A")) => Rhythm::Fibrillation,
+            Some((_, "O")) => Rhythm::Other,
+            Some((_, "~")) => continue,
+            _ => {
+                return Err(DatasetError::LabelLine {
+                    path,
+                    line,
+                    found: found.to_owned(),
+                });
+            }
+        };
+        let name = found.split(',').next().unwrap_or_default();
+        labels.push((folder.join(name), rhythm));
+    }
+    Ok(labels)
+}
+
+/// The first lead of the recording at `path` (without extension), in mV at the canonical rate.
+///
+/// # Errors
+/// If it cannot be read or its rate cannot be converted.
+pub(crate) fn signal(path: &Path) -> Result<Vec<f32>, DatasetError> {
+    let record = Record::open(path)?;
+    to_canonical(&record.read_lead(0)?, record.sample_rate_hz()).map_err(|source| {
+        DatasetError::Rate {
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+/// The beats of the recording at `path` (without extension), as [`from_signal`] gives them.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn read(
+    database: &str,
+    path: &Path,
+    rhythm: Rhythm,
+) -> Result<Option<RecordBeats>, DatasetError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let signal_mv = signal(path)?;
+    Ok(from_signal(database, &name, &signal_mv, rhythm))
+}
+
+/// The beats of a recording's lead in mV at the canonical rate, N where the rhythm says so and else Q, at the R peaks that core's
+/// detector finds. `None` where it finds fewer than 14.
+pub fn from_signal(
+    database: &str,
+    name: &str,
+    signal_mv: &[f32],
+    rhythm: Rhythm,
+) -> Option<RecordBeats> {
+    let peaks = r_peaks(signal_mv);
+    if peaks.len() < MIN_BEATS {
+        return None;
+    }
+    let [_, before, first, .., last, after] = peaks.as_slice() else {
+        return None;
+    };
+    let inner = &peaks[2..peaks.len() - 1];
+    let turn: Range<u32> = before.midpoint(*first)..last.midpoint(*after);
+    let mut filter = BandPass::new();
+    let filtered: Vec<f32> = signal_mv.iter().map(|&mv| filter.push(mv)).collect();
+    let signal = filtered[turn.start as usize..turn.end as usize].repeat(TIMES);
+    let beats: Vec<(u32, Class)> = (0..TIMES as u32)
+        .flat_map(|time| {
+            let shift = time * (turn.end - turn.start);
+            inner
+                .iter()
+                .map(move |peak| (peak - turn.start + shift, Class::Q))
+        })
+        .collect();
+    let (_, mut frames) = lead_beats(&signal, &beats, Patient::default());
+    // Triggers that follow each other and lie within the signal are not refused.
+    debug_assert_eq!(frames.len(), TIMES * inner.len());
+    frames.truncate(TIMES * inner.len() - SEAM_BEATS);
+    frames.drain(..((TIMES - 1) * inner.len() + SEAM_BEATS).min(frames.len()));
+    let class = match rhythm {
+        Rhythm::Normal | Rhythm::Fibrillation => Class::N,
+        Rhythm::Other => Class::Q,
+    };
+    let name = format!("{database}/{name}");
+    Some(RecordBeats {
+        patient: name.clone(),
+        name,
+        database: database.to_owned(),
+        peaks: Peaks::Detected,
+        rhythm: Some(rhythm),
+        classes: vec![class; frames.len()],
+        leads: Leads::Held(vec![frames]),
+    })
+}

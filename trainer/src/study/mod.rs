@@ -1,0 +1,11 @@
+//! What a network and its parts are worth on records that they have not seen.
+
+pub mod ablate;
+pub mod card;
+pub mod cross_validate;
+pub mod int8;
+pub mod logits_cache;
+pub mod noise;
+pub mod results;
+pub mod rhythm;
+pub mod rules;

@@ -1,0 +1,64 @@
+//! The cards say what the measurements say: every table of a card is what `heartlens-train card` prints of the JSON beside it.
+#![allow(clippy::unwrap_used)]
+
+use heartlens_trainer::study::card::tables;
+use std::path::{Path, PathBuf};
+
+fn models() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(models().join(name)).unwrap()
+}
+
+/// What `card` prints of this JSON.
+fn printed(name: &str) -> String {
+    let metrics = serde_json::from_str(&read(name)).unwrap();
+    tables(&metrics).unwrap()
+}
+
+#[test]
+fn the_cards_hold_the_tables_of_their_measurements() {
+    for (card, metrics) in [
+        ("beat/card.md", "beat/metrics.json"),
+        ("beat/card.md", "beat/ablation.json"),
+        ("rhythm/card.md", "rhythm/metrics.json"),
+    ] {
+        let text = printed(metrics);
+        assert!(
+            text.lines().count() > 4 && read(card).contains(&text),
+            "{card} does not hold what `heartlens-train card --metrics models/{metrics}` prints:\n{text}"
+        );
+    }
+    // Of the training on one data base the card has the last table.
+    let text = printed("beat/across.json");
+    let last = text.rsplit("\n\n").next().unwrap();
+    assert!(
+        last.contains("| svdb | reference | first | network alone |"),
+        "{text}"
+    );
+    assert!(
+        read("beat/card.md").contains(last),
+        "beat/card.md does not hold the last table of beat/across.json:\n{last}"
+    );
+}
+
+/// Training and scoring take MLII where a record has it, which is not lead 0 of record 114: the card says so.
+#[test]
+fn the_card_names_the_lead_that_is_judged() {
+    let card = read("beat/card.md");
+    assert!(card.contains("First lead: MLII where the record has it, else its first lead."));
+    assert!(!card.contains("held-out records, lead 0,"));
+}
+
+/// Summaries and splits are kept beside a model, and no figures of single records.
+#[test]
+fn measurements_are_summaries() {
+    for name in ["beat/metrics.json", "beat/across.json"] {
+        let text = read(name);
+        assert!(!text.contains("per_record"), "{name}");
+        let lines = text.lines().count();
+        assert!(lines < 1_500, "{name} has {lines} lines");
+    }
+}
