@@ -33,7 +33,7 @@ fn close(found: f32, expected: Option<f64>, within: f64, what: &str, beat: usize
 #[test]
 fn scores_and_rules_are_those_of_the_reference() {
     let mut intervals = Intervals::new();
-    let (mut gate, mut both) = (Context::new(Rules::GATE), Context::new(Rules::SHIPPED));
+    let (mut gate, mut both) = (Context::new(Rules::AF), Context::new(Rules::AF_SVT));
     let (mut gated, mut run) = (0, 0);
     for (beat, case) in cases().iter().enumerate() {
         let f = |column: usize| case[column].map(|value| value as f32);
@@ -73,7 +73,7 @@ fn scores_and_rules_are_those_of_the_reference() {
 #[test]
 fn a_ventricular_tachycardia_is_no_run() {
     for (qrs, expected) in [(0.95, true), (0.5, false)] {
-        let mut context = Context::new(Rules::SHIPPED);
+        let mut context = Context::new(Rules::AF_SVT);
         let probabilities = [0.9, 0.05, 0.05, 0.0];
         let mut weighed = probabilities;
         for beat in 0..1200 {
@@ -93,7 +93,7 @@ fn a_ventricular_tachycardia_is_no_run() {
 
 #[test]
 fn the_summary_counts_time_and_runs() {
-    let mut context = Context::new(Rules::GATE);
+    let mut context = Context::new(Rules::AF);
     let mut summary = Summary::new();
     assert_eq!(summary.fibrillation_share(), None);
     let classes = [
@@ -271,8 +271,8 @@ fn images_that_are_none_are_refused() {
 fn the_whole_is_its_parts() {
     let image = image(12, SCALE, &weights(12));
     let network = Network::load(&image).unwrap();
-    let mut whole = Rhythm::new(Some(Rules::SHIPPED));
-    let (mut intervals, mut context) = (Intervals::new(), Context::new(Rules::SHIPPED));
+    let mut whole = Rhythm::new(Some(Rules::AF_SVT));
+    let (mut intervals, mut context) = (Intervals::new(), Context::new(Rules::AF_SVT));
     for (at, case) in cases().into_iter().enumerate() {
         let f = |column: usize| case[column].map(|value| value as f32);
         let observation = Observation {
@@ -317,7 +317,12 @@ fn what_is_not_a_number_makes_no_class_and_leaves_no_trace() {
         logits: [0.0, 3.0, 1.0, 0.0],
         rhythm: Some(-3.0),
     };
-    for rules in [None, Some(Rules::GATE), Some(Rules::SHIPPED)] {
+    for rules in [
+        None,
+        Some(Rules::NONE),
+        Some(Rules::AF),
+        Some(Rules::AF_SVT),
+    ] {
         let mut rhythm = Rhythm::new(rules);
         for place in 0..good.logits.len() {
             for bad in [f32::NAN, f32::INFINITY] {
@@ -376,7 +381,7 @@ proptest! {
     ) {
         let sum: f32 = raw.iter().sum();
         let probabilities = raw.map(|p| p / sum);
-        let (mut gate, mut both) = (Context::new(Rules::GATE), Context::new(Rules::SHIPPED));
+        let (mut gate, mut both) = (Context::new(Rules::AF), Context::new(Rules::AF_SVT));
         for (rr_s, score) in beats {
             let observation = Observation { rr_s: Some(rr_s), qrs: 0.95 };
             gate.push(&observation, Some(score));

@@ -127,7 +127,7 @@ fn count(beats: &[Beat], class: Class) -> usize {
 #[test]
 fn without_order_early_beats_become_n() {
     let alone = classify(&irregular(), None);
-    let weighed = classify(&irregular(), Some(Rules::SHIPPED));
+    let weighed = classify(&irregular(), Some(Rules::AF_SVT));
     assert!(count(&alone, Class::S) > 100, "{}", count(&alone, Class::S));
     assert!(alone.iter().all(|beat| beat.fibrillation.is_none()));
 
@@ -151,7 +151,7 @@ fn without_order_early_beats_become_n() {
 #[test]
 fn in_a_regular_heart_early_beats_stay_s() {
     let alone = classify(&with_early_beats(), None);
-    let weighed = classify(&with_early_beats(), Some(Rules::SHIPPED));
+    let weighed = classify(&with_early_beats(), Some(Rules::AF_SVT));
     assert!(count(&alone, Class::S) > 30, "{}", count(&alone, Class::S));
     let classes = |beats: &[Beat]| beats.iter().map(|beat| beat.class).collect::<Vec<_>>();
     assert_eq!(classes(&alone), classes(&weighed));
@@ -211,7 +211,7 @@ mod command {
 
     #[test]
     fn without_the_rhythm_nothing_is_told() {
-        let json = classify(&irregular(), &["--rhythm", "off"]);
+        let json = classify(&irregular(), &["--rules", "off"]);
         let rhythm = json["summary"]["rhythm"].as_object().unwrap();
         assert_eq!(rhythm["fibrillation_share"], Value::Null);
         assert_eq!(rhythm["judged_s"], 0.0);

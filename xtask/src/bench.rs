@@ -157,7 +157,7 @@ fn ours(heartlens: &Path, record: &Path, runtime: Option<&str>) -> Result<Ours> 
         .arg("--json")
         .arg(&json)
         // What the peer does not have.
-        .args(["--rhythm", "off"])
+        .args(["--rules", "off"])
         .stdin(Stdio::null());
     if let Some(runtime) = runtime {
         command.args(["--runtime", runtime]);

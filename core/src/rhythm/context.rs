@@ -12,26 +12,34 @@ pub type Probabilities = [f32; LABELS.len()];
 const N: usize = Class::N as usize;
 const S: usize = Class::S as usize;
 
-/// Which rules weigh.
+/// Which rules weigh on a beat's class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// In atrial fibrillation, probability goes from S to N.
-    pub gate: bool,
+    pub af: bool,
     /// In a sustained supraventricular tachycardia, probability goes from N to S.
-    pub run: bool,
+    pub svt: bool,
 }
 
 impl Rules {
-    /// The gate alone.
-    pub const GATE: Self = Self {
-        gate: true,
-        run: false,
+    /// None: the network alone decides. Atrial fibrillation is told all the same.
+    pub const NONE: Self = Self {
+        af: false,
+        svt: false,
     };
-    /// What the shipped model uses: both.
-    pub const SHIPPED: Self = Self {
-        gate: true,
-        run: true,
+    /// The AF rule alone.
+    pub const AF: Self = Self {
+        af: true,
+        svt: false,
     };
+    /// The AF rule and the SVT rule.
+    pub const AF_SVT: Self = Self {
+        af: true,
+        svt: true,
+    };
+    /// The rules of the shipped model: none. On patients of other data bases than those that they were made on, both lose
+    /// more S beats than they save N beats (`docs/experiments.md`).
+    pub const SHIPPED: Self = Self::NONE;
 }
 
 /// The smoothed score before the first.
@@ -45,9 +53,9 @@ const SCORE_PRIOR: f32 = 4.0;
 /// The heart is held to be in atrial fibrillation where the smoothed score, a logit, is above this.
 const FIBRILLATION: f32 = 0.0;
 
-const GATE_SLOPE: f32 = 2.0;
+const AF_SLOPE: f32 = 2.0;
 /// At most `1 - exp(-3)`, 95 %, of the probability of S goes to N.
-const GATE_STRENGTH: f32 = 3.0;
+const AF_STRENGTH: f32 = 3.0;
 
 /// A run begins when the interval's logarithm is this far below the slow reference,
 const RUN_BELOW: f32 = -0.2;
@@ -83,10 +91,10 @@ const REFERENCE_NEAR: f32 = 0.12;
 /// The state of a patient's rhythm, strictly causal.
 ///
 /// With `g` the rhythm network's score of a beat, the smoothed score is `G += (g - G) max(1/64, 1/(c + 4))` after `c`
-/// scores, from -2. The **gate** is `a = sigmoid(2 G)`, and `m = S (1 - exp(-3 a))` of the probability of S goes to N. It
+/// scores, from -2. The **AF rule** is `a = sigmoid(2 G)`, and `m = S (1 - exp(-3 a))` of the probability of S goes to N. It
 /// must go to N: lowering S alone would let V win.
 ///
-/// The **run rule** is one of sustained supraventricular tachycardia; see the constants.
+/// The **SVT rule** is one of sustained supraventricular tachycardia; see the constants.
 #[derive(Debug, Clone)]
 pub struct Context {
     rules: Rules,
@@ -95,7 +103,7 @@ pub struct Context {
     run: Run,
 }
 
-/// What the run rule remembers.
+/// What the SVT rule remembers.
 #[derive(Debug, Clone)]
 struct Run {
     beats: u32,
@@ -153,11 +161,11 @@ impl Context {
     /// The newest beat's probabilities, weighed by the rhythm; their sum stays.
     pub fn weigh(&self, beat: &Observation, probabilities: &Probabilities) -> Probabilities {
         let mut weighed = *probabilities;
-        if self.rules.gate {
-            let gate = sigmoid(GATE_SLOPE * self.score);
-            shift(&mut weighed, S, N, GATE_STRENGTH * gate);
+        if self.rules.af {
+            let gate = sigmoid(AF_SLOPE * self.score);
+            shift(&mut weighed, S, N, AF_STRENGTH * gate);
         }
-        if self.rules.run && self.run.is_sustained(beat, self.score) {
+        if self.rules.svt && self.run.is_sustained(beat, self.score) {
             shift(&mut weighed, N, S, RUN_STRENGTH);
         }
         weighed

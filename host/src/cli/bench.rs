@@ -1,6 +1,6 @@
 //! `heartlens bench`: how fast is it here?
 
-use super::classify::{RhythmChoice, progress_bar};
+use super::classify::{RulesChoice, progress_bar};
 use super::model::ModelChoice;
 use super::output::Sink;
 use crate::bench::{self, Figures, Holter};
@@ -49,8 +49,8 @@ struct HolterArgs {
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
     /// What the rhythm does to the classes.
-    #[arg(long, value_enum, default_value_t = RhythmChoice::Run)]
-    rhythm: RhythmChoice,
+    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::None)]
+    rules: RulesChoice,
     /// Write the figures as one object; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<Sink>,
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let What::Holter(args) = &args.what;
     let model = args.model.load()?;
     let options = Options {
-        rules: args.rhythm.rules(),
+        rules: args.rules.rules(),
         runtime: args.runtime,
         threads: Some(args.threads),
         ..Options::default()

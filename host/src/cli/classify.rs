@@ -186,32 +186,36 @@ pub(crate) struct Reading {
     /// Extension of the reference annotation.
     #[arg(long, value_name = "EXT", default_value = "atr")]
     pub(crate) annotator: String,
-    /// What the rhythm, told by the model's `rhythm.hlr`, does to the classes.
-    #[arg(long, value_enum, default_value_t = RhythmChoice::Run)]
-    rhythm: RhythmChoice,
+    /// Rules by which the rhythm, told by the model's `rhythm.hlr`, weighs on the classes.
+    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::None)]
+    rules: RulesChoice,
     /// Threads that work, on several records and inside one [default: one a core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
 
-/// What the rhythm does to the classes.
+/// Which rules weigh on the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RhythmChoice {
-    /// In atrial fibrillation early beats count as N rather than S, and in a sustained supraventricular tachycardia beats
-    /// count as S.
-    Run,
-    /// The first of these alone.
-    Gate,
-    /// Nothing: the rhythm is not told.
+pub(crate) enum RulesChoice {
+    /// The network alone decides; atrial fibrillation is told all the same.
+    None,
+    /// The AF rule: in atrial fibrillation early beats count as N rather than S.
+    #[value(alias = "gate")]
+    Af,
+    /// The AF rule and the SVT rule: in a sustained supraventricular tachycardia beats count as S.
+    #[value(alias = "run")]
+    AfSvt,
+    /// The network alone decides, and the rhythm is not judged.
     Off,
 }
 
-impl RhythmChoice {
+impl RulesChoice {
     /// The rules of this choice; `None` where the rhythm is not to be judged.
     pub(crate) fn rules(self) -> Option<Rules> {
         match self {
-            Self::Run => Some(Rules::SHIPPED),
-            Self::Gate => Some(Rules::GATE),
+            Self::None => Some(Rules::NONE),
+            Self::Af => Some(Rules::AF),
+            Self::AfSvt => Some(Rules::AF_SVT),
             Self::Off => None,
         }
     }
@@ -229,7 +233,7 @@ impl Reading {
     pub(crate) fn options(&self) -> Options {
         Options {
             leads: self.lead.clone(),
-            rules: self.rhythm.rules(),
+            rules: self.rules.rules(),
             runtime: self.runtime,
             threads: self.threads,
             ..Options::default()

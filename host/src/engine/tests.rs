@@ -234,7 +234,7 @@ fn scores_of_several_threads_give_the_verdicts_of_one_beat_at_a_time() {
             [1.0, 2.0, 0.0, 0.0]
         }
     }
-    let rhythm = model.rhythm(Rules::SHIPPED);
+    let rhythm = model.rhythm(Rules::AF_SVT);
     assert!(rhythm.is_some());
     let mut device = Classifier::new(Constant, rhythm, canonical::patient(&record));
     let signal = crate::pipeline::canonical_lead(&record, 0).expect("it can be read");

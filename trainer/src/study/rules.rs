@@ -9,16 +9,7 @@ use heartlens_core::quality::BeatQuality;
 use heartlens_core::rhythm::{Intervals, Network, Observation, Rhythm, Rules};
 
 /// The rules that are judged beside the network alone, each with its name in the results.
-pub const ALL: [(&str, Rules); 2] = [
-    ("AF rule", Rules::GATE),
-    (
-        "AF and SVT rule",
-        Rules {
-            gate: true,
-            run: true,
-        },
-    ),
-];
+pub const ALL: [(&str, Rules); 2] = [("AF rule", Rules::AF), ("AF and SVT rule", Rules::AF_SVT)];
 
 /// What decides with these rules, by its name in the results.
 pub fn name(rules: Rules) -> &'static str {
