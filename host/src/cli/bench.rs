@@ -1,6 +1,7 @@
 //! `heartlens bench`: how fast is it here?
 
 use super::classify::{RulesChoice, progress_bar};
+use super::guard::Guard;
 use super::model::ModelChoice;
 use super::output::Sink;
 use crate::bench::{self, Figures, Holter};
@@ -59,6 +60,9 @@ struct HolterArgs {
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let What::Holter(args) = &args.what;
+    if let Some(json) = &args.json {
+        Guard::default().sink("--json", json)?;
+    }
     let model = args.model.load()?;
     let options = Options {
         rules: args.rules.rules(),

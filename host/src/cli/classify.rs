@@ -9,6 +9,7 @@ mod rows;
 pub(super) mod text;
 mod work;
 
+use super::guard::Guard;
 use super::model::ModelChoice;
 use super::output::Sink;
 use crate::analysis::Beat;
@@ -133,23 +134,35 @@ impl Args {
             unit,
             peaks,
             annotator,
-            rhythm,
+            rules,
             threads: _,
         } = &self.reading;
         format!(
-            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rhythm:?} {:?} {:?}",
+            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?}",
             self.age, self.sex
         )
     }
 
     /// Where the files of all records together go.
     fn sinks(&self) -> impl Iterator<Item = &Sink> {
+        self.named_sinks().map(|(_, sink)| sink)
+    }
+
+    /// The same, each with its flag.
+    fn named_sinks(&self) -> impl Iterator<Item = (&'static str, &Sink)> {
         #[cfg(feature = "parquet")]
         let parquet = &self.parquet;
         #[cfg(not(feature = "parquet"))]
         let parquet = &None;
-        let sinks = [&self.csv, &self.json, &self.report, parquet];
-        sinks.into_iter().flatten()
+        let sinks = [
+            ("--csv", &self.csv),
+            ("--json", &self.json),
+            ("--report", &self.report),
+            ("--parquet", parquet),
+        ];
+        sinks
+            .into_iter()
+            .filter_map(|(flag, sink)| Some((flag, sink.as_ref()?)))
     }
 
     /// Whether each record's part of a report is asked for.
@@ -354,6 +367,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         check_extension(extension, &args.reading.annotator)?;
     }
     let inputs = inputs::inputs(&args.records)?;
+    let guard = Guard::new(inputs.iter().map(|input| input.path.as_path()))
+        .with_annotator(&args.reading.annotator);
+    for (flag, sink) in args.named_sinks() {
+        guard.sink(flag, sink)?;
+    }
     let journal = match &args.out {
         Some(folder) => {
             inputs::check_names(&inputs)?;
@@ -392,7 +410,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     model.keep(args.reading.runtime, network);
     let pool = Pool::new(&model, &args.reading.options());
-    finish(args, &Work::new(run, inputs, todo, journal), &pool)
+    finish(args, &Work::new(run, guard, inputs, todo, journal), &pool)
 }
 
 /// Takes in the results and writes what is asked of all records together.

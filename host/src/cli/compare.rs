@@ -2,6 +2,7 @@
 
 use super::classify::inputs::inputs;
 use super::classify::progress_bar;
+use super::guard::Guard;
 use super::model::ModelChoice;
 use super::output::Sink;
 use crate::engine::{Pool, Seen};
@@ -64,6 +65,9 @@ struct Layers {
 
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(json) = &args.json {
+        Guard::new(args.records.iter().map(PathBuf::as_path)).sink("--json", json)?;
+    }
     let records = inputs(&args.records)?
         .iter()
         .map(|input| Record::open(&input.path))

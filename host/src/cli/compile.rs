@@ -1,6 +1,7 @@
 //! `heartlens compile`: a trained network in, a device image out.
 
 use super::classify::inputs::inputs;
+use super::guard::Guard;
 use super::output::{Sink, write_file};
 use crate::compile::beats;
 use crate::compile::source::Source;
@@ -37,6 +38,12 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let reads = args.calibrate.iter().chain([&args.model]);
+    let guard = Guard::new(reads.map(PathBuf::as_path));
+    guard.file("--out", &args.out)?;
+    if let Some(json) = &args.json {
+        guard.sink("--json", json)?;
+    }
     let source = Source::read(&args.model)?;
     let bar = bar();
     let show = |message: &'static str, done: f64| {

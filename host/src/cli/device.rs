@@ -1,6 +1,7 @@
 //! `heartlens device`: a record, or a model, to a device at the other end of a line.
 
 use super::classify::progress_bar;
+use super::guard::Guard;
 use super::output::Sink;
 use crate::canonical;
 use crate::choice::LeadChoice;
@@ -53,6 +54,10 @@ pub(crate) struct Args {
 /// Runs the verb. An error where the device reports another beat than this machine.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // Whatever is wrong with files shows before the device is troubled.
+    if let Some(json) = &args.json {
+        let reads = args.record.iter().chain(&args.model);
+        Guard::new(reads.map(PathBuf::as_path)).sink("--json", json)?;
+    }
     let model = super::model::load(args.against.clone())?;
     let mut runtime: Box<dyn Runtime> = match &args.model {
         Some(path) => Box::new(Int8::load(path)?),

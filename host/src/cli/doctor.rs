@@ -1,5 +1,6 @@
 //! `heartlens doctor`: what is here, what is missing, how to get it.
 
+use super::guard::Guard;
 use super::model::ModelChoice;
 use super::output::Sink;
 use crate::doctor::{Part, Surroundings};
@@ -23,6 +24,9 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(json) = &args.json {
+        Guard::default().sink("--json", json)?;
+    }
     let parts = Surroundings::here(args.model.folder()).examine();
     if let Some(sink) = &args.json {
         let object = json!({"version": env!("CARGO_PKG_VERSION"), "parts": parts});

@@ -3,6 +3,7 @@
 use super::classify::inputs::inputs;
 use super::classify::text::listed;
 use super::classify::{PeaksChoice, Reading, progress_bar, within};
+use super::guard::Guard;
 use super::output::Sink;
 use crate::canonical;
 use crate::engine::{Pool, Worker, lead_indices};
@@ -102,6 +103,11 @@ struct Subject {
 
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(json) = &args.json {
+        Guard::new(args.records.iter().map(PathBuf::as_path))
+            .with_annotator(&args.reading.annotator)
+            .sink("--json", json)?;
+    }
     let peaks = args.reading.peaks;
     let mapping = match args.mapping {
         MappingChoice::Aami => Mapping::Aami,

@@ -1,6 +1,7 @@
 //! `heartlens inspect`: what a file is.
 
 use super::classify::parse_rate;
+use super::guard::Guard;
 use super::output::Sink;
 use crate::canonical;
 use crate::compile::image::AlignedImage;
@@ -120,6 +121,9 @@ struct AnnotationFacts {
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let path = &args.path;
+    if let Some(json) = &args.json {
+        Guard::new([path.as_path()]).sink("--json", json)?;
+    }
     let (json, text) = if path.is_dir() {
         let models = folder(path)?;
         let mut text = String::new();

@@ -10,6 +10,7 @@ mod doctor;
 mod evaluate;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod guard;
 mod inspect;
 mod man;
 mod model;

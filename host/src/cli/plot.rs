@@ -1,6 +1,7 @@
 //! `heartlens plot`: some seconds of a record on ECG paper.
 
 use super::classify::{Reading, progress_bar};
+use super::guard::Guard;
 use super::output::Sink;
 use crate::analysis::Beat;
 use crate::engine::lead_indices;
@@ -108,6 +109,9 @@ fn parse_out(text: &str) -> Result<Sink, String> {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    Guard::new([args.record.as_path()])
+        .with_annotator(&args.reading.annotator)
+        .sink("--out", &args.out)?;
     let record = Record::open_with(&args.record, &args.reading.read_options())?;
     let duration_s = record.duration_s();
     if args.from as f64 >= duration_s {

@@ -1,5 +1,6 @@
 //! `heartlens synth`: a synthetic record with reference annotations.
 
+use super::guard::Guard;
 use crate::evaluate::mapping;
 use crate::synth::{Classes, Options, Recording};
 use heartlens_core::class::Class;
@@ -36,6 +37,12 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    for extension in ["hea", "dat", "atr"] {
+        let mut file = args.out.clone().into_os_string();
+        file.push(".");
+        file.push(extension);
+        Guard::default().file("--out", file.as_ref())?;
+    }
     let recording = Recording::generate(&Options {
         minutes: args.minutes,
         seed: args.seed,

@@ -3,10 +3,12 @@
 use super::inputs::Input;
 use super::rows::{Csv, Json};
 use super::{ANNOTATIONS, Args, Classified, Format, Run, annotation_code};
+use crate::cli::guard::Guard;
 use crate::cli::output::{Sink, write_file};
+use crate::records::Record;
 use crate::records::annotation::{Annotation, Annotations, Code};
 use crate::report::{self, Section};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use std::path::Path;
 
 /// The files that `--out` gets of a record, with `/` between.
@@ -48,27 +50,26 @@ pub(super) fn write(input: &Input, classified: &Classified, run: &Run) -> anyhow
     Ok(())
 }
 
-/// Refuses to write over a record: a CSV file can be one.
-pub(super) fn check_inputs_are_kept(input: &Input, args: &Args) -> anyhow::Result<()> {
+/// Refuses to write over a recording with a file of `--out`.
+pub(super) fn check(input: &Input, args: &Args, guard: &Guard) -> anyhow::Result<()> {
     let Some(folder) = &args.out else {
         return Ok(());
     };
-    let Ok(record) = input.path.canonicalize() else {
-        return Ok(());
-    };
     for name in names(args, input) {
-        if folder
-            .join(&name)
-            .canonicalize()
-            .is_ok_and(|path| path == record)
-        {
-            bail!(
-                "{}: --out would overwrite this record with {name}; choose another folder",
-                input.path.display()
-            );
-        }
+        guard.file("--out", &folder.join(name))?;
     }
     Ok(())
+}
+
+/// Refuses to write over a recording with annotations that go beside the record.
+pub(super) fn check_annotations(record: &Record, args: &Args, guard: &Guard) -> anyhow::Result<()> {
+    match (&args.out, &args.annotations) {
+        (None, Some(extension)) => {
+            let flag = format!("--annotations {extension}");
+            guard.file(&flag, &record.annotation_path(extension))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write_format(

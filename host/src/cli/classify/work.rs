@@ -7,6 +7,7 @@ use super::files;
 use super::inputs::Input;
 use super::journal::{Entry, Journal};
 use super::{Classified, Run, progress_bar, text};
+use crate::cli::guard::Guard;
 use crate::engine::{Pool, Stop, Worker};
 use crate::records::Record;
 use anyhow::{Context, anyhow, bail};
@@ -19,6 +20,7 @@ use std::sync::{Mutex, PoisonError};
 /// What the threads share.
 pub(super) struct Work {
     pub(super) run: Run,
+    guard: Guard,
     pub(super) inputs: Vec<Input>,
     /// The records to read, as places in `inputs`.
     pub(super) todo: Vec<usize>,
@@ -31,12 +33,14 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn new(
         run: Run,
+        guard: Guard,
         inputs: Vec<Input>,
         todo: Vec<usize>,
         journal: Option<Journal>,
     ) -> Self {
         Self {
             run,
+            guard,
             inputs,
             todo,
             journal,
@@ -89,13 +93,14 @@ impl Work {
     /// Reads one record and writes its files.
     fn classify(&self, place: usize, worker: &mut Worker<'_>) -> anyhow::Result<Classified> {
         let (args, input) = (&self.run.args, &self.inputs[self.todo[place]]);
-        files::check_inputs_are_kept(input, args)?;
+        files::check(input, args, &self.guard)?;
         // Before reading: what changes meanwhile is then known to have changed.
         let entry = match &args.out {
             Some(_) => Some(Entry::begin(input, args, &self.run.fingerprint)?),
             None => None,
         };
         let record = Record::open_with(&input.path, &args.reading.read_options())?;
+        files::check_annotations(&record, args, &self.guard)?;
         let duration_s = record.duration_s();
         let bar = self.progress.add(progress_bar(duration_s));
         bar.set_message(input.name.clone());
@@ -153,7 +158,7 @@ fn interrupt_by_ctrl_c(stop: Stop) -> anyhow::Result<()> {
     let again = AtomicBool::new(false);
     ctrlc::set_handler(move || {
         if again.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
+            std::process::exit(130);
         }
         stop.stop();
     })

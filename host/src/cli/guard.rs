@@ -1,0 +1,211 @@
+//! The one guard of every writer: a result never takes the place of a recording.
+
+use super::output::Sink;
+use crate::records::Record;
+use anyhow::bail;
+use std::path::{Path, PathBuf};
+
+/// Extensions of files that hold a recording, its header or its reference annotations.
+const RECORDINGS: [&str; 10] = [
+    "hea", "dat", "mat", "atr", "edf", "bdf", "rec", "ecg", "dcm", "scp",
+];
+/// Extensions of text that may be a recording: its content says so.
+const TABLES: [&str; 4] = ["csv", "tsv", "txt", "tab"];
+
+/// What a run reads, so that nothing it writes takes its place.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    reads: Vec<PathBuf>,
+}
+
+impl Guard {
+    /// A guard of a run that reads these records or files. Of a WFDB record, the header is meant with or without `.hea`.
+    pub(crate) fn new<'a>(reads: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut guard = Self::default();
+        for path in reads {
+            guard.reads.push(path.to_owned());
+            guard.reads.push(with_extension_added(path, "hea"));
+        }
+        guard
+    }
+
+    /// The same of a run that reads the records' annotations with this extension as well.
+    pub(crate) fn with_annotator(mut self, extension: &str) -> Self {
+        let beside = |path: &PathBuf| {
+            [
+                path.with_extension(extension),
+                with_extension_added(path, extension),
+            ]
+        };
+        let annotations: Vec<PathBuf> = self.reads.iter().flat_map(beside).collect();
+        self.reads.extend(annotations);
+        self
+    }
+
+    /// Refuses to write the result of `flag` where a recording is.
+    ///
+    /// # Errors
+    /// When there is a file that the run reads, that a header beside it names, or that is a recording itself.
+    pub(crate) fn sink(&self, flag: &str, sink: &Sink) -> anyhow::Result<()> {
+        match sink {
+            Sink::Stdout => Ok(()),
+            Sink::File(path) => self.file(flag, path),
+        }
+    }
+
+    /// As [`sink`](Self::sink), for a file. A path at which there is no file is free.
+    ///
+    /// # Errors
+    /// As for [`sink`](Self::sink).
+    pub(crate) fn file(&self, flag: &str, path: &Path) -> anyhow::Result<()> {
+        // A pipe or a device is written to, and loses nothing.
+        if !path.metadata().is_ok_and(|found| found.is_file()) {
+            return Ok(());
+        }
+        let refuse = |what: &str| {
+            bail!(
+                "{}: {flag} would overwrite {what}; choose another name or folder",
+                path.display()
+            )
+        };
+        if self.reads.iter().any(|read| is_same(read, path)) {
+            return refuse("this record, which is read here");
+        }
+        if let Some(header) = header_that_names(path) {
+            return refuse(&format!("a file of the record {}", header.display()));
+        }
+        if has_extension(path, &RECORDINGS) {
+            return refuse("a recording");
+        }
+        if has_extension(path, &TABLES) && is_table_of_voltages(path) {
+            return refuse("a recording");
+        }
+        Ok(())
+    }
+}
+
+/// Whether two paths lead to one file: over links, `.` and names that differ in case alone where the file system says so.
+fn is_same(a: &Path, b: &Path) -> bool {
+    same_file::is_same_file(a, b).unwrap_or(false)
+}
+
+/// The header in a file's folder that lists it as a signal file, if any. Links are followed to the folder where it lies.
+fn header_that_names(path: &Path) -> Option<PathBuf> {
+    let real = path.canonicalize().ok();
+    [Some(path.to_owned()), real]
+        .into_iter()
+        .flatten()
+        .find_map(|path| header_beside(&path))
+}
+
+fn header_beside(path: &Path) -> Option<PathBuf> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let names = folder.read_dir().ok()?.flatten().map(|entry| entry.path());
+    names
+        .filter(|header| has_extension(header, &["hea"]))
+        .find(|header| {
+            // A header that cannot be read as text names nothing that could be found.
+            let text = std::fs::read(header).unwrap_or_default();
+            String::from_utf8_lossy(&text)
+                .lines()
+                .filter_map(|line| line.split_whitespace().next())
+                .filter(|name| !name.starts_with('#') && *name != "~")
+                .any(|name| is_same(&folder.join(name), path))
+        })
+}
+
+/// Whether a text is a table with a lead. The program's own results have no voltage in them.
+fn is_table_of_voltages(path: &Path) -> bool {
+    Record::open(path).is_ok_and(|record| record.leads().iter().any(|lead| lead.is_voltage))
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let found = path.extension().and_then(|extension| extension.to_str());
+    found.is_some_and(|found| {
+        extensions
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(found))
+    })
+}
+
+fn with_extension_added(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const HEADER: &str = "r 2 250 4\na.xyz 16 200 16 0 0 0 0 I\nb.sig 16 200 16 0 0 0 0 II\n";
+    const TABLE: &str = "time_s,ecg_mv\n0.000,0.1\n0.004,0.2\n0.008,0.3\n0.012,0.2\n";
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = [
+            ("r.hea", HEADER),
+            ("a.xyz", "12345678"),
+            ("b.sig", "12345678"),
+            ("table.csv", TABLE),
+            ("beats.csv", "record,sample,time_s,class\nr,4,0.016,N\n"),
+            ("old.json", "[]"),
+            ("other.edf", "0"),
+        ];
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("a file");
+        }
+        folder
+    }
+
+    fn refusal(guard: &Guard, path: &Path) -> Option<String> {
+        guard
+            .file("--csv", path)
+            .err()
+            .map(|error| error.to_string())
+    }
+
+    #[test]
+    fn recordings_are_refused_and_results_are_not() {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        let guard = Guard::default();
+        for name in ["r.hea", "a.xyz", "b.sig", "table.csv", "other.edf"] {
+            let said = refusal(&guard, &at(name)).expect(name);
+            assert!(
+                said.contains(name) && said.contains("--csv would overwrite"),
+                "{said}"
+            );
+        }
+        for name in ["beats.csv", "old.json", "new.csv", "new.hea"] {
+            assert_eq!(refusal(&guard, &at(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_refused_by_whatever_name() {
+        let folder = folder();
+        let at = |name: &str| folder.path().join(name);
+        let guard = Guard::new([at("old.json").as_path(), at("r").as_path()]);
+        assert!(refusal(&guard, &at("./old.json")).is_some());
+        fs::hard_link(at("old.json"), at("hard")).expect("a hard link");
+        fs::hard_link(at("r.hea"), at("header")).expect("a hard link");
+        assert!(refusal(&guard, &at("hard")).is_some() && refusal(&guard, &at("header")).is_some());
+        assert_eq!(refusal(&Guard::default(), &at("hard")), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed() {
+        let folder = folder();
+        let other = tempfile::tempdir().expect("a folder");
+        let link = other.path().join("result");
+        std::os::unix::fs::symlink(folder.path().join("b.sig"), &link).expect("a link");
+        assert!(refusal(&Guard::default(), &link).is_some());
+    }
+}
