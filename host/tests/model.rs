@@ -224,8 +224,23 @@ fn inspect_keeps_the_promise_of_its_json() {
         .len();
     assert_eq!(image["bytes"].as_u64(), Some(bytes));
 
+    let rhythm = json(&heartlens(&[
+        "inspect",
+        "models/beat/rhythm.hlr",
+        "--json",
+        "-",
+    ]));
+    assert_eq!(rhythm["kind"], "rhythm network, int16");
+    for key in ["params", "macs"] {
+        let layers = rhythm["layers"].as_array().unwrap();
+        let sum: u64 = layers
+            .iter()
+            .map(|layer| layer[key].as_u64().unwrap())
+            .sum();
+        assert_eq!(rhythm[key].as_u64(), Some(sum), "{key}");
+    }
     let folder = json(&heartlens(&["inspect", "models/beat", "--json", "-"]));
-    assert_eq!(folder, serde_json::json!([float, image]));
+    assert_eq!(folder, serde_json::json!([float, image, rhythm]));
 
     let record = json(&heartlens(&["inspect", "models/demo/demo", "--json", "-"]));
     let classes = &record["annotations"]["classes"];
@@ -246,6 +261,6 @@ fn inspect_keeps_the_promise_of_its_json() {
     );
     refused(
         &["inspect", "docs"],
-        &["docs: this folder has neither model.onnx nor model.hlm"],
+        &["docs: this folder has none of model.onnx, model.hlm and rhythm.hlr"],
     );
 }

@@ -15,10 +15,11 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> io::Result<()> {
             .open(path)?
             .write_all(contents);
     }
-    let mut file = temporary_beside(path)?;
-    file.write_all(contents)?;
+    let file = temporary_beside(path)?;
+    // The file itself is written to: an error of tempfile's would name the temporary file.
+    file.as_file().write_all(contents)?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -41,7 +42,10 @@ pub fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    // The error names no file: that of the temporary one says nothing to whoever asked for `path`.
+    builder
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))
 }
 
 #[cfg(test)]

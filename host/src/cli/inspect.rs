@@ -8,14 +8,15 @@ use crate::compile::image::AlignedImage;
 use crate::compile::import;
 use crate::compile::source::Source;
 use crate::evaluate::mapping;
-use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, SPEC_HASH_KEY};
+use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, RHYTHM_FILE, SPEC_HASH_KEY};
 use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::runtime::ModelError;
 use anyhow::{Context, bail};
 use heartlens_core::class::Class;
 use heartlens_core::model::Model;
 use heartlens_core::patient::Sex;
-use heartlens_core::spec::LABELS;
+use heartlens_core::rhythm;
+use heartlens_core::spec::{LABELS, RHYTHM_CHANNELS, RHYTHM_HASH, RHYTHM_INTERVALS};
 use heartlens_core::views::View;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,10 +28,11 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Example:
   heartlens inspect models/beat/model.hlm
   heartlens inspect models/beat
+  heartlens inspect models/beat/rhythm.hlr
   heartlens inspect models/demo/demo --json -")]
 pub(crate) struct Args {
-    /// An ONNX file, a device image, a model's folder, or a record.
-    #[arg(value_name = "MODEL.onnx|MODEL.hlm|DIR|RECORD")]
+    /// An ONNX file, a device image, the image of a rhythm network, a model's folder, or a record.
+    #[arg(value_name = "MODEL.onnx|MODEL.hlm|rhythm.hlr|DIR|RECORD")]
     path: PathBuf,
     /// Samples per second of a table (CSV), instead of what its times say.
     #[arg(long, value_name = "HZ", value_parser = parse_rate)]
@@ -136,6 +138,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let json = match path.extension().and_then(|e| e.to_str()) {
             Some("onnx") => described(&onnx(path)?, &mut text)?,
             Some("hlm") => described(&image(path)?, &mut text)?,
+            Some("hlr") => described(&rhythm(path)?, &mut text)?,
             _ => {
                 let facts = record(args)?;
                 facts.describe(&mut text)?;
@@ -155,7 +158,7 @@ fn described(model: &ModelFacts, text: &mut String) -> anyhow::Result<Vec<u8>> {
     Ok(serde_json::to_vec_pretty(model)?)
 }
 
-/// The models of a folder: the network, and its device image.
+/// The models of a folder: the network, its device image, and the rhythm network.
 fn folder(path: &Path) -> anyhow::Result<Vec<ModelFacts>> {
     let mut models = Vec::new();
     let network = path.join(ONNX_FILE);
@@ -166,9 +169,13 @@ fn folder(path: &Path) -> anyhow::Result<Vec<ModelFacts>> {
     if compiled.is_file() {
         models.push(image(&compiled)?);
     }
+    let intervals = path.join(RHYTHM_FILE);
+    if intervals.is_file() {
+        models.push(rhythm(&intervals)?);
+    }
     if models.is_empty() {
         bail!(
-            "{}: this folder has neither {ONNX_FILE} nor {IMAGE_FILE}; a record is named by its file",
+            "{}: this folder has none of {ONNX_FILE}, {IMAGE_FILE} and {RHYTHM_FILE}; a record is named by its file",
             path.display()
         );
     }
@@ -250,6 +257,54 @@ fn image(path: &Path) -> anyhow::Result<ModelFacts> {
         spec_hash: Some(crate::model::spec_hash()),
         reads_patient: model.reads_patient(),
         layers: layers.collect(),
+    })
+}
+
+/// A rhythm network: an LSTM over the last intervals, and the score of atrial fibrillation.
+fn rhythm(path: &Path) -> anyhow::Result<ModelFacts> {
+    let bytes = std::fs::read(path).map_err(|source| ModelError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let network = rhythm::Network::load(&bytes).map_err(|source| ModelError::Rhythm {
+        path: path.to_owned(),
+        source,
+    })?;
+    let cells = network.cells();
+    let layer = |name: &str, op: &str, channels, macs, params| LayerFacts {
+        name: name.to_owned(),
+        op: op.to_owned(),
+        shape: [1, 1, channels],
+        macs,
+        params,
+    };
+    let score_params = cells + 1;
+    Ok(ModelFacts {
+        file: path.display().to_string(),
+        name: "rhythm".to_owned(),
+        kind: "rhythm network, int16",
+        params: network.params(),
+        macs: network.macs(),
+        bytes: bytes.len(),
+        scratch_bytes: None,
+        inputs: vec![InputFacts {
+            name: "rr".to_owned(),
+            shape: vec![RHYTHM_CHANNELS, RHYTHM_INTERVALS],
+        }],
+        labels: vec!["AF".to_owned()],
+        priors: None,
+        spec_hash: Some(format!("{RHYTHM_HASH:016x}")),
+        reads_patient: false,
+        layers: vec![
+            layer(
+                "lstm",
+                "LSTM",
+                cells,
+                network.macs() - cells,
+                network.params() - score_params,
+            ),
+            layer("score", "dense", 1, cells, score_params),
+        ],
     })
 }
 

@@ -52,8 +52,9 @@ enum Verb {
 }
 
 impl Cli {
-    /// Runs the verb. Exit code 0: done. 1: the input or the model is at fault, said in one line on stderr.
-    /// (2, wrong usage, is clap's and never comes from here.) A reader that closes our pipe is success.
+    /// Runs the verb. Exit code 0: done. 1: the input or the model is at fault, said in one line on stderr. 130:
+    /// interrupted (Ctrl-C). (2, wrong usage, is clap's and never comes from here.) A reader that closes our pipe is
+    /// success.
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
@@ -76,8 +77,21 @@ impl Cli {
             Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {}", one_line(error.as_ref()));
-                ExitCode::from(1)
+                match error.is::<Interrupted>() {
+                    true => ExitCode::from(EXIT_INTERRUPTED),
+                    false => ExitCode::from(1),
+                }
             }
         }
     }
+}
+
+/// What a shell makes of a program that Ctrl-C ended: 128 and the number of SIGINT.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// A verb that Ctrl-C ended, and what it left undone.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {undone}")]
+struct Interrupted {
+    undone: String,
 }

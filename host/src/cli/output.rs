@@ -5,7 +5,7 @@ use anyhow::Context;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 /// Where a result goes: a file, or standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,12 @@ impl Sink {
         match self {
             Self::File(path) if !is_special(path) => {
                 let file = temporary_beside(path).with_context(|| cannot(path))?;
-                Ok(Output::File(BufWriter::new(file), path.clone()))
+                let (file, temporary) = file.into_parts();
+                Ok(Output::File {
+                    file: BufWriter::new(file),
+                    temporary,
+                    path: path.clone(),
+                })
             }
             to => {
                 let spool = tempfile::tempfile().context("a temporary file")?;
@@ -62,7 +67,11 @@ pub(crate) enum Output {
     /// Kept aside, for standard output or what is no file.
     Spool(BufWriter<File>, Sink),
     /// Under another name beside the file's path.
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File {
+        file: BufWriter<File>,
+        temporary: TempPath,
+        path: PathBuf,
+    },
 }
 
 impl Output {
@@ -82,14 +91,17 @@ impl Output {
                 io::copy(&mut spool, &mut out)?;
                 Ok(out.flush()?)
             }
-            Self::File(file, path) => {
+            Self::File {
+                file,
+                temporary,
+                path,
+            } => {
                 let file = file.into_inner().map_err(io::IntoInnerError::into_error);
                 file.and_then(|file| {
-                    file.as_file().sync_all()?;
-                    Ok(file.persist(&path)?)
+                    file.sync_all()?;
+                    temporary.persist(&path).map_err(|error| error.error)
                 })
-                .with_context(|| cannot(&path))?;
-                Ok(())
+                .with_context(|| cannot(&path))
             }
         }
     }
@@ -99,14 +111,14 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Spool(spool, _) => spool.write(bytes),
-            Self::File(file, _) => file.write(bytes),
+            Self::File { file, .. } => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Spool(spool, _) => spool.flush(),
-            Self::File(file, _) => file.flush(),
+            Self::File { file, .. } => file.flush(),
         }
     }
 }
@@ -142,5 +154,18 @@ mod tests {
         assert_eq!(folder.path().read_dir()?.count(), 1);
         assert!(Sink::File(path.join("below/a/file")).begin().is_err());
         Ok(())
+    }
+
+    #[test]
+    fn an_error_names_the_file_that_was_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("missing").join("result.csv");
+        let begun = Sink::File(path.clone()).begin().expect_err("no folder");
+        let written = write_file(&path, b"x").expect_err("no folder");
+        for error in [begun, written] {
+            let said = crate::message::one_line(error.as_ref());
+            assert!(said.contains("result.csv"), "{said}");
+            assert!(!said.contains(".heartlens-"), "{said}");
+        }
     }
 }

@@ -85,11 +85,13 @@ impl Tally {
 /// Whose record this is, as the name of the patient's first record.
 ///
 /// Every record is a patient of its own, but for 201 and 202 of the MIT-BIH Arrhythmia Database, which are one man's
-/// (Moody and Mark 2001, IEEE Eng. Med. Biol. Mag. 20(3):45).
+/// (Moody and Mark 2001, IEEE Eng. Med. Biol. Mag. 20(3):45). That data base is known by its folder, whose name has
+/// `mitdb` in it: `mitdb/202`, `mitdb-1.0.0/202`.
 pub fn patient_of(record: &str) -> String {
-    let folder = record.rfind(['/', '\\']).map_or(0, |i| i + 1);
-    match &record[folder..] {
-        "202" => format!("{}201", &record[..folder]),
+    match record.rsplit_once(['/', '\\']) {
+        Some((folder, "202")) if folder.to_ascii_lowercase().contains("mitdb") => {
+            format!("{folder}/201")
+        }
         _ => record.to_owned(),
     }
 }
@@ -102,7 +104,9 @@ mod tests {
     #[test]
     fn records_201_and_202_are_one_patient() {
         assert_eq!(patient_of("mitdb/202"), "mitdb/201");
-        assert_eq!(patient_of("202"), "201");
+        assert_eq!(patient_of("MITDB-1.0.0/202"), "MITDB-1.0.0/201");
+        assert_eq!(patient_of("ward/202"), "ward/202");
+        assert_eq!(patient_of("202"), "202");
         assert_eq!(patient_of("mitdb/1202"), "mitdb/1202");
         assert_eq!(patient_of("mitdb/201"), "mitdb/201");
         let mut tally = Tally::new();

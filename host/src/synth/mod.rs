@@ -341,8 +341,8 @@ fn write_all_or_none(files: &[(PathBuf, &[u8])]) -> Result<(), SynthError> {
             path: path.clone(),
             cause,
         };
-        let mut file = temporary_beside(path).map_err(io)?;
-        file.write_all(content).map_err(io)?;
+        let file = temporary_beside(path).map_err(io)?;
+        file.as_file().write_all(content).map_err(io)?;
         written.push((path, file));
     }
     let mut renamed: Vec<&PathBuf> = Vec::new();

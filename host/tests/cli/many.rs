@@ -247,7 +247,7 @@ fn names_that_would_be_written_over_are_refused() {
     refused(&classify(empty.path(), &[]), &["no record in this folder"]);
 }
 
-/// Ctrl-C in the middle: exit code 1, each record's files whole or absent, the missing ones named; then `--resume` does
+/// Ctrl-C in the middle: exit code 130, each record's files whole or absent, the missing ones named; then `--resume` does
 /// these and no others.
 #[cfg(unix)]
 #[test]
@@ -286,7 +286,7 @@ fn an_interrupted_run_leaves_whole_files_and_can_be_resumed() {
     let output = child.wait_with_output().unwrap();
     let seconds = interrupted.elapsed().as_secs_f64();
     let words = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert_eq!(output.status.code(), Some(130), "{words}");
     assert!(seconds < 20.0, "{seconds} s from Ctrl-C to the end");
     assert_eq!(words.lines().count(), 1, "{words}");
     assert!(

@@ -8,9 +8,10 @@ use super::inputs::Input;
 use super::journal::{Entry, Journal};
 use super::{Classified, Run, progress_bar, text};
 use crate::cli::guard::Guard;
+use crate::cli::{EXIT_INTERRUPTED, Interrupted};
 use crate::engine::{Pool, Stop, Worker};
 use crate::records::Record;
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -86,7 +87,7 @@ impl Work {
         taken?;
         match ended {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => bail!("{}", self.interrupted()),
+            ControlFlow::Break(()) => Err(self.interrupted().into()),
         }
     }
 
@@ -121,7 +122,7 @@ impl Work {
     }
 
     /// What an early end leaves undone.
-    fn interrupted(&self) -> String {
+    fn interrupted(&self) -> Interrupted {
         let (args, todo) = (&self.run.args, &self.todo);
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = (0..todo.len()).filter(|place| !done.contains(place));
@@ -139,12 +140,14 @@ impl Work {
             Some(_) => "; no file of all records was written",
             None => "",
         };
-        format!(
-            "interrupted: {} of {} records are missing: {}; {what_next}{all}",
-            names.len(),
-            todo.len(),
-            text::listed(&names)
-        )
+        Interrupted {
+            undone: format!(
+                "{} of {} records are missing: {}; {what_next}{all}",
+                names.len(),
+                todo.len(),
+                text::listed(&names)
+            ),
+        }
     }
 }
 
@@ -158,7 +161,7 @@ fn interrupt_by_ctrl_c(stop: Stop) -> anyhow::Result<()> {
     let again = AtomicBool::new(false);
     ctrlc::set_handler(move || {
         if again.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            std::process::exit(EXIT_INTERRUPTED.into());
         }
         stop.stop();
     })
