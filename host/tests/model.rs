@@ -136,7 +136,7 @@ fn compile_names_what_is_wrong() {
             "--out",
             out,
         ],
-        &["nothing.hea: no such record"],
+        &["models/demo/nothing: no such record", ".hea"],
     );
     refused(
         &["compile", onnx, "--calibrate", "docs", "--out", out],

@@ -4,7 +4,7 @@
 //! written to when it is last read.
 
 use super::error::ImageError;
-use super::format::{MAX_TENSORS, Operator, Step, Tensor};
+use super::format::{MAX_TENSORS, NONE, Operator, Step, Tensor};
 use super::layer::{Layer, operator};
 use super::sections::{Sections, at, check_range, out_of_range};
 use core::ops::Range;
@@ -30,6 +30,7 @@ pub(super) fn check(sections: &Sections<'_>) -> Result<(), ImageError> {
     }
     extend_over_parts(sections, &mut lives)?;
     check_tensors(sections, &lives)?;
+    check_steps(sections)?;
     check_scratch(sections, &lives)
 }
 
@@ -184,6 +185,31 @@ fn may_share(
         }
     }
     Ok(false)
+}
+
+/// Checks that no layer writes where it reads, but for the two that do so by nature: a tensor that is a part in its place may
+/// not be copied into the same whole as well.
+fn check_steps(sections: &Sections<'_>) -> Result<(), ImageError> {
+    for (index, step) in sections.steps.iter().enumerate() {
+        let in_place = matches!(
+            operator(index, step)?,
+            Operator::ConcatInPlace | Operator::Relu
+        );
+        if in_place || step.output == NONE {
+            continue;
+        }
+        let output = bytes(&sections.tensors[usize::from(step.output)]);
+        for input in step.inputs.iter().filter(|input| **input != NONE) {
+            let input = usize::from(*input);
+            if overlap(&output, &bytes(&sections.tensors[input])) {
+                return Err(ImageError::Overlap {
+                    first: at("layer", index),
+                    second: at("tensor", input),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_scratch(sections: &Sections<'_>, lives: &[Life]) -> Result<(), ImageError> {

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 /// The record comes from no patient and says so. The same options give the same bytes on every machine.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  heartlens synth --out models/demo/demo --noise 24
-  heartlens classify models/demo/demo")]
+  heartlens synth --out synthetic/demo --noise 24
+  heartlens classify synthetic/demo")]
 pub(crate) struct Args {
     /// The record to write: a folder, which is made where it is missing, and a name.
     #[arg(long, value_name = "DIR/NAME")]

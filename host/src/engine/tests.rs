@@ -221,7 +221,8 @@ fn scores_of_several_threads_give_the_verdicts_of_one_beat_at_a_time() {
     let record = losing_its_order(folder.path());
     let shipped = Model::shipped().expect("fits this build");
     let model = shipped.with_network(|| Box::new(RatherS));
-    let options = options(3, "0");
+    let mut options = options(3, "0");
+    options.rules = Some(Rules::AF_SVT);
     let beats = model
         .classify(&record, &options)
         .expect("does not fail")
