@@ -28,8 +28,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("cargo::rerun-if-env-changed={RHYTHM_VARIABLE}");
     let rhythm = std::env::var(RHYTHM_VARIABLE).unwrap_or_else(|_| RHYTHM.into());
-    place(&rhythm, &out.join("rhythm.hlr"))
-        .map_err(|error| format!("{error}; `heartlens-train export --config models/rhythm/config.toml` makes one"))?;
+    place(&rhythm, &out.join("rhythm.hlr")).map_err(|error| {
+        format!("{error}; `heartlens-train export --config models/rhythm/config.toml` makes one")
+    })?;
 
     if std::env::var("CARGO_CFG_TARGET_OS")? == "none" {
         let chosen = |board: &&str| {
