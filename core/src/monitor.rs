@@ -1,4 +1,4 @@
-//! The whole road from samples to beats: what a firmware engineer calls, and what the host drives.
+//! The whole way from samples to beats: what a firmware engineer calls, and what the host drives.
 
 use crate::beat::{BeatFrame, Extractor};
 use crate::detector::Detector;

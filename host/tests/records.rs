@@ -1,4 +1,4 @@
-//! Records of every format on the whole road: from the file to classified beats, in bounded memory.
+//! Records of every format on the whole way: from the file to classified beats, in bounded memory.
 
 #![allow(clippy::unwrap_used)]
 
