@@ -16,6 +16,8 @@ mod context;
 mod intervals;
 mod network;
 mod summary;
+#[cfg(all(feature = "simd", target_arch = "x86_64"))]
+mod x86;
 
 pub use context::{Context, Probabilities, Rules};
 pub use intervals::{Input, Intervals};

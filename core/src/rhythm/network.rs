@@ -122,6 +122,7 @@ pub struct Network<'a> {
 
 /// A step of the LSTM: each cell's gates one after another, which a processor without vectors does fastest. `gates` are the rows
 /// of weights, `seen` the input and the hidden state of the step before.
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 fn one_by_one(gates: &[[u8; 2]], unit: f32, seen: &[i16], state: &mut [f32], hidden: &mut [i16]) {
     let mut rows = gates.chunks_exact(1 + seen.len());
     for (hidden, state) in hidden.iter_mut().zip(state) {
@@ -132,25 +133,62 @@ fn one_by_one(gates: &[[u8; 2]], unit: f32, seen: &[i16], state: &mut [f32], hid
     }
 }
 
-/// The same, and the same bits, gate by gate, so that a processor with vectors takes several cells at a time.
-fn side_by_side(gates: &[[u8; 2]], unit: f32, seen: &[i16], state: &mut [f32], hidden: &mut [i16]) {
-    let (cells, row_len) = (state.len(), 1 + seen.len());
-    let mut sums = [[0.0_f32; MAX_CELLS]; GATES];
-    for (cell, rows) in gates.chunks_exact(GATES * row_len).enumerate() {
-        for (sums, row) in sums.iter_mut().zip(rows.chunks_exact(row_len)) {
-            sums[cell] = unit * sum(row, seen) as f32;
+/// Cells in a vector of the widest processor.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const LANES: usize = 8;
+
+/// The gates' weights by column - the bias, the inputs, the hidden cells - so that a processor with vectors takes several
+/// cells at a time. The bits are those of [`one_by_one`]: sums of integers are exact. Inlined, it is compiled for the
+/// vectors of whoever calls it.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+struct Columns {
+    /// Those of cells that are not there are zero.
+    weights: [[[i32; MAX_CELLS]; GATES]; row_len(MAX_CELLS)],
+    cells: usize,
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+impl Columns {
+    #[inline(always)]
+    fn new(gates: &[[u8; 2]], cells: usize) -> Self {
+        let mut weights = [[[0; MAX_CELLS]; GATES]; row_len(MAX_CELLS)];
+        for (row, values) in gates.chunks_exact(row_len(cells)).enumerate() {
+            for (column, value) in weights.iter_mut().zip(values) {
+                column[row % GATES][row / GATES] = i32::from(i16::from_le_bytes(*value));
+            }
         }
+        Self { weights, cells }
     }
-    let [i, f, g, o] = &mut sums;
-    for gate in [&mut *i, &mut *f, &mut *o] {
-        gate[..cells].iter_mut().for_each(|x| *x = sigmoid(*x));
-    }
-    g[..cells].iter_mut().for_each(|x| *x = tanh(*x));
-    for cell in 0..cells {
-        state[cell] = f[cell] * state[cell] + i[cell] * g[cell];
-    }
-    for cell in 0..cells {
-        hidden[cell] = integer(o[cell] * tanh(state[cell]));
+
+    /// A step of the LSTM, as [`one_by_one`].
+    #[inline(always)]
+    fn step(&self, unit: f32, seen: &[i16], state: &mut [f32], hidden: &mut [i16]) {
+        let lanes = self.cells.next_multiple_of(LANES);
+        let values = core::iter::once(UNIT as i32).chain(seen.iter().map(|x| i32::from(*x)));
+        let mut sums = [[0_i32; MAX_CELLS]; GATES];
+        for (column, value) in self.weights.iter().zip(values) {
+            for (sums, weights) in sums.iter_mut().zip(column) {
+                let (sums, _) = sums[..lanes].as_chunks_mut::<LANES>();
+                let (weights, _) = weights[..lanes].as_chunks::<LANES>();
+                for (sums, weights) in sums.iter_mut().zip(weights) {
+                    for (sum, weight) in sums.iter_mut().zip(weights) {
+                        *sum += weight * value;
+                    }
+                }
+            }
+        }
+        let mut gates = sums.map(|sums| sums.map(|sum| unit * sum as f32));
+        let [i, f, g, o] = &mut gates;
+        for gate in [&mut *i, &mut *f, &mut *o] {
+            gate[..lanes].iter_mut().for_each(|x| *x = sigmoid(*x));
+        }
+        g[..lanes].iter_mut().for_each(|x| *x = tanh(*x));
+        for (cell, state) in state.iter_mut().enumerate() {
+            *state = f[cell] * *state + i[cell] * g[cell];
+        }
+        for (cell, (hidden, state)) in hidden.iter_mut().zip(state).enumerate() {
+            *hidden = integer(o[cell] * tanh(*state));
+        }
     }
 }
 
@@ -259,6 +297,15 @@ impl<'a> Network<'a> {
 
     /// The score: the logit of atrial fibrillation.
     pub fn score(&self, input: &Input) -> f32 {
+        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+        if let Some(score) = super::x86::score(self, input) {
+            return score;
+        }
+        self.portable_score(input)
+    }
+
+    #[inline(always)]
+    pub(super) fn portable_score(&self, input: &Input) -> f32 {
         let cells = self.cells;
         let (gates, score) = self.weights.split_at(GATES * cells * row_len(cells));
         let mut state = [0.0_f32; MAX_CELLS];
@@ -266,6 +313,8 @@ impl<'a> Network<'a> {
         let mut seen = [0_i16; RHYTHM_CHANNELS + MAX_CELLS];
         let mut hidden = [0_i16; MAX_CELLS];
         let unit = self.scale / UNIT;
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        let columns = Columns::new(gates, cells);
         for step in 0..RHYTHM_INTERVALS {
             let (x, before) = seen.split_at_mut(RHYTHM_CHANNELS);
             for (channel, x) in x.iter_mut().enumerate() {
@@ -274,11 +323,10 @@ impl<'a> Network<'a> {
             before.copy_from_slice(&hidden);
             let seen = &seen[..RHYTHM_CHANNELS + cells];
             let (state, hidden) = (&mut state[..cells], &mut hidden[..cells]);
-            if cfg!(target_arch = "arm") {
-                one_by_one(gates, unit, seen, state, hidden);
-            } else {
-                side_by_side(gates, unit, seen, state, hidden);
-            }
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+            columns.step(unit, seen, state, hidden);
+            #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+            one_by_one(gates, unit, seen, state, hidden);
         }
         unit * sum(score, &hidden[..cells]) as f32
     }
@@ -378,7 +426,7 @@ mod tests {
                 let [a, b] = &mut states;
                 let [c, d] = &mut hidden;
                 one_by_one(gates, 1e-7, seen, &mut a[..cells], &mut c[..cells]);
-                side_by_side(gates, 1e-7, seen, &mut b[..cells], &mut d[..cells]);
+                Columns::new(gates, cells).step(1e-7, seen, &mut b[..cells], &mut d[..cells]);
                 assert_eq!(a.map(f32::to_bits), b.map(f32::to_bits), "{cells} {step}");
                 assert_eq!(c, d, "{cells} {step}");
             }
