@@ -417,7 +417,7 @@ fn open(path: &Path, reading: &Reading, mapping: Mapping) -> anyhow::Result<Subj
 
 /// How a record's beats agree with its reference.
 enum Judged {
-    Compared(Comparison),
+    Compared(Box<Comparison>),
     /// Reference and found class of each annotated beat.
     Classified(Vec<(Class, Class)>),
 }
@@ -487,7 +487,7 @@ fn judge(
                 from_s,
                 ..Options::ec57(record.sample_rate_hz(), Some(record.len_samples() as u64))
             };
-            Judged::Compared(bxb::compare(reference, &test, &options))
+            Judged::Compared(Box::new(bxb::compare(reference, &test, &options)))
         }
         PeaksChoice::Reference => {
             let beats = beats.iter().zip(classes);
