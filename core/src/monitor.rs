@@ -92,7 +92,7 @@ impl<P> Monitor<P> {
     }
 
     /// Forgets the recording, in place: the next sample is the first of another one.
-    pub fn restart(&mut self, peaks: P, patient: Patient) {
+    pub(crate) fn restart(&mut self, peaks: P, patient: Patient) {
         let Self {
             filter,
             quality,

@@ -69,7 +69,7 @@ impl Guard {
             )
         };
         if self.reads.iter().any(|read| is_same(read, path)) {
-            return refuse("this record, which is read here");
+            return refuse("a file that is read here");
         }
         if let Some(header) = header_that_names(path) {
             return refuse(&format!("a file of the record {}", header.display()));
