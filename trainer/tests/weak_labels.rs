@@ -117,13 +117,17 @@ fn a_recording_gives_beats_that_have_a_past() {
         (record.peaks, record.rhythm),
         (Peaks::Detected, Some(Rhythm::Normal))
     );
-    // Neither the first two and the last, which are not played, nor two at either seam.
-    let count = record.classes.len();
+    // Neither the first two and the last, which are not played, nor two at either seam; then the first twelve as they come.
+    let all = record.classes.len();
+    let count = all - 12;
     assert!(
         (beats.len() - 9..beats.len() - 6).contains(&count),
         "{count}"
     );
-    assert_eq!(record.count(Class::N), count);
+    assert_eq!(record.count(Class::N), all);
+    let first = record.beat(Lead::First, count);
+    assert_eq!(first.pre_rr_s(), None);
+    assert_eq!(first.beat, first.template);
     for index in 0..count {
         let beat = record.beat(Lead::First, index);
         // All beats are alike, and the template has seen two turns of them.

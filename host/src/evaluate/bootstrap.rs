@@ -3,10 +3,10 @@
 //! Beats of one patient resemble each other, so beats are no independent draws; patients are. Each resample draws as
 //! many patients as there are, with replacement, adds up their tables and computes the figures anew.
 
-use super::bxb::Table;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
+use std::ops::AddAssign;
 
 /// How many resamples, from which seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,16 +62,17 @@ fn quantile(sorted: &[f64], at: f64) -> Option<f64> {
 }
 
 impl Bootstrap {
-    /// Intervals of the figures that `figures` computes from a pooled table, given one table a patient.
-    pub fn intervals<const N: usize>(
+    /// Intervals of the figures that `figures` computes from pooled counts, given one table a patient - or two, to see what
+    /// a change is worth on the same patients.
+    pub fn intervals<T: Default + for<'a> AddAssign<&'a T>, const N: usize>(
         &self,
-        patients: &[Table],
-        figures: impl Fn(&Table) -> [Option<f64>; N],
+        patients: &[T],
+        figures: impl Fn(&T) -> [Option<f64>; N],
     ) -> [Interval; N] {
         let mut values: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(self.resamples));
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         for _ in 0..self.resamples {
-            let mut pooled = Table::default();
+            let mut pooled = T::default();
             for _ in patients {
                 pooled += &patients[random.random_range(0..patients.len())];
             }
@@ -86,7 +87,7 @@ impl Bootstrap {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::bxb::Label;
+    use super::super::bxb::{Label, Table};
     use super::*;
     use heartlens_core::class::Class;
 

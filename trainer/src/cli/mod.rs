@@ -8,6 +8,7 @@ mod curves;
 mod export;
 mod fit;
 mod noise;
+mod study;
 
 use crate::beat;
 use crate::beat::dataset::Dataset;
@@ -59,6 +60,7 @@ enum Verb {
     Card(card::Arguments),
     Curves(curves::Arguments),
     Noise(noise::Arguments),
+    Study(study::Arguments),
     Bench(bench::Arguments),
 }
 
@@ -74,6 +76,7 @@ impl Cli {
             Verb::Card(arguments) => arguments.run(),
             Verb::Curves(arguments) => arguments.run(),
             Verb::Noise(arguments) => arguments.run(),
+            Verb::Study(arguments) => arguments.run(),
             Verb::Bench(arguments) => arguments.run(),
         };
         match result {

@@ -35,7 +35,7 @@ use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Starts every file.
-const MAGIC: u64 = u64::from_be_bytes(*b"HLBEATS\x02");
+const MAGIC: u64 = u64::from_be_bytes(*b"HLBEATS\x03");
 /// Bytes before the beats.
 const HEADER_LEN: usize = 64;
 /// End of the names of files that are being written.

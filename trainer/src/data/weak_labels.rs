@@ -7,7 +7,8 @@
 //!
 //! Recordings last half a minute, too short for a template and for medians over dozens of beats. So each is played several
 //! times over, from the middle between its second and third beat to that between its last two, and the beats of the last
-//! time are those that count.
+//! time are those that count. In use every recording begins without a template and without medians, and the first beats of
+//! one of half a minute are a good part of it: so the first beats as they come count as well.
 
 use super::DatasetError;
 use super::record::{Leads, RecordBeats, lead_beats, r_peaks};
@@ -29,6 +30,8 @@ const TIMES: usize = 3;
 pub(crate) const MIN_BEATS: usize = 14;
 /// Beats at either end of a turn that do not count: the seam would be within their windows or RR intervals.
 const SEAM_BEATS: usize = 2;
+/// Beats from a recording's start that count as well, before its template and medians have settled.
+const FIRST_BEATS: usize = 12;
 
 /// The rhythm of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,7 +111,7 @@ pub(crate) fn read(
 }
 
 /// The beats of a recording's lead in mV at the canonical rate, N where the rhythm says so and else Q, at the R peaks that core's
-/// detector finds. `None` where it finds fewer than 14.
+/// detector finds: those with a settled template, then the first 12 as they come. `None` where it finds fewer than 14.
 pub fn from_signal(
     database: &str,
     name: &str,
@@ -140,6 +143,9 @@ pub fn from_signal(
     debug_assert_eq!(frames.len(), TIMES * inner.len());
     frames.truncate(TIMES * inner.len() - SEAM_BEATS);
     frames.drain(..((TIMES - 1) * inner.len() + SEAM_BEATS).min(frames.len()));
+    let first: Vec<(u32, Class)> = peaks.iter().map(|peak| (*peak, Class::Q)).collect();
+    let (_, first) = lead_beats(&filtered, &first, Patient::default());
+    frames.extend(first.into_iter().take(FIRST_BEATS));
     let class = match rhythm {
         Rhythm::Normal | Rhythm::Fibrillation => Class::N,
         Rhythm::Other => Class::Q,

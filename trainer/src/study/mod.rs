@@ -2,6 +2,7 @@
 
 pub mod ablate;
 pub mod card;
+pub mod change;
 pub mod cross_validate;
 pub mod int8;
 pub mod logits_cache;

@@ -8,6 +8,7 @@ use crate::beat::dataset::Dataset;
 use crate::beat::fit::Logits;
 use crate::data::split::names;
 use heartlens::evaluate::bootstrap::Bootstrap;
+use heartlens::evaluate::bxb::Table;
 use heartlens::evaluate::mapping::Mapping;
 use heartlens::evaluate::report::{Peaks, Report, Setting};
 use heartlens::evaluate::tally::Tally;
@@ -148,7 +149,12 @@ pub struct Headline {
 impl Headline {
     /// Of all beats in `tally`.
     pub fn of(tally: &Tally) -> Self {
-        let confusion = tally.gross().table.confusion();
+        Self::of_table(&tally.gross().table)
+    }
+
+    /// Of these pairs.
+    pub fn of_table(table: &Table) -> Self {
+        let confusion = table.confusion();
         Self {
             jk: confusion.jk(),
             kappa: confusion.kappa(),
