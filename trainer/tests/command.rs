@@ -277,6 +277,7 @@ fn wrong_usage_is_exit_code_2_and_help_has_an_example() {
         "card",
         "curves",
         "noise",
+        "study",
         "bench",
     ] {
         let help = String::from_utf8(train(&[verb, "--help"]).stdout).unwrap();
@@ -485,6 +486,49 @@ fn from_records_to_a_model() {
     // What was kept is not trained again, and says the same.
     let (again, _) = run("ablate", &[&source[..], &some, &kept].concat());
     assert_eq!(again, table);
+    let changed = path("changed.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&changed, text.replace("dropout = 0.2", "dropout = 0.0")).unwrap();
+    let results = path("study.json");
+    let with = ["--with", &changed, "--folds", "3", "--seeds", "2"];
+    let how = [
+        "--apart",
+        "frequent=208,209",
+        "--looked-at",
+        "7",
+        "--json",
+        &results,
+    ];
+    let (table, _) = run("study", &[&source[..], &with, &how].concat());
+    let starts = [
+        "| folds of mitdb | 3 | 0.",
+        "| folds of mitdb without mitdb/2",
+        "| folds of mitdb, frequent | - | ",
+    ];
+    for (line, start) in table.lines().skip(2).zip(starts) {
+        assert!(line.starts_with(start), "{start}: {table}");
+    }
+    assert!(
+        table.contains("Configurations looked at: 7. Seeds: 2."),
+        "{table}"
+    );
+    let json = parsed(&results);
+    let row = &json["rows"][0];
+    let gain = row["changed"]["jk"].as_f64().unwrap() - row["base"]["jk"].as_f64().unwrap();
+    assert!(
+        gain != 0.0 && json["rows"].as_array().unwrap().len() == 1,
+        "{json}"
+    );
+    let same = ["--with", &config, "--folds", "3", "--seeds", "1"];
+    let (table, _) = run("study", &[&source[..], &same].concat());
+    assert!(table.contains("Verdict: not resolved."), "{table}");
+    let fewer = text.replace("\"209\",", "").replace("\"209\"", "");
+    std::fs::write(&changed, fewer).unwrap();
+    let error = refusal(&[&["study"], &source[..], &with].concat());
+    assert!(
+        error.contains("changed.toml: its [data.records] are others than those of"),
+        "{error}"
+    );
     let nstdb = Path::new(&std::env::var_os("HEARTLENS_DATA").unwrap()).join("nstdb");
     std::os::unix::fs::symlink(nstdb.canonicalize().unwrap(), path("nstdb")).unwrap();
     let noise = ["--folds", "3", "--snr", "24,-6", "--noise", "em"];

@@ -143,7 +143,7 @@ fn a_recording_gives_beats_that_have_a_past() {
         assert!(beat.metadata[0].abs() < 0.3, "{}", beat.metadata[0]);
     }
     let other = weak_labels::from_signal("made", "x", &signal, Rhythm::Other).unwrap();
-    assert_eq!((other.count(Class::Q), other.count(Class::N)), (count, 0));
+    assert_eq!((other.count(Class::Q), other.count(Class::N)), (all, 0));
 
     let short = &signal[..10 * SAMPLE_RATE_HZ as usize];
     for signal in [short, &[]] {
