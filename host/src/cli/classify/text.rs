@@ -1,6 +1,7 @@
 //! What `classify` says to people.
 
 use super::{Classified, Run};
+use crate::choice::{Taken, TakenLead};
 use crate::records::Warning;
 use crate::summary::{HEART_RATE_BEATS, percent};
 use heartlens_core::class::Class;
@@ -29,6 +30,7 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
         record.sample_rate_hz(),
         result.lead,
     )?;
+    writeln!(out, "{}", lead(&result.taken))?;
     writeln!(out)?;
     for class in Class::ALL {
         let count = summary.counts[class.name()];
@@ -116,6 +118,27 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
         writeln!(out, "    and {more} more: --csv or --json list all")?;
     }
     Ok(text)
+}
+
+/// Which leads were read, and why.
+fn lead(taken: &Taken) -> String {
+    let share = |lead: &TakenLead| {
+        let weight = lead
+            .weight
+            .map(|weight| format!(" {:.0} %", 100.0 * weight));
+        lead.name.clone() + &weight.unwrap_or_default()
+    };
+    match &taken.leads[..] {
+        [lead] => format!("lead {}: {}", lead.name, taken.why),
+        several => {
+            let shares: Vec<String> = several.iter().map(share).collect();
+            format!(
+                "leads: {}\nsay in the classes: {}",
+                taken.why,
+                shares.join(", ")
+            )
+        }
+    }
 }
 
 /// One line a record, and one for all.
