@@ -3,6 +3,7 @@
 //! A line has [`COLUMNS`] columns, and of each only the lowest and the highest sample is kept, 4 bytes: 4 MB a day. The
 //! blocks are written one line after the other, so that the page is never in memory.
 
+use super::page::grouped;
 use super::paper::MM_PER_MV;
 use super::svg::{clock, css};
 use crate::analysis::Beat;
@@ -26,9 +27,9 @@ const WIDTH: i32 = LEFT + COLUMN * COLUMNS as i32 + 8;
 /// A4 less its margins, in mm.
 const WIDTH_MM: f64 = 186.0;
 /// From line to line: an hour fills an A4 page.
-const PITCH: i32 = 33;
+const PITCH: i32 = 35;
 /// Above the first line: room for the seconds.
-const TOP: i32 = 30;
+const TOP: i32 = 38;
 /// A line's trace goes so far beyond the middle between two lines, at most.
 const REACH: i32 = 50;
 /// Two letters nearer than this would cover each other: of beats of one class the second is left out.
@@ -38,12 +39,26 @@ const LETTER: i32 = 11;
 const BEAT_S: (f64, f64) = (0.25, 0.4);
 
 /// Gains to choose from, in mm per mV.
-const GAINS: [f64; 5] = [MM_PER_MV, 5.0, 2.5, 1.25, 0.625];
+const GAINS: [f64; 9] = [MM_PER_MV, 7.5, 5.0, 3.5, 2.5, 2.0, 1.5, 1.0, 0.5];
 /// The highest that the middle one of all lines may be, in mm.
 const TYPICAL_MM: f64 = 7.0;
 
 /// The lowest and the highest sample of a column, in hundredths of a millivolt from the line's median.
-type Column = Option<(i16, i16)>;
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    low: i16,
+    high: i16,
+}
+
+impl Column {
+    /// Without a sample.
+    const GAP: Self = Self { low: 1, high: 0 };
+
+    /// From the lowest to the highest, where there is a sample.
+    fn range(self) -> Option<(i16, i16)> {
+        (self.low <= self.high).then_some((self.low, self.high))
+    }
+}
 
 /// A recording, line by line.
 #[derive(Debug, Clone, Default)]
@@ -81,16 +96,19 @@ impl Disclosure {
         let column = |column: usize| -> Column {
             let at = |column: usize| column * LINE_SAMPLES / COLUMNS;
             let end = at(column + 1).min(self.samples_mv.len());
-            let samples = self.samples_mv.get(at(column)..end)?;
+            let samples = self.samples_mv.get(at(column)..end).unwrap_or_default();
             let finite = samples.iter().copied().filter(|mv| mv.is_finite());
             let range = finite.fold(None, |range: Option<(f32, f32)>, mv| {
                 let (low, high) = range.unwrap_or((mv, mv));
                 Some((low.min(mv), high.max(mv)))
             });
-            range.map(|(low, high)| (hundredths(low), hundredths(high)))
+            range.map_or(Column::GAP, |(low, high)| Column {
+                low: hundredths(low),
+                high: hundredths(high),
+            })
         };
         let mut columns: Vec<Column> = (0..COLUMNS).map(column).collect();
-        let drawn = columns.iter().rposition(Option::is_some);
+        let drawn = columns.iter().rposition(|column| column.range().is_some());
         columns.truncate(drawn.map_or(0, |last| last + 1));
         columns.shrink_to_fit();
         self.lines.push(columns);
@@ -105,15 +123,20 @@ impl Disclosure {
     /// The largest gain at which the middle one of all lines keeps to its place, in mm per mV.
     pub(super) fn gain(&self) -> f64 {
         let height = |columns: &Vec<Column>| {
-            let low = columns.iter().flatten().map(|c| c.0).min()?;
-            let high = columns.iter().flatten().map(|c| c.1).max()?;
+            let ranges = || columns.iter().filter_map(|column| column.range());
+            let low = ranges().map(|range| range.0).min()?;
+            let high = ranges().map(|range| range.1).max()?;
             Some(f64::from(high) - f64::from(low))
         };
         let mut heights: Vec<f64> = self.lines.iter().filter_map(height).collect();
         heights.sort_by(f64::total_cmp);
         let typical_mv = heights.get(heights.len() / 2).map_or(0.0, |h| h / 100.0);
         let fits = |gain: &&f64| **gain * typical_mv <= TYPICAL_MM;
-        GAINS.iter().find(fits).copied().unwrap_or(GAINS[4])
+        GAINS
+            .iter()
+            .find(fits)
+            .copied()
+            .unwrap_or(GAINS[GAINS.len() - 1])
     }
 
     /// Speed of the paper, in mm per second.
@@ -130,23 +153,29 @@ impl Disclosure {
     pub(super) fn write(&self, beats: &[Beat], id: usize, out: &mut impl Write) -> io::Result<()> {
         let units_per_hundredth = self.gain() / 100.0 * f64::from(WIDTH) / WIDTH_MM;
         for (block, lines) in self.lines.chunks(BLOCK_LINES).enumerate() {
-            let start_s = block * BLOCK_LINES * LINE_S;
-            let end_s = start_s + lines.len() * LINE_S;
-            let (from, to) = (clock(start_s as f64, false), clock(end_s as f64, false));
+            let start_s = (block * BLOCK_LINES * LINE_S) as f64;
+            let last = lines.last().map_or(0, Vec::len) as f64 / (COLUMNS / LINE_S) as f64;
+            let end_s = start_s + ((lines.len() - 1) * LINE_S) as f64 + last;
+            let (from, to) = (clock(start_s, true), clock(end_s, true));
             let height = TOP + PITCH * lines.len() as i32 + 10;
+            let full = if lines.len() == BLOCK_LINES {
+                " full"
+            } else {
+                ""
+            };
             write!(
                 out,
-                "<figure class=\"hour\" id=\"hour-{id}-{block}\" style=\"--lines:{}\">\
+                "<figure class=\"hour{full}\" id=\"hour-{id}-{block}\" style=\"--lines:{}\">\
                  <figcaption><b>{from} to {to}</b> {}</figcaption>\
                  <svg class=\"disclosure\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"ECG from {from} to {to}, a line a minute\">{}",
                 lines.len(),
-                counts(beats, start_s, end_s),
+                counts(between(beats, start_s, end_s)),
                 seconds(lines.len()),
             )?;
             for (place, columns) in lines.iter().enumerate() {
                 let line = Line {
                     columns,
-                    start_s: (start_s + place * LINE_S) as f64,
+                    start_s: start_s + (place * LINE_S) as f64,
                     y: TOP + PITCH * place as i32 + PITCH * 3 / 5,
                     units_per_hundredth,
                 };
@@ -172,15 +201,14 @@ fn median(samples_mv: &[f32]) -> f32 {
     }
 }
 
-/// The beats of some seconds, by class.
-fn counts(beats: &[Beat], start_s: usize, end_s: usize) -> String {
-    let within = between(beats, start_s as f64, end_s as f64);
-    let mut text = format!("{} beats", within.len());
+/// How many beats there are, and of which classes besides N.
+fn counts(beats: &[Beat]) -> String {
+    let mut text = format!("{} beats", grouped(beats.len()));
     for class in Class::ALL.into_iter().skip(1) {
-        let count = within.iter().filter(|beat| beat.class == class).count();
+        let count = beats.iter().filter(|beat| beat.class == class).count();
         if count > 0 {
             // Writing into a String cannot fail.
-            let _ = write!(text, ", {count} {class}");
+            let _ = write!(text, ", {} {class}", grouped(count));
         }
     }
     text
@@ -200,12 +228,12 @@ fn seconds(lines: usize) -> String {
     for second in (0..=LINE_S).step_by(10) {
         let x = LEFT + COLUMN * (second * COLUMNS / LINE_S) as i32;
         // Writing into a String cannot fail.
-        let _ = write!(grid, "M{x} {}V{bottom}", TOP - 6);
+        let _ = write!(grid, "M{x} {}V{bottom}", TOP - 14);
         let unit = if second == 0 { " s" } else { "" };
         let _ = write!(
             labels,
             "<text x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{second}{unit}</text>",
-            TOP - 10
+            TOP - 20
         );
     }
     format!("<path class=\"grid\" d=\"{grid}\"/>{labels}")
@@ -303,7 +331,7 @@ impl Line<'_> {
         let (mut pen, mut drawn): (Option<(i32, i32)>, Option<(i32, i32)>) = (None, None);
         let mut flat = 0;
         for (place, (column, class)) in self.columns.iter().zip(classes).enumerate() {
-            let Some((low, high)) = *column else {
+            let Some((low, high)) = column.range() else {
                 pen = None;
                 drawn = None;
                 continue;
@@ -424,7 +452,7 @@ mod tests {
         assert_eq!(
             disclosure.gain(),
             5.0,
-            "a millivolt is below 7 mm at 5 mm/mV"
+            "a millivolt is above 7 mm at 7.5 mm/mV"
         );
         assert_eq!(drawn(&beats, &lead, 7).1, text);
         assert_eq!(

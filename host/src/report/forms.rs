@@ -5,6 +5,7 @@
 //! neither is more than [`TALLER`] times as high as the other. A form's template is the mean of its beats. At the end,
 //! forms whose templates have become alike are joined.
 
+use super::page::grouped;
 use super::svg::{Area, Path, clock, num};
 use crate::analysis::Beat;
 use heartlens_core::class::Class;
@@ -179,7 +180,7 @@ impl Forms {
                     figure.form {
                         (picture(form, f64::from(reach)))
                         figcaption {
-                            b { "Form " (i + 1) ": " (form.beats) @if form.beats == 1 { " beat" } @else { " beats" } }
+                            b { "Form " (i + 1) ": " (grouped(form.beats)) @if form.beats == 1 { " beat" } @else { " beats" } }
                             ", " (num(100.0 * form.beats as f64 / all as f64, 1)) " % of V; for example at "
                             (clock(form.example_s, true))
                         }
@@ -267,13 +268,13 @@ fn picture(form: &Form, reach_mv: f64) -> Markup {
     let tenth = num(area.x(RATE / 5.0) - area.left, 1);
     let millivolt = num(area.y(0.0) - area.y(1.0), 1);
     html! {
-        svg.view-chart viewBox="0 0 200 134" role="img" aria-label={ "Mean of " (form.beats) " V beats" } {
+        svg.view-chart viewBox="0 0 200 142" role="img" aria-label={ "Mean of " (form.beats) " V beats" } {
             path.grid d={ "M4 " (zero) "H196M" (r) " 4V116" } {}
             path.template d=(line(&form.example).data()) {}
             path.line d=(line(&form.template).data()) {}
             path.axis d={ "M4 122h" (tenth) "M196 116v-" (millivolt) } {}
-            text x="4" y="133" { "200 ms" }
-            text x="196" y="133" text-anchor="end" { "bar: 1 mV" }
+            text x="4" y="137" { "200 ms" }
+            text x="196" y="137" text-anchor="end" { "bar: 1 mV" }
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::model::Model;
 use crate::options::{Options, Peaks};
 use crate::pipeline::stream_canonical;
-use crate::records::Record;
+use crate::records::{Lead, Record};
 use crate::summary::Summary;
 use disclosure::Disclosure;
 use forms::Forms;
@@ -55,7 +55,7 @@ pub struct Section {
 #[derive(Debug, Clone)]
 struct Facts {
     name: String,
-    /// The leads of the record, by name.
+    /// The leads of the record, by name, and what the header says of them.
     leads: Vec<String>,
     taken: Taken,
     sample_rate_hz: f64,
@@ -103,11 +103,7 @@ impl Section {
         let network = worker.network()?;
         let facts = Facts {
             name: record.name().to_owned(),
-            leads: record
-                .leads()
-                .iter()
-                .map(|lead| lead.name.clone())
-                .collect(),
+            leads: record.leads().iter().map(described).collect(),
             taken: analysis.taken.clone(),
             sample_rate_hz: record.sample_rate_hz(),
             duration_s: record.duration_s(),
@@ -172,6 +168,15 @@ impl Section {
         if let Some(disclosure) = &mut self.disclosure {
             disclosure.finish();
         }
+    }
+}
+
+/// A lead's name, its unit, and its gain where it is known.
+fn described(lead: &Lead) -> String {
+    let Lead { name, units, .. } = lead;
+    match lead.counts_per_mv {
+        Some(gain) => format!("{name} ({units}, {gain:.0} counts/mV)"),
+        None => format!("{name} ({units})"),
     }
 }
 

@@ -126,8 +126,8 @@ fn not_judged(sections: &[Section]) -> Markup {
     };
     let judged_s: f64 = sections.iter().map(judged).sum();
     html! {
-        (grouped(unreadable)) " of " (grouped(beats)) " beats, whose signal could not be read (class Q); atrial fibrillation in "
-        (clock(all_s - judged_s, true)) " of " (clock(all_s, true))
+        "beats whose signal could not be read (class Q, " (grouped(unreadable)) " of " (grouped(beats)) "); the rhythm of "
+        (clock(all_s - judged_s, true)) " of " (clock(all_s, true)) ", where there were too few intervals"
         "; and never: atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments, conduction, beats that were not found."
     }
 }
@@ -741,7 +741,7 @@ fn closing(sections: &[Section]) -> Markup {
                 "networks' own and are not calibrated against outcomes."
             }
             p {
-                "Limits: one or two surface leads; adults. Atrial fibrillation is told from RR intervals alone. Atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "
+                "Limits: surface leads, a beat judged in one or fused of several; adults. Atrial fibrillation is told from RR intervals alone. Atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "
                 "conduction are not assessed. Beats that the detector missed are in no count, and false ones are in all. Pauses and runs follow from the beats' classes; one wrong "
                 "class cuts a run in two. Burdens are shares of readable beats. Times count from the recording's start."
             }

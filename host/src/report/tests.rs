@@ -435,7 +435,7 @@ fn a_record_becomes_a_report() -> Result<(), Error> {
         assert!(why.contains(words), "{why}");
         for fact in [
             "made",
-            "MLII, V1",
+            "MLII (mV, 1000 counts/mV), V1 (mV, 1000 counts/mV)",
             "250 Hz, read at 128 Hz",
             "0:01:30",
             "61 years",
@@ -488,7 +488,7 @@ fn a_reader_has_a_say() {
         assert_eq!(page.texts("p", "comment"), ["line one\nline two"]);
         let not_judged = page.texts("p", "not-judged").concat();
         assert!(
-            not_judged.contains(&format!("{unreadable} of 300 beats")),
+            not_judged.contains(&format!("(class Q, {unreadable} of 300)")),
             "{not_judged}"
         );
         assert_eq!(!page.texts("figure", "hour").is_empty(), blocks);
@@ -529,7 +529,7 @@ fn a_day_is_small_and_quick() {
         text.len() / 1000
     );
     let blocks = text
-        .find("<figure class=\"hour\"")
+        .find("<figure class=\"hour")
         .expect("there is a full disclosure");
     let without = blocks + text.len() - text.rfind("</svg></figure>").expect("it ends");
     assert!(without < 1_000_000, "{without} bytes");
