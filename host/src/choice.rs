@@ -115,6 +115,17 @@ pub struct TakenLead {
     pub weight: Option<f64>,
 }
 
+impl Taken {
+    /// The lead's name, or how many leads there are.
+    #[cfg(feature = "cli")]
+    pub(crate) fn in_short(&self) -> String {
+        match &self.leads[..] {
+            [lead] => lead.name.clone(),
+            several => format!("{} leads", several.len()),
+        }
+    }
+}
+
 impl Leads {
     /// Chooses the leads of a record.
     ///

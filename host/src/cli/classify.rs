@@ -415,8 +415,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             model.name()
         );
     }
-    let mut heading = Heading::default();
-    (heading.title, heading.comment) = (args.title.clone(), args.comment.clone());
+    let heading = Heading {
+        title: args.title.clone(),
+        comment: args.comment.clone(),
+    };
     let run = Run {
         args: args.clone(),
         model: model.name().to_owned(),

@@ -329,6 +329,7 @@ fn evaluate_at(
             let mut object = serde_json::to_value(report)?;
             if let Value::Object(keys) = &mut object {
                 keys.insert("model".to_owned(), model_name.as_str().into());
+                keys.insert("lead".to_owned(), args.reading.lead.to_string().into());
                 keys.insert(
                     "annotator".to_owned(),
                     args.reading.annotator.clone().into(),
@@ -356,8 +357,10 @@ fn evaluate_at(
         if let [Some((noise, snr_db))] = levels {
             setting.push_str(&format!(", noise of {} added at {snr_db} dB", noise.name));
         }
-        let mut heading = Heading::default();
-        (heading.title, heading.comment) = (args.title.clone(), args.comment.clone());
+        let heading = Heading {
+            title: args.title.clone(),
+            comment: args.comment.clone(),
+        };
         let failures: Vec<String> = failures
             .list
             .iter()

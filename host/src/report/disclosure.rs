@@ -328,7 +328,8 @@ impl Line<'_> {
             self.y - up.clamp(-REACH, REACH)
         };
         // Where the trace is, and where the path has been drawn to.
-        let (mut pen, mut drawn): (Option<(i32, i32)>, Option<(i32, i32)>) = (None, None);
+        let mut pen: Option<(i32, i32)> = None;
+        let mut drawn: Option<(i32, i32)> = None;
         let mut flat = 0;
         for (place, (column, class)) in self.columns.iter().zip(classes).enumerate() {
             let Some((low, high)) = column.range() else {

@@ -157,6 +157,7 @@ fn contents(sections: &[Section]) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "Record" }
+                            th scope="col" { "Lead" }
                             th scope="col" { "Duration" }
                             th scope="col" { "Beats" }
                             @for class in Class::ALL { th scope="col" { (class) } }
@@ -173,6 +174,7 @@ fn contents(sections: &[Section]) -> Markup {
                                     a href={ "#record-" (i) } { (broken(&section.facts.name)) }
                                     @if section.facts.synthetic { " " span.tag { "SYNTHETIC" } }
                                 }
+                                td { (broken(&section.facts.taken.in_short())) }
                                 td { (clock(section.facts.duration_s, true)) }
                                 td { (grouped(summary.beats)) }
                                 (class_cells(summary))

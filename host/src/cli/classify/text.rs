@@ -158,8 +158,9 @@ impl Table {
         let rate = summary.heart_rate_bpm;
         let cells = cells(duration_s, &summary.counts)
             + &format!(
-                " {:>5}",
-                rate.map_or("-".to_owned(), |r| format!("{:.0}", r.mean))
+                " {:>5}  {}",
+                rate.map_or("-".to_owned(), |r| format!("{:.0}", r.mean)),
+                classified.lead
             );
         self.rows.push((classified.name.clone(), cells));
         self.records += 1;
@@ -183,7 +184,11 @@ impl fmt::Display for Table {
         for class in Class::ALL {
             write!(f, " {class:>7}")?;
         }
-        writeln!(f, " {:>8} {:>8} {:>5}", "S burden", "V burden", "/min")?;
+        writeln!(
+            f,
+            " {:>8} {:>8} {:>5}  lead",
+            "S burden", "V burden", "/min"
+        )?;
         for (name, cells) in &self.rows {
             writeln!(f, "{name:<width$} {cells}")?;
         }
