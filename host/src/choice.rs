@@ -115,14 +115,24 @@ pub struct TakenLead {
     pub weight: Option<f64>,
 }
 
+#[cfg(feature = "cli")]
 impl Taken {
     /// The lead's name, or how many leads there are.
-    #[cfg(feature = "cli")]
     pub(crate) fn in_short(&self) -> String {
         match &self.leads[..] {
             [lead] => lead.name.clone(),
             several => format!("{} leads", several.len()),
         }
+    }
+
+    /// The leads and their weights, as text.
+    pub(crate) fn shares(&self) -> String {
+        let share = |lead: &'_ TakenLead| lead.weight.unwrap_or(0.0);
+        percents(
+            self.leads
+                .iter()
+                .map(|lead| (lead.name.as_str(), share(lead))),
+        )
     }
 }
 
@@ -222,10 +232,24 @@ impl Leads {
 fn listed(record: &Record, scores: &[(usize, f64)]) -> String {
     let mut scores = scores.to_vec();
     scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let text = |(index, score): &(usize, f64)| {
-        format!("{} {:.0} %", record.leads()[*index].name, 100.0 * score)
-    };
-    scores.iter().map(text).collect::<Vec<_>>().join(", ")
+    let names = scores
+        .iter()
+        .map(|s| (record.leads()[s.0].name.as_str(), s.1));
+    percents(names)
+}
+
+/// Names and shares as text, neighbours of one share together: `II, V5 100 %; I 97 %`.
+fn percents<'a>(shares: impl Iterator<Item = (&'a str, f64)>) -> String {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for (name, share) in shares {
+        let share = format!("{:.0} %", 100.0 * share);
+        match groups.last_mut().filter(|group| group.1 == share) {
+            Some(group) => group.0.push(name),
+            None => groups.push((vec![name], share)),
+        }
+    }
+    let text = |(names, share): &(Vec<&str>, String)| format!("{} {share}", names.join(", "));
+    groups.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 impl FromStr for LeadChoice {
@@ -404,7 +428,7 @@ mod tests {
             "{}",
             taken.why
         );
-        assert!(taken.why.contains("I 0 %"), "{}", taken.why);
+        assert!(taken.why.contains("I, II 0 %"), "{}", taken.why);
         let all = Leads::All.take(&best).unwrap();
         let order: Vec<&str> = all.leads.iter().map(|lead| lead.name.as_str()).collect();
         assert_eq!(order, ["III", "I", "II"]);

@@ -55,8 +55,8 @@ pub struct Section {
 #[derive(Debug, Clone)]
 struct Facts {
     name: String,
-    /// The leads of the record, by name, and what the header says of them.
-    leads: Vec<String>,
+    /// The leads of the record by name, and what the header says of them.
+    leads: String,
     taken: Taken,
     sample_rate_hz: f64,
     duration_s: f64,
@@ -103,7 +103,7 @@ impl Section {
         let network = worker.network()?;
         let facts = Facts {
             name: record.name().to_owned(),
-            leads: record.leads().iter().map(described).collect(),
+            leads: described(record.leads()),
             taken: analysis.taken.clone(),
             sample_rate_hz: record.sample_rate_hz(),
             duration_s: record.duration_s(),
@@ -171,13 +171,20 @@ impl Section {
     }
 }
 
-/// A lead's name, its unit, and its gain where it is known.
-fn described(lead: &Lead) -> String {
-    let Lead { name, units, .. } = lead;
-    match lead.counts_per_mv {
-        Some(gain) => format!("{name} ({units}, {gain:.0} counts/mV)"),
-        None => format!("{name} ({units})"),
-    }
+/// Names, rates, units and gains of leads, those that are alike together.
+fn described(leads: &[Lead]) -> String {
+    let facts = |lead: &Lead| {
+        let (rate, units) = (svg::num(lead.sample_rate_hz, 3), &lead.units);
+        let gain = lead.counts_per_mv;
+        let gain = gain.map(|gain| format!(", {} counts/mV", svg::num(gain.into(), 1)));
+        format!("{rate} Hz, {units}{}", gain.unwrap_or_default())
+    };
+    let alike = leads.chunk_by(|a, b| facts(a) == facts(b));
+    let text = |leads: &[Lead]| {
+        let names: Vec<&str> = leads.iter().map(|lead| lead.name.as_str()).collect();
+        format!("{} ({})", names.join(", "), facts(&leads[0]))
+    };
+    alike.map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// Adds noise, as far as it reaches.

@@ -7,7 +7,6 @@ use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
 use super::views::Chosen;
 use super::{Heading, Section, charts, paper, view_charts};
 use crate::analysis::Beat;
-use crate::choice::TakenLead;
 use crate::model;
 use crate::runtime::{Logits, argmax};
 use crate::summary::{HEART_RATE_BEATS, Summary, percent};
@@ -302,23 +301,15 @@ fn facts_list(section: &Section) -> Markup {
     let taken = &facts.taken;
     let lead = match &taken.leads[..] {
         [lead] => format!("{}: {}", lead.name, taken.why),
-        several => {
-            let share = |lead: &TakenLead| match lead.weight {
-                Some(weight) => format!("{} {:.0} %", lead.name, 100.0 * weight),
-                None => lead.name.clone(),
-            };
-            let shares: Vec<String> = several.iter().map(share).collect();
-            format!(
-                "{}. Say in the classes: {}. Strips, forms and disclosure show {}",
-                taken.why,
-                shares.join(", "),
-                taken.leads[0].name
-            )
-        }
+        several => format!(
+            "{}. Say in the classes: {}. Strips, forms and disclosure show {}",
+            taken.why,
+            taken.shares(),
+            several[0].name
+        ),
     };
     let rows = [
         ("Record", facts.name.as_str()),
-        ("Leads in the record", &facts.leads.join(", ")),
         ("Duration", &clock(facts.duration_s, true)),
         ("Sample rate", &rate),
         ("Age", &age),
@@ -335,6 +326,7 @@ fn facts_list(section: &Section) -> Markup {
                     div { dt { (name) } dd { (broken(value)) } }
                 }
             }
+            p.small.leads { strong { "Leads in the record: " } (broken(&facts.leads)) "." }
             p.small.taken { strong { @if taken.leads.len() == 1 { "Lead read: " } @else { "Leads read: " } } (broken(&lead)) "." }
             @if !facts.reads_patient { p.small { "This model was trained without age and sex: they have no say in the classes." } }
             @if !facts.comments.is_empty() {

@@ -177,7 +177,7 @@ fn taken(lead: &str) -> Taken {
 fn facts(name: &str, duration_s: f64) -> Facts {
     Facts {
         name: name.to_owned(),
-        leads: vec!["MLII".to_owned(), "V1".to_owned()],
+        leads: "MLII, V1".to_owned(),
         taken: taken("MLII"),
         sample_rate_hz: 360.0,
         duration_s,
@@ -357,7 +357,7 @@ fn hostile_words_stay_words() {
     let evil = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)> http://evil.example/?a&b";
     let mut section = section(evil, rhythm(300, 2));
     section.facts.taken.leads[0].name = evil.to_owned();
-    section.facts.leads = vec![evil.to_owned()];
+    section.facts.leads = evil.to_owned();
     section.facts.model = evil.to_owned();
     section.facts.comments = vec![evil.to_owned(), "</style><svg onload=alert(3)>".to_owned()];
     section.facts.warnings = vec![evil.to_owned()];
@@ -373,6 +373,7 @@ fn hostile_words_stay_words() {
         assert!(page.texts("p", "warning")[0].contains(evil));
         assert!(page.texts("dl", "facts")[0].contains(evil));
         assert!(page.texts("p", "taken")[0].contains(evil));
+        assert!(page.texts("p", "leads")[0].contains(evil));
     }
     let heading = Heading {
         title: Some(evil.to_owned()),
@@ -432,12 +433,13 @@ fn a_record_becomes_a_report() -> Result<(), Error> {
         let why = page.texts("p", "taken").concat();
         let words = match leads {
             "MLII" => "MLII: asked for",
-            _ => "MLII 50 %, V1 50 %",
+            _ => "Say in the classes: MLII, V1 50 %.",
         };
         assert!(why.contains(words), "{why}");
+        let in_record = "Leads in the record: MLII, V1 (250 Hz, mV, 1000 counts/mV).";
+        assert_eq!(page.texts("p", "leads"), [in_record]);
         for fact in [
             "made",
-            "MLII (mV, 1000 counts/mV), V1 (mV, 1000 counts/mV)",
             "250 Hz, read at 128 Hz",
             "0:01:30",
             "61 years",

@@ -61,7 +61,7 @@ fn a_twelve_lead_record_says_which_lead_was_taken_and_why() {
         (words, json, fs::read_to_string(&report).unwrap())
     };
     for (lead, taken, reason) in [
-        ("best", "II", "the best of 12 leads by signal quality (II "),
+        ("best", "II", "the best of 12 leads by signal quality (II"),
         ("v5", "V5", "asked for"),
     ] {
         let (words, json, report) = classify(lead);
@@ -85,10 +85,10 @@ fn a_twelve_lead_record_says_which_lead_was_taken_and_why() {
     let flat = leads.iter().find(|lead| lead["name"] == "I").unwrap();
     assert_eq!((weight(flat), &flat["quality"]), (0.0, &Value::from(0.0)));
     assert!(
-        words.contains("say in the classes: II ") && words.contains("I 0 %"),
+        words.contains("say in the classes: II") && words.contains("I 0 %"),
         "{words}"
     );
-    assert!(report.contains("Say in the classes: II "));
+    assert!(report.contains("Say in the classes: II"));
     let one = classify("II").1;
     let beats = |json: &Value| json["beats"].as_array().unwrap().len();
     assert_eq!(beats(&json), beats(&one), "no beat is lost in a flat lead");

@@ -1,7 +1,7 @@
 //! What `classify` says to people.
 
 use super::{Classified, Run};
-use crate::choice::{Taken, TakenLead};
+use crate::choice::Taken;
 use crate::records::Warning;
 use crate::summary::{HEART_RATE_BEATS, percent};
 use heartlens_core::class::Class;
@@ -122,22 +122,13 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
 
 /// Which leads were read, and why.
 fn lead(taken: &Taken) -> String {
-    let share = |lead: &TakenLead| {
-        let weight = lead
-            .weight
-            .map(|weight| format!(" {:.0} %", 100.0 * weight));
-        lead.name.clone() + &weight.unwrap_or_default()
-    };
     match &taken.leads[..] {
         [lead] => format!("lead {}: {}", lead.name, taken.why),
-        several => {
-            let shares: Vec<String> = several.iter().map(share).collect();
-            format!(
-                "leads: {}\nsay in the classes: {}",
-                taken.why,
-                shares.join(", ")
-            )
-        }
+        _ => format!(
+            "leads: {}\nsay in the classes: {}",
+            taken.why,
+            taken.shares()
+        ),
     }
 }
 
