@@ -174,7 +174,7 @@ impl Leads {
                 let why = match scores.len() {
                     1 => "the only lead that could be an ECG".to_owned(),
                     n => format!(
-                        "the best of {n} leads by signal quality ({})",
+                        "the best of {n} leads by signal quality ({}), of equals the first",
                         listed(record, &scores)
                     ),
                 };
@@ -238,7 +238,7 @@ fn listed(record: &Record, scores: &[(usize, f64)]) -> String {
     percents(names)
 }
 
-/// Names and shares as text, neighbours of one share together: `II, V5 100 %; I 97 %`.
+/// Names and shares as text, neighbours of one share together: `II, V5 each 100 %; I 97 %`.
 fn percents<'a>(shares: impl Iterator<Item = (&'a str, f64)>) -> String {
     let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
     for (name, share) in shares {
@@ -248,7 +248,10 @@ fn percents<'a>(shares: impl Iterator<Item = (&'a str, f64)>) -> String {
             None => groups.push((vec![name], share)),
         }
     }
-    let text = |(names, share): &(Vec<&str>, String)| format!("{} {share}", names.join(", "));
+    let text = |(names, share): &(Vec<&str>, String)| {
+        let each = if names.len() > 1 { "each " } else { "" };
+        format!("{} {each}{share}", names.join(", "))
+    };
     groups.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
@@ -428,7 +431,7 @@ mod tests {
             "{}",
             taken.why
         );
-        assert!(taken.why.contains("I, II 0 %"), "{}", taken.why);
+        assert!(taken.why.contains("I, II each 0 %"), "{}", taken.why);
         let all = Leads::All.take(&best).unwrap();
         let order: Vec<&str> = all.leads.iter().map(|lead| lead.name.as_str()).collect();
         assert_eq!(order, ["III", "I", "II"]);

@@ -433,7 +433,7 @@ fn a_record_becomes_a_report() -> Result<(), Error> {
         let why = page.texts("p", "taken").concat();
         let words = match leads {
             "MLII" => "MLII: asked for",
-            _ => "Say in the classes: MLII, V1 50 %.",
+            _ => "Say in the classes: MLII, V1 each 50 %.",
         };
         assert!(why.contains(words), "{why}");
         let in_record = "Leads in the record: MLII, V1 (250 Hz, mV, 1000 counts/mV).";
