@@ -126,7 +126,7 @@ fn not_judged(sections: &[Section]) -> Markup {
     let judged_s: f64 = sections.iter().map(judged).sum();
     html! {
         "beats whose signal could not be read (class Q, " (grouped(unreadable)) " of " (grouped(beats)) "); the rhythm of "
-        (clock(all_s - judged_s, true)) " of " (clock(all_s, true)) ", where there were too few intervals"
+        (clock(all_s - judged_s, true)) " of " (clock(all_s, true)) " (too few intervals, or not asked for)"
         "; and never: atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments, conduction, beats that were not found."
     }
 }
