@@ -92,6 +92,12 @@ impl BeatQuality {
     pub fn is_readable(&self) -> bool {
         self.score >= READABLE
     }
+
+    /// How far the score is above the limit of what is readable: from 0 (at the limit, or below) to 1 (clean). Leads that
+    /// are fused have this weight each: a lead that is almost unreadable has almost no say.
+    pub fn weight(&self) -> f32 {
+        ((self.score - READABLE) / (1.0 - READABLE)).clamp(0.0, 1.0)
+    }
 }
 
 /// A block of [`BLOCK_SAMPLES`].
@@ -630,6 +636,8 @@ mod tests {
             }
             for result in [quality.second(), quality.at(at), quality.at(samples.len() as u32 / 2)] {
                 prop_assert!((0.0..=1.0).contains(&result.score));
+                prop_assert!((0.0..=1.0).contains(&result.weight()));
+                prop_assert!(result.is_readable() || result.weight() == 0.0);
                 prop_assert!(result.noise_mv >= 0.0 && result.noise_mv.is_finite());
             }
         }

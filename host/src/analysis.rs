@@ -1,5 +1,6 @@
 //! What comes out: a record's beats, and what they say of it as a whole.
 
+use crate::choice::Taken;
 use crate::records::Warning;
 use crate::runtime::Logits;
 use crate::summary::Summary;
@@ -20,13 +21,14 @@ pub struct Beat {
     /// The probability of each class, in the order of [`heartlens_core::spec::LABELS`]: the network's, weighed by the
     /// rhythm; they add up to 1.
     pub scores: Logits,
-    /// What the network alone said, one logit a class; of two leads the mean.
+    /// What the network alone said, one logit a class; of several leads the mean, weighted as [`Taken::by_quality`] says.
     pub logits: Logits,
     /// Whether it lies in atrial fibrillation; `None` as long as that is not known.
     pub fibrillation: Option<bool>,
     /// The RR interval since the beat before, in milliseconds.
     pub rr_ms: Option<f64>,
-    /// How worth reading the signal around the beat is, 0..=1.
+    /// How worth reading the signal around the beat is, 0..=1: in the lead that beats are found in, or of all leads fused
+    /// in the best.
     pub quality: f32,
 }
 
@@ -58,6 +60,8 @@ pub struct Analysis {
     pub warnings: Vec<Warning>,
     /// The leads that were read, by name.
     pub leads: Vec<String>,
+    /// The same with their weights, and why these.
+    pub taken: Taken,
     /// The model's name.
     pub model: String,
     /// The runtime's name.

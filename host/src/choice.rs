@@ -1,10 +1,13 @@
-//! Which lead is read: the first that is an ECG, or one by place, by name, or by quality.
+//! Which leads are read, and why: the first that is an ECG, one by place, by name or by quality, two, or all.
 
 use crate::canonical::{RateError, to_canonical};
+use crate::error::Error;
+use crate::options::Leads;
 use crate::records::{Record, RecordError, Warning};
 use heartlens_core::filter::BandPass;
 use heartlens_core::quality::Quality;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
+use serde::Serialize;
 use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
@@ -22,9 +25,9 @@ pub enum LeadChoice {
     Index(usize),
     /// By its name, upper and lower case alike, and with or without EDF's `ECG ` in front.
     Name(String),
-    /// The lead whose signal is most worth reading by [`heartlens_core::quality`]: the highest mean score over the
-    /// seconds of ten stretches of a minute, evenly spread over the record (or all of a record up to ten minutes). The
-    /// first of leads that are within 0.01 of the best.
+    /// Of the leads that are ECG (see [`ecg_leads`]) the one whose signal is most worth reading by
+    /// [`heartlens_core::quality`]: the highest mean score over the seconds of ten stretches of a minute, evenly spread
+    /// over the record (or all of a record up to ten minutes). The first of leads that are within 0.01 of the best.
     Best,
 }
 
@@ -65,9 +68,191 @@ impl LeadChoice {
             }
             Self::Index(index) => Ok(record.lead(*index).map(|_| *index)?),
             Self::Name(name) => Ok(record.lead_named(name)?),
-            Self::Best => best(record),
+            Self::Best => Ok(best(&scores(record)?)),
         }
     }
+}
+
+/// The leads that are ECG by their names, as places in the record; where none is, those whose names do not say what
+/// they are. Only voltages count.
+///
+/// # Errors
+/// [`RecordError`] where all leads are something else.
+pub fn ecg_leads(record: &Record) -> Result<Vec<usize>, RecordError> {
+    let kind = record.leads()[record.first_ecg()?].kind;
+    let is_one = |lead: &crate::records::Lead| lead.is_voltage && lead.kind == kind;
+    let places = record.leads().iter().enumerate();
+    Ok(places
+        .filter(|(_, lead)| is_one(lead))
+        .map(|(i, _)| i)
+        .collect())
+}
+
+/// The leads that are read of a record, and why these.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Taken {
+    /// The leads. R peaks are found in the first; of all leads fused, in the first that can be read at the time.
+    pub leads: Vec<TakenLead>,
+    /// Why these, in a few words.
+    pub why: String,
+    /// Whether each beat's logits are a mean weighted by the leads' quality at that beat; otherwise the leads have equal
+    /// weights.
+    pub by_quality: bool,
+}
+
+/// A lead that is read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TakenLead {
+    /// Its place in the record, from 0.
+    pub index: usize,
+    /// Its name.
+    pub name: String,
+    /// The mean quality by which it was chosen, 0..=1; `None` where the choice asked for none.
+    pub quality: Option<f64>,
+    /// Its mean weight over the beats, 0..=1; the weights of all leads add up to 1. `None` before a beat was classified.
+    pub weight: Option<f64>,
+}
+
+#[cfg(feature = "cli")]
+impl Taken {
+    /// The lead's name, or how many leads there are.
+    pub(crate) fn in_short(&self) -> String {
+        match &self.leads[..] {
+            [lead] => lead.name.clone(),
+            several => format!("{} leads", several.len()),
+        }
+    }
+
+    /// The leads and their weights, as text.
+    pub(crate) fn shares(&self) -> String {
+        let share = |lead: &'_ TakenLead| lead.weight.unwrap_or(0.0);
+        percents(
+            self.leads
+                .iter()
+                .map(|lead| (lead.name.as_str(), share(lead))),
+        )
+    }
+}
+
+impl Leads {
+    /// Chooses the leads of a record.
+    ///
+    /// # Errors
+    /// When there is no such lead, or there are too few.
+    pub fn take(&self, record: &Record) -> Result<Taken, Error> {
+        let count = record.leads().len();
+        let taken = |index: usize, quality: Option<f64>| TakenLead {
+            index,
+            name: record.leads()[index].name.clone(),
+            quality,
+            weight: None,
+        };
+        let one = |index: usize, why: String| Taken {
+            leads: vec![taken(index, None)],
+            why,
+            by_quality: false,
+        };
+        match self {
+            Self::One(choice @ LeadChoice::First) => {
+                let index = choice.index(record)?;
+                let why = match (count, record.leads()[index].kind) {
+                    (1, _) => "the record's only lead".to_owned(),
+                    (_, crate::records::LeadKind::Ecg) => {
+                        format!("the first of {count} leads that is an ECG by its name")
+                    }
+                    _ => format!(
+                        "the first of {count} leads whose name does not say what it is; none is an ECG by its name"
+                    ),
+                };
+                Ok(one(index, why))
+            }
+            Self::One(LeadChoice::Best) => {
+                let scores = scores(record)?;
+                let index = best(&scores);
+                let why = match scores.len() {
+                    1 => "the only lead that could be an ECG".to_owned(),
+                    n => format!(
+                        "the best of {n} leads by signal quality ({}), of equals the first",
+                        listed(record, &scores)
+                    ),
+                };
+                let quality = scores.iter().find(|s| s.0 == index).map(|s| s.1);
+                Ok(Taken {
+                    leads: vec![taken(index, quality)],
+                    why,
+                    by_quality: false,
+                })
+            }
+            Self::One(choice) => Ok(one(choice.index(record)?, "asked for".to_owned())),
+            Self::Both => match ecg_leads(record)?[..] {
+                [first, second, ..] => Ok(Taken {
+                    leads: vec![taken(first, None), taken(second, None)],
+                    why: "the first two ECG leads, averaged; R peaks are found in the first"
+                        .to_owned(),
+                    by_quality: false,
+                }),
+                ref found => Err(Error::TooFewLeads {
+                    path: record.path().to_owned(),
+                    found: found.len(),
+                }),
+            },
+            Self::All => {
+                let scores = scores(record)?;
+                let first = best(&scores);
+                let mut order = scores.clone();
+                order.sort_by(|a, b| {
+                    (b.0 == first)
+                        .cmp(&(a.0 == first))
+                        .then(b.1.total_cmp(&a.1))
+                });
+                let left_out = match count - scores.len() {
+                    0 => String::new(),
+                    n => format!(
+                        "; {n} of the record's {count} leads left out: no ECG by name, no voltage, or a rate that cannot be read"
+                    ),
+                };
+                Ok(Taken {
+                    leads: order.iter().map(|s| taken(s.0, Some(s.1))).collect(),
+                    why: format!(
+                        "all {} ECG leads, each weighted by its quality at each beat (over the recording: {}); R peaks are found in the \
+                         best of them that can be read at the time{left_out}",
+                        scores.len(),
+                        listed(record, &order)
+                    ),
+                    by_quality: true,
+                })
+            }
+        }
+    }
+}
+
+/// Names and scores, best first.
+fn listed(record: &Record, scores: &[(usize, f64)]) -> String {
+    let mut scores = scores.to_vec();
+    scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let names = scores
+        .iter()
+        .map(|s| (record.leads()[s.0].name.as_str(), s.1));
+    percents(names)
+}
+
+/// Names and shares as text, neighbours of one share together: `II, V5 each 100 %; I 97 %`.
+fn percents<'a>(shares: impl Iterator<Item = (&'a str, f64)>) -> String {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for (name, share) in shares {
+        let share = format!("{:.0} %", 100.0 * share);
+        match groups.last_mut().filter(|group| group.1 == share) {
+            Some(group) => group.0.push(name),
+            None => groups.push((vec![name], share)),
+        }
+    }
+    let text = |(names, share): &(Vec<&str>, String)| {
+        let each = if names.len() > 1 { "each " } else { "" };
+        format!("{} {each}{share}", names.join(", "))
+    };
+    groups.iter().map(text).collect::<Vec<_>>().join("; ")
 }
 
 impl FromStr for LeadChoice {
@@ -100,36 +285,31 @@ const STRETCH_S: f64 = 60.0;
 /// Scores that are this close count as equal.
 const EQUAL_SCORE: f64 = 0.01;
 
-/// The lead of the best quality, as [`LeadChoice::Best`] says.
-fn best(record: &Record) -> Result<usize, LeadError> {
+/// Place and score of each ECG lead that can be brought to the canonical rate: at least one.
+fn scores(record: &Record) -> Result<Vec<(usize, f64)>, LeadError> {
     let mut scores: Vec<(usize, f64)> = Vec::new();
     let mut refused = None;
-    for (index, lead) in record.leads().iter().enumerate() {
-        if lead.is_voltage {
-            match score(record, index)? {
-                Ok(score) => scores.push((index, score)),
-                // A rate that cannot be resampled: another lead may have another.
-                Err(cause) => refused = Some(cause),
-            }
+    for index in ecg_leads(record)? {
+        match score(record, index)? {
+            Ok(score) => scores.push((index, score)),
+            // A rate that cannot be resampled: another lead may have another.
+            Err(cause) => refused = Some(cause),
         }
     }
-    let best = scores.iter().map(|s| s.1).fold(f64::NEG_INFINITY, f64::max);
-    match scores.iter().find(|s| s.1 >= best - EQUAL_SCORE) {
-        Some((index, _)) => Ok(*index),
-        None => Err(match refused {
-            Some(cause) => LeadError::NoBest {
-                path: record.path().to_owned(),
-                cause,
-            },
-            // There is no voltage: say so of the first.
-            None => {
-                return record
-                    .stream_mv(0, 0..0)
-                    .map(|_| 0)
-                    .map_err(LeadError::from);
-            }
+    match refused {
+        Some(cause) if scores.is_empty() => Err(LeadError::NoBest {
+            path: record.path().to_owned(),
+            cause,
         }),
+        _ => Ok(scores),
     }
+}
+
+/// The first of the leads that are within [`EQUAL_SCORE`] of the best.
+fn best(scores: &[(usize, f64)]) -> usize {
+    let best = scores.iter().map(|s| s.1).fold(f64::NEG_INFINITY, f64::max);
+    let found = scores.iter().find(|s| s.1 >= best - EQUAL_SCORE);
+    found.map_or(0, |s| s.0)
 }
 
 /// The mean quality of a lead's seconds, 0..=1.
@@ -240,7 +420,30 @@ mod tests {
             std::fs::write(path.with_extension("dat"), &data).unwrap();
             Record::open(path).unwrap()
         };
-        assert_eq!(LeadChoice::Best.index(&record("r", header)).unwrap(), 3);
+        let best = record("r", header);
+        assert_eq!(LeadChoice::Best.index(&best).unwrap(), 3);
+        let taken = Leads::One(LeadChoice::Best).take(&best).unwrap();
+        assert_eq!((taken.leads[0].index, &*taken.leads[0].name), (3, "III"));
+        assert!(
+            taken
+                .why
+                .starts_with("the best of 3 leads by signal quality (III "),
+            "{}",
+            taken.why
+        );
+        assert!(taken.why.contains("I, II each 0 %"), "{}", taken.why);
+        let all = Leads::All.take(&best).unwrap();
+        let order: Vec<&str> = all.leads.iter().map(|lead| lead.name.as_str()).collect();
+        assert_eq!(order, ["III", "I", "II"]);
+        assert!(
+            all.why.contains("1 of the record's 4 leads left out"),
+            "{}",
+            all.why
+        );
+        let first = Leads::default().take(&best).unwrap();
+        assert_eq!(first.why, "the first of 4 leads that is an ECG by its name");
+        let both = Leads::Both.take(&best).unwrap();
+        assert_eq!((both.leads[0].index, both.leads[1].index), (1, 2));
         assert_eq!("best".parse(), Ok(LeadChoice::Best));
 
         let pressure = record("p", "p 1 250\np.dat 16 1/mmHg");

@@ -46,11 +46,11 @@ pub enum Error {
         days: f64,
     },
     /// Two leads were asked for, but there are fewer.
-    #[error("{path}: has {found} lead, but averaging needs two; name one with --lead")]
+    #[error("{path}: found {found} ECG lead(s), but averaging needs two; name one with --lead")]
     TooFewLeads {
         /// The record.
         path: PathBuf,
-        /// How many it has.
+        /// How many ECG leads it has.
         found: usize,
     },
     /// The network cannot be loaded, or failed.

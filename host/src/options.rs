@@ -7,13 +7,17 @@ use heartlens_core::rhythm::Rules;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-/// Which leads the network reads. Parses from `first`, `0`, `MLII`, `best` or `both`.
+/// Which leads the network reads. Parses from `first`, `0`, `MLII`, `best`, `both` or `all`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leads {
     /// One lead.
     One(LeadChoice),
-    /// The first two leads of the record, their logits averaged; beats are found in the first.
+    /// The first two ECG leads of the record, their logits averaged; beats are found in the first.
     Both,
+    /// All ECG leads of the record. A beat's logits are the mean of the leads' that can be read there, weighted by their
+    /// [quality](heartlens_core::quality::BeatQuality::weight) around the beat. R peaks are found in the best lead, and where that cannot be
+    /// read in the next best that can.
+    All,
 }
 
 impl Default for Leads {
@@ -28,7 +32,18 @@ impl std::str::FromStr for Leads {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "both" => Ok(Self::Both),
+            "all" => Ok(Self::All),
             _ => text.parse().map(Self::One),
+        }
+    }
+}
+
+impl std::fmt::Display for Leads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(choice) => choice.fmt(f),
+            Self::Both => f.pad("both"),
+            Self::All => f.pad("all"),
         }
     }
 }

@@ -59,6 +59,7 @@ impl Sources {
             "chip" => self.chip(),
             "boards" => self.boards(),
             "speed" => self.speed(),
+            "leads" => self.leads(),
             _ => bail!("no table is named `{name}`"),
         };
         table.with_context(|| format!("the JSON of table `{name}` lacks a figure"))
@@ -174,6 +175,24 @@ impl Sources {
                 thousands(size["ram_bytes"].as_u64()?),
             )
             .ok()?;
+        }
+        Some(table)
+    }
+
+    fn leads(&self) -> Option<String> {
+        let mut table = String::from(
+            "| test | leads | jk | VEB: Se | +P | SVEB: Se | +P | beats found: Se | +P | called Q |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n",
+        );
+        for row in self.performance["leads"].as_array()? {
+            let text = |key: &str| row[key].as_str();
+            write!(table, "| {} | {}", text("test")?, text("leads")?).ok()?;
+            for figure in [
+                "jk", "veb_se", "veb_ppv", "sveb_se", "sveb_ppv", "se", "ppv",
+            ] {
+                write!(table, " | {}", rate(&row[figure])).ok()?;
+            }
+            writeln!(table, " | {} |", thousands(row["unreadable"].as_u64()?)).ok()?;
         }
         Some(table)
     }

@@ -13,12 +13,13 @@ use super::guard::Guard;
 use super::model::ModelChoice;
 use super::output::Sink;
 use crate::analysis::Beat;
+use crate::choice::Taken;
 use crate::engine::{Pool, Progress, Worker};
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
 use crate::records::annotation::Code;
 use crate::records::{ReadOptions, Record, VoltageUnit, Warning};
-use crate::report::Section;
+use crate::report::{Heading, Section};
 use crate::runtime::Kind;
 use crate::summary::Summary;
 use anyhow::bail;
@@ -76,6 +77,15 @@ pub(crate) struct Args {
     /// Write a report that stands alone, one HTML file for all records; `-` is standard output.
     #[arg(long, value_name = "FILE.html")]
     report: Option<Sink>,
+    /// The reports' title, in place of "ECG beat report" and the record's name.
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// A comment below the reports' title.
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// Leave the full disclosure (the whole recording, a line a minute) out of reports.
+    #[arg(long)]
+    no_disclosure: bool,
     /// Write files of each record into this folder, as soon as it is done, named as the record is; records of a folder
     /// keep their place below it.
     #[arg(long, value_name = "DIR")]
@@ -138,8 +148,8 @@ impl Args {
             threads: _,
         } = &self.reading;
         format!(
-            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?}",
-            self.age, self.sex
+            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?} {:?} {:?} {}",
+            self.age, self.sex, self.title, self.comment, self.no_disclosure
         )
     }
 
@@ -180,10 +190,10 @@ pub(crate) struct Reading {
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
     /// The lead to read, by name or by its place from 0; `first` is the first that is an ECG, `best` the one of the
-    /// best quality, `both` averages the first two.
+    /// best quality, `both` averages the first two, `all` fuses all by their quality at each beat.
     #[arg(
         long,
-        value_name = "NAME|INDEX|first|best|both",
+        value_name = "NAME|INDEX|first|best|both|all",
         default_value = "first"
     )]
     pub(crate) lead: Leads,
@@ -346,6 +356,8 @@ struct Run {
     runtime: &'static str,
     /// What tells the model's files from others.
     fingerprint: String,
+    /// Of reports.
+    heading: Heading,
 }
 
 /// One record's result.
@@ -354,6 +366,7 @@ struct Classified {
     name: String,
     record: Record,
     lead: String,
+    taken: Taken,
     beats: Vec<Beat>,
     summary: Summary,
     warnings: Vec<String>,
@@ -402,11 +415,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             model.name()
         );
     }
+    let heading = Heading {
+        title: args.title.clone(),
+        comment: args.comment.clone(),
+    };
     let run = Run {
         args: args.clone(),
         model: model.name().to_owned(),
         runtime: network.name(),
         fingerprint,
+        heading,
     };
     model.keep(args.reading.runtime, network);
     let pool = Pool::new(&model, &args.reading.options());
@@ -509,14 +527,16 @@ fn classify(
         }),
     };
     let (analysis, section) = if args.wants_sections() {
-        let (analysis, section) = Section::classify_in(worker, &record, &options, progress)?;
+        let (analysis, section) =
+            Section::classify_in(worker, &record, &options, !args.no_disclosure, progress)?;
         (analysis, Some(section))
     } else {
         (worker.classify(&record, &options, progress)?, None)
     };
-    let lead = match &analysis.leads[..] {
-        [lead] => lead.clone(),
-        _ => "both".to_owned(),
+    let lead = match &args.reading.lead {
+        Leads::Both => "both".to_owned(),
+        Leads::All => "all".to_owned(),
+        Leads::One(_) => analysis.leads.concat(),
     };
     Ok(Classified {
         name: input.name.clone(),
@@ -524,6 +544,7 @@ fn classify(
         summary: analysis.summary,
         record,
         lead,
+        taken: analysis.taken,
         beats: analysis.beats,
         section,
     })

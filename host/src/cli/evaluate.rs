@@ -5,10 +5,11 @@ use super::classify::text::listed;
 use super::classify::{PeaksChoice, Reading, progress_bar, within};
 use super::guard::Guard;
 use super::output::Sink;
+use crate::analysis::Beat;
 use crate::canonical;
-use crate::engine::{Pool, Worker, lead_indices};
+use crate::engine::{Pool, Worker};
 use crate::evaluate::bootstrap::Bootstrap;
-use crate::evaluate::bxb::{self, Comparison, Event, Kind, Options};
+use crate::evaluate::bxb::{self, Comparison, Event, Kind, Label, Options};
 use crate::evaluate::mapping::Mapping;
 use crate::evaluate::noise::{self, Noise, NoiseError};
 use crate::evaluate::report::{self, Report, Setting};
@@ -16,12 +17,15 @@ use crate::evaluate::tally::Tally;
 use crate::message::one_line;
 use crate::options::{Leads, Options as Classification, Peaks};
 use crate::records::Record;
+use crate::report::Heading;
+use crate::report::evaluation::{self, Evaluation, Judgement, Mistake};
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +34,7 @@ use std::path::{Path, PathBuf};
 /// Research software, not a medical device.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  heartlens evaluate mitdb svdb/800 --json figures.json
+  heartlens evaluate mitdb svdb/800 --json figures.json --report figures.html
   heartlens evaluate mitdb --peaks reference
   heartlens evaluate mitdb/118 mitdb/119 --noise nstdb/em --snr 24,18,12,6,0")]
 pub(crate) struct Args {
@@ -61,6 +65,16 @@ pub(crate) struct Args {
     /// Write all figures as one object; `-` is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<Sink>,
+    /// Write a report that stands alone: figures, confusion, every record, and the worst records' errors as strips; `-` is
+    /// standard output.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<Sink>,
+    /// The report's title, in place of "Evaluation".
+    #[arg(long, value_name = "TEXT", requires = "report")]
+    title: Option<String>,
+    /// A comment below the report's title.
+    #[arg(long, value_name = "TEXT", requires = "report")]
+    comment: Option<String>,
 }
 
 /// Which codes make which class.
@@ -103,10 +117,18 @@ struct Subject {
 
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    if let Some(json) = &args.json {
-        Guard::new(args.records.iter().map(PathBuf::as_path))
-            .with_annotator(&args.reading.annotator)
-            .sink("--json", json)?;
+    let guard = Guard::new(args.records.iter().map(PathBuf::as_path))
+        .with_annotator(&args.reading.annotator);
+    for (flag, sink) in [("--json", &args.json), ("--report", &args.report)] {
+        if let Some(sink) = sink {
+            guard.sink(flag, sink)?;
+        }
+    }
+    if args.report.is_some() && args.snr.len() > 1 {
+        bail!(
+            "--report: found {} levels of --snr, expected one at most",
+            args.snr.len()
+        );
     }
     let peaks = args.reading.peaks;
     let mapping = match args.mapping {
@@ -244,9 +266,12 @@ fn evaluate_at(
     model.keep(options.runtime, network);
     let once_s: f64 = subjects.iter().map(|s| s.record.duration_s()).sum();
     let progress = progress_bar(once_s * levels.len() as f64);
+    let begun = args.report.as_ref().map(Sink::begin).transpose()?;
+    let mut mistakes = BTreeMap::new();
     let mut reports = Vec::with_capacity(levels.len());
+    let mut tally = Tally::new();
     for noise in levels {
-        let mut tally = Tally::new();
+        tally = Tally::new();
         let left: Vec<&Subject> = subjects
             .iter()
             .filter(|subject| !failures.has(&subject.name))
@@ -256,13 +281,19 @@ fn evaluate_at(
             left.len(),
             |place, worker| {
                 let (subject, peaks) = (left[place], args.reading.peaks);
-                judge(subject, &options, from_s, *noise, peaks, worker, &progress)
+                let shown = begun.is_some();
+                judge(
+                    subject, &options, from_s, *noise, peaks, shown, worker, &progress,
+                )
             },
             |place, judged| {
                 let name = &left[place].name;
                 let bug = || Err(anyhow!("{name}: failed; this is a bug"));
                 match judged.unwrap_or_else(bug) {
-                    Ok(judged) => judged.count(&mut tally, name),
+                    Ok((judged, shown)) => {
+                        judged.count(&mut tally, name);
+                        mistakes.insert(name.clone(), shown);
+                    }
                     Err(error) => failed = failures.add(name.clone(), error),
                 }
                 match failed {
@@ -298,6 +329,7 @@ fn evaluate_at(
             let mut object = serde_json::to_value(report)?;
             if let Value::Object(keys) = &mut object {
                 keys.insert("model".to_owned(), model_name.as_str().into());
+                keys.insert("lead".to_owned(), args.reading.lead.to_string().into());
                 keys.insert(
                     "annotator".to_owned(),
                     args.reading.annotator.clone().into(),
@@ -315,6 +347,34 @@ fn evaluate_at(
         let mut text = serde_json::to_vec_pretty(&whole)?;
         text.push(b'\n');
         sink.write(&text)?;
+    }
+    if let (Some(mut out), [report]) = (begun, reports.as_slice()) {
+        let lead = &args.reading.lead;
+        let mut setting = format!(
+            "Model {model_name} in {runtime}, R peaks {}, lead {lead}",
+            args.reading.peaks
+        );
+        if let [Some((noise, snr_db))] = levels {
+            setting.push_str(&format!(", noise of {} added at {snr_db} dB", noise.name));
+        }
+        let heading = Heading {
+            title: args.title.clone(),
+            comment: args.comment.clone(),
+        };
+        let failures: Vec<String> = failures
+            .list
+            .iter()
+            .map(|(_, error)| one_line(error.as_ref()))
+            .collect();
+        let evaluation = Evaluation {
+            report,
+            tally: &tally,
+            mistakes: &mistakes,
+            setting: &setting,
+            failures: &failures,
+        };
+        evaluation::write(&evaluation, &heading, &mut out)?;
+        out.finish()?;
     }
     for subject in subjects {
         for warning in subject.record.warnings() {
@@ -335,7 +395,7 @@ fn evaluate_at(
         _ => text.push_str(&noise_table(levels, &reports)),
     }
     text.push_str(&format!("\n{NOTICE}\n"));
-    if args.json == Some(Sink::Stdout) {
+    if [&args.json, &args.report].contains(&&Some(Sink::Stdout)) {
         eprint!("{text}");
         Ok(())
     } else {
@@ -435,16 +495,19 @@ impl Judged {
     }
 }
 
-/// Classifies a record's beats, noise at a level in decibels added, and compares them with its reference.
+/// Classifies a record's beats, noise at a level in decibels added, and compares them with its reference. With `shown`, gives
+/// its most frequent errors.
+#[expect(clippy::too_many_arguments)]
 fn judge(
     subject: &Subject,
     options: &Classification,
     from_s: f64,
     noise: Option<(&AddedNoise, f64)>,
     peaks: PeaksChoice,
+    shown: bool,
     worker: &mut Worker<'_>,
     bar: &ProgressBar,
-) -> anyhow::Result<Judged> {
+) -> anyhow::Result<(Judged, Vec<Mistake>)> {
     let Subject {
         name,
         record,
@@ -476,8 +539,20 @@ fn judge(
         shown_s = done_s;
         ControlFlow::Continue(())
     };
-    let beats = worker.classify(record, &options, progress)?.beats;
-    Ok(match peaks {
+    let analysis = worker.classify(record, &options, progress)?;
+    let beats = analysis.beats;
+    let rate_hz = record.sample_rate_hz();
+    let mut judgements = Vec::new();
+    let mut judgement = |reference: Label, found: Label, sample: u64, beat: Option<&Beat>| {
+        let scores = beat.map_or(&[][..], |beat| &beat.scores);
+        judgements.push(Judgement {
+            reference,
+            found,
+            time_s: sample as f64 / rate_hz,
+            certainty: scores.iter().copied().fold(0.0, f32::max),
+        });
+    };
+    let judged = match peaks {
         PeaksChoice::Detected => {
             let test: Vec<Event> = beats
                 .iter()
@@ -485,16 +560,46 @@ fn judge(
                 .collect();
             let options = Options {
                 from_s,
-                ..Options::ec57(record.sample_rate_hz(), Some(record.len_samples() as u64))
+                ..Options::ec57(rate_hz, Some(record.len_samples() as u64))
             };
-            Judged::Compared(Box::new(bxb::compare(reference, &test, &options)))
+            let comparison = bxb::compare(reference, &test, &options);
+            for pair in &comparison.pairs {
+                let beat = pair.test_index.and_then(|index| beats.get(index));
+                let event = pair.reference_index.and_then(|index| reference.get(index));
+                let sample = event
+                    .map(|event| event.sample)
+                    .or(beat.map(|beat| beat.sample));
+                judgement(pair.reference, pair.test, sample.unwrap_or(0), beat);
+            }
+            Judged::Compared(Box::new(comparison))
         }
         PeaksChoice::Reference => {
-            let beats = beats.iter().zip(classes);
-            let counted = beats.filter(|(beat, _)| beat.time_s >= from_s);
-            Judged::Classified(counted.map(|(beat, class)| (class, beat.class)).collect())
+            let pairs = beats.iter().zip(classes);
+            let counted: Vec<(&Beat, Class)> =
+                pairs.filter(|(beat, _)| beat.time_s >= from_s).collect();
+            for (beat, class) in &counted {
+                let (reference, found) = (Label::Beat(*class), Label::Beat(beat.class));
+                judgement(reference, found, beat.sample, Some(beat));
+            }
+            Judged::Classified(
+                counted
+                    .into_iter()
+                    .map(|(beat, class)| (class, beat.class))
+                    .collect(),
+            )
         }
-    })
+    };
+    if !shown {
+        return Ok((judged, Vec::new()));
+    }
+    let of_reference = |event: &Event| match event.kind {
+        Kind::Beat(class) => Some((event.sample as f64 / rate_hz, class)),
+        _ => None,
+    };
+    let reference: Vec<(f64, Class)> = reference.iter().filter_map(of_reference).collect();
+    let lead = analysis.taken.leads[0].index;
+    let mistakes = evaluation::mistakes(record, lead, &beats, &reference, &judgements)?;
+    Ok((judged, mistakes))
 }
 
 /// Noise that every record gets, at the canonical rate.
@@ -535,11 +640,10 @@ impl AddedNoise {
         reference: &[Event],
         snr_db: f64,
     ) -> anyhow::Result<Vec<Vec<f32>>> {
-        let (first, second) = lead_indices(record, leads)?;
+        let taken = leads.take(record)?;
         let beats = noise::measured_beats(reference);
-        [Some(first), second]
-            .into_iter()
-            .flatten()
+        let indices = taken.leads.iter().map(|lead| lead.index);
+        indices
             .map(|index| {
                 let noise = &self.signals[index % self.signals.len()];
                 let signal = record.read_lead(index)?;

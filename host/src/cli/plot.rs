@@ -4,7 +4,6 @@ use super::classify::{Reading, progress_bar};
 use super::guard::Guard;
 use super::output::Sink;
 use crate::analysis::Beat;
-use crate::engine::lead_indices;
 use crate::evaluate::mapping;
 use crate::records::Record;
 use crate::report::{Plot, seconds_mv};
@@ -121,16 +120,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             args.from
         );
     }
-    let (first, second) = lead_indices(&record, &args.reading.lead)?;
+    let taken = args.reading.lead.take(&record)?;
     let seconds = args.from..args.from + args.seconds as usize;
-    let leads = [Some(first), second]
-        .into_iter()
-        .flatten()
-        .map(|index| {
-            Ok((
-                record.leads()[index].name.clone(),
-                seconds_mv(&record, index, seconds.clone())?,
-            ))
+    let leads = taken
+        .leads
+        .iter()
+        .map(|lead| {
+            let seconds_mv = seconds_mv(&record, lead.index, seconds.clone())?;
+            Ok((lead.name.clone(), seconds_mv))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let (beats, labels) = labelled(args, &record)?;

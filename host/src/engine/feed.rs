@@ -1,6 +1,7 @@
 //! A record's leads on their way to beats: read, resampled, through core's monitor.
 
 use super::polarity::Polarity;
+use super::scouts::Scouts;
 use crate::analysis::Stages;
 use crate::canonical;
 use crate::error::Error;
@@ -15,13 +16,24 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// A beat in each lead that is read. The second may be missing where its lead ends early.
+/// A beat in each lead that is read.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) first: MonitoredBeat,
-    pub(super) second: Option<MonitoredBeat>,
+    /// In the other leads; missing where a lead ends early.
+    pub(super) others: Vec<Option<MonitoredBeat>>,
     /// What the rhythm network reads, where there are enough intervals before the beat.
     pub(super) input: Option<Input>,
+}
+
+impl Found {
+    /// The beat in a lead, by the lead's place.
+    pub(super) fn in_lead(&self, lead: usize) -> Option<&MonitoredBeat> {
+        match lead.checked_sub(1) {
+            None => Some(&self.first),
+            Some(other) => self.others.get(other)?.as_ref(),
+        }
+    }
 }
 
 /// A lead of a record, or a span of it, block by block at the canonical rate.
@@ -97,29 +109,39 @@ impl<'r> Signal<'r> {
     }
 }
 
-/// R peaks that the first lead's monitor was given, for the second's.
-type Told = Rc<RefCell<VecDeque<u32>>>;
+/// R peaks on their way to a lead's monitor.
+pub(super) type Told = Rc<RefCell<VecDeque<u32>>>;
 
-/// Gives on what it hears.
+/// Gives on what it hears to the other leads.
 struct Tee<P> {
     peaks: P,
-    told: Option<Told>,
+    told: Vec<Told>,
 }
 
 impl<P: PeakSource> PeakSource for Tee<P> {
     fn push(&mut self, filtered_mv: f32) -> Option<u32> {
         let peak = self.peaks.push(filtered_mv)?;
-        if let Some(told) = &self.told {
+        for told in &self.told {
             told.borrow_mut().push_back(peak);
         }
         Some(peak)
     }
 }
 
-/// Hears what another lead gives on.
-struct Hearing {
+/// Hears what is told.
+#[derive(Default)]
+pub(super) struct Hearing {
     told: Told,
     samples: u32,
+}
+
+impl Hearing {
+    pub(super) fn of(told: &Told) -> Self {
+        Self {
+            told: Rc::clone(told),
+            samples: 0,
+        }
+    }
 }
 
 impl PeakSource for Hearing {
@@ -181,22 +203,21 @@ impl<'r, P: PeakSource> Lead<'r, P> {
     }
 }
 
-/// The second lead, sample by sample beside the first.
-struct Second<'r> {
+/// Another lead, sample by sample beside the first.
+struct Other<'r> {
     lead: Lead<'r, Hearing>,
     block: std::vec::IntoIter<f32>,
 }
 
-impl Second<'_> {
-    /// Takes its next sample, or ends; false once there is none.
-    fn step(&mut self, stages: &mut Stages) -> Result<bool, Error> {
+impl Other<'_> {
+    /// Its next sample; `None` once there is none.
+    fn next(&mut self, stages: &mut Stages) -> Result<Option<f32>, Error> {
         loop {
             if let Some(sample) = self.block.next() {
-                self.lead.push(sample);
-                return Ok(true);
+                return Ok(Some(sample));
             }
             if self.lead.ended {
-                return Ok(false);
+                return Ok(None);
             }
             let begun = Instant::now();
             match self.lead.signal.next_block() {
@@ -208,30 +229,49 @@ impl Second<'_> {
     }
 }
 
-/// The leads that are read, on their way to beats that are found in the first.
+/// The leads that are read, on their way to beats. Each beat is found once, and looked at in every lead.
 pub(super) struct Feed<'r, P> {
     first: Lead<'r, Tee<P>>,
-    second: Option<Second<'r>>,
+    others: Vec<Other<'r>>,
+    /// Where R peaks come from other leads than the first, too.
+    scouts: Option<Scouts>,
+    /// The leads' samples of one moment.
+    moment_mv: Vec<Option<f32>>,
     intervals: Intervals,
     stages: Stages,
 }
 
+impl<'r> Feed<'r, Hearing> {
+    /// Signals of which each helps to find the R peaks, the best first; age and sex.
+    pub(super) fn scouted(first: Signal<'r>, others: Vec<Signal<'r>>, patient: Patient) -> Self {
+        let scouts = Scouts::new(1 + others.len());
+        let peaks = scouts.peaks();
+        Self {
+            scouts: Some(scouts),
+            ..Self::new(first, others, peaks, patient)
+        }
+    }
+}
+
 impl<'r, P: PeakSource> Feed<'r, P> {
-    /// One signal, or two; where R peaks come from; age and sex.
+    /// One signal, or several; where R peaks come from; age and sex.
     pub(super) fn new(
         first: Signal<'r>,
-        second: Option<Signal<'r>>,
+        others: Vec<Signal<'r>>,
         peaks: P,
         patient: Patient,
     ) -> Self {
-        let told = second.is_some().then(Told::default);
-        let second = second.zip(told.clone()).map(|(signal, told)| Second {
-            lead: Lead::new(signal, Hearing { told, samples: 0 }, patient),
+        let told: Vec<Told> = others.iter().map(|_| Told::default()).collect();
+        let other = |(signal, told): (Signal<'r>, &Told)| Other {
+            lead: Lead::new(signal, Hearing::of(told), patient),
             block: Vec::new().into_iter(),
-        });
+        };
+        let others: Vec<_> = others.into_iter().zip(&told).map(other).collect();
         Self {
             first: Lead::new(first, Tee { peaks, told }, patient),
-            second,
+            moment_mv: vec![None; 1 + others.len()],
+            others,
+            scouts: None,
             intervals: Intervals::new(),
             stages: Stages::default(),
         }
@@ -244,19 +284,25 @@ impl<'r, P: PeakSource> Feed<'r, P> {
         let block = self.first.signal.next_block().transpose()?;
         self.stages.reading += begun.elapsed();
         let more = block.is_some();
-        match (block, &mut self.second) {
-            (Some(block), None) => block.into_iter().for_each(|sample| self.first.push(sample)),
-            (Some(block), Some(second)) => {
+        match block {
+            Some(block) if self.others.is_empty() => {
+                block.into_iter().for_each(|sample| self.first.push(sample));
+            }
+            Some(block) => {
                 for sample in block {
-                    self.first.push(sample);
-                    second.step(&mut self.stages)?;
+                    self.step(sample)?;
                 }
             }
-            (None, second) => {
+            None => {
+                if let Some(scouts) = &mut self.scouts {
+                    scouts.finish();
+                }
                 self.first.end();
-                // The first lead's last peaks come late: they are heard before the second ends.
-                if let Some(second) = second {
-                    while second.step(&mut self.stages)? {}
+                // The first lead's last peaks come late: they are heard before the others end.
+                for other in &mut self.others {
+                    while let Some(sample) = other.next(&mut self.stages)? {
+                        other.lead.push(sample);
+                    }
                 }
             }
         }
@@ -266,28 +312,47 @@ impl<'r, P: PeakSource> Feed<'r, P> {
         Ok(more)
     }
 
+    /// Takes the first lead's next sample, and each other lead's.
+    fn step(&mut self, sample_mv: f32) -> Result<(), Error> {
+        self.moment_mv[0] = Some(sample_mv);
+        for (place, other) in self.others.iter_mut().enumerate() {
+            self.moment_mv[place + 1] = other.next(&mut self.stages)?;
+        }
+        if let Some(scouts) = &mut self.scouts {
+            scouts.push(&self.moment_mv);
+        }
+        self.first.push(sample_mv);
+        for (other, sample) in self.others.iter_mut().zip(&self.moment_mv[1..]) {
+            if let Some(sample) = sample {
+                other.lead.push(*sample);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives out the beats that no lead owes anything more of.
     fn pair(&mut self, found: &mut Vec<Found>) {
         while let Some(first) = self.first.beats.front() {
             let peak = first.frame.r_sample;
-            let second = match &mut self.second {
-                None => None,
-                Some(second) => {
-                    let beats = &mut second.lead.beats;
-                    while beats
-                        .pop_front_if(|beat| beat.frame.r_sample < peak)
-                        .is_some()
-                    {}
-                    if beats.is_empty() && !second.lead.ended {
-                        return;
-                    }
-                    beats.pop_front_if(|beat| beat.frame.r_sample == peak)
+            for other in &mut self.others {
+                let beats = &mut other.lead.beats;
+                while beats
+                    .pop_front_if(|beat| beat.frame.r_sample < peak)
+                    .is_some()
+                {}
+                if beats.is_empty() && !other.lead.ended {
+                    return;
                 }
+            }
+            let here = |other: &mut Other<'_>| {
+                let beats = &mut other.lead.beats;
+                beats.pop_front_if(|beat| beat.frame.r_sample == peak)
             };
+            let others = self.others.iter_mut().map(here).collect();
             let input = self.intervals.push(first.frame.pre_rr_s);
             found.extend(self.first.beats.pop_front().map(|first| Found {
                 first,
-                second,
+                others,
                 input,
             }));
         }
@@ -310,17 +375,17 @@ impl<'r, P: PeakSource> Feed<'r, P> {
 
     /// The names of the leads.
     pub(super) fn leads(&self) -> Vec<String> {
-        let second = self.second.as_ref().map(|second| second.lead.name());
-        let names = std::iter::once(self.first.name()).chain(second);
+        let others = self.others.iter().map(|other| other.lead.name());
+        let names = std::iter::once(self.first.name()).chain(others);
         names.map(str::to_owned).collect()
     }
 
     /// The names of the leads that look as if they had been recorded upside down.
     pub(super) fn upside_down(&self) -> impl Iterator<Item = String> {
-        let second = self
-            .second
-            .as_ref()
-            .and_then(|second| second.lead.upside_down());
-        self.first.upside_down().into_iter().chain(second)
+        let others = self
+            .others
+            .iter()
+            .filter_map(|other| other.lead.upside_down());
+        self.first.upside_down().into_iter().chain(others)
     }
 }

@@ -9,14 +9,16 @@
 mod feed;
 mod polarity;
 mod pool;
+mod scouts;
 
 pub use pool::{Pool, Stop, Worker};
 
 use crate::analysis::{Analysis, Beat, Stages};
 use crate::canonical;
+use crate::choice::Taken;
 use crate::error::Error;
 use crate::model::Model;
-use crate::options::{Leads, Options, Peaks};
+use crate::options::{Options, Peaks};
 use crate::records::{Record, Warning};
 use crate::summary::Summary;
 use feed::{Feed, Signal};
@@ -24,7 +26,7 @@ use heartlens_core::detector::Detector;
 use heartlens_core::monitor::PeakSource;
 use heartlens_core::rhythm::Rhythm;
 use heartlens_core::views::Views;
-use pool::Done;
+use pool::{Done, Fusion};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -64,6 +66,8 @@ pub struct Seen<'a> {
     pub beat: &'a Beat,
     /// Its views in each lead that was read.
     pub views: &'a [&'a Views],
+    /// Each lead's weight in the logits; they add up to 1.
+    pub weights: &'a [f32],
 }
 
 /// Shown every beat, in order.
@@ -108,21 +112,27 @@ impl Worker<'_> {
         progress: Progress<'_>,
         see: Option<See<'_>>,
     ) -> Result<Analysis, Error> {
-        let added_mv = |i: usize| options.added_mv.get(i).map_or(&[][..], Vec::as_slice);
-        let open = |(i, lead)| Signal::open(record, lead, &options.span_s, added_mv(i));
-        let (first, second) = lead_indices(record, &options.leads)?;
-        let first = open((0, first))?;
-        let second = second.map(|lead| open((1, lead))).transpose()?;
+        let taken = options.leads.take(record)?;
+        let open = |i: usize| {
+            let added_mv = options.added_mv.get(i).map_or(&[][..], Vec::as_slice);
+            Signal::open(record, taken.leads[i].index, &options.span_s, added_mv)
+        };
+        let first = open(0)?;
+        let others = (1..taken.leads.len()).map(open).collect::<Result<_, _>>()?;
         let patient = options.patient(canonical::patient(record));
         match &options.peaks {
+            Peaks::Detected if taken.by_quality => {
+                let feed = Feed::scouted(first, others, patient);
+                self.run(record, taken, feed, None, progress, see)
+            }
             Peaks::Detected => {
-                let feed = Feed::new(first, second, Detector::new(), patient);
-                self.run(record, feed, None, progress, see)
+                let feed = Feed::new(first, others, Detector::new(), patient);
+                self.run(record, taken, feed, None, progress, see)
             }
             Peaks::Reference(samples) => {
                 let (samples, peaks) = first.known_peaks(samples)?;
-                let feed = Feed::new(first, second, peaks, patient);
-                self.run(record, feed, Some(samples), progress, see)
+                let feed = Feed::new(first, others, peaks, patient);
+                self.run(record, taken, feed, Some(samples), progress, see)
             }
         }
     }
@@ -130,6 +140,7 @@ impl Worker<'_> {
     fn run<P: PeakSource>(
         &mut self,
         record: &Record,
+        mut taken: Taken,
         mut feed: Feed<'_, P>,
         reference: Option<&[u64]>,
         progress: Progress<'_>,
@@ -143,10 +154,15 @@ impl Worker<'_> {
             reference,
             rhythm: Rhythm::new(rules),
             beats: Vec::new(),
+            weights: vec![0.0; taken.leads.len()],
             stages: Stages::default(),
             see,
         };
-        let mut lane = self.lane(judge.see.is_some());
+        let fusion = match taken.by_quality {
+            true => Fusion::ByQuality,
+            false => Fusion::Mean,
+        };
+        let mut lane = self.lane(judge.see.is_some(), fusion);
         let mut found = Vec::new();
         loop {
             let more = feed.advance(&mut found)?;
@@ -172,33 +188,20 @@ impl Worker<'_> {
         }
         let mut stages = judge.stages;
         stages += feed.stages();
+        let beats = judge.beats.len();
+        for (lead, sum) in taken.leads.iter_mut().zip(judge.weights) {
+            lead.weight = (beats > 0).then(|| sum / beats as f64);
+        }
         Ok(Analysis {
             summary: Summary::of(&judge.beats),
             beats: judge.beats,
             warnings: record.warnings(),
             leads: feed.leads(),
+            taken,
             model: model.name().to_owned(),
             runtime,
             stages,
         })
-    }
-}
-
-/// The places of the leads that are read: the one that beats are found in, and the second where there are two.
-///
-/// # Errors
-/// When there is no such lead, or there are too few.
-pub(crate) fn lead_indices(
-    record: &Record,
-    leads: &Leads,
-) -> Result<(usize, Option<usize>), Error> {
-    match leads {
-        Leads::One(choice) => Ok((choice.index(record)?, None)),
-        Leads::Both if record.leads().len() < 2 => Err(Error::TooFewLeads {
-            path: record.path().to_owned(),
-            found: record.leads().len(),
-        }),
-        Leads::Both => Ok((0, Some(1))),
     }
 }
 
@@ -211,6 +214,8 @@ struct Judge<'a, 's> {
     reference: Option<&'a [u64]>,
     rhythm: Rhythm,
     beats: Vec<Beat>,
+    /// Each lead's weights, summed up.
+    weights: Vec<f64>,
     stages: Stages,
     see: Option<See<'s>>,
 }
@@ -245,7 +250,11 @@ impl Judge<'_, '_> {
                 see(Seen {
                     beat,
                     views: &views,
+                    weights: &scored.weights,
                 });
+            }
+            for (sum, weight) in self.weights.iter_mut().zip(&scored.weights) {
+                *sum += f64::from(*weight);
             }
             self.beats.push(beat);
         }

@@ -9,7 +9,7 @@ use super::feed::Found;
 use crate::analysis::Stages;
 use crate::model::Model;
 use crate::options::Options;
-use crate::runtime::{Kind, ModelError, Runtime};
+use crate::runtime::{Kind, Logits, ModelError, Runtime};
 use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::monitor::MonitoredBeat;
 use heartlens_core::rhythm::{self, Rules};
@@ -105,7 +105,41 @@ struct Batch {
     place: usize,
     /// Whether the views are wanted back.
     shown: bool,
+    fusion: Fusion,
     beats: Vec<Found>,
+}
+
+/// How the logits of several leads become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fusion {
+    /// By their mean. The first lead's quality is the beat's.
+    Mean,
+    /// By their mean, weighted by the quality around the beat. The best lead's quality is the beat's.
+    ByQuality,
+}
+
+impl Fusion {
+    /// A beat's weight in each lead; they add up to 1. `beats` are the leads' own, not all missing.
+    fn weights(self, beats: &[Option<&MonitoredBeat>]) -> Vec<f32> {
+        let of = |weight: &dyn Fn(&MonitoredBeat) -> f32| -> Vec<f32> {
+            let weights = beats.iter().map(|beat| beat.map_or(0.0, weight));
+            weights.collect()
+        };
+        // Where no lead can be read, an annotator may vouch for the beat.
+        let choices = match self {
+            Self::Mean => vec![of(&|_| 1.0)],
+            Self::ByQuality => vec![
+                of(&|beat| beat.quality.weight()),
+                of(&|beat| beat.quality.score),
+                of(&|_| 1.0),
+            ],
+        };
+        let sum = |weights: &[f32]| weights.iter().sum::<f32>();
+        let chosen = choices.into_iter().find(|weights| sum(weights) > 0.0);
+        let weights = chosen.unwrap_or_default();
+        let sum = sum(&weights);
+        weights.iter().map(|weight| weight / sum).collect()
+    }
 }
 
 /// What became of a batch; an error of the second kind is a panic.
@@ -115,26 +149,29 @@ type Outcome = Result<Result<Done, ModelError>, Box<dyn Any + Send>>;
 pub(super) struct Done {
     pub(super) beats: Vec<Scored>,
     pub(super) stages: Stages,
-    /// Of the first lead.
-    first: Vec<Views>,
-    /// Of the second lead, of each beat that it has.
-    second: Vec<Views>,
+    /// Of each lead, of each beat that it has.
+    views: Vec<Vec<Views>>,
 }
 
 impl Done {
-    /// The views of a beat, by its place; empty where they were not wanted.
+    /// The views of a beat in each lead, by its place; of a lead that does not have it the first lead's. Empty where they
+    /// were not wanted.
     pub(super) fn views_of(&self, beat: usize) -> Vec<&Views> {
-        let second = self.beats[beat].second.and_then(|at| self.second.get(at));
-        self.first.get(beat).into_iter().chain(second).collect()
+        let first = self.views.first().and_then(|views| views.get(beat));
+        let places = self.beats[beat].places.iter().zip(&self.views);
+        let own = places.map(|(place, views)| place.and_then(|place| views.get(place)));
+        own.filter_map(|own| own.or(first)).collect()
     }
 }
 
-/// What is known of a beat, and what the networks say of it; the logits of two leads are averaged.
+/// What is known of a beat, and what the networks say of it; the logits of several leads are averaged.
 pub(super) struct Scored {
     pub(super) observed: Observed,
     pub(super) scores: Scores,
-    /// Its place among the second lead's views.
-    second: Option<usize>,
+    /// Each lead's weight in the logits; they add up to 1.
+    pub(super) weights: Vec<f32>,
+    /// Its place among each lead's views.
+    places: Vec<Option<usize>>,
 }
 
 enum Task {
@@ -296,7 +333,7 @@ pub struct Worker<'p> {
     pool: &'p Pool<'p>,
     /// Opened when it is first needed.
     network: Option<Box<dyn Runtime>>,
-    views: [Vec<Views>; 2],
+    views: Vec<Vec<Views>>,
 }
 
 impl<'p> Worker<'p> {
@@ -304,7 +341,7 @@ impl<'p> Worker<'p> {
         Self {
             pool,
             network: None,
-            views: Default::default(),
+            views: Vec::new(),
         }
     }
 
@@ -327,7 +364,7 @@ impl<'p> Worker<'p> {
     }
 
     /// Where a record's beats go. With `shown`, their views come back with them.
-    pub(super) fn lane(&mut self, shown: bool) -> Lane<'_, 'p> {
+    pub(super) fn lane(&mut self, shown: bool, fusion: Fusion) -> Lane<'_, 'p> {
         let mut state = self.pool.lock();
         let id = state.lanes_opened;
         state.lanes_opened += 1;
@@ -337,6 +374,7 @@ impl<'p> Worker<'p> {
             id,
             worker: self,
             shown,
+            fusion,
             beats: Vec::with_capacity(BATCH),
             sent: 0,
             taken: 0,
@@ -359,52 +397,88 @@ impl<'p> Worker<'p> {
 
     fn score(&mut self, batch: &Batch) -> Result<Done, ModelError> {
         let begun = Instant::now();
-        let [mut first, mut second] = std::mem::take(&mut self.views);
-        compute(&mut first, batch.beats.iter().map(|beat| &beat.first));
-        let seconds = || batch.beats.iter().map(|beat| beat.second.as_ref());
-        compute(&mut second, seconds().flatten());
+        let leads = batch.beats.first().map_or(0, |beat| 1 + beat.others.len());
+        let mut views = std::mem::take(&mut self.views);
+        views.resize(leads, Vec::new());
+        for (lead, views) in views.iter_mut().enumerate() {
+            compute(
+                views,
+                batch.beats.iter().filter_map(|beat| beat.in_lead(lead)),
+            );
+        }
         let between = Instant::now();
         let network = self.network()?;
-        let logits = network.logits(&first)?;
-        let mut logits_of_second = match second.is_empty() {
-            true => Vec::new(),
-            false => network.logits(&second)?,
+        let mut logits = Vec::with_capacity(leads);
+        for views in &views {
+            logits.push(match views.is_empty() {
+                true => Vec::new(),
+                false => network.logits(views)?,
+            });
         }
-        .into_iter();
-        let mut places = 0..;
-        let beats = batch.beats.iter().zip(logits).map(|(beat, mut logits)| {
-            let second = beat.second.as_ref().and_then(|_| places.next());
-            if let Some(theirs) = second.and_then(|_| logits_of_second.next()) {
-                for (ours, theirs) in logits.iter_mut().zip(theirs) {
-                    *ours = (*ours + theirs) / 2.0;
-                }
-            }
+        let mut next = vec![0; leads];
+        let mut score = |beat: &Found| {
+            let beats: Vec<_> = (0..leads).map(|lead| beat.in_lead(lead)).collect();
+            let weights = batch.fusion.weights(&beats);
+            let places = beats.iter().zip(&mut next).map(|(beat, next)| {
+                let place = *next;
+                *next += usize::from(beat.is_some());
+                beat.map(|_| place)
+            });
+            let places: Vec<Option<usize>> = places.collect();
+            let heaviest = match batch.fusion {
+                Fusion::Mean => &beat.first,
+                Fusion::ByQuality => best(&beats).unwrap_or(&beat.first),
+            };
             let rhythm = self.pool.rhythm.zip(beat.input.as_ref());
             Scored {
-                observed: Observed::from(&beat.first),
+                observed: Observed::from(heaviest),
                 scores: Scores {
-                    logits,
+                    logits: mean(&logits, &places, &weights),
                     rhythm: rhythm.map(|(rhythm, input)| rhythm.network.score(input)),
                 },
-                second,
+                weights,
+                places,
             }
-        });
-        let beats = beats.collect();
+        };
+        let beats = batch.beats.iter().map(&mut score).collect();
         let stages = Stages {
             views: between - begun,
             network: between.elapsed(),
             ..Stages::default()
         };
         if !batch.shown {
-            self.views = [std::mem::take(&mut first), std::mem::take(&mut second)];
+            self.views = std::mem::take(&mut views);
         }
         Ok(Done {
             beats,
             stages,
-            first,
-            second,
+            views,
         })
     }
+}
+
+/// The beat in the lead of the best quality, of equals the first.
+fn best<'a>(beats: &[Option<&'a MonitoredBeat>]) -> Option<&'a MonitoredBeat> {
+    let better =
+        |a: &'a MonitoredBeat, b: &'a MonitoredBeat| match b.quality.score > a.quality.score {
+            true => b,
+            false => a,
+        };
+    beats.iter().copied().flatten().reduce(better)
+}
+
+/// A beat's logits, of the leads that have it: their sum in the leads' order, each times its weight.
+fn mean(logits: &[Vec<Logits>], places: &[Option<usize>], weights: &[f32]) -> Logits {
+    let mut sum = Logits::default();
+    for ((logits, place), weight) in logits.iter().zip(places).zip(weights) {
+        let Some(logits) = place.and_then(|place| logits.get(place)) else {
+            continue;
+        };
+        for (sum, logit) in sum.iter_mut().zip(logits) {
+            *sum += weight * logit;
+        }
+    }
+    sum
 }
 
 impl Drop for Worker<'_> {
@@ -430,6 +504,7 @@ pub(super) struct Lane<'w, 'p> {
     id: usize,
     worker: &'w mut Worker<'p>,
     shown: bool,
+    fusion: Fusion,
     /// Beats that are no whole batch yet.
     beats: Vec<Found>,
     /// Batches that went in.
@@ -452,6 +527,7 @@ impl Lane<'_, '_> {
             lane: self.id,
             place: self.sent,
             shown: self.shown,
+            fusion: self.fusion,
             beats: std::mem::replace(&mut self.beats, Vec::with_capacity(BATCH)),
         };
         self.sent += 1;

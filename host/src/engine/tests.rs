@@ -175,6 +175,145 @@ fn two_leads_are_the_mean_of_each_with_the_same_peaks() {
     }
 }
 
+/// A record of these leads, at 128 Hz, `NaN` where a sample is missing.
+fn leads_of(folder: &Path, leads: &[(&str, Vec<f32>)]) -> Record {
+    let names: Vec<String> = leads
+        .iter()
+        .map(|lead| format!("{} (mV)", lead.0))
+        .collect();
+    let mut text = format!("time_s,{}\n", names.join(","));
+    for i in 0..leads[0].1.len() {
+        let cells = leads.iter().map(|lead| match lead.1[i] {
+            mv if mv.is_finite() => format!("{mv:.5}"),
+            _ => String::new(),
+        });
+        text.push_str(&format!(
+            "{},{}\n",
+            i as f64 / 128.0,
+            cells.collect::<Vec<_>>().join(",")
+        ));
+    }
+    let path = folder.join("leads.csv");
+    std::fs::write(&path, text).expect("it is written");
+    Record::open(path).expect("it was written")
+}
+
+/// Leads that die, are dead, come off or are all noise have no say where they cannot be read, and no beat is lost: what is left
+/// says what the good lead says alone.
+#[test]
+fn a_dead_lead_does_not_spoil_the_fusion() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("clean");
+    let recording = Recording::generate(&synth::Options {
+        minutes: 6.0,
+        seed: 11,
+        ..synth::Options::default()
+    });
+    recording.expect("in range").write(&path).expect("written");
+    let clean = Record::open(path).expect("it was written");
+    let good = crate::pipeline::canonical_lead(&clean, 0).expect("it can be read");
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let noise: Vec<f32> = good.iter().map(|_| rng.random_range(-2.0..2.0)).collect();
+    let half = good.len() / 2;
+    let dying: Vec<f32> = good[..half]
+        .iter()
+        .copied()
+        .chain(vec![0.0; good.len() - half])
+        .collect();
+    let born: Vec<f32> = vec![f32::NAN; half]
+        .into_iter()
+        .chain(good[half..].iter().copied())
+        .collect();
+    let classify = |leads: &[(&str, Vec<f32>)], choice: &str| {
+        let record = leads_of(folder.path(), leads);
+        let model = Model::shipped().expect("fits this build");
+        model
+            .classify(&record, &options(2, choice))
+            .expect("classified")
+    };
+    let alone = classify(&[("II", good.clone())], "0");
+    let readable = |analysis: &Analysis| {
+        let beats = analysis.beats.iter();
+        beats
+            .filter(|beat| beat.class != heartlens_core::class::Class::Q)
+            .count()
+    };
+    assert!(readable(&alone) > 300);
+
+    for (bad, most) in [
+        (vec![0.0; good.len()], 0),
+        (vec![f32::NAN; good.len()], 0),
+        (noise.clone(), alone.beats.len() / 50),
+    ] {
+        let fused = classify(&[("I", bad), ("II", good.clone())], "all");
+        assert_eq!(fused.leads, ["II", "I"]);
+        assert_eq!(fused.beats.len(), alone.beats.len());
+        let pairs = || fused.beats.iter().zip(&alone.beats);
+        let differ = pairs().filter(|(a, b)| a.class != b.class).count();
+        assert!(differ <= most, "{differ} of {:?}", fused.taken);
+        assert!(most > 0 || pairs().all(|(a, b)| a.logits == b.logits));
+        let weight = fused.taken.leads[0].weight.expect("there are beats");
+        assert!(weight > 0.9, "{:?}", fused.taken);
+    }
+    // One lead dies where the other comes to life.
+    let fused = classify(&[("I", dying), ("II", born), ("V1", noise)], "all");
+    assert!(
+        readable(&fused) + 6 >= readable(&alone),
+        "{} of {}",
+        readable(&fused),
+        readable(&alone)
+    );
+    assert!(
+        fused.beats.len() <= alone.beats.len() + 6,
+        "{}",
+        fused.beats.len()
+    );
+    let near = |a: &Beat| {
+        alone
+            .beats
+            .iter()
+            .any(|b| (a.time_s - b.time_s).abs() < 0.06)
+    };
+    assert!(fused.beats.iter().filter(|a| !near(a)).count() <= 6);
+}
+
+/// Two leads of the same quality have the same say, wherever the R peaks come from.
+#[test]
+fn equal_leads_fuse_to_their_mean() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = record(folder.path(), 5.0, 2);
+    let (model, _) = sums(NEVER, NEVER);
+    let run = |leads: &str, peaks: Peaks| {
+        let options = Options {
+            peaks,
+            ..options(2, leads)
+        };
+        model.classify(&record, &options).expect("two leads")
+    };
+    let found = run("0", Peaks::Detected)
+        .beats
+        .iter()
+        .map(|beat| beat.sample)
+        .collect();
+    let peaks = Peaks::Reference(found);
+    let (both, all) = (run("both", peaks.clone()), run("all", peaks));
+    assert_eq!(both.beats.len(), all.beats.len());
+    assert!(!both.taken.by_quality && all.taken.by_quality);
+    for analysis in [&both, &all] {
+        let weights = analysis
+            .taken
+            .leads
+            .iter()
+            .map(|lead| lead.weight.expect("beats"));
+        assert!((weights.sum::<f64>() - 1.0).abs() < 1e-6);
+    }
+    for (both, all) in both.beats.iter().zip(&all.beats) {
+        for (a, b) in both.logits.iter().zip(&all.logits) {
+            assert!((a - b).abs() < 0.5 * a.abs().max(1.0), "{a} {b}");
+        }
+    }
+}
+
 /// Twelve minutes of narrow pulses, all alike, as CSV at 128 Hz: at first regular, then without order, as in atrial
 /// fibrillation.
 fn losing_its_order(folder: &Path) -> Record {

@@ -8,6 +8,9 @@
 //! patient's.
 
 mod charts;
+mod disclosure;
+pub(crate) mod evaluation;
+mod forms;
 mod page;
 mod paper;
 mod plot;
@@ -18,17 +21,21 @@ mod view_charts;
 mod views;
 
 use crate::analysis::{Analysis, Beat};
-use crate::engine::{Progress, Seen, Worker, lead_indices};
+use crate::choice::Taken;
+use crate::engine::{Progress, Seen, Worker};
 use crate::error::Error;
 use crate::model::Model;
 use crate::options::{Options, Peaks};
 use crate::pipeline::stream_canonical;
-use crate::records::Record;
+use crate::records::{Lead, Record};
 use crate::summary::Summary;
+use disclosure::Disclosure;
+use forms::Forms;
 use heartlens_core::patient::Patient;
 pub use plot::{Plot, seconds_mv};
 #[cfg(feature = "png")]
 pub use plot::{PngError, png};
+use std::io::{self, Write};
 use views::Watch;
 
 /// One record's part of a report: everything that is shown of it, cut out of its signal.
@@ -39,13 +46,18 @@ pub struct Section {
     summary: Summary,
     strips: Vec<strips::Strip>,
     chosen: Vec<views::Chosen>,
+    forms: Forms,
+    /// `None` where it is not wanted.
+    disclosure: Option<Disclosure>,
 }
 
 /// What is known of a recording besides its beats.
 #[derive(Debug, Clone)]
 struct Facts {
     name: String,
-    lead: String,
+    /// The leads of the record by name, and what the header says of them.
+    leads: String,
+    taken: Taken,
     sample_rate_hz: f64,
     duration_s: f64,
     patient: Patient,
@@ -60,8 +72,9 @@ struct Facts {
 }
 
 impl Section {
-    /// Classifies a record and collects what a report shows of it: reads its lead once more for the strips, and asks the
-    /// network again about a few chosen beats, one view left out at a time.
+    /// Classifies a record and collects what a report shows of it: reads its lead once more for the strips, the forms of V
+    /// beats and, with `disclosure`, the whole recording; and asks the network again about a few chosen beats, one view
+    /// left out at a time.
     ///
     /// # Errors
     /// As [`Model::classify`].
@@ -69,10 +82,11 @@ impl Section {
         model: &Model,
         record: &Record,
         options: &Options,
+        disclosure: bool,
     ) -> Result<(Analysis, Self), Error> {
         let go_on = &mut |_| std::ops::ControlFlow::Continue(());
         let pool = crate::engine::Pool::new(model, options);
-        pool.one(|worker| Self::classify_in(worker, record, options, go_on))
+        pool.one(|worker| Self::classify_in(worker, record, options, disclosure, go_on))
     }
 
     /// As [`Section::classify`], in a thread of a pool.
@@ -80,6 +94,7 @@ impl Section {
         worker: &mut Worker<'_>,
         record: &Record,
         options: &Options,
+        disclosure: bool,
         progress: Progress<'_>,
     ) -> Result<(Analysis, Self), Error> {
         let mut watch = Watch::default();
@@ -88,10 +103,8 @@ impl Section {
         let network = worker.network()?;
         let facts = Facts {
             name: record.name().to_owned(),
-            lead: match &analysis.leads[..] {
-                [lead] => lead.clone(),
-                several => several.join(" and ") + ", averaged; strips show the first",
-            },
+            leads: described(record.leads()),
+            taken: analysis.taken.clone(),
             sample_rate_hz: record.sample_rate_hz(),
             duration_s: record.duration_s(),
             patient: options.patient(crate::canonical::patient(record)),
@@ -108,9 +121,9 @@ impl Section {
         };
         let chosen = watch.choose(network)?;
         let mut section = Self::new(facts, analysis.beats.clone(), chosen);
+        section.disclosure = disclosure.then(Disclosure::default);
         let mut start = 0;
-        let (lead, _) = lead_indices(record, &options.leads)?;
-        for block in stream_canonical(record, lead)? {
+        for block in stream_canonical(record, analysis.taken.leads[0].index)? {
             let mut block = block?;
             let added_mv = options
                 .added_mv
@@ -120,6 +133,7 @@ impl Section {
             section.take(start, &block);
             start += block.len();
         }
+        section.finish();
         Ok((analysis, section))
     }
 
@@ -128,19 +142,49 @@ impl Section {
         Self {
             strips: strips::strips(&beats, facts.duration_s, strips::MAX_STRIPS),
             summary: Summary::of(&beats),
+            forms: Forms::of(&beats),
+            disclosure: Some(Disclosure::default()),
             facts,
             beats,
             chosen,
         }
     }
 
-    /// Gives the strips what they show of a block of the lead, in mV, that starts at this sample at the canonical rate.
-    /// Blocks come in order.
+    /// Takes what is shown of a block of the lead, in mV, that starts at this sample at the canonical rate. Blocks come in
+    /// order.
     fn take(&mut self, start: usize, block_mv: &[f32]) {
         for strip in &mut self.strips {
             strip.take(start, block_mv);
         }
+        self.forms.take(block_mv);
+        if let Some(disclosure) = &mut self.disclosure {
+            disclosure.take(block_mv);
+        }
     }
+
+    /// Ends the lead.
+    fn finish(&mut self) {
+        self.forms.finish();
+        if let Some(disclosure) = &mut self.disclosure {
+            disclosure.finish();
+        }
+    }
+}
+
+/// Names, rates, units and gains of leads, those that are alike together.
+fn described(leads: &[Lead]) -> String {
+    let facts = |lead: &Lead| {
+        let (rate, units) = (svg::num(lead.sample_rate_hz, 3), &lead.units);
+        let gain = lead.counts_per_mv;
+        let gain = gain.map(|gain| format!(", {} counts/mV", svg::num(gain.into(), 1)));
+        format!("{rate} Hz, {units}{}", gain.unwrap_or_default())
+    };
+    let alike = leads.chunk_by(|a, b| facts(a) == facts(b));
+    let text = |leads: &[Lead]| {
+        let names: Vec<&str> = leads.iter().map(|lead| lead.name.as_str()).collect();
+        format!("{} ({})", names.join(", "), facts(&leads[0]))
+    };
+    alike.map(text).collect::<Vec<_>>().join("; ")
 }
 
 /// Adds noise, as far as it reaches.
@@ -155,11 +199,25 @@ const MAX_STRIPS_OF_ALL: usize = 200;
 /// Strips that a record keeps, however many records there are.
 const MIN_STRIPS: usize = 4;
 
-/// The report of these records as an HTML document. A section is below 1 MB, however long its recording: beyond
-/// a few thousand beats the tachogram is binned. Where there are many records, each keeps fewer of its strips.
-pub fn render(sections: &[Section]) -> String {
+/// What a reader calls a report, and what is said of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Heading {
+    /// In place of "ECG beat report" and the record's name.
+    pub title: Option<String>,
+    /// Below the title, as it is; line breaks are kept.
+    pub comment: Option<String>,
+}
+
+/// Writes the report of these records as an HTML document. Of a day, the full disclosure takes some 5 MB and is written line
+/// by line; all else of a section is below 1 MB, however long its recording: beyond a few thousand beats the tachogram is
+/// binned. Where there are many records, each keeps fewer of its strips.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(sections: &[Section], heading: &Heading, out: &mut impl Write) -> io::Result<()> {
     let strips = (MAX_STRIPS_OF_ALL / sections.len().max(1)).clamp(MIN_STRIPS, strips::MAX_STRIPS);
-    page::document(sections, strips).into_string()
+    page::write(sections, heading, strips, out)
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The report's text and tables.
 
+use super::disclosure::Disclosure;
 use super::strips::{STRIP_S, Strip};
 use super::svg::{clock, css, num, symbol};
 use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
 use super::views::Chosen;
-use super::{Section, charts, paper, view_charts};
+use super::{Heading, Section, charts, paper, view_charts};
 use crate::analysis::Beat;
 use crate::model;
 use crate::runtime::{Logits, argmax};
@@ -14,8 +15,9 @@ use heartlens_core::patient::Sex;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::View;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::io::{self, Write};
 
-const NOTICE: &str = "Research software, not a medical device";
+pub(super) const NOTICE: &str = "Research software, not a medical device";
 
 /// The page's style sheet, with the colours of both schemes.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -23,48 +25,114 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// Runs of one class, and pauses, that are listed.
 const LISTED: usize = 10;
 
-/// The whole document.
-pub(super) fn document(sections: &[Section], strips: usize) -> Markup {
+/// Writes the whole document.
+pub(super) fn write(
+    sections: &[Section],
+    heading: &Heading,
+    strips: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let names: Vec<&str> = sections
         .iter()
         .map(|section| section.facts.name.as_str())
         .collect();
-    let title = match names.as_slice() {
-        [name] => (*name).to_owned(),
-        [first, .., last] => format!("{} records, {first} to {last}", names.len()),
-        [] => "no records".to_owned(),
+    let title = match (&heading.title, names.as_slice()) {
+        (Some(title), _) => title.clone(),
+        (None, [name]) => format!("ECG beat report: {name}"),
+        (None, [first, .., last]) => {
+            format!(
+                "ECG beat report: {} records, {first} to {last}",
+                names.len()
+            )
+        }
+        (None, []) => "ECG beat report".to_owned(),
     };
-    html! {
+    let head = html! {
         (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (NOTICE) " - ECG beat report: " (title.replace("://", ": //")) }
-                style { (PreEscaped(STYLE)) (PreEscaped(paper::STYLE)) }
-            }
-            body {
-                p.notice role="note" {
-                    strong { (NOTICE) "." }
-                    " Not for diagnosis, monitoring or any clinical decision. Every finding here was made by a program and needs a reader."
-                }
-                header {
-                    h1 { "ECG beat report" @if sections.len() == 1 { ": " (broken(&title)) } }
-                    p.by { "Heartlens " (env!("CARGO_PKG_VERSION")) }
-                }
-                @if sections.len() > 1 { (contents(sections)) }
-                @for (i, section) in sections.iter().enumerate() {
-                    (record(section, i, sections.len() > 1, strips))
-                }
-                (closing(sections))
-            }
+        (PreEscaped("<html lang=\"en\">"))
+        (head(&title))
+        (PreEscaped("<body>"))
+        (opening(&title, heading.comment.as_deref()))
+        p.not-judged { strong { "Not judged: " } (not_judged(sections)) }
+        @if sections.len() > 1 { (contents(sections)) }
+    };
+    out.write_all(head.into_string().as_bytes())?;
+    for (i, section) in sections.iter().enumerate() {
+        let several = sections.len() > 1;
+        let class = if several { " class=\"several\"" } else { "" };
+        write!(out, "<article{class} id=\"record-{i}\">")?;
+        let record = record(section, i, several, strips);
+        out.write_all(record.into_string().as_bytes())?;
+        if let Some(disclosure) = &section.disclosure {
+            let words = full_disclosure(section, disclosure, i);
+            write!(
+                out,
+                "<section class=\"full-disclosure\" id=\"disclosure-{i}\">"
+            )?;
+            out.write_all(words.into_string().as_bytes())?;
+            disclosure.write(&section.beats, i, out)?;
+            out.write_all(b"</section>")?;
+        }
+        out.write_all(b"</article>")?;
+    }
+    out.write_all(closing(sections).into_string().as_bytes())?;
+    out.write_all(b"</body></html>")
+}
+
+/// The document's head.
+pub(super) fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (NOTICE) " - " (title.replace("://", ": //")) }
+            style { (PreEscaped(STYLE)) (PreEscaped(paper::STYLE)) }
         }
     }
 }
 
+/// The first words: the notice, the title, and what the reader has to say.
+pub(super) fn opening(title: &str, comment: Option<&str>) -> Markup {
+    html! {
+        p.notice role="note" {
+            strong { (NOTICE) "." }
+            " Not for diagnosis, monitoring or any clinical decision. Every finding here was made by a program and needs a reader."
+        }
+        header {
+            h1 { (broken(title)) }
+            p.by { "Heartlens " (env!("CARGO_PKG_VERSION")) }
+        }
+        @if let Some(comment) = comment { p.comment { (broken(comment)) } }
+    }
+}
+
+/// What this report says nothing of: by its nature, and in these recordings.
+fn not_judged(sections: &[Section]) -> Markup {
+    let beats: usize = sections.iter().map(|section| section.summary.beats).sum();
+    let unreadable = |section: &Section| section.summary.counts[Class::Q.name()];
+    let unreadable: usize = sections.iter().map(unreadable).sum();
+    let all_s: f64 = sections
+        .iter()
+        .map(|section| section.facts.duration_s)
+        .sum();
+    let judged = |section: &Section| {
+        section
+            .summary
+            .rhythm
+            .judged_s
+            .min(section.facts.duration_s)
+    };
+    let judged_s: f64 = sections.iter().map(judged).sum();
+    html! {
+        "beats whose signal could not be read (class Q, " (grouped(unreadable)) " of " (grouped(beats)) "); the rhythm of "
+        (clock(all_s - judged_s, true)) " of " (clock(all_s, true)) " (too few intervals, or not asked for)"
+        "; and never: atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments, conduction, beats that were not found."
+    }
+}
+
 /// A record's own words: escaped by the template, and no address in them that a mail program would turn into a link.
-fn broken(text: &str) -> Markup {
+pub(super) fn broken(text: &str) -> Markup {
     html! {
         @for (i, part) in text.split("://").enumerate() {
             @if i > 0 { ":" wbr; "//" }
@@ -88,6 +156,7 @@ fn contents(sections: &[Section]) -> Markup {
                     thead {
                         tr {
                             th scope="col" { "Record" }
+                            th scope="col" { "Lead" }
                             th scope="col" { "Duration" }
                             th scope="col" { "Beats" }
                             @for class in Class::ALL { th scope="col" { (class) } }
@@ -104,6 +173,7 @@ fn contents(sections: &[Section]) -> Markup {
                                     a href={ "#record-" (i) } { (broken(&section.facts.name)) }
                                     @if section.facts.synthetic { " " span.tag { "SYNTHETIC" } }
                                 }
+                                td { (broken(&section.facts.taken.in_short())) }
                                 td { (clock(section.facts.duration_s, true)) }
                                 td { (grouped(summary.beats)) }
                                 (class_cells(summary))
@@ -123,7 +193,6 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
     let (facts, beats) = (&section.facts, &section.beats);
     let columns = trend::columns(beats, facts.duration_s);
     html! {
-        article.several[several] id={ "record-" (index) } {
             @if facts.synthetic { (synthetic()) }
             @if several { h2.record { "Record " (broken(&facts.name)) } }
             (facts_list(section))
@@ -162,9 +231,48 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
             }
             (table(section))
             (episodes(section))
+            (forms(section))
             (quality(section, &columns))
             (strips_of(section, strips))
             (chosen_beats(section, index))
+    }
+}
+
+/// What precedes the blocks of the full disclosure.
+fn full_disclosure(section: &Section, disclosure: &Disclosure, record: usize) -> Markup {
+    let hours = (section.facts.duration_s / 3600.0).ceil() as usize;
+    html! {
+        h3 { "Full disclosure" span.unit { " of lead " (broken(&section.facts.taken.leads[0].name)) } }
+        @if disclosure.is_empty() {
+            p { "There is no sample to show." }
+        } @else {
+            p.lead {
+                "The whole recording: a line a minute, an hour a block; printed without scaling, an hour a page at " (num(disclosure.gain(), 3))
+                " mm/mV and " (num(disclosure.mm_per_s(), 1)) " mm/s. Of each " (num(disclosure.column_ms(), 0)) " ms the lowest and the highest sample are drawn, less the line's median; "
+                "what goes far beyond its line is cut. Beats that are not N have their class's colour, and its letter above; where beats of one class follow fast, "
+                "not each has a letter of its own. Times count from the recording's start."
+            }
+            @if hours > 1 {
+                p.hours { "Hour: " @for hour in 0..hours { a href={ "#hour-" (record) "-" (hour) } { (hour) } " " } }
+            }
+        }
+    }
+}
+
+/// The forms of V beats.
+fn forms(section: &Section) -> Markup {
+    let ventricular = section.summary.counts[Class::V.name()];
+    html! {
+        @if ventricular > 0 {
+            section {
+                h3 { "Forms of ventricular beats" }
+                p.lead {
+                    "V beats whose QRS complexes look alike in lead " (broken(&section.facts.taken.leads[0].name)) ", the most frequent form first. Line: mean of the form's beats; dashed: the "
+                    "example, the beat most like it. Beats are alike where their samples from 130 ms before to 250 ms after the R peak correlate by 0.9 and more, "
+                    "shifted by up to 47 ms, and none is more than 1.8 times as high as the other."
+                }
+                (section.forms.markup())
+            }
         }
     }
 }
@@ -190,9 +298,18 @@ fn facts_list(section: &Section) -> Markup {
         "reference" => "from a reference annotation",
         _ => "found in the signal",
     };
+    let taken = &facts.taken;
+    let lead = match &taken.leads[..] {
+        [lead] => format!("{}: {}", lead.name, taken.why),
+        several => format!(
+            "{}. Say in the classes: {}. Strips, forms and disclosure show {}",
+            taken.why,
+            taken.shares(),
+            several[0].name
+        ),
+    };
     let rows = [
         ("Record", facts.name.as_str()),
-        ("Lead", facts.lead.as_str()),
         ("Duration", &clock(facts.duration_s, true)),
         ("Sample rate", &rate),
         ("Age", &age),
@@ -209,6 +326,8 @@ fn facts_list(section: &Section) -> Markup {
                     div { dt { (name) } dd { (broken(value)) } }
                 }
             }
+            p.small.leads { strong { "Leads in the record: " } (broken(&facts.leads)) "." }
+            p.small.taken { strong { @if taken.leads.len() == 1 { "Lead read: " } @else { "Leads read: " } } (broken(&lead)) "." }
             @if !facts.reads_patient { p.small { "This model was trained without age and sex: they have no say in the classes." } }
             @if !facts.comments.is_empty() {
                 p.comments {
@@ -314,7 +433,7 @@ fn table(section: &Section) -> Markup {
     };
     html! {
         section {
-            h3 { "Every " (duration(width_s)) }
+            h3 { "Beats by class, every " (duration(width_s)) }
             div.scroll tabindex="0" {
                 table.trend {
                     thead {
@@ -616,7 +735,7 @@ fn closing(sections: &[Section]) -> Markup {
                 "networks' own and are not calibrated against outcomes."
             }
             p {
-                "Limits: one or two surface leads; adults. Atrial fibrillation is told from RR intervals alone. Atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "
+                "Limits: surface leads, a beat judged in one or fused of several; adults. Atrial fibrillation is told from RR intervals alone. Atrial flutter, paced rhythm, ventricular flutter and fibrillation, ST segments and "
                 "conduction are not assessed. Beats that the detector missed are in no count, and false ones are in all. Pauses and runs follow from the beats' classes; one wrong "
                 "class cuts a run in two. Burdens are shares of readable beats. Times count from the recording's start."
             }
@@ -644,7 +763,7 @@ fn share(probability: f32) -> String {
 }
 
 /// A count with its thousands set off by commas.
-fn grouped(count: usize) -> String {
+pub(super) fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

@@ -151,10 +151,34 @@ pub(super) fn synthetic_record(folder: &Path, name: &str, comments: &str) -> Rec
     Record::open(folder.join(name)).expect("the record is whole")
 }
 
+/// The report as text.
+fn render(sections: &[Section]) -> String {
+    headed(sections, &Heading::default())
+}
+
+fn headed(sections: &[Section], heading: &Heading) -> String {
+    let mut out = Vec::new();
+    write(sections, heading, &mut out).expect("memory");
+    String::from_utf8(out).expect("text")
+}
+
+/// The whole of a record that has this lead alone.
+fn taken(lead: &str) -> Taken {
+    let folder = tempfile::tempdir().expect("a folder for the record");
+    let record = synthetic_record(folder.path(), "taken", "");
+    let mut taken = Options::default()
+        .leads
+        .take(&record)
+        .expect("it has leads");
+    taken.leads[0].name = lead.to_owned();
+    taken
+}
+
 fn facts(name: &str, duration_s: f64) -> Facts {
     Facts {
         name: name.to_owned(),
-        lead: "MLII".to_owned(),
+        leads: "MLII, V1".to_owned(),
+        taken: taken("MLII"),
         sample_rate_hz: 360.0,
         duration_s,
         patient: Patient::default(),
@@ -177,6 +201,7 @@ fn section(name: &str, beats: Vec<Beat>) -> Section {
     }
     let mut section = Section::new(facts(name, duration_s), beats, Vec::new());
     section.take(0, &lead);
+    section.finish();
     section
 }
 
@@ -331,7 +356,8 @@ fn the_first_words_are_the_notice_and_what_is_synthetic_says_so() {
 fn hostile_words_stay_words() {
     let evil = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)> http://evil.example/?a&b";
     let mut section = section(evil, rhythm(300, 2));
-    section.facts.lead = evil.to_owned();
+    section.facts.taken.leads[0].name = evil.to_owned();
+    section.facts.leads = evil.to_owned();
     section.facts.model = evil.to_owned();
     section.facts.comments = vec![evil.to_owned(), "</style><svg onload=alert(3)>".to_owned()];
     section.facts.warnings = vec![evil.to_owned()];
@@ -346,7 +372,17 @@ fn hostile_words_stay_words() {
         assert!(page.texts("p", "comments")[0].contains(evil));
         assert!(page.texts("p", "warning")[0].contains(evil));
         assert!(page.texts("dl", "facts")[0].contains(evil));
+        assert!(page.texts("p", "taken")[0].contains(evil));
+        assert!(page.texts("p", "leads")[0].contains(evil));
     }
+    let heading = Heading {
+        title: Some(evil.to_owned()),
+        comment: Some(evil.to_owned()),
+    };
+    let xml = xml(&headed(&[section], &heading));
+    let page = Page::of(&xml);
+    assert_eq!(page.texts("h1", ""), [evil]);
+    assert_eq!(page.texts("p", "comment"), [evil]);
 }
 
 #[test]
@@ -380,7 +416,7 @@ fn a_record_becomes_a_report() -> Result<(), Error> {
             leads: leads.parse().unwrap_or_else(|e| match e {}),
             ..Options::default()
         };
-        let (_, section) = Section::classify(&fake(), &record, &options)?;
+        let (_, section) = Section::classify(&fake(), &record, &options, true)?;
         let html = render(std::slice::from_ref(&section));
         let xml = xml(&html);
         let page = Page::of(&xml);
@@ -394,9 +430,16 @@ fn a_record_becomes_a_report() -> Result<(), Error> {
         assert_eq!(page.texts("div", "view").len(), 4 * seen);
         assert_eq!(page.texts("p", "without").len(), 4 * seen);
         let facts = page.texts("dl", "facts").concat();
+        let why = page.texts("p", "taken").concat();
+        let words = match leads {
+            "MLII" => "MLII: asked for",
+            _ => "Say in the classes: MLII, V1 each 50 %.",
+        };
+        assert!(why.contains(words), "{why}");
+        let in_record = "Leads in the record: MLII, V1 (250 Hz, mV, 1000 counts/mV).";
+        assert_eq!(page.texts("p", "leads"), [in_record]);
         for fact in [
             "made",
-            "MLII",
             "250 Hz, read at 128 Hz",
             "0:01:30",
             "61 years",
@@ -413,6 +456,15 @@ fn a_record_becomes_a_report() -> Result<(), Error> {
         assert_eq!(page.texts("p", "synthetic").len(), 1);
         let shown: usize = section.strips.iter().map(|strip| strip.beats.len()).sum();
         assert_eq!(page.texts("text", "beat").len(), shown);
+        // Every V has its letter in the full disclosure, and one form.
+        let letters = page.texts("text", "k-v").concat();
+        let forms = page.texts("figure", "form");
+        assert_eq!(forms.len(), 1, "{forms:?}");
+        assert!(
+            forms[0].contains(&format!("Form 1: {} beats, 100 % of V", counts["V"])),
+            "{forms:?}"
+        );
+        assert!(letters.matches('V').count() >= counts["V"], "{letters}");
         assert!(
             shown > 70,
             "{shown} of some hundred beats in ninety seconds"
@@ -420,6 +472,32 @@ fn a_record_becomes_a_report() -> Result<(), Error> {
         assert_eq!(html, render(&[section]), "the same bytes");
     }
     Ok(())
+}
+
+/// The first screen says what is not judged, the title is the reader's, and the disclosure can be left out.
+#[test]
+fn a_reader_has_a_say() {
+    let mut section = section("a", rhythm(300, 1));
+    let unreadable = section.summary.counts["Q"];
+    let heading = Heading {
+        title: Some("Mrs B., 2nd night".to_owned()),
+        comment: Some("line one\nline two".to_owned()),
+    };
+    let with = headed(std::slice::from_ref(&section), &heading);
+    section.disclosure = None;
+    let without = headed(std::slice::from_ref(&section), &heading);
+    for (text, blocks) in [(&with, true), (&without, false)] {
+        let xml = xml(text);
+        let page = Page::of(&xml);
+        assert_eq!(page.texts("h1", ""), ["Mrs B., 2nd night"]);
+        assert_eq!(page.texts("p", "comment"), ["line one\nline two"]);
+        let not_judged = page.texts("p", "not-judged").concat();
+        assert!(
+            not_judged.contains(&format!("(class Q, {unreadable} of 300)")),
+            "{not_judged}"
+        );
+        assert_eq!(!page.texts("figure", "hour").is_empty(), blocks);
+    }
 }
 
 #[test]
@@ -431,7 +509,11 @@ fn several_records_have_a_table_of_contents() {
     let page = Page::of(&xml);
     let contents = page.cells("");
     assert_eq!(contents.len(), 60);
-    assert!(contents.iter().all(|row| row[1] == "400"));
+    assert!(
+        contents
+            .iter()
+            .all(|row| row[0] == "MLII" && row[2] == "400")
+    );
     assert_eq!(page.texts("article", "").len(), 60);
     assert_eq!(page.texts("svg", "paper").len(), 60 * MIN_STRIPS);
 }
@@ -455,7 +537,12 @@ fn a_day_is_small_and_quick() {
         "24 h, 100,000 beats: {} kB in {seconds:.2} s",
         text.len() / 1000
     );
-    assert!(text.len() < 1_000_000, "{} bytes", text.len());
+    let blocks = text
+        .find("<figure class=\"hour")
+        .expect("there is a full disclosure");
+    let without = blocks + text.len() - text.rfind("</svg></figure>").expect("it ends");
+    assert!(without < 1_000_000, "{without} bytes");
+    assert!(text.len() < 12_000_000, "{} bytes", text.len());
     // A loaded machine may be several times slower than a free one; a quadratic step would take minutes.
     assert!(seconds < 10.0, "{seconds} s");
     Page::of(&xml(&text));

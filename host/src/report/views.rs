@@ -16,7 +16,7 @@ use heartlens_core::views::{View, Views};
 pub(super) struct Chosen {
     /// The beat.
     pub(super) beat: Beat,
-    /// Its views, of the first lead that was read.
+    /// Its views, of the first lead that has a say in its class.
     pub(super) views: Views,
     /// The probabilities that the network gives it with all four views, not weighed by the rhythm.
     pub(super) said: Logits,
@@ -40,15 +40,15 @@ pub(crate) struct Watch {
     /// Of each class that the network tells apart, the beat whose class is most certain.
     chosen: [Option<Candidate>; LABELS.len()],
     /// Of each lead, the mean over the normal beats.
-    normal: [Mean; 2],
+    normal: Vec<Mean>,
 }
 
 /// A beat that may be chosen.
 #[derive(Debug)]
 struct Candidate {
     beat: Beat,
-    /// Of each lead that was read.
-    views: Vec<Views>,
+    /// Of each lead that has a say in the class: its place, its weight, and the views.
+    leads: Vec<(usize, f32, Views)>,
 }
 
 impl Watch {
@@ -57,9 +57,12 @@ impl Watch {
         let Some(chosen) = self.chosen.get_mut(seen.beat.class as usize) else {
             return;
         };
+        let leads = seen.weights.iter().zip(seen.views).enumerate();
+        let leads = leads.filter(|(_, (weight, _))| **weight > 0.0);
         if seen.beat.class == Class::N {
-            for (mean, views) in self.normal.iter_mut().zip(seen.views) {
-                mean.add(views);
+            self.normal.resize_with(seen.views.len(), Mean::default);
+            for (lead, (_, views)) in leads.clone() {
+                self.normal[lead].add(views);
             }
         }
         // Of equals the earlier.
@@ -70,27 +73,30 @@ impl Watch {
         {
             *chosen = Some(Candidate {
                 beat: seen.beat.clone(),
-                views: seen.views.iter().map(|views| (*views).clone()).collect(),
+                leads: leads
+                    .map(|(lead, (weight, views))| (lead, *weight, (*views).clone()))
+                    .collect(),
             });
         }
     }
 
     /// Of each class, the beat that is most certainly of it once the rhythm has weighed, and what the network says of it
-    /// without each view: the view is replaced by its mean over the recording's normal beats. Where two leads were
-    /// averaged, so are the logits here.
+    /// without each view: the view is replaced by its mean over the recording's normal beats. Where several leads were
+    /// averaged, so are the logits here, with the same weights.
     ///
     /// # Errors
     /// When the network fails.
     pub(super) fn choose(self, runtime: &mut dyn Runtime) -> Result<Vec<Chosen>, ModelError> {
         let normal = self.normal;
-        let explain = |Candidate { beat, views }| {
-            let means = normal.iter().take(views.len()).map(Mean::finish);
+        let explain = |Candidate { beat, leads }| {
+            let mean = |lead: usize| normal.get(lead).and_then(Mean::finish);
+            let means = leads.iter().map(|(lead, ..)| mean(*lead));
             let usual = match means.collect::<Option<Vec<Views>>>() {
-                Some(usual) => Some(left_out(runtime, &views, &usual)?),
-                None => None,
+                Some(usual) if !usual.is_empty() => Some(left_out(runtime, &leads, &usual)?),
+                _ => None,
             };
             let said = softmax(&beat.logits);
-            Ok(views.into_iter().next().map(|views| Chosen {
+            Ok(leads.into_iter().next().map(|(_, _, views)| Chosen {
                 beat,
                 views,
                 said,
@@ -102,15 +108,14 @@ impl Watch {
     }
 }
 
-/// What the network says of a beat with each view left out; `views` and `usual` are one a lead.
+/// What the network says of a beat with each view left out; `leads` and `usual` are one a lead.
 fn left_out(
     runtime: &mut dyn Runtime,
-    views: &[Views],
+    leads: &[(usize, f32, Views)],
     usual: &[Views],
 ) -> Result<LeftOut, ModelError> {
-    let leads = views.len() as f32;
     let mut sums = [Logits::default(); View::ALL.len()];
-    for (views, usual) in views.iter().zip(usual) {
+    for ((_, weight, views), usual) in leads.iter().zip(usual) {
         let variants = View::ALL.map(|view| {
             let mut variant = views.clone();
             variant.get_mut(view).copy_from_slice(usual.get(view));
@@ -118,7 +123,7 @@ fn left_out(
         });
         for (sum, logits) in sums.iter_mut().zip(runtime.logits(&variants)?) {
             for (sum, logit) in sum.iter_mut().zip(logits) {
-                *sum += logit / leads;
+                *sum += weight * logit;
             }
         }
     }
@@ -176,8 +181,12 @@ mod tests {
         for (i, beat) in beats.iter().enumerate() {
             let mut views = Views::ZERO;
             views.waveform[0] = i as f32;
-            let views = &[&views];
-            watch.see(Seen { beat, views });
+            let (views, weights) = (&[&views], &[1.0]);
+            watch.see(Seen {
+                beat,
+                views,
+                weights,
+            });
         }
         let chosen = watch.choose(&mut Fake).expect("the fake runs");
         let chosen = chosen

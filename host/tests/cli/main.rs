@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod leads;
 mod many;
 mod plot;
+mod reports;
 
 use serde_json::Value;
 use std::fs;
@@ -67,6 +69,10 @@ fn classify_keeps_the_promise_of_its_json() {
     assert_eq!(json["synthetic"], true);
     assert_eq!(json["sample_rate_hz"], 360.0);
     assert_eq!(json["duration_s"], 300.0);
+    assert_eq!(json["lead"], "II");
+    assert_eq!(json["leads"][0]["name"], "II");
+    let reason = "the first of 2 leads that is an ECG by its name";
+    assert_eq!(json["lead_reason"], reason);
     let beats = json["beats"].as_array().unwrap();
     assert_eq!(json["summary"]["beats"], beats.len());
     let mut last = -1;

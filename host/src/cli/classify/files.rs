@@ -4,10 +4,10 @@ use super::inputs::Input;
 use super::rows::{Csv, Json};
 use super::{ANNOTATIONS, Args, Classified, Format, Run, annotation_code};
 use crate::cli::guard::Guard;
-use crate::cli::output::{Sink, write_file};
+use crate::cli::output::{Output, Sink, write_file};
 use crate::records::Record;
 use crate::records::annotation::{Annotation, Annotations, Code};
-use crate::report::{self, Section};
+use crate::report::{self, Heading, Section};
 use anyhow::Context;
 use std::path::Path;
 
@@ -102,8 +102,9 @@ fn write_format(
             table.finish()?.finish()
         }
         Format::Report => {
-            let text = report::render(classified.section.as_slice());
-            write_file(path, text.as_bytes())
+            let mut out = Sink::File(path.to_owned()).begin()?;
+            report::write(classified.section.as_slice(), &run.heading, &mut out)?;
+            out.finish()
         }
     }
 }
@@ -132,11 +133,11 @@ fn write_annotations(path: &Path, classified: &Classified, run: &Run) -> anyhow:
 
 /// The files of all records together, which get their names when all records are in them.
 pub(super) struct Combined {
-    csv: Option<Csv<crate::cli::output::Output>>,
+    csv: Option<Csv<Output>>,
     json: Option<Json>,
     #[cfg(feature = "parquet")]
-    parquet: Option<super::parquet::Table<crate::cli::output::Output>>,
-    report: Option<(Sink, Vec<Section>)>,
+    parquet: Option<super::parquet::Table<Output>>,
+    report: Option<(Output, Heading, Vec<Section>)>,
 }
 
 impl Combined {
@@ -151,7 +152,7 @@ impl Combined {
             parquet: begin(&args.parquet)?
                 .map(|out| super::parquet::Table::new(out, run))
                 .transpose()?,
-            report: args.report.clone().map(|sink| (sink, Vec::new())),
+            report: begin(&args.report)?.map(|out| (out, run.heading.clone(), Vec::new())),
         })
     }
 
@@ -167,7 +168,7 @@ impl Combined {
         if let Some(parquet) = &mut self.parquet {
             parquet.add(classified)?;
         }
-        if let Some((_, sections)) = &mut self.report {
+        if let Some((.., sections)) = &mut self.report {
             sections.extend(classified.section.take());
         }
         Ok(())
@@ -185,8 +186,9 @@ impl Combined {
         if let Some(parquet) = self.parquet {
             parquet.finish()?.finish()?;
         }
-        if let Some((sink, sections)) = self.report {
-            sink.write(report::render(&sections).as_bytes())?;
+        if let Some((mut out, heading, sections)) = self.report {
+            report::write(&sections, &heading, &mut out)?;
+            out.finish()?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::{Classified, Run};
 use crate::analysis::Beat;
+use crate::choice::TakenLead;
 use crate::cli::output::Output;
 use crate::summary::Summary;
 use anyhow::Context;
@@ -17,6 +18,8 @@ struct Object<'a> {
     sample_rate_hz: f64,
     duration_s: f64,
     lead: &'a str,
+    leads: &'a [TakenLead],
+    lead_reason: &'a str,
     peaks: String,
     synthetic: bool,
     model: &'a str,
@@ -80,6 +83,8 @@ pub(super) fn write_json(
         sample_rate_hz: classified.record.sample_rate_hz(),
         duration_s: classified.record.duration_s(),
         lead: &classified.lead,
+        leads: &classified.taken.leads,
+        lead_reason: &classified.taken.why,
         peaks: run.args.reading.peaks.to_string(),
         synthetic: classified.record.is_synthetic(),
         model: &run.model,

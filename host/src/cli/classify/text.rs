@@ -1,6 +1,7 @@
 //! What `classify` says to people.
 
 use super::{Classified, Run};
+use crate::choice::Taken;
 use crate::records::Warning;
 use crate::summary::{HEART_RATE_BEATS, percent};
 use heartlens_core::class::Class;
@@ -29,6 +30,7 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
         record.sample_rate_hz(),
         result.lead,
     )?;
+    writeln!(out, "{}", lead(&result.taken))?;
     writeln!(out)?;
     for class in Class::ALL {
         let count = summary.counts[class.name()];
@@ -118,6 +120,18 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
     Ok(text)
 }
 
+/// Which leads were read, and why.
+fn lead(taken: &Taken) -> String {
+    match &taken.leads[..] {
+        [lead] => format!("lead {}: {}", lead.name, taken.why),
+        _ => format!(
+            "leads: {}\nsay in the classes: {}",
+            taken.why,
+            taken.shares()
+        ),
+    }
+}
+
 /// One line a record, and one for all.
 #[derive(Default)]
 pub(super) struct Table {
@@ -135,8 +149,9 @@ impl Table {
         let rate = summary.heart_rate_bpm;
         let cells = cells(duration_s, &summary.counts)
             + &format!(
-                " {:>5}",
-                rate.map_or("-".to_owned(), |r| format!("{:.0}", r.mean))
+                " {:>5}  {}",
+                rate.map_or("-".to_owned(), |r| format!("{:.0}", r.mean)),
+                classified.lead
             );
         self.rows.push((classified.name.clone(), cells));
         self.records += 1;
@@ -160,7 +175,11 @@ impl fmt::Display for Table {
         for class in Class::ALL {
             write!(f, " {class:>7}")?;
         }
-        writeln!(f, " {:>8} {:>8} {:>5}", "S burden", "V burden", "/min")?;
+        writeln!(
+            f,
+            " {:>8} {:>8} {:>5}  lead",
+            "S burden", "V burden", "/min"
+        )?;
         for (name, cells) in &self.rows {
             writeln!(f, "{name:<width$} {cells}")?;
         }
