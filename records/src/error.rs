@@ -287,6 +287,28 @@ pub enum RecordError {
         /// Why.
         cause: TableFault,
     },
+    /// The file is not what its format is.
+    #[error("{}: {place}: found {}, expected {expected}", path.display(), shown(found))]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        place: String,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: String,
+    },
+    /// This build of the program reads other formats only.
+    #[error("{}: found {found}, which this build does not read; expected one with feature `{feature}`", path.display())]
+    NotBuilt {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// The feature that reads it.
+        feature: &'static str,
+    },
     /// The signal file is shorter than the header says.
     #[error("{}: found {found} samples of each lead, but {} promises {promised}", path.display(), header.display())]
     TooShort {

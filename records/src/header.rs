@@ -146,8 +146,7 @@ pub enum HeaderFault {
     },
     /// The storage format is none that is supported.
     #[error(
-        "found signal format {found}, expected one of 8, 16, 24, 32, 61, 80, 160, 212, 310, 311{}",
-        flac(found)
+        "found signal format {found}, expected one of 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516, 524"
     )]
     Format {
         /// The format's number.
@@ -175,16 +174,6 @@ pub enum HeaderFault {
         /// How its descriptions differ.
         contradiction: &'static str,
     },
-}
-
-/// What helps where the format is one of WFDB's compressed ones.
-fn flac(format: &str) -> &'static str {
-    match format {
-        "508" | "516" | "524" => {
-            "; this one is FLAC: WFDB's `xform` rewrites the record in format 16"
-        }
-        _ => "",
-    }
 }
 
 /// What is wrong with a header, and where.
@@ -797,8 +786,8 @@ mod tests {
                 "line 2: found signal format 309, expected one of 8, 16, 24",
             ),
             (
-                "r 1\nr.dat 516",
-                "311; this one is FLAC: WFDB's `xform` rewrites",
+                "r 1\nr.dat 532",
+                "found signal format 532, expected one of 8, 16",
             ),
             (
                 "r 1\nr.dat 16x65537",

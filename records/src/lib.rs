@@ -42,6 +42,7 @@ pub mod annotation;
 pub mod edf;
 mod error;
 pub mod file;
+mod flac;
 pub mod header;
 mod kind;
 mod patient;
