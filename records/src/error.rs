@@ -39,6 +39,16 @@ pub enum Warning {
         /// The sum in the header.
         stated: i16,
     },
+    /// A header's checksum is not that of its bytes.
+    #[error(
+        "the header's checksum is {found:#06x}, but the header states {stated:#06x}: the file may be damaged"
+    )]
+    HeaderChecksum {
+        /// Of the bytes.
+        found: u16,
+        /// In the header.
+        stated: u16,
+    },
     /// The same in several segments of a record.
     #[error(
         "in {segments} segment(s) the samples of a lead add up to another sum than the header states, the first of \
@@ -244,7 +254,7 @@ pub enum RecordError {
     },
     /// The file is in no format that is read.
     #[error(
-        "{}: found {found}; expected a WFDB header (.hea), an EDF or BDF file, or a table of numbers as text",
+        "{}: found {found}; expected a WFDB header (.hea), an EDF or BDF file, an ISHNE recording, or a table of numbers as text",
         path.display()
     )]
     UnknownFormat {

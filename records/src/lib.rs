@@ -44,11 +44,14 @@ mod error;
 pub mod file;
 mod flac;
 pub mod header;
+mod ishne;
 mod kind;
 mod patient;
 pub mod resample;
+mod samples;
 mod segments;
 pub mod signal;
+mod start;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -59,6 +62,7 @@ pub use error::{RecordError, Warning};
 pub use kind::LeadKind;
 pub use patient::{Patient, Sex};
 pub use segments::segment_names;
+pub use start::Start;
 
 use annotation::{Annotation, AnnotationError, Annotations};
 use error::shown;
@@ -90,6 +94,8 @@ struct Contents {
     /// At least one.
     leads: Vec<Lead>,
     patient: Patient,
+    /// When its first sample was taken.
+    start: Option<Start>,
     comments: Vec<String>,
     source: Box<dyn Source>,
 }
@@ -102,6 +108,7 @@ enum Format {
     /// A WFDB record, named without its header's `.hea`.
     Wfdb,
     Edf,
+    Ishne,
     Table,
 }
 
@@ -132,6 +139,9 @@ impl Format {
         }
         if edf::is_edf(&head) {
             return Ok(Self::Edf);
+        }
+        if ishne::is_recording(&head) {
+            return Ok(Self::Ishne);
         }
         if matches!(&*extension(path), "csv" | "tsv" | "txt") {
             return Ok(Self::Table);
@@ -170,7 +180,10 @@ fn known_format(head: &[u8]) -> Option<&'static str> {
         [0x1f, 0x8b, ..] => "a gzip archive; unpack it first",
         [b'%', b'P', b'D', b'F', ..] => "a PDF; a picture of an ECG cannot be read",
         [b'<', ..] => "an XML file (HL7 aECG, MUSE and Philips XML are not read)",
-        head if head.starts_with(b"ISHNE") => "an ISHNE Holter file",
+        head if head.starts_with(ishne::ANNOTATIONS) => {
+            "ISHNE annotations; name the recording (.ecg) that they belong to"
+        }
+        head if head.starts_with(b"ISHNE") => "an ISHNE Holter file of another version than 1.0",
         head if head.get(128..132) == Some(b"DICM") => "a DICOM file",
         head if head.starts_with(b"MATLAB") || head.starts_with(b"\x89HDF") => {
             "a MATLAB or HDF5 file; name the WFDB header (.hea) where one belongs to it"
@@ -261,6 +274,8 @@ pub struct Lead {
     /// Counts of the converter per millivolt, finite and not 0; negative where the lead was stored upside down. `None`
     /// where the unit is no voltage, or the samples are no counts.
     pub counts_per_mv: Option<f32>,
+    /// The count that means 0 mV, or the nearest one; 0 where the samples are no counts.
+    pub baseline: i32,
     /// The lead's own rate, in Hz; finite and above 0.
     pub sample_rate_hz: f64,
     /// Samples of the lead, gaps included, at least 1.
@@ -323,7 +338,7 @@ pub use voltage::VoltageUnit;
 
 impl Record {
     /// The extensions of files that [`Record::open`] takes for records, in lower case: for whoever looks through a folder.
-    pub const EXTENSIONS: [&str; 7] = ["hea", "edf", "bdf", "rec", "csv", "tsv", "txt"];
+    pub const EXTENSIONS: [&str; 8] = ["hea", "edf", "bdf", "rec", "ecg", "csv", "tsv", "txt"];
 
     /// Opens a record by its name: a WFDB record with or without the header's `.hea`, an EDF, EDF+ or BDF file, or a
     /// table of numbers as text. What a file is, its content says; its name need not. Checks that all of its files are
@@ -346,6 +361,7 @@ impl Record {
             Format::Header => segments::open(path, options)?,
             Format::Wfdb => segments::open(&with_appended(path, "hea"), options)?,
             Format::Edf => edf::open(path, options)?,
+            Format::Ishne => ishne::open(path, options)?,
             Format::Table => table::open(path, options)?,
         };
         // What a file says must not act on the terminal that it is shown on.
@@ -419,6 +435,11 @@ impl Record {
     /// What the record says of the patient.
     pub fn patient(&self) -> Patient {
         self.contents.patient
+    }
+
+    /// When the record begins, as far as it says so.
+    pub fn start(&self) -> Option<Start> {
+        self.contents.start
     }
 
     /// The record's comments, line by line. None that names the patient is taken from an EDF file.
@@ -551,6 +572,11 @@ impl Record {
         }
     }
 
+    /// Whether there are annotations by `annotator`: a file of them beside the record, or the format's own.
+    pub fn has_annotations(&self, annotator: &str) -> bool {
+        self.annotation_path(annotator).is_file() || self.contents.source.annotations().is_some()
+    }
+
     /// Where the record's annotations by `annotator` lie: `atr` for the reference.
     pub fn annotation_path(&self, annotator: &str) -> PathBuf {
         with_appended(&self.stem, annotator)
@@ -565,8 +591,8 @@ impl Record {
     }
 
     /// The record's annotations by `annotator` (`atr` for the reference), counted at the record's own rate. Where there
-    /// is no such file beside an EDF+ file, those in the EDF+ file itself: a text that is a WFDB beat code (`N`, `V`,
-    /// `A` ...) is that beat, every other text a note.
+    /// is no such file, the format's own: those in an EDF+ file, where a text that is a WFDB beat code (`N`, `V`, `A` ...)
+    /// is that beat and every other text a note; and the `.ann` file beside an ISHNE recording.
     ///
     /// # Errors
     /// [`AnnotationError`], naming file and place.

@@ -159,6 +159,7 @@ pub(super) fn open(
         annotation_rate_hz: header.sample_rate_hz,
         leads,
         patient: header.patient(),
+        start: header.start,
         comments: header.comments,
         source: Box::new(Wfdb { signals, warnings }),
     })
@@ -322,6 +323,7 @@ pub(super) fn lead(
         units: given.map_or_else(|| signal.units.clone(), |unit| unit.to_string()),
         is_voltage: calibration.is_some(),
         counts_per_mv: calibration.map(|c| c.counts_per_mv),
+        baseline: signal.baseline,
         sample_rate_hz: frame_rate_hz * f64::from(signal.samples_per_frame),
         len_samples: len,
         rails_mv: calibration.zip(signal.format).map(|(calibration, format)| {

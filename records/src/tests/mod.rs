@@ -5,6 +5,7 @@
 mod edf;
 #[cfg(feature = "flac")]
 mod flac;
+mod ishne;
 mod table;
 mod wfdb;
 

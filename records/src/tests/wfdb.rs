@@ -486,7 +486,7 @@ fn files_are_told_by_what_they_hold() {
         ("ecg.dat", table.as_bytes()),
         ("export", table.as_bytes()),
         ("a.zip", b"PK\x03\x04"),
-        ("a.ecg", b"ISHNE1.0rest"),
+        ("a.ecg", b"ISHNE2.0rest"),
         ("a.xml", b"<?xml version=\"1.0\"?><AnnotatedECG/>"),
         ("a.bin", &[3; 100]),
         ("a.txt", b""),
