@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const MAX_SAMPLE: u64 = 1 << 40;
 
 /// How a note that states the file's own rate begins.
-const RESOLUTION_NOTE: &[u8] = b"## time resolution:";
+pub(super) const RESOLUTION_NOTE: &[u8] = b"## time resolution:";
 
 const SKIP: u16 = 59;
 const NUM: u16 = 60;

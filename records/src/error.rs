@@ -156,6 +156,12 @@ pub enum Warning {
         /// How many there are.
         found: u64,
     },
+    /// The file holds more than was read.
+    #[error("the file also holds {what}; not read")]
+    PartNotRead {
+        /// What.
+        what: &'static str,
+    },
     /// A file called BDF has samples of 16 bits.
     #[error(
         "the file says that it is BDF (24 bits), but its length and ranges are those of 16 bits; read so"
@@ -254,7 +260,7 @@ pub enum RecordError {
     },
     /// The file is in no format that is read.
     #[error(
-        "{}: found {found}; expected a WFDB header (.hea), an EDF or BDF file, an ISHNE recording, or a table of numbers as text",
+        "{}: found {found}; expected a record: WFDB (.hea), EDF, BDF, ISHNE, DICOM, SCP-ECG, Kardia ATC, aECG, MUSE or Philips XML, or a table of numbers as text",
         path.display()
     )]
     UnknownFormat {

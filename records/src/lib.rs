@@ -38,7 +38,11 @@
 //!
 //! Research software, not a medical device.
 
+#[cfg(feature = "xml")]
+mod aecg;
 pub mod annotation;
+mod atc;
+mod dicom;
 pub mod edf;
 mod error;
 pub mod file;
@@ -46,9 +50,14 @@ mod flac;
 pub mod header;
 mod ishne;
 mod kind;
+#[cfg(feature = "xml")]
+mod muse;
 mod patient;
+#[cfg(feature = "xml")]
+mod philips;
 pub mod resample;
 mod samples;
+mod scp;
 mod segments;
 pub mod signal;
 mod start;
@@ -57,6 +66,9 @@ pub mod table;
 mod tests;
 mod voltage;
 mod wfdb;
+pub mod write;
+#[cfg(feature = "xml")]
+mod xml;
 
 pub use error::{RecordError, Warning};
 pub use kind::LeadKind;
@@ -109,6 +121,11 @@ enum Format {
     Wfdb,
     Edf,
     Ishne,
+    Atc,
+    Dicom,
+    Scp,
+    /// Any of the formats in XML.
+    Xml,
     Table,
 }
 
@@ -134,7 +151,7 @@ impl Format {
         } else {
             return Err(RecordError::NoSuchRecord {
                 path: path.to_owned(),
-                expected: "a WFDB record (that name with .hea), an EDF or BDF file, or a table (.csv, .txt)",
+                expected: "a WFDB record (that name with .hea), or the file of a record (EDF, BDF, ISHNE, DICOM, XML, CSV ...)",
             });
         }
         if edf::is_edf(&head) {
@@ -142,6 +159,18 @@ impl Format {
         }
         if ishne::is_recording(&head) {
             return Ok(Self::Ishne);
+        }
+        if atc::is_atc(&head) {
+            return Ok(Self::Atc);
+        }
+        if dicom::is_dicom(&head) {
+            return Ok(Self::Dicom);
+        }
+        if scp::is_scp(&head) {
+            return Ok(Self::Scp);
+        }
+        if is_xml(&head) {
+            return Ok(Self::Xml);
         }
         if matches!(&*extension(path), "csv" | "tsv" | "txt") {
             return Ok(Self::Table);
@@ -169,6 +198,30 @@ impl Format {
     }
 }
 
+/// Whether a file is XML of one of the formats: its first tag, or a declaration or comment before it.
+fn is_xml(head: &[u8]) -> bool {
+    // UTF-16 has a zero in every pair of such characters.
+    let mut text = head.iter().filter(|&&b| b != 0 && b != 0xff && b != 0xfe);
+    let mut text = text
+        .by_ref()
+        .skip_while(|&&b| b.is_ascii_whitespace() || [0xef, 0xbb, 0xbf].contains(&b));
+    let (first, second) = (text.next(), text.next());
+    let is_mark = |b: &u8| matches!(b, b'?' | b'!') || b.is_ascii_alphabetic();
+    first == Some(&b'<') && second.is_some_and(is_mark)
+}
+
+#[cfg(feature = "xml")]
+use xml::open as open_xml;
+
+#[cfg(not(feature = "xml"))]
+fn open_xml(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError> {
+    Err(RecordError::NotBuilt {
+        path: path.to_owned(),
+        found: "an XML file",
+        feature: "xml",
+    })
+}
+
 /// Bytes that a file's format is told from.
 const HEAD_BYTES: u64 = 4096;
 
@@ -179,12 +232,10 @@ fn known_format(head: &[u8]) -> Option<&'static str> {
         [b'P', b'K', ..] => "a ZIP archive or a spreadsheet; save the sheet as CSV",
         [0x1f, 0x8b, ..] => "a gzip archive; unpack it first",
         [b'%', b'P', b'D', b'F', ..] => "a PDF; a picture of an ECG cannot be read",
-        [b'<', ..] => "an XML file (HL7 aECG, MUSE and Philips XML are not read)",
         head if head.starts_with(ishne::ANNOTATIONS) => {
             "ISHNE annotations; name the recording (.ecg) that they belong to"
         }
         head if head.starts_with(b"ISHNE") => "an ISHNE Holter file of another version than 1.0",
-        head if head.get(128..132) == Some(b"DICM") => "a DICOM file",
         head if head.starts_with(b"MATLAB") || head.starts_with(b"\x89HDF") => {
             "a MATLAB or HDF5 file; name the WFDB header (.hea) where one belongs to it"
         }
@@ -362,6 +413,10 @@ impl Record {
             Format::Wfdb => segments::open(&with_appended(path, "hea"), options)?,
             Format::Edf => edf::open(path, options)?,
             Format::Ishne => ishne::open(path, options)?,
+            Format::Atc => atc::open(path, options)?,
+            Format::Dicom => dicom::open(path, options)?,
+            Format::Scp => scp::open(path, options)?,
+            Format::Xml => open_xml(path, options)?,
             Format::Table => table::open(path, options)?,
         };
         // What a file says must not act on the terminal that it is shown on.

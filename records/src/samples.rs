@@ -99,6 +99,22 @@ impl Integer {
         }
     }
 
+    /// The lowest and the highest value.
+    pub(super) const fn ends(self) -> [i32; 2] {
+        match self {
+            Self::I8 => [i8::MIN as i32, i8::MAX as i32],
+            Self::U8 => [0, u8::MAX as i32],
+            Self::I16 => [i16::MIN as i32, i16::MAX as i32],
+            Self::U16 => [0, u16::MAX as i32],
+            Self::I32 => [i32::MIN, i32::MAX],
+        }
+    }
+
+    /// The value that these bytes begin with, where they are enough.
+    pub(super) fn read(self, bytes: &[u8], big_endian: bool) -> Option<i32> {
+        (bytes.len() as u64 >= self.bytes()).then(|| self.value(bytes, big_endian))
+    }
+
     fn value(self, bytes: &[u8], big_endian: bool) -> i32 {
         let mut little = [0; 4];
         let width = self.bytes() as usize;

@@ -8,6 +8,7 @@ mod flac;
 mod ishne;
 mod table;
 mod wfdb;
+mod write;
 
 use super::*;
 use serde_json::Value;
