@@ -23,7 +23,9 @@ struct Set<'a> {
 pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, RecordError> {
     let code = |node: Node<'a, 'a>| child(node, "code")?.attribute("code");
     let series: Vec<Node<'_, '_>> = all(root, "series").collect();
-    let has_sets = |node: &&Node<'a, 'a>| first(**node, "sequenceSet").is_some();
+    // Those of its own: a series derived from it, such as a mean beat, lies inside it.
+    let own_sets = |series: Node<'a, 'a>| parts(series, "component", "sequenceSet");
+    let has_sets = |node: &&Node<'a, 'a>| own_sets(**node).next().is_some();
     let rhythm = series
         .iter()
         .find(|s| code(**s) == Some("RHYTHM") && has_sets(s));
@@ -42,12 +44,12 @@ pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, Reco
     let mut sets = Vec::new();
     let mut step_s = None;
     let mut start = None;
-    for node in all(chosen, "sequenceSet") {
+    for node in own_sets(chosen) {
         let mut set = Set {
             begins_s: 0.0,
             leads: Vec::new(),
         };
-        for sequence in all(node, "sequence") {
+        for sequence in parts(node, "component", "sequence") {
             let Some(code) = code(sequence) else {
                 continue;
             };
@@ -109,6 +111,19 @@ pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, Reco
     })
 }
 
+/// The elements named `inner` in the children named `outer`.
+fn parts<'a>(
+    node: Node<'a, 'a>,
+    outer: &'static str,
+    inner: &'static str,
+) -> impl Iterator<Item = Node<'a, 'a>> {
+    let is =
+        |name: &'static str| move |n: &Node<'a, 'a>| n.is_element() && n.tag_name().name() == name;
+    node.children()
+        .filter(is(outer))
+        .flat_map(move |node| node.children().filter(is(inner)))
+}
+
 /// The first child of this name.
 fn child<'a>(node: Node<'a, 'a>, name: &str) -> Option<Node<'a, 'a>> {
     node.children()
@@ -160,8 +175,9 @@ fn leads(
                     ));
                 }
                 counts.resize((at as usize).max(counts.len()), None);
-                counts.truncate(at as usize);
-                for digit in whole_text(*digits).split_whitespace() {
+                // What two sets have is read from the first.
+                let known = counts.len() - at as usize;
+                for digit in whole_text(*digits).split_whitespace().skip(known) {
                     counts.push(count(path, *digits, digit)?);
                 }
             }

@@ -449,6 +449,30 @@ impl Record {
         Ok(record)
     }
 
+    /// Whether a file is in a format that is told by its first bytes: any that is read, but for tables. For whoever looks
+    /// through a folder that holds other files as well.
+    pub fn is_recognised(path: &Path) -> bool {
+        let mut head = Vec::new();
+        let read =
+            std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+        if read.is_err() {
+            return false;
+        }
+        let text: Vec<u8> = head.iter().copied().filter(|byte| *byte != 0).collect();
+        let names = |root: &[u8]| text.windows(root.len()).any(|part| part == root);
+        let is_ecg = || {
+            [&b"AnnotatedECG"[..], b"RestingECG", b"restingecgdata"]
+                .into_iter()
+                .any(names)
+        };
+        edf::is_edf(&head)
+            || ishne::is_recording(&head)
+            || atc::is_atc(&head)
+            || dicom::is_dicom(&head)
+            || scp::is_scp(&head)
+            || (is_xml(&head) && is_ecg())
+    }
+
     /// The record's name: its file's, without folder and extension.
     pub fn name(&self) -> &str {
         &self.name

@@ -6,6 +6,8 @@ mod edf;
 #[cfg(feature = "flac")]
 mod flac;
 mod ishne;
+#[cfg(feature = "xml")]
+mod others;
 mod table;
 mod wfdb;
 mod write;

@@ -503,10 +503,10 @@ fn files_are_told_by_what_they_hold() {
         ),
         (
             "a.zip",
-            "a.zip: found a ZIP archive or a spreadsheet; save the sheet as CSV; expected a WFDB header",
+            "a.zip: found a ZIP archive or a spreadsheet; save the sheet as CSV; expected a record: WFDB",
         ),
         ("a.ecg", "a.ecg: found an ISHNE Holter file"),
-        ("a.xml", "a.xml: found an XML file"),
+        ("a.xml", "a.xml: found no samples"),
         ("a.bin", "a.bin: found bytes of no known format"),
         ("a.txt", "a.txt: line 1: found nothing"),
     ] {
