@@ -3,7 +3,8 @@
 //! ```text
 //! r.hea r.dat   WFDB: header, signal files, segments ─┐
 //! r.edf         EDF, EDF+, BDF: continuous or gaps   ─┼─> Record ─> leads ─> blocks of f32 in mV, NaN where
-//! r.csv r.txt   tables of numbers as text            ─┘     │                there is no valid sample
+//! r.ecg r.dcm   ISHNE, DICOM, SCP-ECG, ATC, XML      ─┤     │                there is no valid sample
+//! r.csv r.txt   tables of numbers as text            ─┘     │
 //! r.atr         annotations beside the record       ────────┴────> annotations, in samples of the record
 //! ```
 //!
@@ -29,8 +30,11 @@
 //! [`Record`] is what every format becomes; each has a module of its own:
 //!
 //! - WFDB: a header ([`header`]) and signal files in any of the formats of [`signal`], of one segment or of several;
-//! - EDF and EDF+, continuous or with gaps ([`edf`]);
-//! - tables of numbers as text, CSV ([`table`]).
+//! - EDF and EDF+, continuous or with gaps ([`edf`]), and BDF;
+//! - tables of numbers as text, CSV ([`table`]);
+//! - ISHNE Holter files, DICOM waveforms, SCP-ECG, Kardia ATC; and with feature `xml` HL7 aECG, GE MUSE and Philips Sierra XML.
+//!
+//! What each does not support, its module says. [`write`] writes WFDB, EDF+, BDF+ and CSV.
 //!
 //! Samples are read as a stream, a block at a time ([`Record::stream_mv`]), so that a recording of two weeks needs no
 //! more memory than one of a minute. Gaps between segments are as long as they lasted, and NaN. [`resample`] brings a
@@ -391,8 +395,8 @@ impl Record {
     /// The extensions of files that [`Record::open`] takes for records, in lower case: for whoever looks through a folder.
     pub const EXTENSIONS: [&str; 8] = ["hea", "edf", "bdf", "rec", "ecg", "csv", "tsv", "txt"];
 
-    /// Opens a record by its name: a WFDB record with or without the header's `.hea`, an EDF, EDF+ or BDF file, or a
-    /// table of numbers as text. What a file is, its content says; its name need not. Checks that all of its files are
+    /// Opens a record by its name: a WFDB record with or without the header's `.hea`, or a file of any other format that is
+    /// read. What a file is, its content says; its name need not. Checks that all of its files are
     /// there.
     ///
     /// # Errors

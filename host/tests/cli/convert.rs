@@ -70,15 +70,9 @@ fn a_record_keeps_its_beats_in_every_format() {
     let output = convert(&demo, &folder.path().join("list.rr"), &[]);
     assert!(output.status.success());
     let list = String::from_utf8(read("list.rr")).unwrap();
-    assert_eq!(
-        list.lines().count() + 1,
-        classes
-            .as_object()
-            .unwrap()
-            .values()
-            .map(|n| n.as_u64().unwrap() as usize)
-            .sum()
-    );
+    let classes = classes.as_object().unwrap().values();
+    let beats: u64 = classes.map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(list.lines().count() as u64 + 1, beats);
     assert!(
         list.lines()
             .all(|ms| (200.0..3000.0).contains(&ms.parse::<f64>().unwrap()))
