@@ -16,6 +16,7 @@ pub(super) struct Stream {
 }
 
 /// What comes next in a stream.
+#[cfg_attr(not(feature = "flac"), allow(dead_code))]
 pub(super) enum Next {
     /// So many samples.
     Samples(u64),

@@ -393,7 +393,9 @@ pub use voltage::VoltageUnit;
 
 impl Record {
     /// The extensions of files that [`Record::open`] takes for records, in lower case: for whoever looks through a folder.
-    pub const EXTENSIONS: [&str; 8] = ["hea", "edf", "bdf", "rec", "ecg", "csv", "tsv", "txt"];
+    pub const EXTENSIONS: [&str; 12] = [
+        "hea", "edf", "bdf", "rec", "ecg", "dcm", "scp", "atc", "xml", "csv", "tsv", "txt",
+    ];
 
     /// Opens a record by its name: a WFDB record with or without the header's `.hea`, or a file of any other format that is
     /// read. What a file is, its content says; its name need not. Checks that all of its files are

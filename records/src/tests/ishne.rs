@@ -134,7 +134,8 @@ fn nonsense_is_refused_with_its_place() {
     let set = |at: usize, value: i16| {
         move |bytes: &mut Vec<u8>| bytes[at..at + 2].copy_from_slice(&value.to_le_bytes())
     };
-    let cases: [(Box<dyn Fn(&mut Vec<u8>)>, &str); 7] = [
+    type Change = Box<dyn Fn(&mut Vec<u8>)>;
+    let cases: [(Change, &str); 7] = [
         (
             Box::new(set(156, 0)),
             "byte 156, number of leads: found 0, expected 1 to 12",
