@@ -7,7 +7,7 @@
 //! Not supported: representative beats and other derived series, annotations, sequences of another type than `SLIST_PQ`.
 
 use super::kind::kind_of;
-use super::samples::{InMemory, Kept, MAX_FILE_BYTES, Scale, malformed};
+use super::samples::{InMemory, Kept, MAX_KEPT_SAMPLES, Scale, levelled, malformed};
 use super::start::{Start, age_at};
 use super::xml::{all, first, place, whole_text};
 use super::{Contents, LeadKind, Patient, RecordError, Sex, VoltageUnit, Warning};
@@ -147,7 +147,7 @@ fn leads(
         .map(|set| set.begins_s)
         .fold(f64::INFINITY, f64::min);
     let (mut leads, mut kept) = (Vec::new(), Vec::new());
-    let mut longest = 0;
+    let mut total = 0;
     for name in names {
         let mut counts: Vec<Option<i32>> = Vec::new();
         let mut found: Option<(Scale, String)> = None;
@@ -163,16 +163,12 @@ fn leads(
                     _ => found = Some((scale, unit)),
                 }
                 let at = ((set.begins_s - earliest_s) * rate_hz).round();
-                // As many samples as the largest file could hold.
-                if !(0.0..=MAX_FILE_BYTES as f64).contains(&at) {
+                // A gap takes as much memory as samples do.
+                if !(0.0..=(MAX_KEPT_SAMPLES - total) as f64).contains(&at) {
                     let found =
                         format!("a sequence {} s after the first", set.begins_s - earliest_s);
-                    return Err(malformed(
-                        path,
-                        place(value),
-                        found,
-                        "a later one, by hours at most",
-                    ));
+                    let expected = "a later one, by hours at most";
+                    return Err(malformed(path, place(value), found, expected));
                 }
                 counts.resize((at as usize).max(counts.len()), None);
                 // What two sets have is read from the first.
@@ -182,19 +178,12 @@ fn leads(
                 }
             }
         }
+        total = (total + counts.len()).min(MAX_KEPT_SAMPLES);
         let (scale, unit) = found.unwrap_or((NO_SCALE, String::new()));
-        longest = longest.max(counts.len());
         leads.push((name.clone(), unit, scale));
         kept.push(Kept { counts, scale });
     }
-    if longest == 0 {
-        return Err(RecordError::NoSamples {
-            path: path.to_owned(),
-        });
-    }
-    for lead in &mut kept {
-        lead.counts.resize(longest, None);
-    }
+    let longest = levelled(path, &mut kept)?;
     let leads = leads
         .into_iter()
         .map(|(name, unit, scale): (String, String, Scale)| {

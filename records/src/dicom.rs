@@ -349,7 +349,12 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         |group: &&Vec<Element>| text(group, tag::ORIGINALITY).is_none_or(|text| text == "ORIGINAL");
     let has_data = |group: &&Vec<Element>| find(group, tag::DATA).is_some_and(|data| data.len > 0);
     let groups = || waveforms.items.iter().filter(has_data);
-    let Some(group) = groups().find(is_original).or_else(|| groups().next()) else {
+    // Of several original ones, the first of the longest.
+    let length = |group: &Vec<Element>| find(group, tag::DATA).map_or(0, |data| data.len);
+    let originals = || groups().filter(is_original);
+    let longest = originals().map(length).max();
+    let original = originals().find(|group| Some(length(group)) == longest);
+    let Some(group) = original.or_else(|| groups().next()) else {
         return Err(RecordError::NoSamples {
             path: path.to_owned(),
         });
@@ -357,7 +362,7 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
     let mut warnings = Vec::new();
     if groups().count() > 1 {
         warnings.push(Warning::PartNotRead {
-            what: "other waveform groups than the first original one",
+            what: "other waveform groups than the longest original one",
         });
     }
     let start = start(&elements);
@@ -493,6 +498,13 @@ fn channels(
         let source = find(channel, tag::SOURCE).and_then(|e| e.items.first());
         let meaning = source.and_then(|source| text(source, tag::CODE_MEANING));
         let name = meaning.or_else(|| text(channel, tag::LABEL));
+        // `2:1` of MDC and `5.6.3-9-1` of SCPECG end with the standard's code.
+        let coded = || {
+            let value = text(source?, tag::CODE_VALUE)?;
+            let digits = value.rsplit([':', '-']).next()?;
+            super::scp::lead_of(digits.parse().ok()?).map(str::to_owned)
+        };
+        let name = name.or_else(coded);
         let name = name.map_or_else(|| format!("lead {index}"), |name| lead_name(&name));
         let mut lead = scale.lead(name, units, rate_hz, len as usize);
         if lead.kind == LeadKind::Unknown {
@@ -514,7 +526,10 @@ fn channels(
 
 /// `Lead I (Einthoven)` as everybody else calls it.
 fn lead_name(meaning: &str) -> String {
-    let bare = meaning.strip_prefix("Lead ").unwrap_or(meaning);
+    let bare = ["Lead ", "MDC_ECG_LEAD_", "ECG "]
+        .iter()
+        .find_map(|prefix| meaning.strip_prefix(prefix))
+        .unwrap_or(meaning);
     let bare = bare.split_once(" (").map_or(bare, |(name, _)| name).trim();
     match bare {
         "" => meaning.to_owned(),

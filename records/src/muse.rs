@@ -6,7 +6,7 @@
 //! Not supported: the median beat, measurements and the times of QRS complexes, which carry no class. Leads III, aVR, aVL and aVF
 //! are not in these files, and are not computed.
 
-use super::samples::{InMemory, Kept, Scale, malformed};
+use super::samples::{InMemory, Kept, Scale, levelled, malformed};
 use super::start::{Start, age_at, date_of};
 use super::xml::{all, bytes_of_base64, first, first_text, place};
 use super::{Contents, Patient, RecordError, Sex, VoltageUnit, Warning};
@@ -47,7 +47,6 @@ pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, Reco
     }
 
     let (mut leads, mut kept) = (Vec::new(), Vec::new());
-    let mut longest = 0;
     for node in all(waveform, "LeadData") {
         let name = first_text(node, "LeadID").unwrap_or_default();
         let name = match name {
@@ -98,18 +97,10 @@ pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, Reco
             offset: 0.0,
             unit: unit.parse::<VoltageUnit>().ok(),
         };
-        longest = longest.max(counts.len());
         leads.push((name, unit.to_owned(), scale));
         kept.push(Kept { counts, scale });
     }
-    if longest == 0 {
-        return Err(RecordError::NoSamples {
-            path: path.to_owned(),
-        });
-    }
-    for lead in &mut kept {
-        lead.counts.resize(longest, None);
-    }
+    let longest = levelled(path, &mut kept)?;
     let lead =
         |(name, unit, scale): (String, String, Scale)| scale.lead(name, unit, rate_hz, longest);
     let start = start(root);

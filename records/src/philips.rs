@@ -7,7 +7,7 @@
 //!
 //! Not supported: representative beats, measurements, other encodings than base 64.
 
-use super::samples::{InMemory, Kept, Scale, malformed};
+use super::samples::{InMemory, Kept, Scale, levelled, malformed};
 use super::start::{Start, age_at, date_of};
 use super::xml::{bytes_of_base64, first, first_text, place};
 use super::{Contents, Patient, RecordError, Sex, VoltageUnit, Warning};
@@ -127,9 +127,10 @@ pub(super) fn read(path: &Path, root: Node<'_, '_>) -> Result<Contents, RecordEr
     for lead in samples {
         let mut counts: Vec<Option<i32>> =
             lead.into_iter().map(|count| Some(count.into())).collect();
-        counts.resize(len, None);
+        counts.truncate(len);
         kept.push(Kept { counts, scale });
     }
+    let len = levelled(path, &mut kept)?;
     let named = names.into_iter().take(kept.len());
     let start = start(root);
     Ok(Contents {

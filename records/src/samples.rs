@@ -7,8 +7,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// The largest file of a format that is read whole, in bytes: an hour of twelve leads as text.
-pub(super) const MAX_FILE_BYTES: u64 = 1 << 28;
+/// The largest file of a format that is read whole, in bytes, and the most samples of all leads that are kept: an hour of
+/// twelve leads.
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 26;
+pub(super) const MAX_KEPT_SAMPLES: usize = 1 << 25;
 
 /// Reads a file whole.
 pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, RecordError> {
@@ -241,6 +243,32 @@ pub(super) struct Kept {
     /// `None` where there is no valid sample.
     pub(super) counts: Vec<Option<i32>>,
     pub(super) scale: Scale,
+}
+
+/// Makes all leads as long as the longest, with samples that are not there, and says how long that is.
+///
+/// # Errors
+/// Where there are none, or more than are kept.
+pub(super) fn levelled(path: &Path, leads: &mut [Kept]) -> Result<usize, RecordError> {
+    let longest = leads
+        .iter()
+        .map(|lead| lead.counts.len())
+        .max()
+        .unwrap_or(0);
+    if longest == 0 {
+        return Err(RecordError::NoSamples {
+            path: path.to_owned(),
+        });
+    }
+    if longest.saturating_mul(leads.len()) > MAX_KEPT_SAMPLES {
+        let found = format!("{} leads, one of them of {longest} samples", leads.len());
+        let expected = format!("at most {MAX_KEPT_SAMPLES} in all");
+        return Err(malformed(path, "the leads", found, expected));
+    }
+    for lead in leads {
+        lead.counts.resize(longest, None);
+    }
+    Ok(longest)
 }
 
 impl Source for InMemory {

@@ -9,7 +9,7 @@
 //! recorded: such a record is refused. Names are not read.
 
 use super::kind::kind_of;
-use super::samples::{InMemory, Kept, Scale, malformed, read_whole};
+use super::samples::{InMemory, Kept, MAX_KEPT_SAMPLES, Scale, levelled, malformed, read_whole};
 use super::start::{Start, age_at, date_of};
 use super::{Contents, LeadKind, Patient, ReadOptions, RecordError, Sex, VoltageUnit, Warning};
 use jiff::civil::Date;
@@ -35,6 +35,11 @@ const LEADS: [&str; 76] = [
     "dfA", "dfM", "dfF", "dfH", "III", "aVR", "aVL", "aVF", "-aVR", "V8", "V9", "V8R", "V9R", "D",
     "A", "J", "Defib", "ExtPace", "A1",
 ];
+
+/// The lead of a code of this standard, which ISO/IEEE 11073 and DICOM have taken over.
+pub(super) fn lead_of(code: usize) -> Option<&'static str> {
+    LEADS.get(code).copied().filter(|name| !name.is_empty())
+}
 
 pub(super) fn is_scp(head: &[u8]) -> bool {
     // Section 0 begins with a header of its own, and most programs sign it.
@@ -143,6 +148,10 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
     let first = spans.iter().map(|span| span.first).min().unwrap_or(1);
     let last = spans.iter().map(|span| span.last).max().unwrap_or(0);
     let len = (last - first) as usize + 1;
+    if len * spans.len() > MAX_KEPT_SAMPLES {
+        let found = format!("{} leads of {len} samples", spans.len());
+        return Err(rhythm.wrong(path, 0, found, "an hour of twelve at most"));
+    }
     let (mut leads, mut kept) = (Vec::new(), Vec::new());
     for (index, (span, mut samples)) in spans.iter().zip(counts).enumerate() {
         if let Some((places, beats, beat_nv)) = &reference {
@@ -156,17 +165,26 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         }
         let before = (span.first - first) as usize;
         let mut all = vec![None; before];
+        if samples.len() < span.len() {
+            warnings.push(Warning::Short {
+                what: "samples of a lead",
+                promised: span.len() as u64,
+                found: samples.len() as u64,
+            });
+        }
         all.extend(samples.into_iter().map(Some));
-        all.resize(len, None);
-        let code = usize::from(span.code);
-        let name = LEADS.get(code).filter(|name| !name.is_empty());
-        let name = name.map_or_else(|| format!("lead {index}"), |name| (*name).to_owned());
+        let name = lead_of(span.code.into());
+        let name = name.map_or_else(|| format!("lead {index}"), str::to_owned);
         let mut lead = scale.lead(name, "nV".to_owned(), rate_hz, len);
         if lead.kind == LeadKind::Unknown {
             lead.kind = kind_of(&format!("ECG {}", lead.name));
         }
         leads.push(lead);
         kept.push(Kept { counts: all, scale });
+    }
+    let len = levelled(path, &mut kept)?;
+    for lead in &mut leads {
+        lead.len_samples = len;
     }
     let about = match find(1) {
         Some(section) => about(section),
@@ -436,7 +454,9 @@ fn decoded(
     let mut leads = Vec::new();
     for (index, span) in spans.iter().enumerate() {
         let len = usize::from(section.u16(path, HEADER + 2 * index)?);
-        let bytes = section.part(path, at, len)?;
+        // Of a file that is cut short, what is there.
+        let there = section.bytes.len().saturating_sub(at).min(len);
+        let bytes = section.part(path, at.min(section.bytes.len()), there)?;
         // A reference beat is as long as its bytes say.
         let most = if is_rhythm { span.len() } else { 8 * len };
         let mut samples = match tables {
@@ -447,10 +467,6 @@ fn decoded(
                 .map(|pair| i16::from_le_bytes([pair[0], pair[1]]).into())
                 .collect(),
         };
-        if is_rhythm && samples.len() < most {
-            let found = format!("{} of {most} samples of lead {index}", samples.len());
-            return Err(section.wrong(path, at, found, "all of them, in codes of section 2"));
-        }
         integrate(&mut samples, differences);
         leads.push(samples);
         at += len;

@@ -6,7 +6,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use std::path::Path;
 
 /// The most nodes of a document that is read.
-const MAX_NODES: u32 = 4_000_000;
+const MAX_NODES: u32 = 1_000_000;
 
 /// Opens an XML file of one of the formats.
 pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError> {

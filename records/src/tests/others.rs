@@ -210,10 +210,23 @@ fn nonsense_is_refused_with_its_place() {
     );
     let said = scp(at + 5, 1);
     assert!(said.contains("found bimodal compression"), "{said}");
-    let said = scp(at + 6, 1);
+    // A lead whose bytes end early is read as far as they go.
+    let mut bytes = named("first.scp");
+    bytes[at + 6 + 2 * 3] -= 6;
+    let folder = folder_with([("r.scp", bytes)]);
+    let record = open(&folder, "r.scp").unwrap();
+    let lead = record.read_lead(3).unwrap();
+    let found = lead.iter().position(|mv| mv.is_nan()).unwrap();
+    assert!((70..90).contains(&found) && lead.len() == 90, "{found}");
+    let short = Warning::Short {
+        what: "samples of a lead",
+        promised: 90,
+        found: found as u64,
+    };
     assert!(
-        said.contains("samples of lead 0, expected all of them"),
-        "{said}"
+        record.warnings().contains(&short),
+        "{:?}",
+        record.warnings()
     );
 
     let mut bytes = named("kardia.atc");
@@ -228,6 +241,32 @@ fn nonsense_is_refused_with_its_place() {
         .collect();
     let said = refusal(open(&folder_with([("r.dcm", text)]), "r.dcm"));
     assert_eq!(said.lines().count(), 1);
+}
+
+/// One lead that is long, and many that would become as long.
+#[test]
+fn leads_of_absurd_lengths_are_refused() {
+    let lead = "<LeadData><LeadAmplitudeUnitsPerBit>1</LeadAmplitudeUnitsPerBit><LeadAmplitudeUnits>MICROVOLTS</LeadAmplitudeUnits>\
+                <WaveFormData>AAAA</WaveFormData></LeadData>";
+    let long = lead.replace("AAAA", &"AAAA".repeat(40_000));
+    let text = format!(
+        "<RestingECG><Waveform><WaveformType>Rhythm</WaveformType><SampleBase>250</SampleBase>{long}{}</Waveform></RestingECG>",
+        lead.repeat(1000)
+    );
+    let said = refusal(open(&folder_with([("r.xml", text)]), "r.xml"));
+    assert!(
+        said.contains("found 1001 leads, one of them of 60000 samples, expected at most"),
+        "{said}"
+    );
+    let said = refusal(with_text(
+        "aecg.xml",
+        "20260304050607.140",
+        "20270304050607.140",
+    ));
+    assert!(
+        said.contains("s after the first, expected a later one, by hours at most"),
+        "{said}"
+    );
 }
 
 /// XML that grows when it is read takes no memory.
