@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const MAX_SAMPLE: u64 = 1 << 40;
 
 /// How a note that states the file's own rate begins.
-const RESOLUTION_NOTE: &[u8] = b"## time resolution:";
+pub(super) const RESOLUTION_NOTE: &[u8] = b"## time resolution:";
 
 const SKIP: u16 = 59;
 const NUM: u16 = 60;
@@ -346,11 +346,14 @@ impl Annotations {
         })
     }
 
-    /// Reads the content of an annotation file. Zeroes after the end mark are taken for padding.
+    /// Reads the content of an annotation file: in MIT format, or ISHNE's. Zeroes after the end mark are taken for padding.
     ///
     /// # Errors
     /// [`Malformed`], naming the byte.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        if bytes.starts_with(crate::ishne::ANNOTATIONS) {
+            return crate::ishne::annotations(bytes);
+        }
         if let [
             0,
             b'E' | b'F' | b'N' | b'O' | b'P' | b'Q' | b'R' | b'U' | b'V',

@@ -39,6 +39,16 @@ pub enum Warning {
         /// The sum in the header.
         stated: i16,
     },
+    /// A header's checksum is not that of its bytes.
+    #[error(
+        "the header's checksum is {found:#06x}, but the header states {stated:#06x}: the file may be damaged"
+    )]
+    HeaderChecksum {
+        /// Of the bytes.
+        found: u16,
+        /// In the header.
+        stated: u16,
+    },
     /// The same in several segments of a record.
     #[error(
         "in {segments} segment(s) the samples of a lead add up to another sum than the header states, the first of \
@@ -146,6 +156,12 @@ pub enum Warning {
         /// How many there are.
         found: u64,
     },
+    /// The file holds more than was read.
+    #[error("the file also holds {what}; not read")]
+    PartNotRead {
+        /// What.
+        what: &'static str,
+    },
     /// A file called BDF has samples of 16 bits.
     #[error(
         "the file says that it is BDF (24 bits), but its length and ranges are those of 16 bits; read so"
@@ -244,7 +260,7 @@ pub enum RecordError {
     },
     /// The file is in no format that is read.
     #[error(
-        "{}: found {found}; expected a WFDB header (.hea), an EDF or BDF file, or a table of numbers as text",
+        "{}: found {found}; expected a record: WFDB (.hea), EDF, BDF, ISHNE, DICOM, SCP-ECG, Kardia ATC, aECG, MUSE or Philips XML, or a table of numbers as text",
         path.display()
     )]
     UnknownFormat {
@@ -286,6 +302,28 @@ pub enum RecordError {
         line: u64,
         /// Why.
         cause: TableFault,
+    },
+    /// The file is not what its format is.
+    #[error("{}: {place}: found {}, expected {expected}", path.display(), shown(found))]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        place: String,
+        /// What is there.
+        found: String,
+        /// What should be.
+        expected: String,
+    },
+    /// This build of the program reads other formats only.
+    #[error("{}: found {found}, which this build does not read; expected one with feature `{feature}`", path.display())]
+    NotBuilt {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// The feature that reads it.
+        feature: &'static str,
     },
     /// The signal file is shorter than the header says.
     #[error("{}: found {found} samples of each lead, but {} promises {promised}", path.display(), header.display())]

@@ -5,7 +5,7 @@
 
 use super::shown;
 use super::signal::Format;
-use super::{Patient, Sex};
+use super::{Patient, Sex, Start};
 use std::fmt::Write;
 
 /// The largest header that is read, in bytes.
@@ -30,6 +30,8 @@ pub struct Header {
     pub sample_rate_hz: f64,
     /// Whether the header states the rate; if not, 250 Hz are assumed.
     pub sample_rate_stated: bool,
+    /// When the record begins, where the header states it.
+    pub start: Option<Start>,
     /// Frames; `None` where the header leaves it to the signal files' size.
     pub len_samples: Option<u64>,
     /// The signals, at least one, in the header's order.
@@ -146,8 +148,7 @@ pub enum HeaderFault {
     },
     /// The storage format is none that is supported.
     #[error(
-        "found signal format {found}, expected one of 8, 16, 24, 32, 61, 80, 160, 212, 310, 311{}",
-        flac(found)
+        "found signal format {found}, expected one of 8, 16, 24, 32, 61, 80, 160, 212, 310, 311, 508, 516, 524"
     )]
     Format {
         /// The format's number.
@@ -175,16 +176,6 @@ pub enum HeaderFault {
         /// How its descriptions differ.
         contradiction: &'static str,
     },
-}
-
-/// What helps where the format is one of WFDB's compressed ones.
-fn flac(format: &str) -> &'static str {
-    match format {
-        "508" | "516" | "524" => {
-            "; this one is FLAC: WFDB's `xform` rewrites the record in format 16"
-        }
-        _ => "",
-    }
 }
 
 /// What is wrong with a header, and where.
@@ -244,6 +235,7 @@ impl Header {
             name: record.name,
             sample_rate_hz: record.sample_rate_hz.unwrap_or(DEFAULT_SAMPLE_RATE_HZ),
             sample_rate_stated: record.sample_rate_hz.is_some(),
+            start: record.start,
             len_samples: record.len_samples,
             signals,
             comments: lines.comments(),
@@ -254,11 +246,18 @@ impl Header {
     pub fn to_text(&self) -> String {
         let mut text = format!("{} {}", self.name, self.signals.len());
         // Writing into a String cannot fail.
-        if self.sample_rate_stated || self.len_samples.is_some() {
+        if self.sample_rate_stated || self.len_samples.is_some() || self.start.is_some() {
             let _ = write!(text, " {}", self.sample_rate_hz);
         }
-        if let Some(len) = self.len_samples {
-            let _ = write!(text, " {len}");
+        if self.len_samples.is_some() || self.start.is_some() {
+            // WFDB's 0 is a length that is not known.
+            let _ = write!(text, " {}", self.len_samples.unwrap_or(0));
+        }
+        if let Some(start) = self.start {
+            let _ = write!(text, " {}", start.time);
+            if let Some(date) = start.date {
+                let _ = write!(text, " {}", date.strftime("%d/%m/%Y"));
+            }
         }
         text.push('\n');
         for signal in &self.signals {
@@ -410,6 +409,7 @@ pub(super) struct RecordLine {
     pub(super) leads: u64,
     pub(super) sample_rate_hz: Option<f64>,
     pub(super) len_samples: Option<u64>,
+    pub(super) start: Option<Start>,
 }
 
 impl RecordLine {
@@ -452,8 +452,30 @@ impl RecordLine {
             leads,
             sample_rate_hz: rate,
             len_samples: len.filter(|&n| n > 0),
+            start: fields.next().and_then(|time| start(time, fields.next())),
         })
     }
+}
+
+/// `8:30:15.5` (or `30:15`, `15`: WFDB reads the last part as seconds) and maybe `26/11/2026`. What is none is passed over:
+/// nothing that is read depends on it.
+fn start(time: &str, date: Option<&str>) -> Option<Start> {
+    let (whole, decimals) = time.split_once('.').unwrap_or((time, ""));
+    let mut parts = [0; 3];
+    let words: Vec<&str> = whole.split(':').collect();
+    let from = parts.len().checked_sub(words.len())?;
+    for (part, word) in parts[from..].iter_mut().zip(words) {
+        *part = word.parse().ok()?;
+    }
+    let date = date.and_then(|date| {
+        let numbers: Vec<i32> = date
+            .split('/')
+            .filter_map(|part| part.parse().ok())
+            .collect();
+        let [day, month, year] = numbers.try_into().ok()?;
+        Some([year, month, day])
+    });
+    Some(Start::of(date.unwrap_or_default(), parts)?.with_fraction(decimals))
 }
 
 impl Signal {
@@ -797,8 +819,8 @@ mod tests {
                 "line 2: found signal format 309, expected one of 8, 16, 24",
             ),
             (
-                "r 1\nr.dat 516",
-                "311; this one is FLAC: WFDB's `xform` rewrites",
+                "r 1\nr.dat 532",
+                "found signal format 532, expected one of 8, 16",
             ),
             (
                 "r 1\nr.dat 16x65537",

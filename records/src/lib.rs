@@ -3,7 +3,8 @@
 //! ```text
 //! r.hea r.dat   WFDB: header, signal files, segments ─┐
 //! r.edf         EDF, EDF+, BDF: continuous or gaps   ─┼─> Record ─> leads ─> blocks of f32 in mV, NaN where
-//! r.csv r.txt   tables of numbers as text            ─┘     │                there is no valid sample
+//! r.ecg r.dcm   ISHNE, DICOM, SCP-ECG, ATC, XML      ─┤     │                there is no valid sample
+//! r.csv r.txt   tables of numbers as text            ─┘     │
 //! r.atr         annotations beside the record       ────────┴────> annotations, in samples of the record
 //! ```
 //!
@@ -29,8 +30,11 @@
 //! [`Record`] is what every format becomes; each has a module of its own:
 //!
 //! - WFDB: a header ([`header`]) and signal files in any of the formats of [`signal`], of one segment or of several;
-//! - EDF and EDF+, continuous or with gaps ([`edf`]);
-//! - tables of numbers as text, CSV ([`table`]).
+//! - EDF and EDF+, continuous or with gaps ([`edf`]), and BDF;
+//! - tables of numbers as text, CSV ([`table`]);
+//! - ISHNE Holter files, DICOM waveforms, SCP-ECG, Kardia ATC; and with feature `xml` HL7 aECG, GE MUSE and Philips Sierra XML.
+//!
+//! What each does not support, its module says. [`write`] writes WFDB, EDF+, BDF+ and CSV.
 //!
 //! Samples are read as a stream, a block at a time ([`Record::stream_mv`]), so that a recording of two weeks needs no
 //! more memory than one of a minute. Gaps between segments are as long as they lasted, and NaN. [`resample`] brings a
@@ -38,26 +42,43 @@
 //!
 //! Research software, not a medical device.
 
+#[cfg(feature = "xml")]
+mod aecg;
 pub mod annotation;
+mod atc;
+mod dicom;
 pub mod edf;
 mod error;
 pub mod file;
+mod flac;
 pub mod header;
+mod ishne;
 mod kind;
+#[cfg(feature = "xml")]
+mod muse;
 mod patient;
+#[cfg(feature = "xml")]
+mod philips;
 pub mod resample;
+mod samples;
+mod scp;
 mod segments;
 pub mod signal;
+mod start;
 pub mod table;
 #[cfg(test)]
 mod tests;
 mod voltage;
 mod wfdb;
+pub mod write;
+#[cfg(feature = "xml")]
+mod xml;
 
 pub use error::{RecordError, Warning};
 pub use kind::LeadKind;
 pub use patient::{Patient, Sex};
 pub use segments::segment_names;
+pub use start::Start;
 
 use annotation::{Annotation, AnnotationError, Annotations};
 use error::shown;
@@ -89,6 +110,8 @@ struct Contents {
     /// At least one.
     leads: Vec<Lead>,
     patient: Patient,
+    /// When its first sample was taken.
+    start: Option<Start>,
     comments: Vec<String>,
     source: Box<dyn Source>,
 }
@@ -101,6 +124,12 @@ enum Format {
     /// A WFDB record, named without its header's `.hea`.
     Wfdb,
     Edf,
+    Ishne,
+    Atc,
+    Dicom,
+    Scp,
+    /// Any of the formats in XML.
+    Xml,
     Table,
 }
 
@@ -126,11 +155,26 @@ impl Format {
         } else {
             return Err(RecordError::NoSuchRecord {
                 path: path.to_owned(),
-                expected: "a WFDB record (that name with .hea), an EDF or BDF file, or a table (.csv, .txt)",
+                expected: "a WFDB record (that name with .hea), or the file of a record (EDF, BDF, ISHNE, DICOM, XML, CSV ...)",
             });
         }
         if edf::is_edf(&head) {
             return Ok(Self::Edf);
+        }
+        if ishne::is_recording(&head) {
+            return Ok(Self::Ishne);
+        }
+        if atc::is_atc(&head) {
+            return Ok(Self::Atc);
+        }
+        if dicom::is_dicom(&head) {
+            return Ok(Self::Dicom);
+        }
+        if scp::is_scp(&head) {
+            return Ok(Self::Scp);
+        }
+        if is_xml(&head) {
+            return Ok(Self::Xml);
         }
         if matches!(&*extension(path), "csv" | "tsv" | "txt") {
             return Ok(Self::Table);
@@ -158,6 +202,30 @@ impl Format {
     }
 }
 
+/// Whether a file is XML of one of the formats: its first tag, or a declaration or comment before it.
+fn is_xml(head: &[u8]) -> bool {
+    // UTF-16 has a zero in every pair of such characters.
+    let mut text = head.iter().filter(|&&b| b != 0 && b != 0xff && b != 0xfe);
+    let mut text = text
+        .by_ref()
+        .skip_while(|&&b| b.is_ascii_whitespace() || [0xef, 0xbb, 0xbf].contains(&b));
+    let (first, second) = (text.next(), text.next());
+    let is_mark = |b: &u8| matches!(b, b'?' | b'!') || b.is_ascii_alphabetic();
+    first == Some(&b'<') && second.is_some_and(is_mark)
+}
+
+#[cfg(feature = "xml")]
+use xml::open as open_xml;
+
+#[cfg(not(feature = "xml"))]
+fn open_xml(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError> {
+    Err(RecordError::NotBuilt {
+        path: path.to_owned(),
+        found: "an XML file",
+        feature: "xml",
+    })
+}
+
 /// Bytes that a file's format is told from.
 const HEAD_BYTES: u64 = 4096;
 
@@ -168,9 +236,10 @@ fn known_format(head: &[u8]) -> Option<&'static str> {
         [b'P', b'K', ..] => "a ZIP archive or a spreadsheet; save the sheet as CSV",
         [0x1f, 0x8b, ..] => "a gzip archive; unpack it first",
         [b'%', b'P', b'D', b'F', ..] => "a PDF; a picture of an ECG cannot be read",
-        [b'<', ..] => "an XML file (HL7 aECG, MUSE and Philips XML are not read)",
-        head if head.starts_with(b"ISHNE") => "an ISHNE Holter file",
-        head if head.get(128..132) == Some(b"DICM") => "a DICOM file",
+        head if head.starts_with(ishne::ANNOTATIONS) => {
+            "ISHNE annotations; name the recording (.ecg) that they belong to"
+        }
+        head if head.starts_with(b"ISHNE") => "an ISHNE Holter file of another version than 1.0",
         head if head.starts_with(b"MATLAB") || head.starts_with(b"\x89HDF") => {
             "a MATLAB or HDF5 file; name the WFDB header (.hea) where one belongs to it"
         }
@@ -260,6 +329,8 @@ pub struct Lead {
     /// Counts of the converter per millivolt, finite and not 0; negative where the lead was stored upside down. `None`
     /// where the unit is no voltage, or the samples are no counts.
     pub counts_per_mv: Option<f32>,
+    /// The count that means 0 mV, or the nearest one; 0 where the samples are no counts.
+    pub baseline: i32,
     /// The lead's own rate, in Hz; finite and above 0.
     pub sample_rate_hz: f64,
     /// Samples of the lead, gaps included, at least 1.
@@ -322,10 +393,12 @@ pub use voltage::VoltageUnit;
 
 impl Record {
     /// The extensions of files that [`Record::open`] takes for records, in lower case: for whoever looks through a folder.
-    pub const EXTENSIONS: [&str; 7] = ["hea", "edf", "bdf", "rec", "csv", "tsv", "txt"];
+    pub const EXTENSIONS: [&str; 12] = [
+        "hea", "edf", "bdf", "rec", "ecg", "dcm", "scp", "atc", "xml", "csv", "tsv", "txt",
+    ];
 
-    /// Opens a record by its name: a WFDB record with or without the header's `.hea`, an EDF, EDF+ or BDF file, or a
-    /// table of numbers as text. What a file is, its content says; its name need not. Checks that all of its files are
+    /// Opens a record by its name: a WFDB record with or without the header's `.hea`, or a file of any other format that is
+    /// read. What a file is, its content says; its name need not. Checks that all of its files are
     /// there.
     ///
     /// # Errors
@@ -345,6 +418,11 @@ impl Record {
             Format::Header => segments::open(path, options)?,
             Format::Wfdb => segments::open(&with_appended(path, "hea"), options)?,
             Format::Edf => edf::open(path, options)?,
+            Format::Ishne => ishne::open(path, options)?,
+            Format::Atc => atc::open(path, options)?,
+            Format::Dicom => dicom::open(path, options)?,
+            Format::Scp => scp::open(path, options)?,
+            Format::Xml => open_xml(path, options)?,
             Format::Table => table::open(path, options)?,
         };
         // What a file says must not act on the terminal that it is shown on.
@@ -375,6 +453,30 @@ impl Record {
             record.note(Warning::OptionsUnused);
         }
         Ok(record)
+    }
+
+    /// Whether a file is in a format that is told by its first bytes: any that is read, but for tables. For whoever looks
+    /// through a folder that holds other files as well.
+    pub fn is_recognised(path: &Path) -> bool {
+        let mut head = Vec::new();
+        let read =
+            std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+        if read.is_err() {
+            return false;
+        }
+        let text: Vec<u8> = head.iter().copied().filter(|byte| *byte != 0).collect();
+        let names = |root: &[u8]| text.windows(root.len()).any(|part| part == root);
+        let is_ecg = || {
+            [&b"AnnotatedECG"[..], b"RestingECG", b"restingecgdata"]
+                .into_iter()
+                .any(names)
+        };
+        edf::is_edf(&head)
+            || ishne::is_recording(&head)
+            || atc::is_atc(&head)
+            || dicom::is_dicom(&head)
+            || scp::is_scp(&head)
+            || (is_xml(&head) && is_ecg())
     }
 
     /// The record's name: its file's, without folder and extension.
@@ -418,6 +520,11 @@ impl Record {
     /// What the record says of the patient.
     pub fn patient(&self) -> Patient {
         self.contents.patient
+    }
+
+    /// When the record begins, as far as it says so.
+    pub fn start(&self) -> Option<Start> {
+        self.contents.start
     }
 
     /// The record's comments, line by line. None that names the patient is taken from an EDF file.
@@ -550,6 +657,11 @@ impl Record {
         }
     }
 
+    /// Whether there are annotations by `annotator`: a file of them beside the record, or the format's own.
+    pub fn has_annotations(&self, annotator: &str) -> bool {
+        self.annotation_path(annotator).is_file() || self.contents.source.annotations().is_some()
+    }
+
     /// Where the record's annotations by `annotator` lie: `atr` for the reference.
     pub fn annotation_path(&self, annotator: &str) -> PathBuf {
         with_appended(&self.stem, annotator)
@@ -564,8 +676,8 @@ impl Record {
     }
 
     /// The record's annotations by `annotator` (`atr` for the reference), counted at the record's own rate. Where there
-    /// is no such file beside an EDF+ file, those in the EDF+ file itself: a text that is a WFDB beat code (`N`, `V`,
-    /// `A` ...) is that beat, every other text a note.
+    /// is no such file, the format's own: those in an EDF+ file, where a text that is a WFDB beat code (`N`, `V`, `A` ...)
+    /// is that beat and every other text a note; and the `.ann` file beside an ISHNE recording.
     ///
     /// # Errors
     /// [`AnnotationError`], naming file and place.

@@ -8,8 +8,8 @@ use super::header::{
     Header, HeaderFault, Lines, MalformedHeader, Signal, is_outside, number, patient_of,
 };
 use super::{
-    BLOCK_SAMPLES, Contents, ReadOptions, Reader, RecordError, Source, Warning, check_len, shown,
-    wfdb, with_appended,
+    BLOCK_SAMPLES, Contents, ReadOptions, Reader, RecordError, Source, Start, Warning, check_len,
+    shown, wfdb, with_appended,
 };
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,7 @@ pub fn segment_names(header_path: &Path) -> Option<Vec<String>> {
 struct SegmentList {
     signals: u64,
     sample_rate_hz: Option<f64>,
+    start: Option<Start>,
     segments: Vec<SegmentLine>,
     comments: Vec<String>,
 }
@@ -98,6 +99,7 @@ impl SegmentList {
         Ok(Self {
             signals: record.leads,
             sample_rate_hz: record.sample_rate_hz,
+            start: record.start,
             segments,
             comments: lines.comments(),
         })
@@ -220,6 +222,7 @@ fn open_list(
         annotation_rate_hz: rate_hz,
         leads,
         patient: own.or(others),
+        start: list.start,
         comments,
         source: Box::new(Segmented {
             segments,

@@ -28,11 +28,17 @@ pub enum Format {
     Bits10InWords,
     /// Format 311: 10 bits, two's complement, three samples in bits 0 to 29 of four bytes, little-endian.
     Bits10,
+    /// Format 508: a FLAC stream of up to 8 signals, of at most 8 bits.
+    Flac8,
+    /// Format 516: the same, of at most 16 bits.
+    Flac16,
+    /// Format 524: the same, of at most 24 bits.
+    Flac24,
 }
 
 impl Format {
-    /// Every format that is read.
-    pub const ALL: [Self; 10] = [
+    /// Every format whose samples lie in the file as they are; the others are compressed.
+    pub const PLAIN: [Self; 10] = [
         Self::Difference8,
         Self::Bits16,
         Self::Bits24,
@@ -45,9 +51,18 @@ impl Format {
         Self::Bits10,
     ];
 
-    /// The format with this WFDB number, or `None` where it is not supported.
+    /// The formats that are FLAC streams. They are read with feature `flac`, and not written.
+    pub const FLAC: [Self; 3] = [Self::Flac8, Self::Flac16, Self::Flac24];
+
+    /// The format with this WFDB number, or `None` where there is none.
     pub fn from_number(number: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|f| f.number() == number)
+        let mut all = Self::PLAIN.into_iter().chain(Self::FLAC);
+        all.find(|f| f.number() == number)
+    }
+
+    /// Whether the file is a FLAC stream.
+    pub const fn is_flac(self) -> bool {
+        matches!(self, Self::Flac8 | Self::Flac16 | Self::Flac24)
     }
 
     /// The format's WFDB number.
@@ -63,6 +78,9 @@ impl Format {
             Self::Bits12 => 212,
             Self::Bits10InWords => 310,
             Self::Bits10 => 311,
+            Self::Flac8 => 508,
+            Self::Flac16 => 516,
+            Self::Flac24 => 524,
         }
     }
 
@@ -71,11 +89,11 @@ impl Format {
         let bits = match self {
             // Sums of differences: only the header's 32-bit counts bound them.
             Self::Difference8 | Self::Bits32 => 32,
-            Self::Bits24 => 24,
-            Self::Bits16 | Self::BigEndian16 | Self::Offset16 => 16,
+            Self::Bits24 | Self::Flac24 => 24,
+            Self::Bits16 | Self::BigEndian16 | Self::Offset16 | Self::Flac16 => 16,
             Self::Bits12 => 12,
             Self::Bits10InWords | Self::Bits10 => 10,
-            Self::Offset8 => 8,
+            Self::Offset8 | Self::Flac8 => 8,
         };
         let high = i32::MAX >> (32 - bits);
         (-high, high)
@@ -86,12 +104,12 @@ impl Format {
         self.range().0 - 1
     }
 
-    /// Samples that are packed together, and the bytes that they take.
+    /// Samples that are packed together, and the bytes that they take; of a FLAC stream, unpacked.
     pub(super) const fn unit(self) -> (usize, usize) {
         match self {
-            Self::Difference8 | Self::Offset8 => (1, 1),
-            Self::Bits16 | Self::BigEndian16 | Self::Offset16 => (1, 2),
-            Self::Bits24 => (1, 3),
+            Self::Difference8 | Self::Offset8 | Self::Flac8 => (1, 1),
+            Self::Bits16 | Self::BigEndian16 | Self::Offset16 | Self::Flac16 => (1, 2),
+            Self::Bits24 | Self::Flac24 => (1, 3),
             Self::Bits32 => (1, 4),
             Self::Bits12 => (2, 3),
             Self::Bits10InWords | Self::Bits10 => (3, 4),
@@ -135,12 +153,14 @@ impl Format {
         let unit = &bytes[n / samples * size..];
         let word = |at: usize| u16::from_le_bytes([unit[at], unit[at + 1]]);
         match self {
-            Self::Difference8 => i32::from(unit[0].cast_signed()),
+            Self::Difference8 | Self::Flac8 => i32::from(unit[0].cast_signed()),
             Self::Offset8 => i32::from(unit[0]) - 0x80,
-            Self::Bits16 => word(0).cast_signed().into(),
+            Self::Bits16 | Self::Flac16 => word(0).cast_signed().into(),
             Self::BigEndian16 => i16::from_be_bytes([unit[0], unit[1]]).into(),
             Self::Offset16 => i32::from(word(0)) - 0x8000,
-            Self::Bits24 => sign_extended(u32::from(word(0)) | u32::from(unit[2]) << 16, 24),
+            Self::Bits24 | Self::Flac24 => {
+                sign_extended(u32::from(word(0)) | u32::from(unit[2]) << 16, 24)
+            }
             Self::Bits32 => i32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]]),
             Self::Bits12 => {
                 let bits = if n.is_multiple_of(2) {
@@ -186,12 +206,12 @@ impl Format {
         };
         let low = |bits: u32| value.cast_unsigned() & (u32::MAX >> (32 - bits));
         match self {
-            Self::Difference8 => set(low(8)),
+            Self::Difference8 | Self::Flac8 => set(low(8)),
             Self::Offset8 => set((value + 0x80).cast_unsigned()),
-            Self::Bits16 => set(low(16)),
+            Self::Bits16 | Self::Flac16 => set(low(16)),
             Self::BigEndian16 => set(low(16).swap_bytes() >> 16),
             Self::Offset16 => set((value + 0x8000).cast_unsigned()),
-            Self::Bits24 => set(low(24)),
+            Self::Bits24 | Self::Flac24 => set(low(24)),
             Self::Bits32 => set(low(32)),
             Self::Bits12 if n.is_multiple_of(2) => set(low(12)),
             Self::Bits12 => set((low(12) & 0xf00) << 4 | (low(12) & 0xff) << 16),
@@ -207,6 +227,7 @@ impl Format {
     /// The content of a signal file that holds `leads`, all of one length and with one sample a frame, each count within
     /// [`Format::range`] or [`Format::invalid`]. Counts beyond are clamped to the range. In format 8 each lead's
     /// initial value is its first count, and a lead that rises or falls by more than 127 counts a sample lags behind.
+    /// The samples of a FLAC format are not compressed: nothing reads them so.
     pub fn encode(self, leads: &[&[i32]]) -> Vec<u8> {
         let len = leads.iter().map(|lead| lead.len()).min().unwrap_or(0);
         let (low, high) = self.range();
@@ -255,11 +276,11 @@ mod tests {
 
     #[test]
     fn numbers_ranges_and_invalid_counts() {
-        for format in Format::ALL {
+        for format in Format::PLAIN.into_iter().chain(Format::FLAC) {
             assert_eq!(Format::from_number(format.number()), Some(format));
         }
         assert_eq!(Format::from_number(0), None);
-        assert_eq!(Format::from_number(516), None);
+        assert_eq!(Format::from_number(532), None);
         assert_eq!(Format::Bits12.range(), (-2047, 2047));
         assert_eq!(Format::Bits16.invalid(), -32768);
         assert_eq!(Format::Bits24.invalid(), -8_388_608);
@@ -279,7 +300,7 @@ mod tests {
     }
 
     fn format_and_leads() -> impl Strategy<Value = (Format, Vec<Vec<i32>>)> {
-        let format = prop::sample::select(Format::ALL.to_vec());
+        let format = prop::sample::select(Format::PLAIN.to_vec());
         (format, 1..4_usize, 0..20_usize).prop_flat_map(|(format, leads, len)| {
             let (low, high) = match format {
                 Format::Difference8 => (-60, 60),

@@ -1,5 +1,6 @@
 //! WFDB records of one segment: a header, and the signal files that it names.
 
+use super::flac;
 use super::header::{Header, MAX_HEADER_BYTES, MalformedHeader, Signal};
 use super::kind::kind_of;
 use super::signal::Format;
@@ -46,6 +47,8 @@ struct Stored {
     checksum: Option<i16>,
     /// Set by the first reading whose checksum differs: the sum found.
     mismatch: OnceLock<i16>,
+    /// Set by the first reading that finds a FLAC stream cut short: frames found.
+    cut: OnceLock<u64>,
 }
 
 /// Reads the text of a header.
@@ -156,6 +159,7 @@ pub(super) fn open(
         annotation_rate_hz: header.sample_rate_hz,
         leads,
         patient: header.patient(),
+        start: header.start,
         comments: header.comments,
         source: Box::new(Wfdb { signals, warnings }),
     })
@@ -188,6 +192,20 @@ fn stored(
         });
     }
     let frames = match group[0].format {
+        Some(format) if format.is_flac() => {
+            let frames = flac_frames(path, format, group)?;
+            let promised = header.len_samples.unwrap_or(frames);
+            let missing = promised.saturating_sub(frames).saturating_mul(frame);
+            if missing > MAX_MISSING_SAMPLES {
+                return Err(RecordError::TooShort {
+                    header: header_path.to_owned(),
+                    path: path.to_owned(),
+                    found: frames,
+                    promised,
+                });
+            }
+            frames
+        }
         Some(format) => {
             let size = file_size(path)?.saturating_sub(group[0].byte_offset);
             let frames = format.samples_in(size) / frame;
@@ -224,10 +242,34 @@ fn stored(
             calibration: calibration(signal, options),
             checksum: signal.checksum.filter(|_| header.len_samples.is_some()),
             mismatch: OnceLock::new(),
+            cut: OnceLock::new(),
         });
         position += per_frame;
     }
     Ok(())
+}
+
+/// Frames of a FLAC stream, each signal of which is a channel: they have as many samples a frame, all of them.
+fn flac_frames(path: &Path, format: Format, group: &[Signal]) -> Result<u64, RecordError> {
+    let per_frame = group[0].samples_per_frame;
+    if let Some(other) = group.iter().find(|s| s.samples_per_frame != per_frame) {
+        return Err(RecordError::Malformed {
+            path: path.to_owned(),
+            place: format!("signal format {}", format.number()),
+            found: format!(
+                "signals of {per_frame} and {} samples a frame",
+                other.samples_per_frame
+            ),
+            expected: "as many of each signal in a FLAC stream".to_owned(),
+        });
+    }
+    let bits = match format {
+        Format::Flac8 => 8,
+        Format::Flac16 => 16,
+        _ => 24,
+    };
+    let stream = flac::open(path, group[0].byte_offset, group.len(), bits)?;
+    Ok(stream.samples / u64::from(per_frame))
 }
 
 /// Whether a file of fewer frames than its header promises is read as far as it goes: a recorder was switched off, or a
@@ -281,6 +323,7 @@ pub(super) fn lead(
         units: given.map_or_else(|| signal.units.clone(), |unit| unit.to_string()),
         is_voltage: calibration.is_some(),
         counts_per_mv: calibration.map(|c| c.counts_per_mv),
+        baseline: signal.baseline,
         sample_rate_hz: frame_rate_hz * f64::from(signal.samples_per_frame),
         len_samples: len,
         rails_mv: calibration.zip(signal.format).map(|(calibration, format)| {
@@ -338,6 +381,11 @@ impl Source for Wfdb {
     fn reader(&self, lead: usize, from: usize) -> Result<Box<dyn Reader + '_>, RecordError> {
         let signal = &self.signals[lead];
         Ok(match (signal.format, signal.calibration) {
+            (Some(format), Some(calibration)) if format.is_flac() => Box::new(Millivolts {
+                counts: FlacCounts::new(signal, format, from)?,
+                calibration,
+                invalid: format.invalid(),
+            }),
             (Some(format), Some(calibration)) => Box::new(Millivolts {
                 counts: Counts::new(signal, format, from)?,
                 calibration,
@@ -355,7 +403,15 @@ impl Source for Wfdb {
                 stated: signal.checksum?,
             })
         });
-        self.warnings.iter().cloned().chain(mismatches).collect()
+        let cut = self.signals.iter().find_map(|signal| {
+            Some(Warning::Short {
+                what: "samples of each lead",
+                promised: signal.record_frames,
+                found: *signal.cut.get()?,
+            })
+        });
+        let opened = self.warnings.iter().cloned();
+        opened.chain(cut).chain(mismatches).collect()
     }
 }
 
@@ -369,13 +425,18 @@ impl Reader for Nothing {
     }
 }
 
-struct Millivolts<'a> {
-    counts: Counts<'a>,
+/// Gives the counts of a signal in order: at least one.
+trait ReadCounts {
+    fn read(&mut self, take: impl FnMut(i32)) -> Result<(), RecordError>;
+}
+
+struct Millivolts<C> {
+    counts: C,
     calibration: Calibration,
     invalid: i32,
 }
 
-impl Reader for Millivolts<'_> {
+impl<C: ReadCounts> Reader for Millivolts<C> {
     fn read(&mut self, block: &mut Vec<f32>) -> Result<(), RecordError> {
         let (calibration, invalid) = (self.calibration, self.invalid);
         self.counts.read(|count| {
@@ -442,7 +503,25 @@ impl<'a> Counts<'a> {
         })
     }
 
-    /// Gives the next samples to `take`: at least one. Those that the skew moves beyond the file's end are invalid.
+    /// Reads the next frames' bytes, and says how many frames they are.
+    fn read_frames(&mut self) -> Result<usize, RecordError> {
+        let (unit, _) = self.format.unit();
+        let frame = self.stored.frame;
+        // Whole units, so that the next block begins with one.
+        let most = (BLOCK_SAMPLES / frame).next_multiple_of(unit).max(unit);
+        let frames = (self.end - self.next).min(most as u64) as usize;
+        let size = self.format.bytes_of((frames * frame) as u64) as usize;
+        self.bytes.resize(size, 0);
+        self.file
+            .read_exact(&mut self.bytes)
+            // The file has shrunk since the record was opened.
+            .map_err(|cause| self.stored.io(cause))?;
+        Ok(frames)
+    }
+}
+
+impl ReadCounts for Counts<'_> {
+    /// Samples that the skew moves beyond the file's end are invalid.
     fn read(&mut self, mut take: impl FnMut(i32)) -> Result<(), RecordError> {
         let mut taken = false;
         while !taken {
@@ -479,38 +558,92 @@ impl<'a> Counts<'a> {
             }
             self.next += frames as u64;
             if self.next >= self.end {
-                self.verify();
+                self.stored.verify(self.sum);
             }
         }
         Ok(())
     }
+}
 
-    /// Reads the next frames' bytes, and says how many frames they are.
-    fn read_frames(&mut self) -> Result<usize, RecordError> {
-        let (unit, _) = self.format.unit();
-        let frame = self.stored.frame;
-        // Whole units, so that the next block begins with one.
-        let most = (BLOCK_SAMPLES / frame).next_multiple_of(unit).max(unit);
-        let frames = (self.end - self.next).min(most as u64) as usize;
-        let size = self.format.bytes_of((frames * frame) as u64) as usize;
-        self.bytes.resize(size, 0);
-        self.file
-            .read_exact(&mut self.bytes)
-            // The file has shrunk since the record was opened.
-            .map_err(|cause| self.stored.io(cause))?;
-        Ok(frames)
+/// Reads the counts of one signal of a FLAC stream in order.
+struct FlacCounts<'a> {
+    stored: &'a Stored,
+    format: Format,
+    channel: flac::Channel<'a>,
+    /// The next sample to read, and where the samples end that the record has, both in the stream.
+    next: u64,
+    end: u64,
+    /// The running checksum, where all of the samples are read.
+    sum: Option<i16>,
+}
+
+impl<'a> FlacCounts<'a> {
+    fn new(stored: &'a Stored, format: Format, from: usize) -> Result<Self, RecordError> {
+        let per_frame = stored.per_frame as u64;
+        let first_frame = stored.skew.min(stored.frames);
+        let frames = stored.record_frames.saturating_add(stored.skew);
+        let end = frames.min(stored.frames) * per_frame;
+        let next = (from as u64)
+            .saturating_add(first_frame * per_frame)
+            .min(end);
+        // The signals of the file are its channels.
+        let channel = stored.position / stored.per_frame;
+        Ok(Self {
+            channel: flac::Channel::new(&stored.path, stored.byte_offset, channel, next)?,
+            stored,
+            format,
+            next,
+            end,
+            // A checksum is one of the file's first frames, and a skew passes over some.
+            sum: (from == 0 && stored.skew == 0).then_some(0),
+        })
     }
+}
 
-    fn verify(&self) {
-        if let (Some(stated), Some(found)) = (self.stored.checksum, self.sum)
-            && found != stated
-        {
-            self.stored.mismatch.get_or_init(|| found);
+impl ReadCounts for FlacCounts<'_> {
+    fn read(&mut self, mut take: impl FnMut(i32)) -> Result<(), RecordError> {
+        let mut left = self.end - self.next;
+        let mut sum = self.sum;
+        let read = match left {
+            0 => flac::Next::End,
+            _ => self.channel.read(|count| {
+                if left > 0 {
+                    left -= 1;
+                    sum = sum.map(|sum| sum.wrapping_add(count as i16));
+                    take(count);
+                }
+            })?,
+        };
+        match read {
+            flac::Next::Samples(_) => self.next = self.end - left,
+            flac::Next::End => {
+                if self.next < self.end {
+                    let found = self.next / self.stored.per_frame as u64;
+                    self.stored.cut.get_or_init(|| found);
+                    self.next = self.end;
+                }
+                (0..BLOCK_SAMPLES).for_each(|_| take(self.format.invalid()));
+            }
         }
+        self.sum = sum;
+        if self.next == self.end && self.stored.cut.get().is_none() {
+            self.stored.verify(self.sum);
+            self.sum = None;
+        }
+        Ok(())
     }
 }
 
 impl Stored {
+    /// Compares a checksum of all samples with the header's.
+    fn verify(&self, found: Option<i16>) {
+        if let (Some(stated), Some(found)) = (self.checksum, found)
+            && found != stated
+        {
+            self.mismatch.get_or_init(|| found);
+        }
+    }
+
     fn io(&self, cause: std::io::Error) -> RecordError {
         RecordError::Io {
             path: self.path.clone(),

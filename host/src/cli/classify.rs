@@ -48,7 +48,7 @@ Other formats:
     heartlens classify night.edf --lead best
     heartlens classify chest.csv --rate 250 --unit uV")]
 pub(crate) struct Args {
-    /// WFDB records, with or without `.hea`, EDF or EDF+ files (`.edf`), tables of samples (`.csv`, `.tsv`), or folders:
+    /// WFDB records, with or without `.hea`, files (EDF, BDF, ISHNE, DICOM, SCP-ECG, aECG, MUSE, Philips, ATC, CSV), or folders:
     /// all records in them and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,

@@ -6,8 +6,8 @@ use anyhow::bail;
 use std::path::{Path, PathBuf};
 
 /// Extensions of files that hold a recording, its header or its reference annotations.
-const RECORDINGS: [&str; 10] = [
-    "hea", "dat", "mat", "atr", "edf", "bdf", "rec", "ecg", "dcm", "scp",
+const RECORDINGS: [&str; 12] = [
+    "hea", "dat", "mat", "atr", "ann", "edf", "bdf", "rec", "ecg", "dcm", "scp", "atc",
 ];
 /// Extensions of text that may be a recording: its content says so.
 const TABLES: [&str; 4] = ["csv", "tsv", "txt", "tab"];
@@ -75,6 +75,9 @@ impl Guard {
             return refuse(&format!("a file of the record {}", header.display()));
         }
         if has_extension(path, &RECORDINGS) {
+            return refuse("a recording");
+        }
+        if Record::is_recognised(path) {
             return refuse("a recording");
         }
         if has_extension(path, &TABLES) && is_table_of_voltages(path) {

@@ -94,6 +94,8 @@ struct RecordFacts {
     leads: Vec<LeadFacts>,
     age_years: Option<f32>,
     sex: Option<&'static str>,
+    /// Date and time of day, or the time alone; null where the record states neither.
+    start: Option<String>,
     synthetic: bool,
     annotations: Option<AnnotationFacts>,
     comments: Vec<String>,
@@ -321,7 +323,7 @@ fn record(args: &Args) -> anyhow::Result<RecordFacts> {
     let mut options = ReadOptions::default();
     (options.rate_hz, options.unit) = (args.rate, args.unit);
     let record = Record::open_with(&args.path, &options)?;
-    let annotations = if record.annotation_path(annotator).is_file() {
+    let annotations = if record.has_annotations(annotator) {
         let annotations = record.annotations(annotator)?;
         let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
         for (_, class) in mapping::beats(&annotations) {
@@ -362,6 +364,7 @@ fn record(args: &Args) -> anyhow::Result<RecordFacts> {
             Sex::Female => "f",
             Sex::Male => "m",
         }),
+        start: record.start().map(|start| start.to_string()),
         synthetic: record.is_synthetic(),
         annotations,
         comments: record.comments().to_vec(),
@@ -445,6 +448,9 @@ impl RecordFacts {
                 None => ", no voltage".to_owned(),
             };
             writeln!(text, "  lead {index}   {} {units}{gain}", lead.name)?;
+        }
+        if let Some(start) = &self.start {
+            writeln!(text, "  begins   {start}")?;
         }
         if self.age_years.is_some() || self.sex.is_some() {
             let age = self

@@ -5,6 +5,7 @@ mod classify;
 mod compare;
 mod compile;
 mod completions;
+mod convert;
 mod device;
 mod doctor;
 mod evaluate;
@@ -38,6 +39,7 @@ enum Verb {
     Classify(classify::Args),
     Compare(compare::Args),
     Compile(compile::Args),
+    Convert(convert::Args),
     Device(device::Args),
     Evaluate(evaluate::Args),
     Inspect(inspect::Args),
@@ -60,6 +62,7 @@ impl Cli {
             Verb::Classify(args) => classify::run(args),
             Verb::Compare(args) => compare::run(args),
             Verb::Compile(args) => compile::run(args),
+            Verb::Convert(args) => convert::run(args),
             Verb::Device(args) => device::run(args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Inspect(args) => inspect::run(args),

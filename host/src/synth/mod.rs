@@ -296,6 +296,7 @@ impl Recording {
             name: name.to_owned(),
             sample_rate_hz: *sample_rate_hz,
             sample_rate_stated: true,
+            start: None,
             len_samples: Some(counts[0].len() as u64),
             signals,
             comments: vec![

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod convert;
 mod leads;
 mod many;
 mod plot;

@@ -2,7 +2,9 @@
 
 use crate::MAX_MISSING_SAMPLES;
 use crate::header::MAX_LEADS;
-use crate::{Patient, Sex, VoltageUnit, Warning, shown};
+use crate::start::{age_at, date_of};
+use crate::{Patient, Sex, Start, VoltageUnit, Warning, shown};
+use jiff::civil::Date;
 use std::io::Read;
 use std::str::FromStr;
 
@@ -103,6 +105,7 @@ pub(super) struct Header {
     /// Bytes of a sample: 2, or 3 in a BDF file.
     pub(super) sample_bytes: u64,
     pub(super) patient: Patient,
+    pub(super) start: Option<Start>,
     /// `None` where the recorder had not finished.
     promised: Option<u64>,
     /// How long a data record lasts, in s; above 0.
@@ -189,9 +192,9 @@ impl Header {
         }
         let mut fields = Fields { bytes, at: 8 };
         let patient = fields.next(80);
-        fields.next(80);
-        let start = fields.next(8);
-        fields.next(8);
+        let recording = fields.next(80);
+        let day = fields.next(8);
+        let time = fields.next(8);
         let expected = "256 bytes, and 256 for each signal";
         if fields.number::<u64>("header size", 8, expected)? != size as u64 {
             return Err(fields.not("header size", 8, expected));
@@ -221,8 +224,9 @@ impl Header {
             sample_bytes,
             patient: match kind {
                 Kind::Plain => Patient::default(),
-                _ => patient_of(&patient, &start),
+                _ => patient_of(&patient, start_date(&day)),
             },
+            start: start(&recording, &day, &time),
             promised,
             record_s,
             signals: (0..signals)
@@ -422,8 +426,9 @@ fn text(field: &[u8]) -> String {
     text.trim_matches([' ', '\0']).to_owned()
 }
 
-/// Sex and age by EDF+: `MCH-0234567 F 02-MAY-1951 Haagse_Harry`, and the start `16.09.87`.
-fn patient_of(identification: &str, start: &str) -> Patient {
+/// Sex and age by EDF+: `MCH-0234567 F 02-MAY-1951 Haagse_Harry`, and the day of the recording. Where no birth date is
+/// known, a word of its own may state the age, `age:75`: EDF+ allows more words, and `heartlens convert` writes it.
+fn patient_of(identification: &str, day: Option<Date>) -> Patient {
     let mut words = identification.split(' ').skip(1);
     let sex = match words.next() {
         Some("F") => Some(Sex::Female),
@@ -431,18 +436,21 @@ fn patient_of(identification: &str, start: &str) -> Patient {
         _ => None,
     };
     let birth = words.next().and_then(birth_date);
-    let age = birth.zip(start_date(start)).and_then(|(birth, start)| {
-        let full_years = start.0 - birth.0 - i32::from((start.1, start.2) < (birth.1, birth.2));
-        (0..=130).contains(&full_years).then_some(full_years as f32)
-    });
+    let stated = || {
+        let age: f32 = words
+            .find_map(|word| word.strip_prefix("age:"))?
+            .parse()
+            .ok()?;
+        (0.0..=130.0).contains(&age).then_some(age)
+    };
     Patient {
-        age_years: age,
+        age_years: age_at(birth, day).or_else(stated),
         sex,
     }
 }
 
-/// Year, month and day of `02-MAY-1951`.
-fn birth_date(word: &str) -> Option<(i32, u32, u32)> {
+/// `02-MAY-1951`.
+fn birth_date(word: &str) -> Option<Date> {
     const MONTHS: [&str; 12] = [
         "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
     ];
@@ -450,17 +458,35 @@ fn birth_date(word: &str) -> Option<(i32, u32, u32)> {
     let day = parts.next()?.parse().ok()?;
     let name = parts.next()?;
     let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(name))?;
-    Some((parts.next()?.parse().ok()?, month as u32 + 1, day))
+    date_of(parts.next()?.parse().ok()?, month as i32 + 1, day)
 }
 
-/// Year, month and day of `16.09.87`; the years are those from 1985 to 2084.
-fn start_date(field: &str) -> Option<(i32, u32, u32)> {
+/// `16.09.87`; the years are those from 1985 to 2084.
+fn start_date(field: &str) -> Option<Date> {
     let mut parts = field.split('.');
     let day = parts.next()?.parse().ok()?;
     let month = parts.next()?.parse().ok()?;
     let year: u8 = parts.next()?.parse().ok()?;
     let century = if year >= 85 { 1900 } else { 2000 };
-    Some((century + i32::from(year), month, day))
+    date_of(century + i32::from(year), month, day)
+}
+
+/// When the recording begins. EDF+ has its year in full: `Startdate 02-MAR-2002 ...`.
+fn start(recording: &str, day: &str, time: &str) -> Option<Start> {
+    let full = recording.strip_prefix("Startdate ").and_then(|rest| {
+        let word = rest.split(' ').next()?;
+        birth_date(word)
+    });
+    let parts: Vec<i32> = time
+        .split(['.', ':'])
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    let time = parts.try_into().ok()?;
+    let start = Start::of([0; 3], time)?;
+    let date = full.or_else(|| start_date(day));
+    // The first day that EDF can state, at midnight, stands for none.
+    let is_none = date == date_of(1985, 1, 1) && start.time == jiff::civil::Time::midnight();
+    (!is_none).then_some(Start { date, ..start })
 }
 
 #[cfg(test)]
@@ -473,7 +499,7 @@ mod tests {
             age_years: age,
             sex,
         };
-        let of = |text| patient_of(text, "16.09.87");
+        let of = |text| patient_of(text, start_date("16.09.87"));
         assert_eq!(
             of("MCH-0234567 F 02-MAY-1951 Haagse_Harry"),
             known(Some(36.0), Some(Sex::Female))
@@ -482,7 +508,9 @@ mod tests {
         assert_eq!(of("X X X X"), Patient::default());
         assert_eq!(of(""), Patient::default());
         assert_eq!(of("X F 02-MAY-2051 X"), known(None, Some(Sex::Female)));
-        assert_eq!(start_date("01.02.84"), Some((2084, 2, 1)));
+        assert_eq!(of("X M X X age:61.5"), known(Some(61.5), Some(Sex::Male)));
+        assert_eq!(of("X X X X age:1000"), Patient::default());
+        assert_eq!(start_date("01.02.84"), date_of(2084, 2, 1));
         assert_eq!(start_date("yy.mm.dd"), None);
     }
 }

@@ -146,6 +146,7 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, Recor
         annotation_rate_hz: edf.clock_hz,
         leads,
         patient: edf.header.patient,
+        start: edf.header.start.map(|start| start.after_s(edf.onset_s)),
         comments,
         source: Box::new(edf),
     })
@@ -224,6 +225,10 @@ impl Edf {
             units,
             is_voltage: unit.is_some(),
             counts_per_mv: unit.map(|_| stored.mv_per_count.recip() as f32),
+            baseline: match stored.has_range {
+                true => (stored.digital_min - stored.min_mv / stored.mv_per_count).round() as i32,
+                false => 0,
+            },
             sample_rate_hz: stored.rate_hz,
             len_samples: len,
             rails_mv: Some((low_mv.min(high_mv), low_mv.max(high_mv))),

@@ -240,12 +240,14 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, Recor
                 is_voltage: column.unit.is_some(),
                 kind: column.kind,
                 counts_per_mv: None,
+                baseline: 0,
                 sample_rate_hz: rate_hz,
                 len_samples: len,
                 rails_mv: None,
             })
             .collect(),
         patient: patient_of(&comments),
+        start: None,
         comments,
         source: Box::new(Table {
             path: path.to_owned(),

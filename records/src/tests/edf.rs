@@ -454,3 +454,62 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bdf_plus_is_read_as_pyedflib_reads_it() {
+    // `reference/make_bdf.py`.
+    let reference: Value = serde_json::from_str(include_str!("../reference/bdf.json")).unwrap();
+    let (record, _folder) = opened("wide.bin", &unhexed(reference["file"].as_str().unwrap()));
+    let names: Vec<&str> = record.leads().iter().map(|l| l.name.as_str()).collect();
+    let rates: Vec<f64> = record.leads().iter().map(|l| l.sample_rate_hz).collect();
+    assert_eq!(serde_json::json!(names), reference["names"]);
+    assert_eq!(serde_json::json!(rates), reference["rates"]);
+    let start = record.start().unwrap().to_string();
+    assert_eq!(start, reference["start"].as_str().unwrap());
+    for (index, per_mv) in [(0, 1000.0), (1, 1.0)] {
+        let physical = numbers(&reference["physical"][index]);
+        let expected: Vec<_> = physical.iter().map(|v| v.map(|v| v / per_mv)).collect();
+        assert_agree(names[index], &record.read_lead(index).unwrap(), &expected);
+    }
+    assert_streams_agree(&record);
+    let beats = record.annotations("atr").unwrap();
+    let beats: Vec<(u64, &str)> = beats
+        .beats()
+        .map(|b| (b.sample, b.code.mnemonic()))
+        .collect();
+    assert_eq!(beats, [(50, "V")]);
+}
+
+#[test]
+fn a_real_bdf_and_a_real_faros_file_are_read_as_pyedflib_reads_them() {
+    // pyEDFlib 0.1.42: `readSignal(i)` of lead i, its sum and its length.
+    let Some(record) = real("bdf.bdf") else {
+        return;
+    };
+    let sums_uv = [
+        5.0e-9,
+        -6_004_001.072,
+        -1_874_000.003,
+        -1_090_576.552,
+        -94_916.337,
+    ];
+    let lengths = [15_000, 12_000, 7_500, 14_625, 14_985];
+    assert_eq!(record.leads().len(), 5);
+    for (index, (sum, len)) in sums_uv.into_iter().zip(lengths).enumerate() {
+        let lead = record.read_lead(index).unwrap();
+        let found: f64 = lead.iter().map(|mv| f64::from(*mv) * 1000.0).sum();
+        assert_eq!(lead.len(), len);
+        assert!(
+            (found - sum).abs() < 0.5,
+            "lead {index}: {found}, expected {sum}"
+        );
+    }
+    let Some(faros) = real("faros.edf") else {
+        return;
+    };
+    assert_eq!(faros.start().unwrap().to_string(), "2018-10-12 16:54:12");
+    let lead = faros.read_lead(faros.first_ecg().unwrap()).unwrap();
+    let found: f64 = lead.iter().map(|mv| f64::from(*mv) * 1000.0).sum();
+    assert_eq!((lead.len(), found.round()), (39_000, -1_499_113.0));
+    assert_eq!(faros.sample_rate_hz(), 500.0);
+}

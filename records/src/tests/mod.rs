@@ -3,8 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod edf;
+#[cfg(feature = "flac")]
+mod flac;
+mod ishne;
+#[cfg(feature = "xml")]
+mod others;
 mod table;
 mod wfdb;
+mod write;
 
 use super::*;
 use serde_json::Value;
@@ -22,6 +28,30 @@ fn folder_with<N: AsRef<Path>, C: AsRef<[u8]>>(
         std::fs::write(folder.path().join(name), content).unwrap();
     }
     folder
+}
+
+/// A record of the folder of real files of other formats beside the data bases; `None`, said, where it is not there.
+fn real(name: &str) -> Option<Record> {
+    let data = std::env::var_os("HEARTLENS_DATA").unwrap_or_default();
+    let path = Path::new(&data).join("../formats").join(name);
+    if !path.is_file() {
+        println!("skipped: no {name} in the folder `formats` beside HEARTLENS_DATA");
+        return None;
+    }
+    Some(Record::open(path).unwrap())
+}
+
+/// The files of a case of reference data: names, and bytes from their hex.
+fn files_of(case: &Value) -> Vec<(String, Vec<u8>)> {
+    let files = case["files"].as_object().unwrap();
+    let file = |(name, hex): (&String, &Value)| (name.clone(), unhexed(hex.as_str().unwrap()));
+    files.iter().map(file).collect()
+}
+
+fn unhexed(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks_exact(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.map(byte).collect()
 }
 
 fn open(folder: &tempfile::TempDir, name: &str) -> Result<Record, RecordError> {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Extensions of the files that stand for records in a folder.
 const EXTENSIONS: [&str; 3] = ["hea", "edf", "bdf"];
+/// Extensions of files that may be records: their content says so.
+const PERHAPS: [&str; 5] = ["ecg", "dcm", "scp", "atc", "xml"];
 
 /// A record to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub(in crate::cli) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
             bail!(
                 "{}: no record in this folder or below; expected files named *.{}",
                 path.display(),
-                EXTENSIONS.join(" or *.")
+                [&EXTENSIONS[..], &PERHAPS].concat().join(" or *.")
             );
         }
     }
@@ -103,7 +105,9 @@ fn segments(entries: &[std::fs::DirEntry]) -> HashSet<PathBuf> {
 }
 
 fn is_record(path: &Path) -> bool {
-    has_extension(path, &EXTENSIONS) && path.is_file()
+    let is_meant = has_extension(path, &EXTENSIONS)
+        || (has_extension(path, &PERHAPS) && Record::is_recognised(path));
+    is_meant && path.is_file()
 }
 
 /// A record file's name without the extension of a record. (Other dots may be part of a record's name.)
