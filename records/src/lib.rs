@@ -34,7 +34,7 @@
 //! - tables of numbers as text, CSV ([`table`]);
 //! - ISHNE Holter files, DICOM waveforms, SCP-ECG, Kardia ATC; and with feature `xml` HL7 aECG, GE MUSE and Philips Sierra XML.
 //!
-//! What each does not support, its module says. [`write`] writes WFDB, EDF+, BDF+ and CSV.
+//! What each does not support, its module says. [`mod@write`] writes WFDB, EDF+, BDF+ and CSV.
 //!
 //! Samples are read as a stream, a block at a time ([`Record::stream_mv`]), so that a recording of two weeks needs no
 //! more memory than one of a minute. Gaps between segments are as long as they lasted, and NaN. [`resample`] brings a

@@ -1,4 +1,4 @@
-//! Writes a record in another format: [`wfdb`], [`edf`] (EDF+ and BDF+), [`csv`]; and annotations alone, as EDF+, as a table or
+//! Writes a record in another format: [`wfdb()`], [`edf()`] (EDF+ and BDF+), [`csv()`]; and annotations alone, as EDF+, as a table or
 //! as a list of RR intervals.
 //!
 //! Samples are read and written as a stream, twice: first to learn their range. A file is there whole or not at all. What a format
