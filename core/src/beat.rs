@@ -230,6 +230,20 @@ impl Extractor {
         self.poll_into(&mut frame).then_some(frame)
     }
 
+    /// The R peak of the beat that has `before` others before it and waits to be polled, if that beat is complete.
+    pub(crate) fn complete(&self, before: usize) -> Option<u32> {
+        let mut waiting = self.pending.iter().skip(before);
+        let r_sample = *waiting.next()?;
+        self.is_complete(r_sample, waiting.next().is_some())
+            .then_some(r_sample)
+    }
+
+    fn is_complete(&self, r_sample: u32, has_successor: bool) -> bool {
+        let age = self.history.len() - r_sample;
+        let successor_known = has_successor || self.ended || age > SUCCESSOR_TIMEOUT_SAMPLES as u32;
+        age >= BEAT_AFTER_SAMPLES && successor_known
+    }
+
     /// As [`poll`](Self::poll), into a frame that is there already, since a frame is large. Whether there was a beat; if
     /// not, the frame stays as it was.
     pub(crate) fn poll_into(&mut self, frame: &mut BeatFrame) -> bool {
@@ -238,10 +252,7 @@ impl Extractor {
                 return false;
             };
             let successor = self.pending.iter().nth(1).copied();
-            let age = self.history.len() - r_sample;
-            let successor_known =
-                successor.is_some() || self.ended || age > SUCCESSOR_TIMEOUT_SAMPLES as u32;
-            if age < BEAT_AFTER_SAMPLES || !successor_known {
+            if !self.is_complete(r_sample, successor.is_some()) {
                 return false;
             }
             self.pending.pop_front();

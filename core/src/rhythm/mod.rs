@@ -21,6 +21,7 @@ mod x86;
 
 pub use context::{Context, Probabilities, Rules};
 pub use intervals::{Input, Intervals};
+pub(crate) use network::Pass;
 pub use network::{MAGIC, MAX_CELLS, Network, NetworkError, VERSION, checksum, image_len, params};
 pub use summary::{Runs, Summary};
 

@@ -53,18 +53,30 @@ impl Views {
 
     /// Computes all four views of a beat.
     pub fn compute(&mut self, frame: &BeatFrame) {
-        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
-        if x86::compute(self, frame) {
-            return;
+        let mut part = 0;
+        while self.compute_part(frame, part) {
+            part += 1;
         }
-        self.compute_portable(frame);
     }
 
-    fn compute_portable(&mut self, frame: &BeatFrame) {
-        for (channel, window) in [&frame.beat, &frame.template].into_iter().enumerate() {
-            self.compute_channel(channel, &normalise(window, frame.scale_mv));
+    /// One part of [`Views::compute`], numbered from 0: a channel, or all that the processor does at a time. Whether more
+    /// are to come.
+    pub(crate) fn compute_part(&mut self, frame: &BeatFrame, part: usize) -> bool {
+        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+        if x86::compute(self, frame) {
+            return false;
         }
+        self.compute_portable(frame, part)
+    }
+
+    fn compute_portable(&mut self, frame: &BeatFrame, channel: usize) -> bool {
+        let window = match channel {
+            0 => &frame.beat,
+            _ => &frame.template,
+        };
+        self.compute_channel(channel, &normalise(window, frame.scale_mv));
         self.metadata = frame.metadata;
+        channel + 1 < CHANNELS
     }
 
     /// Computes one channel (0: the beat, 1: the template) of waveform, spectrum and spectrogram from a normalised
