@@ -10,6 +10,8 @@
 //!    [`rhythm::Network::score`](crate::rhythm::Network::score) give the beat's [`Scores`].
 //! 3. In the order of the beats: [`Rhythm::judge`] gives the [`Beat`].
 
+#[cfg(doc)]
+use crate::beat::BeatFrame;
 use crate::class::Class;
 use crate::detector::Detector;
 use crate::model::{Executor, ImageError, Logits};
@@ -79,7 +81,8 @@ pub struct Beat {
     pub readable: bool,
     /// RR interval since the beat before, in seconds; `None` at the first beat.
     pub rr_s: Option<f32>,
-    /// Whether the beat lies in atrial fibrillation; `None` without a rhythm network, and before its first score.
+    /// Whether the beat lies in atrial fibrillation; `None` where that is not judged: without a rhythm network, before its first
+    /// score, and where the signal is unreadable or no ECG.
     pub fibrillation: Option<bool>,
 }
 
@@ -94,6 +97,9 @@ pub struct Observed {
     pub quality: BeatQuality,
     /// Whether the signal can be read; whoever vouches for the beat sets it.
     pub readable: bool,
+    /// Whether the signal can be read and the beat looks like a heartbeat ([`BeatFrame::is_heartbeat`]), so that the rhythm may be
+    /// judged by it; whoever vouches for the beat sets it.
+    pub heartbeat: bool,
 }
 
 impl From<&MonitoredBeat> for Observed {
@@ -103,6 +109,7 @@ impl From<&MonitoredBeat> for Observed {
             rhythm: Observation::from(&beat.frame),
             quality: beat.quality,
             readable: beat.quality.is_readable(),
+            heartbeat: beat.quality.is_readable() && beat.frame.is_heartbeat(),
         }
     }
 }

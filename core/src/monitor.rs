@@ -123,6 +123,16 @@ impl<P> Monitor<P> {
         self.extractor.samples()
     }
 
+    /// The newest R peak, in samples since the first; `None` before the first.
+    pub fn last_peak(&self) -> Option<u32> {
+        self.extractor.newest()
+    }
+
+    /// The quality of the last full second.
+    pub fn second(&self) -> BeatQuality {
+        self.quality.second()
+    }
+
     /// R peaks that broke the promise of [`PeakSource::push`] and were passed over. Always 0 with the detector.
     pub fn refused_peaks(&self) -> u32 {
         self.refused

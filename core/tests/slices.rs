@@ -1,12 +1,15 @@
 //! Work in slices gives the beats of work in one go, to the bit, however often it is called between samples.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use common::rhythm_image;
 use core::task::Poll;
 use heartlens_core::classifier::Stage;
 use heartlens_core::model::Logits;
 use heartlens_core::patient::Patient;
-use heartlens_core::rhythm::{self, MAGIC, Rules, VERSION, checksum, image_len};
-use heartlens_core::spec::{LABELS, RHYTHM_HASH};
+use heartlens_core::rhythm::{self, Rules};
+use heartlens_core::spec::LABELS;
 use heartlens_core::views::{View, Views};
 use heartlens_core::{Beat, Classifier, Network};
 
@@ -37,22 +40,6 @@ impl Network for Sums {
         *logit = values.iter().sum::<f32>() / values.len() as f32;
         Poll::Pending
     }
-}
-
-/// A rhythm network of any weights.
-fn rhythm_image() -> Vec<u8> {
-    let mut number = 7_u32;
-    let mut image = MAGIC.to_vec();
-    image.extend(VERSION.to_le_bytes());
-    image.extend(RHYTHM_HASH.to_le_bytes());
-    image.extend(5_u32.to_le_bytes());
-    image.extend(1e-4_f32.to_le_bytes());
-    while image.len() < image_len(5) - 4 {
-        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        image.extend(((number >> 16) as i16).to_le_bytes());
-    }
-    image.extend(checksum(&image).to_le_bytes());
-    image
 }
 
 /// Ten minutes: uneven beats from 35 to 300 a minute, pauses longer than any successor is waited for, noise that comes and

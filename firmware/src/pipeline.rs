@@ -44,7 +44,8 @@ impl Cost {
         largest: 0,
     };
 
-    fn add(&mut self, instructions: u32) {
+    /// Takes a measurement.
+    pub fn add(&mut self, instructions: u32) {
         self.count += 1;
         self.total += u64::from(instructions);
         self.largest = self.largest.max(instructions);
