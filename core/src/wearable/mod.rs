@@ -353,9 +353,18 @@ impl<N: Network> Wearable<'_, N> {
 
     /// Passes missing samples on, at most so many.
     fn fill(&mut self, most: u64) {
-        for _ in 0..self.owed.min(most) {
-            self.owed -= 1;
-            self.take(MISSING);
+        let mut left = self.owed.min(most);
+        self.owed -= left;
+        while left > 0 {
+            // What is owed is less than 2 s of samples.
+            match self.resampler.skip(left as u32) {
+                Some(given) => {
+                    (0..given).for_each(|_| self.classifier.take(f32::NAN));
+                    return;
+                }
+                None => self.take(MISSING),
+            }
+            left -= 1;
         }
     }
 

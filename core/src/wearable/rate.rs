@@ -247,6 +247,20 @@ impl Resampler {
         self.ahead = self.ahead.saturating_sub(self.rate.up);
     }
 
+    /// Takes so many missing samples at once, and gives how many of the result's are missing for them; `None` where other samples
+    /// are in the filter still, so that they have to be [pushed](Self::push) one by one.
+    pub(crate) fn skip(&mut self, samples: u32) -> Option<u32> {
+        let Rate { up, down, .. } = self.rate;
+        if self.missing != u64::MAX {
+            return None;
+        }
+        // How far the next of the result would lie before the first that is not known yet.
+        let behind = (samples * up + up).saturating_sub(self.ahead);
+        let given = behind.div_ceil(down);
+        self.ahead = self.ahead + given * down - samples * up;
+        Some(given)
+    }
+
     /// The next sample of the result, in counts: `Some(None)` where it is missing, `None` until the next [`push`](Self::push).
     pub fn poll(&mut self) -> Option<Option<f32>> {
         let Rate {
