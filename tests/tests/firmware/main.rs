@@ -12,6 +12,7 @@ use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
 use heartlens_core::sample::{AdcCount, Calibration};
 use heartlens_core::views::Views;
+use heartlens_core::wearable::Rate;
 use heartlens_tests::{root, skipped_without_qemu};
 use serde_json::Value;
 use std::process::Command;
@@ -195,6 +196,18 @@ fn no_call_takes_more_than_80_000_instructions() {
     );
     let mean = slice["mean"].as_u64();
     assert!(mean.is_some_and(|mean| mean < 8_000), "{mean:?}");
+    let parts = report()["parts"].as_object().expect("parts");
+    let calls = parts
+        .iter()
+        .filter(|(name, _)| name.starts_with("wearable-"));
+    assert_eq!(calls.clone().count(), 3 * Rate::ALL.len());
+    for (name, cost) in calls {
+        let largest = cost["largest"].as_u64();
+        assert!(
+            largest.is_some_and(|instructions| (5_000..=80_000).contains(&instructions)),
+            "{name}: {largest:?} instructions"
+        );
+    }
 }
 
 /// What the budget allows is 98,304 bytes of flash and 24,576 of RAM; the ceilings here lie below, the floors where
