@@ -34,6 +34,9 @@ pub(crate) fn run() -> Result<()> {
     report.step("format fuzz", || {
         quiet(cargo("fuzz").args(["fmt", "--all", "--check"]))
     });
+    report.step("format bindings for C", || {
+        quiet(cargo("bindings/c").args(["fmt", "--check"]))
+    });
     report.step("dependency rule", dependencies::check);
     report.step("tables as their JSON", documents::check);
     report.step("packages have their files", packages::described);
@@ -109,6 +112,9 @@ pub(crate) fn run() -> Result<()> {
     report.step("lints fuzz", || {
         quiet(clippy("fuzz").args(["--", "-D", "warnings"]))
     });
+    report.step("lints bindings for C", || {
+        quiet(clippy("bindings/c").args(["--all-targets", "--", "-D", "warnings"]))
+    });
     report.step("docs", || {
         quiet(
             crates(cargo(".").arg("doc"), environment)
@@ -122,7 +128,12 @@ pub(crate) fn run() -> Result<()> {
 
     match cargo_deny() {
         Ok(()) => {
-            for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml"] {
+            for manifest in [
+                "Cargo.toml",
+                "firmware/Cargo.toml",
+                "fuzz/Cargo.toml",
+                "bindings/c/Cargo.toml",
+            ] {
                 report.step(&format!("licences and sources of {manifest}"), || {
                     quiet(
                         cargo(".")
