@@ -3,7 +3,7 @@
 use crate::setup::{self, TARGETS};
 use crate::step::{self, cargo, elapsed, output};
 use crate::{dependencies, documents, environment::Environment, packages};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 use std::time::Instant;
 
@@ -76,6 +76,19 @@ pub(crate) fn run() -> Result<()> {
         }
     }
 
+    for target in TARGETS {
+        report.step(&format!("nothing can panic on {target}"), || {
+            quiet(
+                cargo("firmware")
+                    .args(["build", "--quiet", "--release", "--package"])
+                    .args(["heartlens-no-panic", "--target", target]),
+            )
+            .context(
+                "`heartlens_can_panic` undefined: something can panic; the feature `places` of \
+                 heartlens-no-panic links, and `objdump -d` shows who calls core::panicking",
+            )
+        });
+    }
     report.step("lints", || {
         quiet(crates(&mut clippy("."), environment).args(["--all-targets", "--", "-D", "warnings"]))
     });

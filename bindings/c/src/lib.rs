@@ -20,7 +20,9 @@ use heartlens_core::wearable::{Config, Event, Rate, Signal, Wearable};
 #[cfg(feature = "handler")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 /// Bytes of memory that hl_init asks for, on every target.

@@ -154,18 +154,32 @@ impl<'a> Executor<'a> {
 
     fn quantise(&mut self, input: &Input, views: &Views) {
         let sections = self.model.sections;
-        let values = views.get(View::ALL[usize::from(input.view)]);
-        let tensor = &sections.tensors[usize::from(input.tensor)];
+        // What has been loaded names views and tensors that there are.
+        let (Some(view), Some(tensor)) = (
+            View::ALL.get(usize::from(input.view)),
+            sections.tensors.get(usize::from(input.tensor)),
+        ) else {
+            return;
+        };
+        let values = views.get(*view);
         let (channels, zero_point) = (tensor.channels(), tensor.zero_point);
         let place = self.model.bytes(input.tensor);
-        let output = &mut self.memory_mut()[place];
-        for (channel, values) in values.chunks_exact(values.len() / channels).enumerate() {
+        let output = self.memory_mut().get_mut(place).unwrap_or_default();
+        let channels = channels.max(1);
+        for (channel, values) in values
+            .chunks_exact((values.len() / channels).max(1))
+            .enumerate()
+        {
             let scale = match input.first_scale {
                 NONE => tensor.scale,
-                first => sections.scales[usize::from(first) + channel],
+                first => {
+                    let scale = sections.scales.get(usize::from(first) + channel);
+                    scale.copied().unwrap_or(tensor.scale)
+                }
             };
             let inverse = 1.0 / scale;
-            let places = output[channel..].iter_mut().step_by(channels);
+            let places = output.get_mut(channel..).unwrap_or_default();
+            let places = places.iter_mut().step_by(channels);
             for (output, value) in places.zip(values) {
                 *output = quantise(*value, inverse, zero_point);
             }
@@ -188,8 +202,10 @@ impl<'a> Executor<'a> {
         match layer {
             Layer::ConcatInPlace(_) => return Some(()),
             Layer::Relu(relu, _) => {
-                memory.copy_within(first, output.start);
-                relu.run(&mut memory[output]);
+                for (from, to) in first.zip(output.clone()) {
+                    *memory.get_mut(to)? = *memory.get(from)?;
+                }
+                relu.run(memory.get_mut(output)?);
                 return Some(());
             }
             _ => {}

@@ -80,20 +80,20 @@ impl Views {
     }
 
     /// Computes one channel (0: the beat, 1: the template) of waveform, spectrum and spectrogram from a normalised
-    /// window.
-    ///
-    /// # Panics
-    /// When `channel` is not below [`CHANNELS`].
+    /// window. A channel that is not below [`CHANNELS`] changes nothing.
     pub fn compute_channel(&mut self, channel: usize, normalised: &BeatWindow) {
-        part(&mut self.waveform, channel).copy_from_slice(waveform::waveform(normalised));
-        part(&mut self.spectrum, channel).copy_from_slice(&spectrum::spectrum(normalised));
-        part(&mut self.spectrogram, channel).copy_from_slice(&spectrogram::spectrogram(normalised));
+        fill(&mut self.waveform, channel, waveform::waveform(normalised));
+        fill(&mut self.spectrum, channel, &spectrum::spectrum(normalised));
+        let spectrogram = spectrogram::spectrogram(normalised);
+        fill(&mut self.spectrogram, channel, &spectrogram);
     }
 }
 
-fn part(view: &mut [f32], channel: usize) -> &mut [f32] {
-    let len = view.len() / CHANNELS;
-    &mut view[channel * len..(channel + 1) * len]
+/// Fills a channel of a view; of one that is not there, nothing.
+fn fill<const N: usize>(view: &mut [f32], channel: usize, values: &[f32; N]) {
+    if let Some(place) = view.as_chunks_mut::<N>().0.get_mut(channel) {
+        *place = *values;
+    }
 }
 
 /// A window in units of the template's scale, clipped to +-[`CLIP_SCALES`].

@@ -54,9 +54,10 @@ use crate::patient::Patient;
 use crate::rhythm::{self, Rules};
 use crate::sample::{Calibration, MISSING};
 use crate::spec::{DETECTOR_MAX_DELAY_SAMPLES, SAMPLE_RATE_HZ};
+use crate::window::Ring;
 use core::mem::MaybeUninit;
 use core::task::Poll;
-use heapless::{Deque, HistoryBuf};
+use heapless::Deque;
 use rate::Resampler;
 use run::Run;
 
@@ -142,7 +143,7 @@ pub struct Wearable<'a, N> {
     paused: Option<u32>,
     fibrillation: Option<Episode>,
     run: Run,
-    intervals: HistoryBuf<f32, RATE_BEATS>,
+    intervals: Ring<f32, RATE_BEATS>,
     last_beat: Option<u32>,
     /// [`LONGEST_SAMPLES`]; less in tests.
     longest: u32,
@@ -216,7 +217,7 @@ impl<'a, N> Wearable<'a, N> {
             paused: None,
             fibrillation: None,
             run: Run::NONE,
-            intervals: HistoryBuf::new(),
+            intervals: Ring::new(0.0),
             last_beat: None,
             longest: LONGEST_SAMPLES,
         }))
@@ -230,7 +231,7 @@ impl<'a, N> Wearable<'a, N> {
     /// Time since the first sample, in ms, missing samples included.
     pub fn now_ms(&self) -> u64 {
         let samples = self.origin + self.taken;
-        let rate = u64::from(self.resampler.rate().hz());
+        let rate = u64::from(self.resampler.rate().hz()).max(1);
         samples / rate * 1000 + samples % rate * 1000 / rate
     }
 
@@ -246,7 +247,7 @@ impl<'a, N> Wearable<'a, N> {
             return None;
         }
         let len = self.intervals.len();
-        let sum: f32 = self.intervals.oldest_ordered().sum();
+        let sum: f32 = self.intervals.iter().sum();
         (len > 0 && sum > 0.0).then(|| 60.0 * len as f32 / sum)
     }
 
@@ -257,7 +258,7 @@ impl<'a, N> Wearable<'a, N> {
 
     /// The time of a sample of the classifier's, in ms since the first of the converter's.
     fn ms(&self, sample: u32) -> u64 {
-        let rate = u64::from(self.resampler.rate().hz());
+        let rate = u64::from(self.resampler.rate().hz()).max(1);
         let canonical = u64::from(SAMPLE_RATE_HZ);
         // What is left of a second at both rates.
         let (whole, left) = (self.origin / rate, self.origin % rate);
@@ -414,7 +415,7 @@ impl<N: Network> Wearable<'_, N> {
         let at_ms = self.ms(beat.r_sample);
         self.tell(Event::Beat { at_ms, beat: *beat });
         match beat.rr_s {
-            Some(rr_s) if beat.readable => self.intervals.write(rr_s),
+            Some(rr_s) if beat.readable => self.intervals.push(rr_s),
             _ => {}
         }
         match (beat.fibrillation, &mut self.fibrillation) {

@@ -256,7 +256,7 @@ impl Resampler {
         }
         // How far the next of the result would lie before the first that is not known yet.
         let behind = (samples * up + up).saturating_sub(self.ahead);
-        let given = behind.div_ceil(down);
+        let given = behind.div_ceil(down.max(1));
         self.ahead = self.ahead + given * down - samples * up;
         Some(given)
     }
