@@ -97,10 +97,7 @@ impl RrHistory {
     /// A history of nothing.
     pub(crate) const fn new() -> Self {
         Self {
-            recent: Ring::new(Interval {
-                seconds: 0.0,
-                log: 0.0,
-            }),
+            recent: Ring::new(),
             sorted: Vec::new(),
             beats: 0,
             reference: 0.0,

@@ -2,6 +2,8 @@
 //!
 //! A trigger is an R peak today; nothing here knows what it is.
 
+use heapless::Vec;
+
 /// Why a window could not be cut. Positions count samples from the first one pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -42,54 +44,50 @@ impl core::error::Error for WindowError {}
 /// The last `N` values of something. heapless has the like, but with places that could panic, as far as the linker knows.
 #[derive(Debug, Clone)]
 pub(crate) struct Ring<T, const N: usize> {
-    values: [T; N],
-    len: usize,
-    /// Where the next value goes: the oldest, once there are `N`.
-    next: usize,
+    /// Places that have had no value are not written, so that making a ring takes no time and no stack.
+    values: Vec<T, N>,
+    /// The place of the oldest value.
+    oldest: usize,
 }
 
 impl<T: Copy, const N: usize> Ring<T, N> {
-    /// No value; `filler` lies in the places meanwhile.
-    pub(crate) const fn new(filler: T) -> Self {
+    /// No value.
+    pub(crate) const fn new() -> Self {
         Self {
-            values: [filler; N],
-            len: 0,
-            next: 0,
+            values: Vec::new(),
+            oldest: 0,
         }
     }
 
     /// Forgets all values, in place.
     pub(crate) fn clear(&mut self) {
-        (self.len, self.next) = (0, 0);
+        self.values.clear();
+        self.oldest = 0;
     }
 
     /// Appends a value, forgetting the oldest where all places are taken.
     pub(crate) fn push(&mut self, value: T) {
-        if let Some(place) = self.values.get_mut(self.next) {
-            *place = value;
+        let Err(value) = self.values.push(value) else {
+            return;
+        };
+        if let Some(oldest) = self.values.get_mut(self.oldest) {
+            *oldest = value;
         }
-        self.next += 1;
-        if self.next >= N {
-            self.next = 0;
-        }
-        if self.len < N {
-            self.len += 1;
+        self.oldest += 1;
+        if self.oldest >= N {
+            self.oldest = 0;
         }
     }
 
     /// How many values there are.
-    pub(crate) const fn len(&self) -> usize {
-        self.len
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
     }
 
     /// The values, in two stretches, the older first.
     pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
-        if self.len < N {
-            return (self.values.get(..self.len).unwrap_or_default(), &[]);
-        }
-        self.values
-            .split_at_checked(self.next)
-            .map_or((&[], &[]), |(newer, older)| (older, newer))
+        let stretches = self.values.as_slice().split_at_checked(self.oldest);
+        stretches.map_or((&[], &[]), |(newer, older)| (older, newer))
     }
 
     /// The values, the oldest first.
@@ -100,7 +98,7 @@ impl<T: Copy, const N: usize> Ring<T, N> {
 
     /// The oldest value.
     pub(crate) fn oldest(&self) -> Option<T> {
-        self.as_slices().0.first().copied()
+        self.values.get(self.oldest).copied()
     }
 }
 
@@ -117,7 +115,7 @@ impl<const N: usize> History<N> {
     /// A history of nothing.
     pub(crate) const fn new() -> Self {
         Self {
-            recent: Ring::new(0.0),
+            recent: Ring::new(),
             len: 0,
         }
     }

@@ -35,9 +35,7 @@ pub struct Intervals {
 impl Intervals {
     /// No interval yet.
     pub const fn new() -> Self {
-        Self {
-            logs: Ring::new(0.0),
-        }
+        Self { logs: Ring::new() }
     }
 
     /// Takes the RR interval before a beat, in seconds (`None` at the first beat), and lays out what the rhythm network

@@ -217,7 +217,7 @@ impl<'a, N> Wearable<'a, N> {
             paused: None,
             fibrillation: None,
             run: Run::NONE,
-            intervals: Ring::new(0.0),
+            intervals: Ring::new(),
             last_beat: None,
             longest: LONGEST_SAMPLES,
         }))
