@@ -219,8 +219,8 @@ fn the_devices_resampler_is_the_hosts_up_to_40_hz() -> Result {
                 worst = worst.max(f64::from(found - expected).abs() / SIZE);
             }
         }
-        // -50 dB is 0.32 %; what the filter's edge does at 40 Hz comes on top.
-        assert!(worst < 0.007, "{hz} Hz: {worst}");
+        // Its ripple, 0.1 dB.
+        assert!(worst < 0.0115, "{hz} Hz: {worst}");
         let mut folded = 0.0_f64;
         let mut cycles = 89.0;
         while cycles < hz / 2.0 {
