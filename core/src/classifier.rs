@@ -1,6 +1,7 @@
 //! Samples in, classified beats out: the one place where filter, R peaks, views, networks and rhythm follow each other.
 //!
-//! [`Classifier`] does it sample by sample. Three stages make it up, for those who classify a whole recording on several
+//! [`Classifier`] does it sample by sample, all at once ([`push`](Classifier::push)) or in slices that a microcontroller can
+//! afford between two samples ([`take`](Classifier::take), [`work`](Classifier::work)). Three stages make it up, for those who classify a whole recording on several
 //! threads:
 //!
 //! 1. In the order of the samples: [`Monitor`] gives a beat's features, and
@@ -9,14 +10,20 @@
 //!    [`rhythm::Network::score`](crate::rhythm::Network::score) give the beat's [`Scores`].
 //! 3. In the order of the beats: [`Rhythm::judge`] gives the [`Beat`].
 
+#[cfg(doc)]
+use crate::beat::BeatFrame;
 use crate::class::Class;
 use crate::detector::Detector;
 use crate::model::{Executor, ImageError, Logits};
 use crate::monitor::{Monitor, MonitoredBeat, PeakSource};
 use crate::patient::Patient;
 use crate::quality::BeatQuality;
-use crate::rhythm::{self, Intervals, NetworkError, Observation, Probabilities, Rhythm};
+use crate::rhythm::{
+    self, Input, Intervals, NetworkError, Observation, Pass, Probabilities, Rhythm,
+};
+use crate::spec::{LABELS, RHYTHM_INTERVALS};
 use crate::views::Views;
+use core::task::Poll;
 
 /// A network that classifies beats.
 ///
@@ -26,17 +33,32 @@ pub trait Network {
     /// The logits of a beat, in the order of [`crate::spec::LABELS`]. Logits that are not all finite make the beat class
     /// [`Class::Q`]: that is how a network says that it has failed.
     fn logits(&mut self, views: &Views) -> Logits;
+
+    /// One part of [`logits`](Self::logits), so that a beat need not be classified in one go. Called with 0, 1, 2 and so on
+    /// and the same views, until it gives the logits. By default the only part is all of it.
+    fn part(&mut self, views: &Views, part: usize) -> Poll<Logits> {
+        let _ = part;
+        Poll::Ready(self.logits(views))
+    }
 }
 
 impl<N: Network + ?Sized> Network for &mut N {
     fn logits(&mut self, views: &Views) -> Logits {
         N::logits(self, views)
     }
+
+    fn part(&mut self, views: &Views, part: usize) -> Poll<Logits> {
+        N::part(self, views, part)
+    }
 }
 
 impl Network for Executor<'_> {
     fn logits(&mut self, views: &Views) -> Logits {
         self.run(views)
+    }
+
+    fn part(&mut self, views: &Views, part: usize) -> Poll<Logits> {
+        self.run_part(views, part).1
     }
 }
 
@@ -59,7 +81,8 @@ pub struct Beat {
     pub readable: bool,
     /// RR interval since the beat before, in seconds; `None` at the first beat.
     pub rr_s: Option<f32>,
-    /// Whether the beat lies in atrial fibrillation; `None` without a rhythm network, and before its first score.
+    /// Whether the beat lies in atrial fibrillation; `None` where that is not judged: without a rhythm network, before its first
+    /// score, and where the signal is unreadable or no ECG.
     pub fibrillation: Option<bool>,
 }
 
@@ -74,6 +97,9 @@ pub struct Observed {
     pub quality: BeatQuality,
     /// Whether the signal can be read; whoever vouches for the beat sets it.
     pub readable: bool,
+    /// Whether the signal can be read and the beat looks like a heartbeat ([`BeatFrame::is_heartbeat`]), so that the rhythm may be
+    /// judged by it; whoever vouches for the beat sets it.
+    pub heartbeat: bool,
 }
 
 impl From<&MonitoredBeat> for Observed {
@@ -83,6 +109,7 @@ impl From<&MonitoredBeat> for Observed {
             rhythm: Observation::from(&beat.frame),
             quality: beat.quality,
             readable: beat.quality.is_readable(),
+            heartbeat: beat.quality.is_readable() && beat.frame.is_heartbeat(),
         }
     }
 }
@@ -98,18 +125,21 @@ pub struct Scores {
     pub rhythm: Option<f32>,
 }
 
-/// A stage of a beat's classification, as [`Classifier::push_with`] reports it.
+/// A stage of a beat's classification: where the next [`Classifier::work`] goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The sample has been taken, and it has completed a beat.
-    Monitor,
-    /// The views have been computed.
+    /// The next complete beat, if there is one: its window, the template and the metadata view.
+    Beat,
+    /// The other views, channel by channel.
     Views,
-    /// The network has run.
+    /// The network, part by part.
     Network,
-    /// The rhythm network has run, and the beat has its class.
+    /// The rhythm network, some steps at a time, and the beat's class.
     Rhythm,
 }
+
+/// Steps that the rhythm network takes in one slice.
+const RHYTHM_STEPS: usize = RHYTHM_INTERVALS / 2;
 
 /// Why a classifier's networks cannot be loaded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -199,6 +229,12 @@ pub struct Classifier<'a, N, P = Detector> {
     rhythm_model: Option<rhythm::Model<'a>>,
     intervals: Intervals,
     rhythm: Rhythm,
+    stage: Stage,
+    /// Parts of the stage that are done.
+    part: usize,
+    logits: Logits,
+    /// The rhythm network's work on the newest beat, where there is any.
+    scoring: Option<(Input, Pass)>,
 }
 
 impl<'a, N> Classifier<'a, N> {
@@ -228,6 +264,10 @@ impl<'a, N, P> Classifier<'a, N, P> {
             rhythm_model: rhythm,
             intervals: Intervals::new(),
             rhythm: Rhythm::new(rhythm::Model::rules_of(&rhythm)),
+            stage: Stage::Beat,
+            part: 0,
+            logits: [0.0; LABELS.len()],
+            scoring: None,
         }
     }
 
@@ -269,28 +309,85 @@ impl<'a, N, P> Classifier<'a, N, P> {
         &mut self.network
     }
 
-    /// Forgets the recording: the next sample is the first of another one.
+    /// Where the next [`work`](Self::work) goes on.
+    pub const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Forgets the recording, and the beat that is worked on: the next sample is the first of another one.
     pub fn restart(&mut self, peaks: P, patient: Patient) {
         self.monitor.restart(peaks, patient);
         self.has_beat = false;
         self.intervals = Intervals::new();
         self.rhythm = Rhythm::new(rhythm::Model::rules_of(&self.rhythm_model));
+        (self.stage, self.part) = (Stage::Beat, 0);
     }
 }
 
 impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
     /// Takes the next sample, in mV at 128 Hz, and gives at most one beat.
     pub fn push(&mut self, sample_mv: f32) -> Option<Beat> {
-        self.push_with(sample_mv, |_| ())
+        self.take(sample_mv);
+        self.poll()
     }
 
-    /// As [`push`](Self::push), and tells `done` of each stage when it is done; of none where no beat has been completed.
-    pub fn push_with(&mut self, sample_mv: f32, mut done: impl FnMut(Stage)) -> Option<Beat> {
-        if !self.observe(sample_mv) {
-            return None;
+    /// Takes the next sample, in mV at 128 Hz, and leaves to [`work`](Self::work) what there is to do about it. Samples that
+    /// come after [`finish`](Self::finish) are passed over.
+    ///
+    /// Beats that are complete wait for `work`, but not for ever: their window is there for 1.5 s.
+    // Not inlined, like each slice: what one needs of the stack is gone when the next runs.
+    #[inline(never)]
+    pub fn take(&mut self, sample_mv: f32) {
+        self.monitor.take(sample_mv);
+    }
+
+    /// Does one slice of the work on the beats that are complete: at most 80,000 instructions of a Cortex-M4F with the
+    /// shipped model. `Pending` while a beat is worked on; then the beat, and `None` where there is nothing to do. The beats
+    /// are those of [`push`](Self::push), to the bit, whenever this is called.
+    ///
+    /// ```
+    /// # use heartlens_core::{Beat, Classifier, Network};
+    /// use core::task::Poll;
+    ///
+    /// /// To be called as often as there is time between two samples.
+    /// fn idle<N: Network>(classifier: &mut Classifier<'_, N>, on_beat: impl FnOnce(Beat)) {
+    ///     if let Poll::Ready(Some(beat)) = classifier.work() {
+    ///         on_beat(beat);
+    ///     }
+    /// }
+    /// ```
+    pub fn work(&mut self) -> Poll<Option<Beat>> {
+        let part = self.part;
+        self.part += 1;
+        match self.stage {
+            Stage::Beat => {
+                if !self.cut() {
+                    self.part = 0;
+                    return Poll::Ready(None);
+                }
+                self.has_beat = true;
+                self.enter(Stage::Views);
+            }
+            Stage::Views => {
+                if !self.compute_views(part) {
+                    self.enter(Stage::Network);
+                }
+            }
+            Stage::Network => {
+                if let Poll::Ready(logits) = self.network.part(&self.views, part) {
+                    self.logits = logits;
+                    self.enter(Stage::Rhythm);
+                }
+            }
+            Stage::Rhythm => {
+                let beat = self.weigh(part);
+                if beat.is_some() {
+                    self.enter(Stage::Beat);
+                    return Poll::Ready(beat);
+                }
+            }
         }
-        done(Stage::Monitor);
-        Some(self.classify(done))
+        Poll::Pending
     }
 
     /// Ends the recording: the last beats need no successor. [`poll`](Self::poll) then gives what is left.
@@ -301,43 +398,46 @@ impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
     /// The next beat that is left. To be called until `None` after [`finish`](Self::finish); before that,
     /// [`push`](Self::push) does it.
     pub fn poll(&mut self) -> Option<Beat> {
-        self.poll_with(|_| ())
-    }
-
-    /// As [`poll`](Self::poll), and tells `done` of each stage when it is done; of none where no beat is left.
-    pub fn poll_with(&mut self, mut done: impl FnMut(Stage)) -> Option<Beat> {
-        if !self.monitor.poll_into(&mut self.beat) {
-            return None;
+        loop {
+            if let Poll::Ready(beat) = self.work() {
+                return beat;
+            }
         }
-        done(Stage::Monitor);
-        Some(self.classify(done))
     }
 
-    /// Takes a sample, and says whether it has completed a beat.
-    // Not inlined: what the monitor needs of the stack is gone when views and network run.
+    fn enter(&mut self, stage: Stage) {
+        (self.stage, self.part) = (stage, 0);
+    }
+
     #[inline(never)]
-    fn observe(&mut self, sample_mv: f32) -> bool {
-        self.monitor.push_into(sample_mv, &mut self.beat)
+    fn cut(&mut self) -> bool {
+        self.monitor.poll_into(&mut self.beat)
     }
 
-    fn classify(&mut self, mut done: impl FnMut(Stage)) -> Beat {
-        self.has_beat = true;
-        self.views.compute(&self.beat.frame);
-        done(Stage::Views);
-        let logits = self.network.logits(&self.views);
-        done(Stage::Network);
+    #[inline(never)]
+    fn compute_views(&mut self, part: usize) -> bool {
+        self.views.compute_part(&self.beat.frame, part)
+    }
+
+    /// One slice of the rhythm's part; after the last, the beat.
+    #[inline(never)]
+    fn weigh(&mut self, part: usize) -> Option<Beat> {
         let observed = Observed::from(&self.beat);
-        let input = match self.rhythm_model {
-            Some(_) => self.intervals.push(observed.rhythm.rr_s),
-            None => None,
-        };
-        let score = |input| Some(self.rhythm_model?.network.score(&input));
+        if part == 0 && self.rhythm_model.is_some() {
+            let input = self.intervals.push(observed.rhythm.rr_s);
+            self.scoring = input.map(|input| (input, Pass::START));
+        }
+        let mut score = None;
+        if let (Some((input, pass)), Some(model)) = (&mut self.scoring, &self.rhythm_model) {
+            if !model.network.advance(pass, input, RHYTHM_STEPS) {
+                return None;
+            }
+            score = Some(model.network.score_of(pass));
+        }
         let scores = Scores {
-            logits,
-            rhythm: input.and_then(score),
+            logits: self.logits,
+            rhythm: score,
         };
-        let beat = self.rhythm.judge(&observed, &scores);
-        done(Stage::Rhythm);
-        beat
+        Some(self.rhythm.judge(&observed, &scores))
     }
 }

@@ -18,6 +18,7 @@
 //!    same height (an R and a deep S) the earlier counts, so that beats of one shape are placed alike.
 
 use crate::spec;
+use crate::stats::sort;
 use heapless::Deque;
 
 /// An R peak.
@@ -144,7 +145,7 @@ impl Recent {
     }
 
     fn push(&mut self, value: i32) {
-        self.values[self.next] = value;
+        self.values[self.next % HISTORY] = value;
         self.next = (self.next + 1) % HISTORY;
         self.len = (self.len + 1).min(HISTORY);
     }
@@ -157,8 +158,8 @@ impl Recent {
     /// The value that `numerator` of `denominator` values lie below; 0 of nothing.
     fn quantile(&self, numerator: usize, denominator: usize) -> i32 {
         let mut sorted = self.values;
-        let sorted = &mut sorted[..self.len];
-        sorted.sort_unstable();
+        let sorted = sorted.get_mut(..self.len).unwrap_or_default();
+        sort(sorted);
         let index = self.len * numerator / denominator;
         sorted.get(index).copied().unwrap_or(0)
     }

@@ -27,6 +27,7 @@ pub mod spec;
 mod stats;
 pub mod template;
 pub mod views;
+pub mod wearable;
 mod window;
 
 pub use classifier::{Beat, Classifier, LoadError, Network};

@@ -6,6 +6,10 @@ use crate::filter::BandPass;
 use crate::patient::Patient;
 use crate::quality::{BeatQuality, Quality};
 use crate::spec::DETECTOR_MAX_DELAY_SAMPLES;
+use heapless::Deque;
+
+/// Complete beats that may wait to be polled before the quality of their signal is judged later than it could be.
+const COMPLETE_BEATS: usize = 8;
 
 /// Where the R peaks come from: the detector, or peaks that are known already.
 pub trait PeakSource {
@@ -64,6 +68,9 @@ pub struct Monitor<P = Detector> {
     quality: Quality,
     peaks: P,
     extractor: Extractor,
+    /// The beats that are complete and have not been polled: R peak and quality. A beat's quality is judged when it becomes
+    /// complete, so that it does not depend on when it is polled.
+    complete: Deque<(u32, BeatQuality), COMPLETE_BEATS>,
     refused: u32,
     ended: bool,
 }
@@ -86,6 +93,7 @@ impl<P> Monitor<P> {
             quality: Quality::new(),
             peaks,
             extractor: Extractor::new(patient),
+            complete: Deque::new(),
             refused: 0,
             ended: false,
         }
@@ -98,6 +106,7 @@ impl<P> Monitor<P> {
             quality,
             peaks: source,
             extractor,
+            complete,
             refused,
             ended,
         } = self;
@@ -105,12 +114,23 @@ impl<P> Monitor<P> {
         *quality = Quality::new();
         *source = peaks;
         extractor.restart(patient);
+        complete.clear();
         (*refused, *ended) = (0, false);
     }
 
     /// Samples pushed so far.
     pub fn samples(&self) -> u32 {
         self.extractor.samples()
+    }
+
+    /// The newest R peak, in samples since the first; `None` before the first.
+    pub fn last_peak(&self) -> Option<u32> {
+        self.extractor.newest()
+    }
+
+    /// The quality of the last full second.
+    pub fn second(&self) -> BeatQuality {
+        self.quality.second()
     }
 
     /// R peaks that broke the promise of [`PeakSource::push`] and were passed over. Always 0 with the detector.
@@ -128,35 +148,61 @@ impl<P> Monitor<P> {
     /// As [`poll`](Self::poll), into a beat that is there already, since a beat is large. Whether there was one; if not,
     /// `beat` stays as it was.
     pub(crate) fn poll_into(&mut self, beat: &mut MonitoredBeat) -> bool {
-        let found = self.extractor.poll_into(&mut beat.frame);
-        if found {
-            beat.quality = self.quality.at(beat.frame.r_sample);
+        if self.ended {
+            self.complete();
         }
-        found
+        if self.complete.is_empty() || !self.extractor.poll_into(&mut beat.frame) {
+            return false;
+        }
+        let r_sample = beat.frame.r_sample;
+        // The extractor may have passed beats over.
+        while self
+            .complete
+            .front()
+            .is_some_and(|(before, _)| *before < r_sample)
+        {
+            self.complete.pop_front();
+        }
+        beat.quality = match self.complete.pop_front() {
+            Some((_, quality)) => quality,
+            None => self.quality.at(r_sample),
+        };
+        true
+    }
+
+    /// Judges the quality of the beat that has just become complete, if there is one.
+    fn complete(&mut self) {
+        if !self.complete.is_full()
+            && let Some(r_sample) = self.extractor.complete(self.complete.len())
+        {
+            // There is room.
+            let _ = self
+                .complete
+                .push_back((r_sample, self.quality.at(r_sample)));
+        }
     }
 }
 
 impl<P: PeakSource> Monitor<P> {
     /// Takes the next sample at the canonical rate, in mV, and gives at most one complete beat. Samples that are not
-    /// finite count as missing.
+    /// finite count as missing; those after [`finish`](Self::finish) are passed over.
     pub fn push(&mut self, sample_mv: f32) -> Option<MonitoredBeat> {
         self.take(sample_mv);
         self.poll()
     }
 
-    /// As [`push`](Self::push), into a beat that is there already: see [`poll_into`](Self::poll_into).
-    pub(crate) fn push_into(&mut self, sample_mv: f32, beat: &mut MonitoredBeat) -> bool {
-        self.take(sample_mv);
-        self.poll_into(beat)
-    }
-
-    fn take(&mut self, sample_mv: f32) {
+    /// Takes a sample, and gives no beat. After [`finish`](Self::finish) it is passed over.
+    pub(crate) fn take(&mut self, sample_mv: f32) {
+        if self.ended {
+            return;
+        }
         let filtered_mv = self.filter.push(sample_mv);
         self.quality.push(sample_mv, filtered_mv);
         self.extractor.push(filtered_mv);
         if let Some(r_sample) = self.peaks.push(filtered_mv) {
             self.trigger(r_sample);
         }
+        self.complete();
     }
 
     /// Ends the recording: peaks that the source still holds back are asked for, and the last beats need no successor.

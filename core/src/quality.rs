@@ -13,6 +13,7 @@
 //! at 0 dB and 3 in 5 at -6 dB; of the false ones 3 in 4 in muscle artefact at 0 dB.
 
 use crate::spec;
+use crate::stats::sort;
 
 /// Length of a block, in samples (125 ms).
 const BLOCK_SAMPLES: usize = 16;
@@ -333,17 +334,18 @@ impl Quality {
         const MOST: usize = 2 * NOISE_REACH as usize + 1;
         let (mut activities, mut magnitudes) = ([0; MOST], [0; MOST]);
         let mut len = 0;
-        for block in self.kept(range).take(MOST) {
-            activities[len] = block.activity;
-            magnitudes[len] = block.magnitude;
+        let places = activities.iter_mut().zip(&mut magnitudes);
+        for (block, (activity, magnitude)) in self.kept(range).zip(places) {
+            (*activity, *magnitude) = (block.activity, block.magnitude);
             len += 1;
         }
-        activities[..len].sort_unstable();
-        magnitudes[..len].sort_unstable();
+        sort(activities.get_mut(..len).unwrap_or_default());
+        sort(magnitudes.get_mut(..len).unwrap_or_default());
+        let at = |values: &[u16], place: usize| values.get(place).copied().unwrap_or(0);
         // Nothing was kept: all zero.
         BetweenBeats {
-            activity: f32::from(activities[len / 2]),
-            magnitude_mv: f32::from(magnitudes[len / 3]) / COUNTS_PER_MV,
+            activity: f32::from(at(&activities, len / 2)),
+            magnitude_mv: f32::from(at(&magnitudes, len / 3)) / COUNTS_PER_MV,
         }
     }
 

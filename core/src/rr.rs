@@ -3,7 +3,9 @@
 
 use crate::spec::{RR_HISTORY, RR_LOCAL, RR_MAX_S, RR_MIN_S};
 use crate::stats::{mean, median, std_dev};
-use heapless::{HistoryBuf, Vec};
+use crate::window::Ring;
+use core::cell::Cell;
+use heapless::Vec;
 use libm::logf;
 
 /// An RR interval and its natural logarithm.
@@ -31,7 +33,7 @@ pub(crate) fn clip_rr(seconds: f32) -> f32 {
 /// The RR intervals that came before a beat, newest last, and running measures of the rhythm. Strictly causal.
 #[derive(Debug, Clone)]
 pub(crate) struct RrHistory {
-    recent: HistoryBuf<Interval, RR_HISTORY>,
+    recent: Ring<Interval, RR_HISTORY>,
     /// The intervals of `recent`, shortest first.
     sorted: Vec<Interval, RR_HISTORY>,
     beats: u32,
@@ -95,7 +97,7 @@ impl RrHistory {
     /// A history of nothing.
     pub(crate) const fn new() -> Self {
         Self {
-            recent: HistoryBuf::new(),
+            recent: Ring::new(),
             sorted: Vec::new(),
             beats: 0,
             reference: 0.0,
@@ -115,33 +117,33 @@ impl RrHistory {
             &self.sorted
         };
 
-        let mut local = Vec::<Interval, RR_LOCAL>::new();
         let skip = self.recent.len().saturating_sub(RR_LOCAL);
-        local.extend(self.recent.oldest_ordered().skip(skip).copied());
+        let mut local: Vec<Interval, RR_LOCAL> = collect(self.recent.iter().skip(skip));
         if local.is_empty() {
-            local.extend([own]);
+            local = collect([own]);
         }
-        let mut local_s = Vec::<f32, RR_LOCAL>::from_iter(local.iter().map(|i| i.seconds));
+        let mut local_s: Vec<f32, RR_LOCAL> = collect(local.iter().map(|i| i.seconds));
         let local_mean_s = mean(&local_s);
-        let steps = Vec::<f32, RR_LOCAL>::from_iter(
-            local
-                .windows(2)
-                .map(|pair| (pair[1].log - pair[0].log).abs()),
-        );
-        let newest = local.len() - 1;
-        let previous_s = local[newest].seconds;
-        let before_previous_s = local[newest.saturating_sub(1)].seconds;
+        let pairs = local.iter().zip(local.iter().skip(1));
+        let steps: Vec<f32, RR_LOCAL> = collect(pairs.map(|(a, b)| (b.log - a.log).abs()));
+        let mut newest = local.iter().rev().map(|i| i.seconds);
+        let previous_s = newest.next().unwrap_or(own.seconds);
+        let before_previous_s = newest.next().unwrap_or(previous_s);
 
-        let logs = Vec::<f32, RR_HISTORY>::from_iter(sorted.iter().map(|i| i.log));
+        let logs: Vec<f32, RR_HISTORY> = collect(sorted.iter().map(|i| i.log));
         let log_median = quantile(&logs, 0.5);
-        let mut distances =
-            Vec::<f32, RR_HISTORY>::from_iter(logs.iter().map(|log| (log - log_median).abs()));
-        let shorter = sorted.partition_point(|i| i.seconds < 0.98 * own.seconds);
+        let mut distances: Vec<f32, RR_HISTORY> =
+            collect(logs.iter().map(|log| (log - log_median).abs()));
+        let shorter = sorted
+            .iter()
+            .take_while(|i| i.seconds < 0.98 * own.seconds)
+            .count();
         let half = sorted.len() / 2;
+        let at = |place: usize| sorted.get(place).map_or(own.seconds, |i| i.seconds);
         let global_median_s = if sorted.len() % 2 == 1 {
-            sorted[half].seconds
+            at(half)
         } else {
-            (sorted[half - 1].seconds + sorted[half].seconds) / 2.0
+            (at(half.wrapping_sub(1)) + at(half)) / 2.0
         };
         RrContext {
             pre_s: own.seconds,
@@ -191,20 +193,33 @@ impl RrHistory {
         self.irregularity += (step - self.irregularity) * IRREGULARITY_RATE;
         self.beats = self.beats.saturating_add(1);
 
-        if self.recent.is_full()
-            && let Some(oldest) = self.recent.oldest().copied()
-        {
-            let at = self.sorted.partition_point(|i| i.seconds < oldest.seconds);
-            if at < self.sorted.len() {
-                self.sorted.remove(at);
+        let oldest = match self.recent.len() {
+            RR_HISTORY => self.recent.oldest(),
+            _ => None,
+        };
+        let full = oldest.and_then(|oldest| {
+            let mut sorted = self.sorted.iter();
+            sorted.position(|i| i.seconds >= oldest.seconds)
+        });
+        if let Some(at) = full {
+            let later = self.sorted.get_mut(at..).unwrap_or_default();
+            for pair in Cell::from_mut(later).as_slice_of_cells().windows(2) {
+                if let [a, b] = pair {
+                    a.swap(b);
+                }
+            }
+            self.sorted.pop();
+        }
+        // There is room: `sorted` holds what `recent` holds, less the one just removed.
+        let _ = self.sorted.push(interval);
+        let sorted = Cell::from_mut(self.sorted.as_mut_slice()).as_slice_of_cells();
+        for pair in sorted.windows(2).rev() {
+            match pair {
+                [a, b] if a.get().seconds > b.get().seconds => a.swap(b),
+                _ => break,
             }
         }
-        let at = self
-            .sorted
-            .partition_point(|i| i.seconds < interval.seconds);
-        // There is room: `sorted` holds what `recent` holds, less the one just removed.
-        let _ = self.sorted.insert(at, interval);
-        self.recent.write(interval);
+        self.recent.push(interval);
     }
 }
 
@@ -214,12 +229,26 @@ impl Default for RrHistory {
     }
 }
 
-/// Quantile `q` in 0..=1 of ascending values, linear between neighbours (NumPy's default, Hyndman & Fan 1996, type 7).
+/// The values, as far as there is room.
+fn collect<T, const N: usize>(values: impl IntoIterator<Item = T>) -> Vec<T, N> {
+    let mut vec = Vec::new();
+    for value in values {
+        if vec.push(value).is_err() {
+            break;
+        }
+    }
+    vec
+}
+
+/// Quantile `q` in 0..=1 of ascending values, linear between neighbours (NumPy's default, Hyndman & Fan 1996, type 7); 0 of
+/// nothing.
 fn quantile(sorted: &[f32], q: f32) -> f32 {
-    let position = q * (sorted.len() - 1) as f32;
+    let last = sorted.len().saturating_sub(1);
+    let position = q * last as f32;
     let below = position as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (sorted[above] - sorted[below]) * (position - below as f32)
+    let at = |place: usize| sorted.get(place).copied().unwrap_or(0.0);
+    let (low, high) = (at(below), at((below + 1).min(last)));
+    low + (high - low) * (position - below as f32)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ pub type BeatWindow = [f32; BEAT_LEN_SAMPLES];
 /// Part of a beat window, both ends included and counted from the R peak.
 pub(crate) fn around_r(window: &BeatWindow, first: isize, last: isize) -> &[f32] {
     let r = BEAT_BEFORE_SAMPLES as isize;
-    &window[(r + first) as usize..=(r + last) as usize]
+    window
+        .get((r + first) as usize..(r + last + 1) as usize)
+        .unwrap_or_default()
 }
 
 /// The QRS complex, in samples from the R peak: 148 ms to either side.

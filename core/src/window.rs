@@ -2,7 +2,7 @@
 //!
 //! A trigger is an R peak today; nothing here knows what it is.
 
-use heapless::HistoryBuf;
+use heapless::Vec;
 
 /// Why a window could not be cut. Positions count samples from the first one pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,73 @@ impl core::fmt::Display for WindowError {
 
 impl core::error::Error for WindowError {}
 
+/// The last `N` values of something. heapless has the like, but with places that could panic, as far as the linker knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Ring<T, const N: usize> {
+    /// Places that have had no value are not written, so that making a ring takes no time and no stack.
+    values: Vec<T, N>,
+    /// The place of the oldest value.
+    oldest: usize,
+}
+
+impl<T: Copy, const N: usize> Ring<T, N> {
+    /// No value.
+    pub(crate) const fn new() -> Self {
+        Self {
+            values: Vec::new(),
+            oldest: 0,
+        }
+    }
+
+    /// Forgets all values, in place.
+    pub(crate) fn clear(&mut self) {
+        self.values.clear();
+        self.oldest = 0;
+    }
+
+    /// Appends a value, forgetting the oldest where all places are taken.
+    pub(crate) fn push(&mut self, value: T) {
+        let Err(value) = self.values.push(value) else {
+            return;
+        };
+        if let Some(oldest) = self.values.get_mut(self.oldest) {
+            *oldest = value;
+        }
+        self.oldest += 1;
+        if self.oldest >= N {
+            self.oldest = 0;
+        }
+    }
+
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The values, in two stretches, the older first.
+    pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
+        let stretches = self.values.as_slice().split_at_checked(self.oldest);
+        stretches.map_or((&[], &[]), |(newer, older)| (older, newer))
+    }
+
+    /// The values, the oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = T> {
+        let (older, newer) = self.as_slices();
+        older.iter().chain(newer).copied()
+    }
+
+    /// The oldest value.
+    pub(crate) fn oldest(&self) -> Option<T> {
+        self.values.get(self.oldest).copied()
+    }
+}
+
 /// The last `N` samples of a signal, addressed by their position since the first one pushed.
 ///
 /// Before its first sample the signal counts as zero, the steady state of [`crate::filter::BandPass`].
 #[derive(Debug, Clone)]
 pub(crate) struct History<const N: usize> {
-    recent: HistoryBuf<f32, N>,
+    recent: Ring<f32, N>,
     len: u32,
 }
 
@@ -54,7 +115,7 @@ impl<const N: usize> History<N> {
     /// A history of nothing.
     pub(crate) const fn new() -> Self {
         Self {
-            recent: HistoryBuf::new(),
+            recent: Ring::new(),
             len: 0,
         }
     }
@@ -72,7 +133,7 @@ impl<const N: usize> History<N> {
 
     /// Appends a sample, forgetting the oldest where all `N` places are taken.
     pub(crate) fn push(&mut self, sample: f32) {
-        self.recent.write(sample);
+        self.recent.push(sample);
         self.len = self.len.wrapping_add(1);
     }
 
@@ -98,16 +159,18 @@ impl<const N: usize> History<N> {
         let before_start = usize::try_from(start.min(0).unsigned_abs())
             .unwrap_or(usize::MAX)
             .min(window.len());
-        let (silence, rest) = window.split_at_mut(before_start);
+        let Some((silence, rest)) = window.split_at_mut_checked(before_start) else {
+            return Ok(());
+        };
         silence.fill(0.0);
         let skip = usize::try_from(start - i64::from(oldest)).unwrap_or(0);
         let (older, newer) = self.recent.as_slices();
-        let from_older = older.get(skip..).unwrap_or(&[]);
-        let taken = from_older.len().min(rest.len());
-        let (first, second) = rest.split_at_mut(taken);
-        first.copy_from_slice(&from_older[..taken]);
-        let skip = skip.saturating_sub(older.len());
-        second.copy_from_slice(&newer[skip..skip + second.len()]);
+        let from_older = older.get(skip..).unwrap_or_default();
+        let from_newer = newer.get(skip.saturating_sub(older.len())..);
+        let kept = from_older.iter().chain(from_newer.unwrap_or_default());
+        for (place, sample) in rest.iter_mut().zip(kept) {
+            *place = *sample;
+        }
         Ok(())
     }
 }

@@ -290,6 +290,7 @@ fn the_whole_is_its_parts() {
             rhythm: observation,
             quality: BeatQuality::CLEAN,
             readable: observation.qrs > 0.5,
+            heartbeat: true,
         };
         let beat = whole.judge(&observed, &Scores { logits, rhythm });
         assert_eq!(beat.probabilities, expected);
@@ -299,6 +300,45 @@ fn the_whole_is_its_parts() {
         assert_eq!(whole.context().and_then(Context::score), context.score());
     }
     assert!(whole.summary().judged_s() > 600.0);
+}
+
+/// Fibrillation is judged among heartbeats alone: what noise says leaves no trace, and is not judged.
+#[test]
+fn fibrillation_is_judged_among_heartbeats_alone() {
+    let mut rhythm = Rhythm::new(Some(Rules::NONE));
+    let mut told = |heartbeat, score| {
+        let observed = Observed {
+            r_sample: 0,
+            rhythm: Observation {
+                rr_s: Some(0.8),
+                qrs: 0.9,
+            },
+            quality: BeatQuality::CLEAN,
+            readable: true,
+            heartbeat,
+        };
+        let scores = Scores {
+            logits: [0.0; 4],
+            rhythm: Some(score),
+        };
+        rhythm.judge(&observed, &scores).fibrillation
+    };
+    assert!((0..100).all(|_| told(false, 10.0).is_none()), "noise");
+    let since = (0..100).position(|_| told(true, -3.0) == Some(false));
+    assert_eq!(since, Some(17), "18 of 24");
+    assert!((0..200).all(|_| told(true, 3.0).is_some()));
+    assert_eq!(told(true, 3.0), Some(true));
+    // A quarter of what is seen may be something else, but is not judged itself.
+    for i in 0..48 {
+        let heartbeat = i % 4 != 0;
+        assert_eq!(told(heartbeat, 3.0), heartbeat.then_some(true), "{i}");
+    }
+    assert!((0..30).all(|_| told(false, -10.0).is_none()));
+    assert_eq!(told(true, 3.0), None, "too few heartbeats before");
+    assert!(
+        rhythm.summary().judged_s() < 0.8 * 260.0,
+        "what is not judged does not count"
+    );
 }
 
 /// Whatever is not a number - a logit, a score, an interval -, no beat becomes N for it, and the next is judged as ever.
@@ -312,6 +352,7 @@ fn what_is_not_a_number_makes_no_class_and_leaves_no_trace() {
         },
         quality: BeatQuality::CLEAN,
         readable: true,
+        heartbeat: true,
     };
     let good = Scores {
         logits: [0.0, 3.0, 1.0, 0.0],

@@ -1,10 +1,10 @@
 //! The network in use, in a slot of the flash or built in, the memory that it works in, and the slots.
 
 use core::ops::Range;
+use core::task::Poll;
 use heartlens_core::link::ModelStore;
-use heartlens_core::model::{Aligned, ImageError, Logits, Model, arena_words};
+use heartlens_core::model::{Aligned, Executor, ImageError, Logits, Model, arena_words};
 use heartlens_core::slots::{MappedFlash, SlotError, Slots};
-use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 
 /// The model that the firmware was built with, in use until another is in a slot.
@@ -88,25 +88,22 @@ fn usable(image: &[u8]) -> Result<Model<'_>, ImageError> {
 
 /// The network in use.
 #[derive(Debug)]
-pub struct Network {
-    model: Model<'static>,
-    arena: &'static mut Arena,
-}
+pub struct Network(Executor<'static>);
 
 impl Network {
     /// Its model.
     pub const fn model(&self) -> &Model<'static> {
-        &self.model
+        self.0.model()
     }
 }
 
 impl heartlens_core::Network for Network {
     fn logits(&mut self, views: &Views) -> Logits {
-        match self.model.executor(self.arena) {
-            Ok(mut executor) => executor.run(views),
-            // `usable` has seen that the arena is long enough. Were it not, no beat would have a class.
-            Err(_) => [f32::NAN; LABELS.len()],
-        }
+        self.0.run(views)
+    }
+
+    fn part(&mut self, views: &Views, part: usize) -> Poll<Logits> {
+        self.0.run_part(views, part).1
     }
 }
 
@@ -131,7 +128,7 @@ pub fn open<F: PinnedFlash>(
         Some(image) => usable(image)?,
         None => usable(BUILT_IN)?,
     };
-    Ok((Network { model, arena }, store))
+    Ok((Network(model.executor(arena)?), store))
 }
 
 impl<F: PinnedFlash> Store<F> {
@@ -153,7 +150,7 @@ impl<F: PinnedFlash> ModelStore<Network> for Store<F> {
     type Error = NetworkError;
 
     fn name<'a>(&'a self, network: &'a Network) -> &'a str {
-        network.model.name()
+        network.model().name()
     }
 
     fn begin(&mut self, bytes: u32, crc: u32) -> Result<(), NetworkError> {
@@ -174,7 +171,7 @@ impl<F: PinnedFlash> ModelStore<Network> for Store<F> {
             }
         })?;
         if let Some(image) = self.image() {
-            network.model = usable(image)?;
+            network.0.exchange(usable(image)?)?;
         }
         Ok(())
     }

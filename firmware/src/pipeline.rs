@@ -2,7 +2,7 @@
 //! runs on every machine; [`Clock`] is all that differs.
 
 use core::hint::black_box;
-use heartlens_core::classifier::Stage;
+use core::task::Poll;
 use heartlens_core::model::format::MAX_STEPS;
 use heartlens_core::model::{Executor, Logits, Model, Progress};
 use heartlens_core::patient::Patient;
@@ -44,7 +44,8 @@ impl Cost {
         largest: 0,
     };
 
-    fn add(&mut self, instructions: u32) {
+    /// Takes a measurement.
+    pub fn add(&mut self, instructions: u32) {
         self.count += 1;
         self.total += u64::from(instructions);
         self.largest = self.largest.max(instructions);
@@ -54,14 +55,16 @@ impl Cost {
 /// The instructions of each stage so far.
 #[derive(Debug, Clone)]
 pub struct Costs {
-    /// One sample that completes no beat.
+    /// One sample.
     pub sample: Cost,
-    /// One sample that completes a beat: its window, the patient's template and RR history, the metadata view.
+    /// A beat that has become complete: its window, the patient's template and RR history, the metadata view.
     pub beat: Cost,
     /// The other views of a beat.
     pub views: Cost,
     /// The rhythm: its network, and what it does to the beat's class, once a beat.
     pub rhythm: Cost,
+    /// One call: a sample, or one slice of the work on a beat.
+    pub slice: Cost,
 }
 
 /// The instructions of the beat's network so far.
@@ -111,39 +114,42 @@ struct Metered<'a, C> {
     executor: Executor<'a>,
     stopwatch: Stopwatch<C>,
     costs: NetworkCosts,
-    /// The instructions of the last beat.
-    last: u32,
+    /// The instructions of quantising this beat's inputs, and of all its parts so far.
+    quantise: u32,
+    all: u32,
 }
 
 impl<C: Clock> Network for Metered<'_, C> {
-    /// Runs the network; the clock's readings are taken off what it took.
     fn logits(&mut self, views: &Views) -> Logits {
-        let Self {
-            executor,
-            stopwatch,
-            costs,
-            last,
-        } = self;
-        let (mut quantise, mut all) = (0_u32, 0_u32);
-        stopwatch.start();
-        let logits = executor.run_layers(black_box(views), |progress, _| {
-            let taken = stopwatch.elapsed();
-            all = all.wrapping_add(taken);
-            match progress {
-                Progress::Quantised(_) => quantise = quantise.wrapping_add(taken),
-                Progress::Computed(step) => {
-                    if let Some(cost) = costs.layers.get_mut(step) {
-                        cost.add(taken);
-                    }
+        let mut part = 0;
+        loop {
+            if let Poll::Ready(logits) = self.part(views, part) {
+                return logits;
+            }
+            part += 1;
+        }
+    }
+
+    fn part(&mut self, views: &Views, part: usize) -> Poll<Logits> {
+        if part == 0 {
+            (self.quantise, self.all) = (0, 0);
+        }
+        self.stopwatch.start();
+        let (progress, logits) = black_box(self.executor.run_part(black_box(views), part));
+        let taken = self.stopwatch.elapsed();
+        self.all = self.all.wrapping_add(taken);
+        match progress {
+            Progress::Quantised(_) => self.quantise = self.quantise.wrapping_add(taken),
+            Progress::Computed(step) => {
+                if let Some(cost) = self.costs.layers.get_mut(step) {
+                    cost.add(taken);
                 }
             }
-            stopwatch.start();
-        });
-        let logits = black_box(logits);
-        all = all.wrapping_add(stopwatch.elapsed());
-        costs.quantise.add(quantise);
-        costs.model.add(all);
-        *last = all;
+        }
+        if logits.is_ready() {
+            self.costs.quantise.add(self.quantise);
+            self.costs.model.add(self.all);
+        }
         logits
     }
 }
@@ -198,7 +204,8 @@ impl<'a, C: Clock> Pipeline<'a, C> {
                 quantise: Cost::NONE,
                 layers: [Cost::NONE; MAX_STEPS],
             },
-            last: 0,
+            quantise: 0,
+            all: 0,
         };
         Self {
             classifier: Classifier::new(network, Some(rhythm), Patient::default()),
@@ -208,13 +215,19 @@ impl<'a, C: Clock> Pipeline<'a, C> {
                 beat: Cost::NONE,
                 views: Cost::NONE,
                 rhythm: Cost::NONE,
+                slice: Cost::NONE,
             },
         }
     }
 
     /// Takes a sample, in mV, and gives at most one beat.
     pub fn push(&mut self, sample_mv: f32) -> Option<MeteredBeat> {
-        self.next(Some(sample_mv))
+        self.stopwatch.start();
+        self.classifier.take(black_box(sample_mv));
+        let taken = self.stopwatch.elapsed();
+        self.costs.sample.add(taken);
+        self.costs.slice.add(taken);
+        self.poll()
     }
 
     /// Ends the recording; [`poll`](Self::poll) gives the beats that are left.
@@ -222,9 +235,34 @@ impl<'a, C: Clock> Pipeline<'a, C> {
         self.classifier.finish();
     }
 
-    /// A beat that is left after the end.
+    /// The next complete beat, slice by slice.
     pub fn poll(&mut self) -> Option<MeteredBeat> {
-        self.next(None)
+        let mut taken = [0_u32; 4];
+        loop {
+            let stage = self.classifier.stage();
+            self.stopwatch.start();
+            let slice = black_box(self.classifier.work());
+            let instructions = self.stopwatch.elapsed();
+            if slice == Poll::Ready(None) {
+                return None;
+            }
+            self.costs.slice.add(instructions);
+            let sum = &mut taken[stage as usize];
+            *sum = sum.wrapping_add(instructions);
+            if let Poll::Ready(Some(beat)) = slice {
+                let [cut, views, _, rhythm] = taken;
+                self.costs.beat.add(cut);
+                self.costs.views.add(views);
+                self.costs.rhythm.add(rhythm);
+                // The network meters itself, and takes the clock's readings off.
+                let network = self.classifier.network().all;
+                let others = cut.wrapping_add(views).wrapping_add(rhythm);
+                return Some(MeteredBeat {
+                    beat,
+                    instructions: others.wrapping_add(network),
+                });
+            }
+        }
     }
 
     /// What all of it took, the beat's network aside.
@@ -240,44 +278,5 @@ impl<'a, C: Clock> Pipeline<'a, C> {
     /// The network's model.
     pub fn model(&self) -> &Model<'a> {
         self.classifier.network().executor.model()
-    }
-
-    fn next(&mut self, sample_mv: Option<f32>) -> Option<MeteredBeat> {
-        let (mut stopwatch, costs) = (self.stopwatch, &mut self.costs);
-        let mut instructions = 0_u32;
-        stopwatch.start();
-        let done = |stage| {
-            let taken = stopwatch.elapsed();
-            let cost = match stage {
-                Stage::Monitor if sample_mv.is_none() => None,
-                Stage::Monitor => Some(&mut costs.beat),
-                Stage::Views => Some(&mut costs.views),
-                // The network meters itself.
-                Stage::Network => None,
-                Stage::Rhythm => Some(&mut costs.rhythm),
-            };
-            if let Some(cost) = cost {
-                cost.add(taken);
-                instructions = instructions.wrapping_add(taken);
-            }
-            stopwatch.start();
-        };
-        let beat = match sample_mv {
-            Some(sample_mv) => self.classifier.push_with(black_box(sample_mv), done),
-            None => self.classifier.poll_with(done),
-        };
-        match beat {
-            Some(beat) => Some(MeteredBeat {
-                beat,
-                instructions: instructions.wrapping_add(self.classifier.network().last),
-            }),
-            None => {
-                let taken = stopwatch.elapsed();
-                if sample_mv.is_some() {
-                    self.costs.sample.add(taken);
-                }
-                None
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::setup::{self, TARGETS};
 use crate::step::{self, cargo, elapsed, output};
 use crate::{dependencies, documents, environment::Environment, packages};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 use std::time::Instant;
 
@@ -33,6 +33,9 @@ pub(crate) fn run() -> Result<()> {
     });
     report.step("format fuzz", || {
         quiet(cargo("fuzz").args(["fmt", "--all", "--check"]))
+    });
+    report.step("format bindings for C", || {
+        quiet(cargo("bindings/c").args(["fmt", "--check"]))
     });
     report.step("dependency rule", dependencies::check);
     report.step("tables as their JSON", documents::check);
@@ -73,6 +76,19 @@ pub(crate) fn run() -> Result<()> {
         }
     }
 
+    for target in TARGETS {
+        report.step(&format!("nothing can panic on {target}"), || {
+            quiet(
+                cargo("firmware")
+                    .args(["build", "--quiet", "--release", "--package"])
+                    .args(["heartlens-no-panic", "--target", target]),
+            )
+            .context(
+                "`heartlens_can_panic` undefined: something can panic; the feature `places` of \
+                 heartlens-no-panic links, and `objdump -d` shows who calls core::panicking",
+            )
+        });
+    }
     report.step("lints", || {
         quiet(crates(&mut clippy("."), environment).args(["--all-targets", "--", "-D", "warnings"]))
     });
@@ -109,6 +125,9 @@ pub(crate) fn run() -> Result<()> {
     report.step("lints fuzz", || {
         quiet(clippy("fuzz").args(["--", "-D", "warnings"]))
     });
+    report.step("lints bindings for C", || {
+        quiet(clippy("bindings/c").args(["--all-targets", "--", "-D", "warnings"]))
+    });
     report.step("docs", || {
         quiet(
             crates(cargo(".").arg("doc"), environment)
@@ -122,7 +141,12 @@ pub(crate) fn run() -> Result<()> {
 
     match cargo_deny() {
         Ok(()) => {
-            for manifest in ["Cargo.toml", "firmware/Cargo.toml", "fuzz/Cargo.toml"] {
+            for manifest in [
+                "Cargo.toml",
+                "firmware/Cargo.toml",
+                "fuzz/Cargo.toml",
+                "bindings/c/Cargo.toml",
+            ] {
                 report.step(&format!("licences and sources of {manifest}"), || {
                     quiet(
                         cargo(".")

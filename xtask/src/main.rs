@@ -11,6 +11,7 @@ mod documents;
 mod environment;
 mod fuzz;
 mod kernels;
+mod package;
 mod packages;
 mod qemu;
 mod replay;
@@ -49,6 +50,8 @@ enum Verb {
     Fuzz(fuzz::Args),
     /// What the firmware takes of each board's flash and RAM, the deepest stack included.
     Size(size::Args),
+    /// Writes what others install to target/package.
+    Package(package::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Size(args) => size::run(&args),
+        Verb::Package(args) => package::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

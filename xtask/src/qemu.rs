@@ -3,7 +3,7 @@
 //! Two images have a twin on this machine, an example of `firmware` of the same code: `replay` classifies a record beat
 //! by beat, `views` computes the views of the demo record. Each prints one line a beat; here the lines are compared, and
 //! the instructions that the images counted are reported. So are those of the integer kernels, which the image `kernels`
-//! counts.
+//! counts, and of each call of a wearable at each of its rates, which the image `wearable` does.
 
 use crate::costs::Table;
 use crate::kernels::Kernels;
@@ -144,7 +144,10 @@ fn demo_views() -> Result<(Option<DemoCosts>, Option<String>)> {
         checksums: checksums(&device)?,
         kernels: Kernels::of(&kernels)?,
     };
-    Ok((Some((demo, parts(&device)?)), difference(&device, &host)))
+    let wearable = output(cargo("firmware").args(["run", "--release", "--bin", "wearable"]))?;
+    let mut costs = parts(&device)?;
+    costs.extend(parts(&wearable)?);
+    Ok((Some((demo, costs)), difference(&device, &host)))
 }
 
 /// One line of the log: its first word, and `name=value` for all others.
@@ -277,7 +280,7 @@ impl Report {
 
     fn table(&self) -> String {
         let mut table = format!(
-            "{} in QEMU: {:.2} h of ECG, {} beats, {} this machine's\n{:<14}{:>12}{:>12}\n",
+            "{} in QEMU: {:.2} h of ECG, {} beats, {} this machine's\n{:<24}{:>12}{:>12}\n",
             self.board,
             self.hours,
             self.beats,
@@ -292,7 +295,7 @@ impl Report {
         );
         for (name, cost) in &self.parts {
             table.push_str(&format!(
-                "{name:<14}{:>12}{:>12}\n",
+                "{name:<24}{:>12}{:>12}\n",
                 cost.mean, cost.largest
             ));
         }

@@ -139,6 +139,11 @@ fn machine(missing: Missing) -> Machine {
         libraries,
     ));
     parts.push(part("QEMU for Arm", "firmware's tests", qemu(missing)));
+    parts.push(part(
+        "C compiler for Arm",
+        "tests of bindings/c",
+        arm_compiler(missing),
+    ));
 
     let present = |name: &str| {
         parts
@@ -291,6 +296,23 @@ fn qemu(missing: Missing) -> State {
             };
             missing.part(remedy, || {
                 step::apt_get("qemu-system-arm").and_then(|()| version())
+            })
+        }
+    }
+}
+
+fn arm_compiler(missing: Missing) -> State {
+    let version = || step::first_line(Command::new("arm-none-eabi-gcc").arg("--version"));
+    match version() {
+        Ok(version) => State::Found(version),
+        Err(_) => {
+            let remedy = if cfg!(target_os = "macos") {
+                "brew install arm-none-eabi-gcc"
+            } else {
+                "apt-get install gcc-arm-none-eabi"
+            };
+            missing.part(remedy, || {
+                step::apt_get("gcc-arm-none-eabi").and_then(|()| version())
             })
         }
     }

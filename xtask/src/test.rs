@@ -57,7 +57,21 @@ fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
         None
     };
     part("crates", || crates(&machine, played.as_ref(), tally))?;
-    part("firmware's portable half", || portable_firmware(tally))
+    part("firmware's portable half", || {
+        others(
+            &[
+                "--manifest-path",
+                "firmware/Cargo.toml",
+                "--package",
+                "heartlens-firmware",
+                "--lib",
+            ],
+            tally,
+        )
+    })?;
+    part("bindings for C", || {
+        others(&["--manifest-path", "bindings/c/Cargo.toml"], tally)
+    })
 }
 
 /// What this machine has. Calls `setup` where something is missing, and says so, unless told not to.
@@ -159,13 +173,13 @@ fn crates(machine: &Machine, played: Option<&Reports>, tally: &mut Tally) -> Res
     Ok(())
 }
 
-/// The tests of what firmware and this machine compute alike.
-fn portable_firmware(tally: &mut Tally) -> Result<()> {
+/// The tests of a crate that is in a workspace of its own.
+fn others(arguments: &[&str], tally: &mut Tally) -> Result<()> {
     // From the root, where firmware's default target does not apply.
     let mut command = cargo(".");
     command
-        .args(["test", "--manifest-path", "firmware/Cargo.toml"])
-        .args(["--package", "heartlens-firmware", "--lib"])
+        .arg("test")
+        .args(arguments)
         .args(["--", "--show-output"]);
     let (status, counted) = listen(&mut command)?;
     *tally += counted;

@@ -2,7 +2,7 @@
 
 use super::frame::{Counts, PACKET_MAX, Receiver, Sender};
 use super::message::{BeatReport, FromDevice, FromHost, SAMPLES_MAX, Status};
-use crate::classifier::{Beat, Classifier, Network, Stage};
+use crate::classifier::{Beat, Classifier, Network};
 use crate::detector::Detector;
 use crate::patient::Patient;
 use crate::rhythm;
@@ -326,21 +326,14 @@ impl<N: Network> Work<'_, N> {
         store: &mut S,
         send: &mut impl FnMut(&FromDevice<'_>),
     ) -> bool {
-        let now = self.board.instructions;
-        let mut from = 0;
-        let start = |stage| {
-            if stage == Stage::Monitor {
-                from = now();
-            }
-        };
-        let beat = match sample_mv {
-            Some(sample_mv) => self.classifier.push_with(sample_mv, start),
-            None => self.classifier.poll_with(start),
-        };
-        let Some(beat) = beat else {
+        if let Some(sample_mv) = sample_mv {
+            self.classifier.take(sample_mv);
+        }
+        let from = (self.board.instructions)();
+        let Some(beat) = self.classifier.poll() else {
             return false;
         };
-        let instructions = now().wrapping_sub(from);
+        let instructions = (self.board.instructions)().wrapping_sub(from);
         store.classified();
         self.beats = self.beats.saturating_add(1);
         send(&FromDevice::Beat(BeatReport::new(

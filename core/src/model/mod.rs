@@ -224,6 +224,8 @@ impl<'a> Model<'a> {
     }
 
     fn bytes(&self, tensor: u16) -> Range<usize> {
-        plan::bytes(&self.sections.tensors[usize::from(tensor)])
+        // A loaded model has every tensor that it names.
+        let tensor = self.sections.tensors.get(usize::from(tensor));
+        tensor.map_or(0..0, plan::bytes)
     }
 }

@@ -6,7 +6,7 @@
 use super::error::ImageError;
 use super::format::{MAX_TENSORS, NONE, Operator, Step, Tensor};
 use super::layer::{Layer, operator};
-use super::sections::{Sections, at, check_range, out_of_range};
+use super::sections::{HEADER, Sections, at, check_range, out_of_range};
 use core::ops::Range;
 
 /// The byte of the arena after a tensor's or a layer's last.
@@ -36,7 +36,7 @@ pub(super) fn check(sections: &Sections<'_>) -> Result<(), ImageError> {
 
 /// When `tensor` is needed, and whether it is complete by then.
 fn life(sections: &Sections<'_>, tensor: usize) -> Result<Life, ImageError> {
-    let expected = sections.tensors[tensor].channels();
+    let expected = self::tensor(sections, tensor)?.channels();
     let mut found = 0;
     let mut life: Option<Life> = None;
     let mut complete = 0;
@@ -81,15 +81,38 @@ fn life(sections: &Sections<'_>, tensor: usize) -> Result<Life, ImageError> {
     ))
 }
 
+/// A tensor. Its index has been checked.
+fn tensor<'s>(sections: &Sections<'s>, index: usize) -> Result<&'s Tensor, ImageError> {
+    let last = sections.tensors.len().saturating_sub(1);
+    let missing = || out_of_range(HEADER, "tensor", index, 0, last);
+    sections.tensors.get(index).ok_or_else(missing)
+}
+
+/// A step. There are as many as it is one of.
+fn step<'s>(sections: &Sections<'s>, index: usize) -> Result<&'s Step, ImageError> {
+    let last = sections.steps.len().saturating_sub(1);
+    let missing = || out_of_range(HEADER, "layer", index, 0, last);
+    sections.steps.get(index).ok_or_else(missing)
+}
+
+/// When a tensor is needed: always, were nothing known of it.
+fn needed(lives: &[Life], tensor: usize) -> Life {
+    let always = Life {
+        from: 0,
+        to: usize::MAX,
+    };
+    lives.get(tensor).copied().unwrap_or(always)
+}
+
 /// How many channels of its output a step writes; that they are those of no other step.
 fn written(sections: &Sections<'_>, index: usize) -> Result<usize, ImageError> {
-    let step = &sections.steps[index];
+    let step = step(sections, index)?;
     let tensor = usize::from(step.output);
     let Some(part) = part(sections, index)? else {
-        return Ok(sections.tensors[tensor].channels());
+        return Ok(self::tensor(sections, tensor)?.channels());
     };
-    for place in index + 1..sections.steps.len() {
-        if sections.steps[place].output == step.output
+    for (place, later) in sections.steps.iter().enumerate().skip(index + 1) {
+        if later.output == step.output
             && let Some(other) = self::part(sections, place)?
             && overlap(&part, &other)
         {
@@ -104,14 +127,14 @@ fn written(sections: &Sections<'_>, index: usize) -> Result<usize, ImageError> {
 
 /// The channels of the output that a part of a concatenation writes; `None` for other operators.
 fn part(sections: &Sections<'_>, index: usize) -> Result<Option<Range<usize>>, ImageError> {
-    let step = &sections.steps[index];
+    let step = step(sections, index)?;
     Ok(match operator(index, step)? {
         Operator::ConcatPart | Operator::ConcatInPlace => {
             let first = usize::from(step.geometry[0]);
-            let [part, whole] =
-                [step.inputs[0], step.output].map(|tensor| &sections.tensors[usize::from(tensor)]);
+            let part = tensor(sections, step.inputs[0].into())?;
+            let whole = tensor(sections, step.output.into())?;
             // A part of another shape is read as the whole's positions.
-            Some(first..first + part.len() / whole.positions())
+            Some(first..first + part.len() / whole.positions().max(1))
         }
         _ => None,
     })
@@ -124,7 +147,7 @@ fn extend_over_parts(sections: &Sections<'_>, lives: &mut [Life]) -> Result<(), 
             continue;
         }
         let (part, whole) = (usize::from(step.inputs[0]), usize::from(step.output));
-        let (a, b) = (&sections.tensors[part], &sections.tensors[whole]);
+        let (a, b) = (tensor(sections, part)?, tensor(sections, whole)?);
         let (place, first) = (at("layer", index), usize::from(step.geometry[0]));
         let expected = b.offset as usize + first;
         let what = "byte of the arena where the part in its place lies";
@@ -133,7 +156,10 @@ fn extend_over_parts(sections: &Sections<'_>, lives: &mut [Life]) -> Result<(), 
         check_range(place, what, b.positions(), 1, 1)?;
         let what = "end of the part in its place";
         check_range(place, what, first + a.len(), 0, b.len())?;
-        lives[whole].from = lives[whole].from.min(lives[part].from);
+        let from = needed(lives, part).from;
+        if let Some(whole) = lives.get_mut(whole) {
+            whole.from = whole.from.min(from);
+        }
     }
     Ok(())
 }
@@ -143,8 +169,8 @@ fn check_tensors(sections: &Sections<'_>, lives: &[Life]) -> Result<(), ImageErr
     for (first, tensor) in sections.tensors.iter().enumerate() {
         let bytes = bytes(tensor);
         check_range(at("tensor", first), END, bytes.end, 0, arena)?;
-        for (second, other) in sections.tensors[..first].iter().enumerate() {
-            let (a, b) = (lives[first], lives[second]);
+        for (second, other) in sections.tensors.iter().take(first).enumerate() {
+            let (a, b) = (needed(lives, first), needed(lives, second));
             let together = a.from <= b.to && b.from <= a.to;
             if together
                 && overlap(&bytes, &self::bytes(other))
@@ -175,8 +201,8 @@ fn may_share(
         let shares = match operator(index, step)? {
             Operator::ConcatInPlace => true,
             Operator::Relu => {
-                let (a, b) = (&sections.tensors[from], &sections.tensors[to]);
-                a.offset == b.offset && lives[from].to == index + 1
+                let (a, b) = (tensor(sections, from)?, tensor(sections, to)?);
+                a.offset == b.offset && needed(lives, from).to == index + 1
             }
             _ => false,
         };
@@ -198,10 +224,10 @@ fn check_steps(sections: &Sections<'_>) -> Result<(), ImageError> {
         if in_place || step.output == NONE {
             continue;
         }
-        let output = bytes(&sections.tensors[usize::from(step.output)]);
+        let output = bytes(tensor(sections, step.output.into())?);
         for input in step.inputs.iter().filter(|input| **input != NONE) {
             let input = usize::from(*input);
-            if overlap(&output, &bytes(&sections.tensors[input])) {
+            if overlap(&output, &bytes(tensor(sections, input)?)) {
                 return Err(ImageError::Overlap {
                     first: at("layer", index),
                     second: at("tensor", input),

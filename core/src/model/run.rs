@@ -4,9 +4,10 @@ use super::format::{Input, NONE, Step};
 use super::layer::Layer;
 use super::plan::scratch;
 use super::scores::Logits;
-use super::{Model, TensorInfo};
+use super::{ImageError, Model, TensorInfo};
 use crate::spec::LABELS;
 use crate::views::{View, Views};
+use core::task::Poll;
 
 /// A loaded network with the memory that it works in. Running it cannot fail, and gives the same bits on every machine.
 /// (Were a layer not to run after all, the logits would be NaN, and the beat of class Q.)
@@ -15,6 +16,26 @@ pub struct Executor<'a> {
     model: Model<'a>,
     /// At least as long as the model says.
     arena: &'a mut [i32],
+    run: Run,
+}
+
+/// What a run under way has come to besides the arena.
+#[derive(Debug)]
+struct Run {
+    /// The logits as integers.
+    wide: [i32; LABELS.len()],
+    /// What 1 is worth among them.
+    unit: f32,
+    /// What has been loaded binds and runs without error; this is where it would show if not.
+    sound: bool,
+}
+
+impl Run {
+    const START: Self = Self {
+        wide: [0; LABELS.len()],
+        unit: 1.0,
+        sound: true,
+    };
 }
 
 /// What [`Executor::run_layers`] has just done.
@@ -41,7 +62,11 @@ pub fn quantise(x: f32, inverse_scale: f32, zero_point: i8) -> i8 {
 impl<'a> Executor<'a> {
     /// `arena` is long enough for the model.
     pub(super) const fn new(model: Model<'a>, arena: &'a mut [i32]) -> Self {
-        Self { model, arena }
+        Self {
+            model,
+            arena,
+            run: Run::START,
+        }
     }
 
     /// The network.
@@ -61,32 +86,55 @@ impl<'a> Executor<'a> {
         views: &Views,
         mut observe: impl FnMut(Progress, &Self),
     ) -> Logits {
-        let sections = self.model.sections;
-        for (index, input) in sections.inputs.iter().enumerate() {
-            self.quantise(input, views);
-            observe(Progress::Quantised(index), self);
-        }
-        let mut wide = [0; LABELS.len()];
-        let mut unit = 1.0;
-        // What has been loaded binds and runs without error.
-        let mut sound = true;
-        for (index, step) in sections.steps.iter().enumerate() {
-            match Layer::bind(index, step, sections.tensors, sections.image) {
-                Ok(layer) => {
-                    sound &= self.run_step(step, &layer, &mut wide).is_some();
-                    if let Layer::Logits(_) = layer {
-                        unit = 1.0 / (1_u32 << step.geometry[1]) as f32;
-                    }
-                }
-                Err(_) => sound = false,
+        let mut part = 0;
+        loop {
+            let (progress, logits) = self.run_part(views, part);
+            observe(progress, self);
+            if let Poll::Ready(logits) = logits {
+                return logits;
             }
-            observe(Progress::Computed(index), self);
+            part += 1;
         }
-        if !sound {
-            return [f32::NAN; LABELS.len()];
+    }
+
+    /// One part of a run: one input, or one layer. The parts are numbered from 0 and run in this order, on the same views;
+    /// the last one gives the logits. [`Network::part`](crate::Network::part) is this.
+    pub fn run_part(&mut self, views: &Views, part: usize) -> (Progress, Poll<Logits>) {
+        let sections = self.model.sections;
+        if part == 0 {
+            self.run = Run::START;
         }
-        // An int32 becomes the nearest f32, and the unit is a power of two.
-        wide.map(|logit| logit as f32 * unit)
+        if let Some(input) = sections.inputs.get(part) {
+            self.quantise(input, views);
+            return (Progress::Quantised(part), Poll::Pending);
+        }
+        let index = part - sections.inputs.len();
+        if let Some(step) = sections.steps.get(index) {
+            let done = self.run_layer(index, step);
+            self.run.sound &= done.is_some();
+        }
+        let logits = if index + 1 < sections.steps.len() {
+            Poll::Pending
+        } else if self.run.sound {
+            // An int32 becomes the nearest f32, and the unit is a power of two.
+            Poll::Ready(self.run.wide.map(|logit| logit as f32 * self.run.unit))
+        } else {
+            Poll::Ready([f32::NAN; LABELS.len()])
+        };
+        (Progress::Computed(index), logits)
+    }
+
+    /// Puts another network into the arena; the beats that follow are classified by it.
+    ///
+    /// # Errors
+    /// If the arena has fewer words than [`Model::arena_words`]. The network before stays.
+    pub fn exchange(&mut self, model: Model<'a>) -> Result<(), ImageError> {
+        let (found, expected) = (self.arena.len(), model.arena_words());
+        if found < expected {
+            return Err(ImageError::Arena { found, expected });
+        }
+        self.model = model;
+        Ok(())
     }
 
     /// The tensor that has just been written, and its elements, channels last; `None` for the logits. Of a concatenation
@@ -106,39 +154,58 @@ impl<'a> Executor<'a> {
 
     fn quantise(&mut self, input: &Input, views: &Views) {
         let sections = self.model.sections;
-        let values = views.get(View::ALL[usize::from(input.view)]);
-        let tensor = &sections.tensors[usize::from(input.tensor)];
+        // What has been loaded names views and tensors that there are.
+        let (Some(view), Some(tensor)) = (
+            View::ALL.get(usize::from(input.view)),
+            sections.tensors.get(usize::from(input.tensor)),
+        ) else {
+            return;
+        };
+        let values = views.get(*view);
         let (channels, zero_point) = (tensor.channels(), tensor.zero_point);
         let place = self.model.bytes(input.tensor);
-        let output = &mut self.memory_mut()[place];
-        for (channel, values) in values.chunks_exact(values.len() / channels).enumerate() {
+        let output = self.memory_mut().get_mut(place).unwrap_or_default();
+        let channels = channels.max(1);
+        for (channel, values) in values
+            .chunks_exact((values.len() / channels).max(1))
+            .enumerate()
+        {
             let scale = match input.first_scale {
                 NONE => tensor.scale,
-                first => sections.scales[usize::from(first) + channel],
+                first => {
+                    let scale = sections.scales.get(usize::from(first) + channel);
+                    scale.copied().unwrap_or(tensor.scale)
+                }
             };
             let inverse = 1.0 / scale;
-            let places = output[channel..].iter_mut().step_by(channels);
+            let places = output.get_mut(channel..).unwrap_or_default();
+            let places = places.iter_mut().step_by(channels);
             for (output, value) in places.zip(values) {
                 *output = quantise(*value, inverse, zero_point);
             }
         }
     }
 
-    /// `None` where the memory plan does not hold, which loading has ruled out.
-    fn run_step(&mut self, step: &Step, layer: &Layer<'_>, wide: &mut [i32]) -> Option<()> {
+    /// `None` where the layer does not bind or the memory plan does not hold, which loading has ruled out.
+    fn run_layer(&mut self, index: usize, step: &Step) -> Option<()> {
         let model = self.model;
+        let sections = model.sections;
+        let layer = &Layer::bind(index, step, sections.tensors, sections.image).ok()?;
         let bytes = |tensor: u16| match tensor {
             NONE => 0..0,
             tensor => model.bytes(tensor),
         };
         let [first, second] = step.inputs.map(bytes);
         let output = bytes(step.output);
-        let memory = self.memory_mut();
+        let Self { arena, run, .. } = self;
+        let memory: &mut [i8] = bytemuck::must_cast_slice_mut(arena);
         match layer {
             Layer::ConcatInPlace(_) => return Some(()),
             Layer::Relu(relu, _) => {
-                memory.copy_within(first, output.start);
-                relu.run(&mut memory[output]);
+                for (from, to) in first.zip(output.clone()) {
+                    *memory.get_mut(to)? = *memory.get(from)?;
+                }
+                relu.run(memory.get_mut(output)?);
                 return Some(());
             }
             _ => {}
@@ -157,7 +224,10 @@ impl<'a> Executor<'a> {
             Layer::Convolution(layer) => layer.run(a, scratch, output),
             Layer::Depthwise(layer) => layer.run(a, scratch, output),
             Layer::Dense(layer) => layer.run(a, scratch, output),
-            Layer::Logits(layer) => layer.run(a, scratch, wide),
+            Layer::Logits(layer) => {
+                layer.run(a, scratch, &mut run.wide);
+                run.unit = 1.0 / (1_u32 << step.geometry[1]) as f32;
+            }
             Layer::MaxPool(layer) => layer.run(a, output),
             Layer::AveragePool(layer) => layer.run(a, scratch, output),
             Layer::Add(layer) => layer.run(a, b, output),

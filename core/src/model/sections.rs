@@ -14,7 +14,7 @@ use bytemuck::Pod;
 use core::mem::offset_of;
 
 /// Where the header is.
-const HEADER: Place = at("header", 0);
+pub(super) const HEADER: Place = at("header", 0);
 /// Most elements of a tensor.
 const MAX_ELEMENTS: usize = 1 << 20;
 
@@ -81,6 +81,32 @@ fn check_beginning(image: &[u8]) -> Result<&Header, ImageError> {
 /// If the bytes are misaligned, those of something else, of another version, or fewer than a header.
 pub fn stated_len(image: &[u8]) -> Result<usize, ImageError> {
     Ok(check_beginning(image)?.len as usize)
+}
+
+/// Whether bytes are UTF-8 (Unicode 15, table 3-7). The library's own check has places that could panic, as far as the linker
+/// knows.
+fn is_utf8(bytes: &[u8]) -> bool {
+    let mut bytes = bytes.iter();
+    while let Some(first) = bytes.next() {
+        let (following, mut range) = match first {
+            0..=0x7f => continue,
+            0xc2..=0xdf => (1, 0x80..=0xbf),
+            0xe0 => (2, 0xa0..=0xbf),
+            0xe1..=0xec | 0xee..=0xef => (2, 0x80..=0xbf),
+            0xed => (2, 0x80..=0x9f),
+            0xf0 => (3, 0x90..=0xbf),
+            0xf1..=0xf3 => (3, 0x80..=0xbf),
+            0xf4 => (3, 0x80..=0x8f),
+            _ => return false,
+        };
+        for _ in 0..following {
+            match bytes.next() {
+                Some(byte) if range.contains(byte) => range = 0x80..=0xbf,
+                _ => return false,
+            }
+        }
+    }
+    true
 }
 
 impl<'a> Sections<'a> {
@@ -154,14 +180,18 @@ impl<'a> Sections<'a> {
 
     /// The name that begins at `offset` of the names.
     pub(super) fn name(&self, offset: u16) -> Option<&'a str> {
+        core::str::from_utf8(self.name_bytes(offset)?).ok()
+    }
+
+    fn name_bytes(&self, offset: u16) -> Option<&'a [u8]> {
         let (len, rest) = self.names.get(usize::from(offset)..)?.split_first()?;
-        core::str::from_utf8(rest.get(..usize::from(*len))?).ok()
+        rest.get(..usize::from(*len))
     }
 
     fn check_name(&self, place: Place, offset: u16) -> Result<(), ImageError> {
-        match self.name(offset) {
-            Some(_) => Ok(()),
-            None => {
+        match self.name_bytes(offset) {
+            Some(name) if is_utf8(name) => Ok(()),
+            _ => {
                 let bytes = self.names.get(usize::from(offset) + 1..);
                 Err(no_name(place, bytes.unwrap_or_default()))
             }
@@ -169,7 +199,7 @@ impl<'a> Sections<'a> {
     }
 
     fn check_labels(&self) -> Result<(), ImageError> {
-        if self.model_name().is_none() {
+        if !filled(&self.header.name).is_some_and(is_utf8) {
             return Err(no_name(HEADER, &self.header.name));
         }
         for (index, (label, expected)) in self.labels.iter().zip(LABELS).enumerate() {
@@ -213,7 +243,7 @@ impl<'a> Sections<'a> {
             let place = at("input", index);
             in_range(place, "view", input.view.into(), 0, View::ALL.len() - 1)?;
             in_range(place, "reserved", input.reserved.into(), 0, 0)?;
-            let tensor = &self.tensors[self.tensor(place, input.tensor)?];
+            let tensor = self.tensor(place, input.tensor)?;
             let view = View::ALL[usize::from(input.view)];
             let expected = view.tensor_shape().map(|side| side as u16);
             if tensor.shape != expected {
@@ -306,24 +336,26 @@ impl<'a> Sections<'a> {
         layer: &Layer<'_>,
     ) -> Result<(), ImageError> {
         let (read, written) = layer.elements();
-        for input in &record.inputs[..inputs] {
-            let found = self.tensors[usize::from(*input)].len();
+        for input in record.inputs.iter().take(inputs) {
+            let found = self.tensor(place, *input)?.len();
             check_range(place, "elements of an input", found, read, read)?;
         }
         match layer {
             // The part is its own size; its place in the output is checked with the memory plan.
             Layer::Logits(_) | Layer::ConcatInPlace(_) => Ok(()),
             _ => {
-                let found = self.tensors[usize::from(record.output)].len();
+                let found = self.tensor(place, record.output)?.len();
                 check_range(place, "elements of the output", found, written, written)
             }
         }
     }
 
-    /// A tensor's index, if there is such a tensor.
-    fn tensor(&self, place: Place, tensor: u16) -> Result<usize, ImageError> {
-        in_range(place, "tensor", tensor.into(), 0, self.tensors.len() - 1)?;
-        Ok(usize::from(tensor))
+    /// A tensor, if there is one of this index.
+    fn tensor(&self, place: Place, tensor: u16) -> Result<&'a Tensor, ImageError> {
+        let index = usize::from(tensor);
+        let last = self.tensors.len().saturating_sub(1);
+        let missing = || out_of_range(place, "tensor", index, 0, last);
+        self.tensors.get(index).ok_or_else(missing)
     }
 }
 
@@ -414,4 +446,42 @@ pub(super) const fn out_of_range(
 
 pub(super) const fn at(table: &'static str, index: usize) -> Place {
     Place { table, index }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_utf8;
+
+    #[test]
+    fn utf_8_is_what_the_library_says() {
+        let mut number = 1_u32;
+        for _ in 0..200_000 {
+            let bytes: [u8; 4] = core::array::from_fn(|_| {
+                number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Lead and continuation bytes more often than chance has it.
+                let byte = (number >> 24) as u8;
+                if number >> 20 & 3 == 0 {
+                    byte
+                } else {
+                    byte | 0x80
+                }
+            });
+            for len in 0..=4 {
+                let bytes = &bytes[..len];
+                assert_eq!(
+                    is_utf8(bytes),
+                    core::str::from_utf8(bytes).is_ok(),
+                    "{bytes:x?}"
+                );
+            }
+        }
+        for text in [
+            "",
+            "waveform.conv0",
+            "\u{e4}\u{20ac}\u{1f493}",
+            "\u{d7ff}\u{e000}\u{10ffff}",
+        ] {
+            assert!(is_utf8(text.as_bytes()));
+        }
+    }
 }

@@ -95,7 +95,7 @@ pub(crate) fn check_fillers(
     rows: usize,
     columns: usize,
 ) -> Result<(), LayerError> {
-    let groups = columns.div_ceil(4);
+    let groups = columns.div_ceil(4).max(1);
     for (index, block) in blocks.iter().enumerate() {
         let columns_left = columns - index % groups * 4;
         let rows_left = rows - index / groups * 2;
@@ -197,8 +197,8 @@ impl<'w> Affine<'w> {
 
     /// One position with wide outputs: `accumulator * multiplier / 2^32`, rounded, which always fits.
     pub(crate) fn apply_wide(&self, input: &[i32], output: &mut [i32]) {
-        let pairs = self.blocks.chunks_exact(self.groups);
-        let channels = self.channels.chunks_exact(2);
+        let pairs = self.blocks.chunks_exact(self.groups.max(1));
+        let channels = self.channels.as_chunks::<2>().0.iter();
         for ((blocks, channels), outputs) in pairs.zip(channels).zip(output.chunks_mut(2)) {
             let products = dot_pair(blocks, input);
             for ((output, product), channel) in outputs.iter_mut().zip(products).zip(channels) {
@@ -209,8 +209,8 @@ impl<'w> Affine<'w> {
 
     /// One position: `input` has the padded columns, `output` one element a row.
     pub(crate) fn apply(&self, input: &[i32], output: &mut [i8]) {
-        let pairs = self.blocks.chunks_exact(self.groups);
-        let channels = self.channels.chunks_exact(2);
+        let pairs = self.blocks.chunks_exact(self.groups.max(1));
+        let channels = self.channels.as_chunks::<2>().0.iter();
         for ((blocks, channels), outputs) in pairs.zip(channels).zip(output.chunks_mut(2)) {
             let products = dot_pair(blocks, input);
             for ((output, product), channel) in outputs.iter_mut().zip(products).zip(channels) {

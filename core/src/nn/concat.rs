@@ -65,9 +65,9 @@ impl ConcatPart {
         if !fits {
             return;
         }
-        let rows = output[..self.output_len()].chunks_exact_mut(self.output_channels);
-        for (values, row) in input.chunks_exact(self.channels).zip(rows) {
-            for (output, value) in row[self.offset..].iter_mut().zip(values) {
+        let rows = output.chunks_exact_mut(self.output_channels.max(1));
+        for (values, row) in input.chunks_exact(self.channels.max(1)).zip(rows) {
+            for (output, value) in row.iter_mut().skip(self.offset).zip(values) {
                 let offset = i32::from(*value) - i32::from(self.operand.zero_point);
                 let scaled = round_shift(offset * self.operand.multiplier, RATIO_BITS);
                 *output = saturate_i8(scaled + i32::from(self.zero_point));

@@ -109,20 +109,24 @@ impl<'w> Convolution<'w> {
 
     /// The specification, for buffers that fit.
     pub(super) fn compute(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
-        let input = &input[..self.input_len()];
-        let values = &mut scratch[..self.affine.padded_columns()];
-        let mut positions = output.chunks_exact_mut(self.affine.rows);
+        let input = input.get(..self.input_len()).unwrap_or_default();
+        let values = scratch.get_mut(..self.affine.padded_columns());
+        let values = values.unwrap_or_default();
+        let mut positions = output.chunks_exact_mut(self.affine.rows.max(1));
         let [height, width] = self.window.output_shape();
         for y in 0..height {
             for (x, output) in (0..width).zip(&mut positions) {
                 values.fill(i32::from(self.padding));
                 let (rows, columns, stretches) = self.window.stretches(y, x, input);
-                let channels = self.window.shape.channels;
-                let column = self.window.shape.kernel[0] * channels;
+                let channels = self.window.shape.channels.max(1);
+                let column = (self.window.shape.kernel[0] * channels).max(1);
                 for (row, stretch) in (rows.before..).zip(stretches) {
-                    let places = &mut values[columns.before * column + row * channels..];
-                    let pixels = stretch.chunks_exact(channels);
-                    for (pixel, place) in pixels.zip(places.chunks_mut(column)) {
+                    let places = values.get_mut(columns.before * column + row * channels..);
+                    let mut places = places.unwrap_or_default().chunks_mut(column);
+                    for pixel in stretch.chunks_exact(channels) {
+                        let Some(place) = places.next() else {
+                            break;
+                        };
                         for (value, x) in place.iter_mut().zip(pixel) {
                             *value = i32::from(*x);
                         }

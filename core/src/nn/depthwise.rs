@@ -103,26 +103,27 @@ impl<'w> Depthwise<'w> {
             return;
         }
         let shape = &self.window.shape;
-        let input = &input[..self.input_len()];
-        let sums = &mut scratch[..shape.channels];
+        let sums = scratch.get_mut(..shape.channels).unwrap_or_default();
+        let kernel_width = shape.kernel[1].max(1);
         let [height, width] = self.window.output_shape();
-        let mut positions = output.chunks_exact_mut(shape.channels);
+        let mut positions = output.chunks_exact_mut(shape.channels.max(1));
         for y in 0..height {
             for (x, output) in (0..width).zip(&mut positions) {
                 for (sum, channel) in sums.iter_mut().zip(self.channels) {
                     *sum = channel.bias;
                 }
                 let (rows, columns) = (self.window.rows(y), self.window.columns(x));
-                let taps = self.weights.chunks_exact(shape.channels);
+                let taps = self.weights.chunks_exact(shape.channels.max(1));
                 for (tap, weights) in taps.enumerate() {
-                    let (row, column) = (tap / shape.kernel[1], tap % shape.kernel[1]);
+                    let (row, column) = (tap / kernel_width, tap % kernel_width);
                     let inside = (rows.before..rows.before + rows.len).contains(&row)
                         && (columns.before..columns.before + columns.len).contains(&column);
                     if inside {
                         let row = rows.start + row - rows.before;
                         let column = columns.start + column - columns.before;
                         let start = (row * shape.width + column) * shape.channels;
-                        let values = &input[start..start + shape.channels];
+                        let values = input.get(start..start + shape.channels);
+                        let values = values.unwrap_or_default();
                         for ((sum, weight), x) in sums.iter_mut().zip(weights).zip(values) {
                             *sum += i32::from(*weight) * i32::from(*x);
                         }

@@ -266,22 +266,25 @@ impl<'w> Lstm<'w> {
         let shape = &self.shape;
         let input_groups = shape.inputs.div_ceil(4);
         let hidden_groups = shape.hidden.div_ceil(4);
-        let (values, scratch) = scratch.split_at_mut(4 * input_groups);
-        let (mut hidden, scratch) = scratch.split_at_mut(4 * hidden_groups);
-        let (mut next, scratch) = scratch.split_at_mut(4 * hidden_groups);
-        let cells = &mut scratch[..shape.hidden];
-        for zeroed in [&mut *values, hidden, next, cells] {
+        let mut rest = scratch;
+        let mut take = |words: usize| rest.split_off_mut(..words).unwrap_or_default();
+        let values = take(4 * input_groups);
+        let (mut hidden, mut next) = (take(4 * hidden_groups), take(4 * hidden_groups));
+        let cells = take(shape.hidden);
+        for zeroed in [&mut *values, &mut *hidden, &mut *next, &mut *cells] {
             zeroed.fill(0);
         }
         for step in 0..shape.steps {
             let time = order.time(step, shape.steps);
-            let now = &input[time * shape.inputs..][..shape.inputs];
+            let start = time * shape.inputs;
+            let now = input.get(start..start + shape.inputs).unwrap_or_default();
             for (value, x) in values.iter_mut().zip(now) {
                 *value = i32::from(*x);
             }
             let state = states.at(time);
-            let pairs = direction.input.chunks_exact(input_groups);
-            let pairs = pairs.zip(direction.hidden.chunks_exact(hidden_groups));
+            let pairs = direction.input.chunks_exact(input_groups.max(1));
+            let hidden_blocks = direction.hidden.chunks_exact(hidden_groups.max(1));
+            let pairs = pairs.zip(hidden_blocks);
             let mut pairs = pairs.zip(direction.rows.as_chunks::<2>().0);
             for ((cell, next), state) in cells.iter_mut().zip(next.iter_mut()).zip(state) {
                 let mut gates = [0; GATES];
@@ -359,6 +362,8 @@ impl States<'_> {
             LstmOutput::Sequence => time,
             LstmOutput::Last => 0,
         };
-        &mut self.output[row * self.pitch + self.offset..][..self.hidden]
+        let start = row * self.pitch + self.offset;
+        let place = self.output.get_mut(start..start + self.hidden);
+        place.unwrap_or_default()
     }
 }

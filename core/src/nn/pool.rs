@@ -71,13 +71,13 @@ impl MaxPool {
     ) {
         let channels = self.window.shape.channels;
         let [height, width] = self.window.output_shape();
-        let mut positions = output.chunks_exact_mut(channels);
+        let mut positions = output.chunks_exact_mut(channels.max(1));
         for y in 0..height {
             for (x, output) in (0..width).zip(&mut positions) {
                 output.fill(i8::MIN);
                 let (_, _, stretches) = self.window.stretches(y, x, input);
                 for stretch in stretches {
-                    for values in stretch.chunks_exact(channels) {
+                    for values in stretch.chunks_exact(channels.max(1)) {
                         raise(output, values);
                     }
                 }
@@ -121,21 +121,21 @@ impl AveragePool {
             return;
         }
         let channels = self.window.shape.channels;
-        let sums = &mut scratch[..channels];
+        let sums = scratch.get_mut(..channels).unwrap_or_default();
         let [height, width] = self.window.output_shape();
-        let mut positions = output.chunks_exact_mut(channels);
+        let mut positions = output.chunks_exact_mut(channels.max(1));
         for y in 0..height {
             for (x, output) in (0..width).zip(&mut positions) {
                 sums.fill(0);
                 let (rows, columns, stretches) = self.window.stretches(y, x, input);
                 for stretch in stretches {
-                    for values in stretch.chunks_exact(channels) {
+                    for values in stretch.chunks_exact(channels.max(1)) {
                         for (sum, value) in sums.iter_mut().zip(values) {
                             *sum += i32::from(*value);
                         }
                     }
                 }
-                let count = (rows.len * columns.len) as i32;
+                let count = ((rows.len * columns.len) as i32).max(1);
                 for (output, sum) in output.iter_mut().zip(&*sums) {
                     // floor(sum / count + 1/2) lies between the smallest and the largest element.
                     *output = (2 * sum + count).div_euclid(2 * count) as i8;

@@ -201,11 +201,12 @@ impl Window {
         let (rows, columns) = (self.rows(y), self.columns(x));
         let (pitch, channels) = (self.shape.width * self.shape.channels, self.shape.channels);
         let stretches = input
-            .chunks_exact(pitch)
+            .chunks_exact(pitch.max(1))
             .skip(rows.start)
             .take(rows.len)
             .map(move |row| {
-                &row[columns.start * channels..(columns.start + columns.len) * channels]
+                let inside = columns.start * channels..(columns.start + columns.len) * channels;
+                row.get(inside).unwrap_or_default()
             });
         (rows, columns, stretches)
     }

@@ -29,7 +29,7 @@ impl<'a, C: Fn(&[i8], &mut [i8])> Windows<'a, C> {
     ) -> Self {
         Self {
             window: &layer.window,
-            input: &input[..layer.input_len()],
+            input: input.get(..layer.input_len()).unwrap_or_default(),
             padding: layer.padding,
             len: layer.affine.padded_columns(),
             staged,
@@ -72,10 +72,11 @@ impl<'a, C: Fn(&[i8], &mut [i8])> Windows<'a, C> {
         {
             return bytes;
         }
-        let staged = &mut self.staged[..self.len];
+        let staged = self.staged.get_mut(..self.len).unwrap_or_default();
         staged.fill(self.padding);
-        let inside = &self.input[start..start + columns.len * channels];
-        (self.copy)(inside, &mut staged[columns.before * channels..]);
+        let inside = self.input.get(start..start + columns.len * channels);
+        let place = staged.get_mut(columns.before * channels..);
+        (self.copy)(inside.unwrap_or_default(), place.unwrap_or_default());
         staged
     }
 
@@ -97,15 +98,17 @@ impl<'a, C: Fn(&[i8], &mut [i8])> Windows<'a, C> {
             if rows.len < height || left + right > 0 {
                 self.staged.fill(self.padding);
             }
-            let pitch = width * channels;
+            let pitch = (width * channels).max(1);
             let lines = self.input.chunks_exact(pitch).skip(rows.start);
             for (row, line) in (rows.before..).zip(lines.take(rows.len)) {
-                let band = &mut self.staged[left * column + row * channels..];
-                for (pixel, place) in line.chunks_exact(channels).zip(band.chunks_mut(column)) {
+                let band = self.staged.get_mut(left * column + row * channels..);
+                let places = band.unwrap_or_default().chunks_mut(column.max(1));
+                for (pixel, place) in line.chunks_exact(channels.max(1)).zip(places) {
                     (self.copy)(pixel, place);
                 }
             }
         }
-        &self.staged[x * stride * column..][..self.len]
+        let start = x * stride * column;
+        self.staged.get(start..start + self.len).unwrap_or_default()
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::spec::{RHYTHM_CHANNELS, RHYTHM_INTERVALS, RHYTHM_RR_MAX_S, RHYTHM_RR_MIN_S};
 use crate::stats::median;
-use heapless::HistoryBuf;
+use crate::window::Ring;
 use libm::logf;
 
 /// The rhythm network's input, channel by channel, oldest interval first.
@@ -29,31 +29,29 @@ pub(super) fn log_rr(rr_s: f32) -> f32 {
 #[derive(Debug, Clone)]
 pub struct Intervals {
     /// Logarithms, and one more than is shown: the oldest in view needs the one before it.
-    logs: HistoryBuf<f32, { RHYTHM_INTERVALS + 1 }>,
+    logs: Ring<f32, { RHYTHM_INTERVALS + 1 }>,
 }
 
 impl Intervals {
     /// No interval yet.
     pub const fn new() -> Self {
-        Self {
-            logs: HistoryBuf::new(),
-        }
+        Self { logs: Ring::new() }
     }
 
     /// Takes the RR interval before a beat, in seconds (`None` at the first beat), and lays out what the rhythm network
     /// reads at that beat: `None` until there are [`RHYTHM_INTERVALS`]. An interval that is not finite counts as none.
     pub fn push(&mut self, rr_s: Option<f32>) -> Option<Input> {
         self.logs
-            .write(log_rr(rr_s.filter(|rr_s| rr_s.is_finite())?));
+            .push(log_rr(rr_s.filter(|rr_s| rr_s.is_finite())?));
         let skip = self.logs.len().checked_sub(RHYTHM_INTERVALS)?;
         let mut input = [0.0; RHYTHM_CHANNELS * RHYTHM_INTERVALS];
         let mut logs = [0.0; RHYTHM_INTERVALS];
-        for (log, kept) in logs.iter_mut().zip(self.logs.oldest_ordered().skip(skip)) {
-            *log = *kept;
+        for (log, kept) in logs.iter_mut().zip(self.logs.iter().skip(skip)) {
+            *log = kept;
         }
         let mut sorted = logs;
         let usual = median(&mut sorted);
-        let mut before = self.logs.oldest().copied().unwrap_or(logs[0]);
+        let mut before = self.logs.oldest().unwrap_or(logs[0]);
         let (levels, steps) = input.split_at_mut(RHYTHM_INTERVALS);
         for ((level, step), log) in levels.iter_mut().zip(steps).zip(logs) {
             *level = GAIN * (log - usual).clamp(-CLIP, CLIP);

@@ -21,6 +21,7 @@ mod x86;
 
 pub use context::{Context, Probabilities, Rules};
 pub use intervals::{Input, Intervals};
+pub(crate) use network::Pass;
 pub use network::{MAGIC, MAX_CELLS, Network, NetworkError, VERSION, checksum, image_len, params};
 pub use summary::{Runs, Summary};
 
@@ -28,7 +29,7 @@ use crate::beat::BeatFrame;
 use crate::class::Class;
 use crate::classifier::{Beat, Observed, Scores};
 use crate::model::softmax;
-use crate::spec::{METADATA_LEN, RHYTHM_FEATURES, RR_FEATURES};
+use crate::spec::{METADATA_LEN, RHYTHM_FEATURES, RHYTHM_INTERVALS, RR_FEATURES};
 
 /// What the rhythm reads of one beat.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,7 +95,18 @@ pub struct Rhythm {
     /// `None` where nothing weighs.
     context: Option<Context>,
     summary: Summary,
+    /// Whether the last beats were heartbeats in readable signal, a bit each, the newest lowest.
+    heartbeats: u32,
+    /// Beats so far, as far as they can be counted.
+    beats: u8,
 }
+
+/// The beats whose intervals the rhythm network sees, a bit each,
+const SEEN: u32 = (1 << RHYTHM_INTERVALS) - 1;
+/// and those that must be heartbeats in readable signal for the rhythm to be judged: three quarters.
+const HEARTBEATS_MIN: u32 = RHYTHM_INTERVALS as u32 * 3 / 4;
+/// Fewer than these, a quarter, and it is no heart that is seen.
+const HEARTBEATS_FEW: u32 = RHYTHM_INTERVALS as u32 / 4;
 
 impl Rhythm {
     /// At the start of a recording. Without rules nothing weighs on the network's probabilities.
@@ -106,20 +118,28 @@ impl Rhythm {
         Self {
             context,
             summary: Summary::new(),
+            heartbeats: 0,
+            beats: 0,
         }
     }
 
-    /// Takes the next beat and gives its class. Beats whose signal cannot be read belong to the rhythm like any other, and
-    /// are of class Q; so is a beat whose logits are not all numbers.
+    /// Takes the next beat and gives its class. A beat whose signal cannot be read is of class Q; so is one whose logits are not
+    /// all numbers. Fibrillation is judged only at a heartbeat in readable signal, and where three quarters of the last 24 beats
+    /// were such; scores of other beats are passed over.
     pub fn judge(&mut self, observed: &Observed, scores: &Scores) -> Beat {
         let beat = &observed.rhythm;
+        self.heartbeats = self.heartbeats << 1 | u32::from(observed.heartbeat);
+        self.beats = self.beats.saturating_add(1);
+        let known = (self.heartbeats & SEEN).count_ones();
+        let judged = observed.heartbeat && known >= HEARTBEATS_MIN;
         let mut probabilities = softmax(&scores.logits);
         if let Some(context) = &mut self.context {
-            context.push(beat, scores.rhythm);
+            context.push(beat, scores.rhythm.filter(|_| judged));
             probabilities = context.weigh(beat, &probabilities);
         }
         let class = Class::of(&probabilities, observed.readable);
-        let fibrillation = self.context.as_ref().and_then(Context::is_fibrillation);
+        let context = self.context.as_ref().filter(|_| judged);
+        let fibrillation = context.and_then(Context::is_fibrillation);
         self.summary.push(beat.rr_s, class, fibrillation);
         Beat {
             r_sample: observed.r_sample,
@@ -136,6 +156,12 @@ impl Rhythm {
     /// The smoothed score so far, and whether that is fibrillation; `None` where nothing weighs.
     pub const fn context(&self) -> Option<&Context> {
         self.context.as_ref()
+    }
+
+    /// Whether hardly any of the last 24 beats looked like a heartbeat in readable signal: fewer than 6.
+    pub(crate) fn is_no_heartbeat(&self) -> bool {
+        let heartbeats = (self.heartbeats & SEEN).count_ones();
+        usize::from(self.beats) >= RHYTHM_INTERVALS && heartbeats < HEARTBEATS_FEW
     }
 
     /// Counts so far.

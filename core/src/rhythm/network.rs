@@ -262,7 +262,11 @@ impl<'a> Network<'a> {
             return Err(length(image_len(cells)));
         };
         let (found, expected) = (
-            checksum(&image[..image.len() - 4]),
+            checksum(
+                image
+                    .split_last_chunk::<4>()
+                    .map_or(&[], |(before, _)| before),
+            ),
             u32::from_le_bytes(*stated),
         );
         if found != expected {
@@ -272,11 +276,12 @@ impl<'a> Network<'a> {
         if !scale.is_finite() || scale <= 0.0 {
             return Err(NetworkError::Scale);
         }
-        let (weights, _) = image[4 * HEADER_WORDS..].as_chunks::<2>();
+        let weights = image.get(4 * HEADER_WORDS..).unwrap_or_default();
+        let (weights, _) = weights.as_chunks::<2>();
         Ok(Self {
             cells,
             scale,
-            weights: &weights[..params(cells)],
+            weights: weights.get(..params(cells)).unwrap_or_default(),
         })
     }
 
@@ -297,39 +302,79 @@ impl<'a> Network<'a> {
 
     /// The score: the logit of atrial fibrillation.
     pub fn score(&self, input: &Input) -> f32 {
+        let mut pass = Pass::START;
+        self.advance(&mut pass, input, RHYTHM_INTERVALS);
+        self.score_of(&pass)
+    }
+
+    /// Takes a pass over the input so many steps further, and says whether that was the last.
+    pub(crate) fn advance(&self, pass: &mut Pass, input: &Input, steps: usize) -> bool {
         #[cfg(all(feature = "simd", target_arch = "x86_64"))]
-        if let Some(score) = super::x86::score(self, input) {
-            return score;
+        if super::x86::advance(self, pass, input, steps) {
+            return pass.step == RHYTHM_INTERVALS;
         }
-        self.portable_score(input)
+        self.portable_advance(pass, input, steps);
+        pass.step == RHYTHM_INTERVALS
+    }
+
+    /// The score after the last step.
+    pub(crate) fn score_of(&self, pass: &Pass) -> f32 {
+        let gates = GATES * self.cells * row_len(self.cells);
+        let score = self.weights.get(gates..).unwrap_or_default();
+        let hidden = pass.hidden.get(..self.cells).unwrap_or_default();
+        self.scale / UNIT * sum(score, hidden) as f32
     }
 
     #[inline(always)]
-    pub(super) fn portable_score(&self, input: &Input) -> f32 {
+    pub(super) fn portable_advance(&self, pass: &mut Pass, input: &Input, steps: usize) {
         let cells = self.cells;
-        let (gates, score) = self.weights.split_at(GATES * cells * row_len(cells));
-        let mut state = [0.0_f32; MAX_CELLS];
+        let gates = self.weights.get(..GATES * cells * row_len(cells));
+        let gates = gates.unwrap_or_default();
         // A step's input, and behind it the hidden state of the step before: what a gate's weights belong to.
         let mut seen = [0_i16; RHYTHM_CHANNELS + MAX_CELLS];
-        let mut hidden = [0_i16; MAX_CELLS];
         let unit = self.scale / UNIT;
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         let columns = Columns::new(gates, cells);
-        for step in 0..RHYTHM_INTERVALS {
-            let (x, before) = seen.split_at_mut(RHYTHM_CHANNELS);
-            for (channel, x) in x.iter_mut().enumerate() {
-                *x = integer(input[channel * RHYTHM_INTERVALS + step]);
+        let Pass {
+            state,
+            hidden,
+            step: done,
+        } = pass;
+        let end = RHYTHM_INTERVALS.min(*done + steps);
+        for step in *done..end {
+            let channels = input.as_chunks::<RHYTHM_INTERVALS>().0.iter();
+            let values = channels.map(|channel| integer(channel.get(step).copied().unwrap_or(0.0)));
+            for (seen, value) in seen.iter_mut().zip(values.chain(hidden.iter().copied())) {
+                *seen = value;
             }
-            before.copy_from_slice(&hidden);
-            let seen = &seen[..RHYTHM_CHANNELS + cells];
-            let (state, hidden) = (&mut state[..cells], &mut hidden[..cells]);
+            let seen = seen.get(..RHYTHM_CHANNELS + cells).unwrap_or_default();
+            let state = state.get_mut(..cells).unwrap_or_default();
+            let hidden = hidden.get_mut(..cells).unwrap_or_default();
             #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             columns.step(unit, seen, state, hidden);
             #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
             one_by_one(gates, unit, seen, state, hidden);
         }
-        unit * sum(score, &hidden[..cells]) as f32
+        *done = end;
     }
+}
+
+/// The LSTM on its way over the intervals.
+#[derive(Debug, Clone)]
+pub(crate) struct Pass {
+    state: [f32; MAX_CELLS],
+    hidden: [i16; MAX_CELLS],
+    /// Steps done.
+    step: usize,
+}
+
+impl Pass {
+    /// Before the first step.
+    pub(crate) const START: Self = Self {
+        state: [0.0; MAX_CELLS],
+        hidden: [0; MAX_CELLS],
+        step: 0,
+    };
 }
 
 /// What 1 is among inputs and hidden states.

@@ -4,28 +4,29 @@
     reason = "a function that needs AVX2 is called once the processor is known to have it"
 )]
 
-use super::{Input, Network};
+use super::{Input, Network, Pass};
 
 cpufeatures::new!(has_avx2, "avx2");
 
-/// The score, where the processor has AVX2.
+/// [`Network::advance`], where the processor has AVX2; whether it has.
 #[inline]
-pub(super) fn score(network: &Network<'_>, input: &Input) -> Option<f32> {
-    if !has_avx2::get() {
-        return None;
+pub(super) fn advance(network: &Network<'_>, pass: &mut Pass, input: &Input, steps: usize) -> bool {
+    let can = has_avx2::get();
+    if can {
+        // SAFETY: the processor has AVX2.
+        unsafe { advance_avx2(network, pass, input, steps) }
     }
-    // SAFETY: the processor has AVX2.
-    Some(unsafe { score_avx2(network, input) })
+    can
 }
 
 #[target_feature(enable = "avx2")]
-fn score_avx2(network: &Network<'_>, input: &Input) -> f32 {
-    network.portable_score(input)
+fn advance_avx2(network: &Network<'_>, pass: &mut Pass, input: &Input, steps: usize) {
+    network.portable_advance(pass, input, steps);
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::rhythm::{MAGIC, MAX_CELLS, Network, VERSION, checksum, image_len};
+    use crate::rhythm::{MAGIC, MAX_CELLS, Network, Pass, VERSION, checksum, image_len};
     use crate::spec::{RHYTHM_CHANNELS, RHYTHM_HASH, RHYTHM_INTERVALS};
     use std::vec::Vec;
 
@@ -61,10 +62,15 @@ mod tests {
             for _ in 0..200 {
                 let input: [f32; RHYTHM_CHANNELS * RHYTHM_INTERVALS] =
                     core::array::from_fn(|_| f32::from(next()) / 8192.0);
-                let Some(score) = super::score(&network, &input) else {
-                    return;
-                };
-                assert_eq!(score.to_bits(), network.portable_score(&input).to_bits());
+                // In one go and in parts.
+                let mut pass = Pass::START;
+                while !network.advance(&mut pass, &input, 7) {}
+                let score = network.score_of(&pass);
+                let mut portable = Pass::START;
+                network.portable_advance(&mut portable, &input, RHYTHM_INTERVALS);
+                let expected = network.score_of(&portable).to_bits();
+                assert_eq!(score.to_bits(), expected);
+                assert_eq!(network.score(&input).to_bits(), expected);
                 assert!(score.is_finite() && score != 0.0);
             }
         }

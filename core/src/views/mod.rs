@@ -53,35 +53,47 @@ impl Views {
 
     /// Computes all four views of a beat.
     pub fn compute(&mut self, frame: &BeatFrame) {
-        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
-        if x86::compute(self, frame) {
-            return;
+        let mut part = 0;
+        while self.compute_part(frame, part) {
+            part += 1;
         }
-        self.compute_portable(frame);
     }
 
-    fn compute_portable(&mut self, frame: &BeatFrame) {
-        for (channel, window) in [&frame.beat, &frame.template].into_iter().enumerate() {
-            self.compute_channel(channel, &normalise(window, frame.scale_mv));
+    /// One part of [`Views::compute`], numbered from 0: a channel, or all that the processor does at a time. Whether more
+    /// are to come.
+    pub(crate) fn compute_part(&mut self, frame: &BeatFrame, part: usize) -> bool {
+        #[cfg(all(feature = "simd", target_arch = "x86_64"))]
+        if x86::compute(self, frame) {
+            return false;
         }
+        self.compute_portable(frame, part)
+    }
+
+    fn compute_portable(&mut self, frame: &BeatFrame, channel: usize) -> bool {
+        let window = match channel {
+            0 => &frame.beat,
+            _ => &frame.template,
+        };
+        self.compute_channel(channel, &normalise(window, frame.scale_mv));
         self.metadata = frame.metadata;
+        channel + 1 < CHANNELS
     }
 
     /// Computes one channel (0: the beat, 1: the template) of waveform, spectrum and spectrogram from a normalised
-    /// window.
-    ///
-    /// # Panics
-    /// When `channel` is not below [`CHANNELS`].
+    /// window. A channel that is not below [`CHANNELS`] changes nothing.
     pub fn compute_channel(&mut self, channel: usize, normalised: &BeatWindow) {
-        part(&mut self.waveform, channel).copy_from_slice(waveform::waveform(normalised));
-        part(&mut self.spectrum, channel).copy_from_slice(&spectrum::spectrum(normalised));
-        part(&mut self.spectrogram, channel).copy_from_slice(&spectrogram::spectrogram(normalised));
+        fill(&mut self.waveform, channel, waveform::waveform(normalised));
+        fill(&mut self.spectrum, channel, &spectrum::spectrum(normalised));
+        let spectrogram = spectrogram::spectrogram(normalised);
+        fill(&mut self.spectrogram, channel, &spectrogram);
     }
 }
 
-fn part(view: &mut [f32], channel: usize) -> &mut [f32] {
-    let len = view.len() / CHANNELS;
-    &mut view[channel * len..(channel + 1) * len]
+/// Fills a channel of a view; of one that is not there, nothing.
+fn fill<const N: usize>(view: &mut [f32], channel: usize, values: &[f32; N]) {
+    if let Some(place) = view.as_chunks_mut::<N>().0.get_mut(channel) {
+        *place = *values;
+    }
 }
 
 /// A window in units of the template's scale, clipped to +-[`CLIP_SCALES`].

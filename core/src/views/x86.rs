@@ -349,7 +349,9 @@ mod tests {
             std::println!("skipped: this processor has no AVX2");
             return;
         }
-        portable.compute_portable(&frame);
+        for channel in 0..CHANNELS {
+            portable.compute_portable(&frame, channel);
+        }
         assert_eq!(bits(&fast), bits(&portable), "scale {scale_mv} mV");
     }
 

@@ -194,6 +194,7 @@ fn main() -> ! {
     log_cost("quantise", &network.quantise);
     log_cost("model", &network.model);
     log_cost("rhythm", &costs.rhythm);
+    log_cost("slice", &costs.slice);
     for (index, layer) in pipeline.model().layers().enumerate() {
         let cost = network.layers[index];
         defmt::info!(

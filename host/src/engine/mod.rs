@@ -227,6 +227,7 @@ impl Judge<'_, '_> {
         for (i, scored) in done.beats.iter().enumerate() {
             let mut observed = scored.observed;
             observed.readable |= self.reference.is_some();
+            observed.heartbeat |= self.reference.is_some();
             let judged = self.rhythm.judge(&observed, &scored.scores);
             let annotated = self
                 .reference

@@ -12,6 +12,7 @@ use heartlens_core::monitor::{Monitor, MonitoredBeat};
 use heartlens_core::patient::Patient;
 use heartlens_core::sample::{AdcCount, Calibration};
 use heartlens_core::views::Views;
+use heartlens_core::wearable::Rate;
 use heartlens_tests::{root, skipped_without_qemu};
 use serde_json::Value;
 use std::process::Command;
@@ -163,7 +164,7 @@ fn instructions_stay_within_their_budget() {
         return;
     }
     for (pointer, budget) in [
-        ("/instructions/per_sample", 380..=460),
+        ("/instructions/per_sample", 390..=470),
         ("/instructions/views_per_beat", 165_000..=200_000),
         ("/instructions/model_per_beat", 250_000..=320_000),
         ("/instructions/rhythm_per_beat", 80_000..=140_000),
@@ -177,6 +178,34 @@ fn instructions_stay_within_their_budget() {
         assert!(
             found.is_some_and(|instructions| budget.contains(&instructions)),
             "{pointer}: {found:?} instructions, the budget is {budget:?}"
+        );
+    }
+}
+
+/// What a firmware does between two samples must be short: no call takes longer than this, whatever the beat.
+#[test]
+fn no_call_takes_more_than_80_000_instructions() {
+    if skipped_without_qemu() {
+        return;
+    }
+    let slice = &report()["parts"]["slice"];
+    let largest = slice["largest"].as_u64();
+    assert!(
+        largest.is_some_and(|instructions| (40_000..=80_000).contains(&instructions)),
+        "{largest:?} instructions"
+    );
+    let mean = slice["mean"].as_u64();
+    assert!(mean.is_some_and(|mean| mean < 8_000), "{mean:?}");
+    let parts = report()["parts"].as_object().expect("parts");
+    let calls = parts
+        .iter()
+        .filter(|(name, _)| name.starts_with("wearable-"));
+    assert_eq!(calls.clone().count(), 3 * Rate::ALL.len());
+    for (name, cost) in calls {
+        let largest = cost["largest"].as_u64();
+        assert!(
+            largest.is_some_and(|instructions| (5_000..=80_000).contains(&instructions)),
+            "{name}: {largest:?} instructions"
         );
     }
 }

@@ -35,6 +35,7 @@ pub fn classes(
                 rhythm: Observation::new(beat.pre_rr_s(), &beat.metadata),
                 quality: BeatQuality::CLEAN,
                 readable: true,
+                heartbeat: true,
             };
             let input = intervals.push(observed.rhythm.rr_s);
             let scores = Scores {

@@ -24,12 +24,20 @@ pub(crate) fn convolution(
     output: &mut [i8],
 ) {
     let groups = layer.affine.groups;
-    let (unpacked, staged) = scratch[..layer.scratch_len()].split_at_mut(4 * groups);
+    let Some((unpacked, staged)) = scratch
+        .get_mut(..layer.scratch_len())
+        .and_then(|scratch| scratch.split_at_mut_checked(4 * groups))
+    else {
+        return;
+    };
     let mut windows = Windows::new(layer, input, bytes_of(staged), copy);
     let rows = layer.affine.rows;
-    let mut pairs = output[..layer.output_len()].chunks_exact_mut(2 * rows);
+    let output = output.get_mut(..layer.output_len()).unwrap_or_default();
+    let mut pairs = output.chunks_exact_mut((2 * rows).max(1));
     for outputs in &mut pairs {
-        let (a, b) = outputs.split_at_mut(rows);
+        let Some((a, b)) = outputs.split_at_mut_checked(rows) else {
+            return;
+        };
         unpack_first(windows.next(), unpacked);
         unpack_second(windows.next(), unpacked);
         apply_two(&layer.affine, unpacked, a, b);
@@ -44,14 +52,19 @@ pub(crate) fn convolution(
 /// The twin of [`Dense::run_portable`], for buffers that fit.
 pub(crate) fn dense(layer: &Dense<'_>, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
     let affine = &layer.affine;
-    let (blocks, tail) = input[..affine.columns].split_at(affine.columns / 4 * 4);
+    let input = input.get(..affine.columns).unwrap_or_default();
+    let Some((blocks, tail)) = input.split_at_checked(affine.columns / 4 * 4) else {
+        return;
+    };
     unpack_one(blocks, scratch);
     if !tail.is_empty() {
         let mut block = [0; 4];
         copy(tail, &mut block);
-        unpack_one(&block, &mut scratch[blocks.len() / 2..]);
+        let place = scratch.get_mut(blocks.len() / 2..);
+        unpack_one(&block, place.unwrap_or_default());
     }
-    apply_one(affine, scratch, &mut output[..affine.rows]);
+    let output = output.get_mut(..affine.rows);
+    apply_one(affine, scratch, output.unwrap_or_default());
 }
 
 /// The twin of [`MaxPool::run_portable`], for buffers that fit.
@@ -117,9 +130,13 @@ fn apply_one(affine: &Affine<'_>, unpacked: &[i32], output: &mut [i8]) {
 
 /// Blocks and channels of the last pair of rows.
 fn last_pair<'w>(affine: &Affine<'w>) -> (&'w [WeightBlock], &'w [Channel]) {
+    let blocks = affine.blocks.len().checked_sub(affine.groups);
+    let channels = affine.channels.last_chunk::<2>();
     (
-        &affine.blocks[affine.blocks.len() - affine.groups..],
-        &affine.channels[affine.channels.len() - 2..],
+        blocks
+            .and_then(|start| affine.blocks.get(start..))
+            .unwrap_or_default(),
+        channels.map_or(&[], |channels| channels.as_slice()),
     )
 }
 
@@ -135,20 +152,22 @@ pub(crate) fn lstm(
     let shape = &layer.shape;
     let input_groups = shape.inputs.div_ceil(4);
     let hidden_groups = shape.hidden.div_ceil(4);
-    let (values, scratch) = scratch.split_at_mut(4 * input_groups);
-    let (staged, scratch) = scratch.split_at_mut(2 * input_groups);
-    let (hidden, scratch) = scratch.split_at_mut(2 * hidden_groups);
-    let (next, scratch) = scratch.split_at_mut(hidden_groups);
-    let (cells, scratch) = scratch.split_at_mut(shape.hidden);
-    let (early, scratch) = scratch.split_at_mut(4 * shape.hidden);
-    let late = &mut scratch[..4 * shape.hidden];
+    let mut rest = scratch;
+    let mut take = |words: usize| rest.split_off_mut(..words).unwrap_or_default();
+    let (values, staged) = (take(4 * input_groups), take(2 * input_groups));
+    let (hidden, next) = (take(2 * hidden_groups), take(hidden_groups));
+    let (cells, early) = (take(shape.hidden), take(4 * shape.hidden));
+    let late = take(4 * shape.hidden);
     cells.fill(0);
     next.fill(0);
     let next = bytes_of(next);
-    let (one, two) = bytes_of(staged).split_at_mut(4 * input_groups);
+    let Some((one, two)) = bytes_of(staged).split_at_mut_checked(4 * input_groups) else {
+        return;
+    };
     let at = |step: usize| {
         let time = order.time(step, shape.steps);
-        &input[time * shape.inputs..][..shape.inputs]
+        let start = time * shape.inputs;
+        input.get(start..start + shape.inputs).unwrap_or_default()
     };
     for step in (0..shape.steps).step_by(2) {
         copy(at(step), one);

@@ -1,0 +1,107 @@
+/* The example on this machine, and calls that a program should not make. */
+#include "heartlens.h"
+#include <stdio.h>
+#include <string.h>
+
+extern int watch(void);
+
+void put(const char *text) {
+    fputs(text, stdout);
+}
+
+static uint64_t other[HL_MEMORY_BYTES / sizeof(uint64_t) + 1];
+
+#define EXPECT(call, expected)                                                                                        \
+    do {                                                                                                              \
+        int32_t found = (call);                                                                                       \
+        if (found != (expected)) {                                                                                    \
+            fprintf(stderr, "line %d: %s is %d, not %d\n", __LINE__, #call, (int)found, (int)(expected));             \
+            return 1;                                                                                                 \
+        }                                                                                                             \
+    } while (0)
+
+static int misuse(void) {
+    hl_config config = {.rate_hz = 250, .counts_per_mv = 200.0f, .age_years = 70.0f, .sex = HL_SEX_FEMALE};
+    hl_image beat = hl_beat_model(), rhythm = hl_rhythm_model(), none = {0};
+    hl_event event;
+    const size_t size = HL_MEMORY_BYTES;
+    EXPECT(hl_push_i16(NULL, 1), HL_ERROR_NULL);
+    EXPECT(hl_push_i16(other, 1), HL_ERROR_NOT_INITIALISED);
+    EXPECT(hl_missing(other, 1), HL_ERROR_NOT_INITIALISED);
+    EXPECT(hl_work(other), HL_ERROR_NOT_INITIALISED);
+    EXPECT(hl_finish(other), HL_ERROR_NOT_INITIALISED);
+    EXPECT(hl_next(other, &event), HL_ERROR_NOT_INITIALISED);
+    EXPECT(hl_signal(other), HL_ERROR_NOT_INITIALISED);
+    EXPECT(hl_rate_bpm(other) == 0.0f, 1);
+    EXPECT(hl_work((uint64_t *)((char *)other + 4)), HL_ERROR_ALIGNMENT);
+    EXPECT(hl_init(NULL, size, &config, beat, rhythm), HL_ERROR_NULL);
+    EXPECT(hl_init(other, size, NULL, beat, rhythm), HL_ERROR_NULL);
+    EXPECT(hl_init(other, size, &config, none, rhythm), HL_ERROR_NULL);
+    EXPECT(hl_init(other, size - 1, &config, beat, rhythm), HL_ERROR_MEMORY);
+    EXPECT(hl_init(other, 0, &config, beat, rhythm), HL_ERROR_MEMORY);
+    EXPECT(hl_init((uint64_t *)((char *)other + 1), size, &config, beat, rhythm), HL_ERROR_ALIGNMENT);
+    config.rate_hz = 0;
+    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_RATE);
+    config.rate_hz = 1000;
+    config.sex = 7;
+    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_CONFIG);
+    config.sex = HL_SEX_MALE;
+    config.rules = 9;
+    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_CONFIG);
+    config.rules = HL_RULES_AF;
+    config.counts_per_mv = 0.0f;
+    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_GAIN);
+    EXPECT(hl_work(other), HL_ERROR_NOT_INITIALISED);
+    config.counts_per_mv = -200.0f;
+    EXPECT(hl_init(other, size, &config, rhythm, rhythm), HL_ERROR_MODEL);
+    EXPECT(hl_init(other, size, &config, beat, beat), HL_ERROR_RHYTHM);
+    /* Cut at every length, damaged at many places, and at a wrong address. */
+    static union {
+        uint64_t words[8192];
+        unsigned char bytes[65536];
+    } copy;
+    memcpy(copy.bytes, beat.bytes, beat.length);
+    for (size_t length = 0; length < beat.length; length += 97) {
+        hl_image cut = {copy.bytes, length};
+        EXPECT(hl_init(other, size, &config, cut, rhythm), HL_ERROR_MODEL);
+    }
+    for (size_t at = 0; at < beat.length; at += 211) {
+        hl_image whole = {copy.bytes, beat.length};
+        copy.bytes[at] ^= 0x10;
+        EXPECT(hl_init(other, size, &config, whole, rhythm), HL_ERROR_MODEL);
+        copy.bytes[at] ^= 0x10;
+    }
+    memmove(copy.bytes + 1, copy.bytes, beat.length);
+    hl_image shifted = {copy.bytes + 1, beat.length};
+    EXPECT(hl_init(other, size, &config, shifted, rhythm), HL_ERROR_MODEL);
+    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_OK);
+    EXPECT(hl_next(other, NULL), HL_ERROR_NULL);
+    EXPECT(hl_next(other, &event), HL_NONE);
+    EXPECT(hl_signal(other), HL_SIGNAL_UNKNOWN);
+    uint32_t number = 1;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 20000; i++) {
+            number = number * 1664525u + 1013904223u;
+            EXPECT(hl_push_i16(other, (int16_t)(number >> 16)), HL_OK);
+            if (i % 3 == 0) {
+                hl_work(other);
+                hl_next(other, &event);
+            }
+        }
+        EXPECT(hl_missing(other, 4000000000u), HL_OK);
+        EXPECT(hl_finish(other), HL_OK);
+        EXPECT(hl_push_i16(other, HL_MISSING), HL_OK);
+    }
+    for (int32_t code = HL_ERROR_RHYTHM; code <= HL_NONE; code++) {
+        EXPECT(hl_text(code) != NULL && strlen(hl_text(code)) > 3, 1);
+    }
+    EXPECT(hl_text(99) == NULL && hl_text(-99) == NULL, 1);
+    return 0;
+}
+
+int main(void) {
+    if (misuse()) {
+        return 1;
+    }
+    return watch() != HL_OK;
+}

@@ -1,0 +1,80 @@
+//! What a wearable says.
+
+use crate::class::Class;
+use crate::classifier::Beat;
+
+/// Something that a product may want to know. Times are in ms since the first sample, missing samples included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A beat, at most 6 s after its R peak.
+    Beat {
+        /// When its R peak was.
+        at_ms: u64,
+        /// The beat; its `r_sample` counts at 128 Hz from the start of the recording under way.
+        beat: Beat,
+    },
+    /// The signal has become good for something else.
+    Signal {
+        /// When that was noticed.
+        at_ms: u64,
+        /// What it is good for now.
+        signal: Signal,
+    },
+    /// No beat for 3 s, and the pause goes on: told within 5 s of the last beat, once a pause, and only while an electrode is not
+    /// known to be off and noise hides nothing. The next beat ends it.
+    Pause {
+        /// The last beat; the start of the recording where there was none.
+        since_ms: u64,
+        /// The line does not move at all. That is asystole, or a front end that does not see the body.
+        flat: bool,
+    },
+    /// Atrial fibrillation begins, or ends. It is told from readable heartbeats alone.
+    Fibrillation {
+        /// The first beat in it.
+        since_ms: u64,
+        /// The last beat in it; `None` while it lasts.
+        until_ms: Option<u64>,
+    },
+    /// Three beats of one class in a run, or the run's end. One beat between two of them may have been missed or be of
+    /// class F or Q.
+    Run {
+        /// [`Class::S`] or [`Class::V`].
+        class: Class,
+        /// The first beat of it.
+        since_ms: u64,
+        /// Beats of this class so far.
+        beats: u32,
+        /// Mean heart rate in it, in beats a minute.
+        rate_bpm: f32,
+        /// Whether it has ended.
+        over: bool,
+    },
+    /// A new recording begins, after a gap or because the one before has lasted 194 days: the patient's template and the rhythm
+    /// are learned again.
+    Restarted {
+        /// When its first sample was.
+        at_ms: u64,
+    },
+}
+
+/// What the signal of the last seconds is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Signal {
+    /// Beats can be read.
+    Readable,
+    /// Noise hides the beats.
+    Noisy,
+    /// The line hardly moves: less than 0.02 mV. An electrode that is off and not noticed, or asystole.
+    Flat,
+    /// The converter has given the same count for 2 s; no body does that.
+    Constant,
+    /// Samples are missing, or their offset is beyond what an electrode on the skin has.
+    ElectrodeOff,
+    /// There are peaks, but they do not look like heartbeats: noise, hum, or nothing worn. Fibrillation is not judged.
+    NoHeartbeat,
+    /// The beats are larger than a body's: the counts per millivolt are wrong.
+    Gain,
+}

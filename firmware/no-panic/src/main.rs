@@ -1,0 +1,90 @@
+//! Links only where nothing that it calls can panic: its panic handler calls a function that is nowhere.
+//!
+//! It does what a product does with a wearable, from loading the networks on. `cargo xtask check` builds it, and it never runs. With
+//! the feature `places` it links all the same, so that the callers of `core::panicking` can be looked up.
+
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use core::mem::MaybeUninit;
+use core::task::Poll;
+use heartlens_core::model::{Executor, Model};
+use heartlens_core::patient::Patient;
+use heartlens_core::rhythm::{Network, Rules};
+use heartlens_core::sample::Calibration;
+use heartlens_core::wearable::{Config, Rate, Wearable};
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    #[cfg(not(feature = "places"))]
+    {
+        #[expect(unsafe_code, reason = "it is nowhere, and never called")]
+        unsafe extern "C" {
+            safe fn heartlens_can_panic() -> !;
+        }
+        heartlens_can_panic()
+    }
+    #[cfg(feature = "places")]
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Keeps a function from being specialised for its arguments.
+#[inline(never)]
+fn watch<'a>(
+    place: &mut MaybeUninit<Wearable<'a, Executor<'a>>>,
+    model: &'a [u8],
+    rhythm: &'a [u8],
+    arena: &'a mut [i32],
+    config: Config,
+) -> Option<u32> {
+    let executor = Model::load(model).ok()?.executor(arena).ok()?;
+    let rhythm = Network::load(rhythm).ok()?;
+    let wearable = Wearable::init(place, config, executor, rhythm).ok()?;
+    let mut events = 0;
+    for count in black_box(0_i16)..black_box(100) {
+        wearable.push(count);
+        wearable.missing(black_box(3));
+        while wearable.work() == Poll::Pending {
+            while let Some(event) = wearable.poll() {
+                black_box(event);
+                events += 1;
+            }
+        }
+        black_box((wearable.now_ms(), wearable.signal(), wearable.rate_bpm()));
+    }
+    wearable.finish();
+    Some(events)
+}
+
+#[expect(unsafe_code, reason = "the entry point's name is what it is found by")]
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    let mut place = MaybeUninit::uninit();
+    let mut arena = [0; 2048];
+    let config = Config {
+        rate: match Rate::of(black_box(250)) {
+            Some(rate) => rate,
+            None => Rate::HZ_128,
+        },
+        calibration: Calibration {
+            counts_per_mv: black_box(200.0),
+            zero: black_box(0),
+        },
+        patient: Patient::default(),
+        rules: Rules::SHIPPED,
+    };
+    let (model, rhythm): (&[u8], &[u8]) = (black_box(&[]), black_box(&[]));
+    black_box(watch(
+        &mut place,
+        model,
+        rhythm,
+        black_box(&mut arena),
+        config,
+    ));
+    loop {
+        core::hint::spin_loop();
+    }
+}
