@@ -1,5 +1,6 @@
 //! What comes out: a record's beats, and what they say of it as a whole.
 
+use crate::episodes::Episode;
 use crate::records::Warning;
 use crate::runtime::Logits;
 use crate::summary::Summary;
@@ -54,6 +55,8 @@ pub struct Analysis {
     pub beats: Vec<Beat>,
     /// Counts, rates and burdens.
     pub summary: Summary,
+    /// Atrial fibrillation, runs and pauses, in order of time.
+    pub episodes: Vec<Episode>,
     /// What was strange about the record, but not wrong enough to fail.
     pub warnings: Vec<Warning>,
     /// The leads that were read, by name.

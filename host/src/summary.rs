@@ -1,8 +1,10 @@
 //! What a recording's classified beats say of it as a whole.
 
 use crate::analysis::Beat;
+use crate::episodes::{Episode, fibrillation};
 use heartlens_core::class::Class;
 use heartlens_core::rhythm::{self, Runs};
+use heartlens_core::spec::RR_MAX_S;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -18,6 +20,8 @@ pub struct Summary {
     pub counts: BTreeMap<&'static str, usize>,
     /// Heart rate; `None` with fewer than two beats.
     pub heart_rate_bpm: Option<HeartRate>,
+    /// Time of the beats that could be read, in seconds: the RR intervals that they end, without gaps of more than 4 s.
+    pub judged_s: f64,
     /// Share of S among all beats that could be read, 0..=1; `None` where none could.
     pub supraventricular_burden: Option<f64>,
     /// Share of V among all beats that could be read, 0..=1; `None` where none could.
@@ -37,8 +41,12 @@ pub struct Rhythm {
     pub judged_s: f64,
     /// Share of that time in atrial fibrillation, 0..=1; `None` where nothing was judged.
     pub fibrillation_share: Option<f64>,
-    /// Episodes of atrial fibrillation.
-    pub fibrillation_episodes: u32,
+    /// The time in atrial fibrillation, in seconds.
+    pub fibrillation_s: f64,
+    /// [Episodes](crate::episodes::episodes) of atrial fibrillation.
+    pub fibrillation_episodes: usize,
+    /// How long the longest of them lasts, in seconds; `None` without one.
+    pub longest_fibrillation_s: Option<f64>,
     /// Runs of three or more S beats.
     pub supraventricular_runs: Runs,
     /// Runs of three or more V beats.
@@ -52,10 +60,13 @@ impl Rhythm {
             let rr_s = beat.rr_ms.map(|rr_ms| (rr_ms / 1000.0) as f32);
             counts.push(rr_s, beat.class, beat.fibrillation);
         }
+        let episodes = fibrillation(beats);
         Self {
             judged_s: counts.judged_s(),
             fibrillation_share: counts.fibrillation_share(),
-            fibrillation_episodes: counts.episodes,
+            fibrillation_s: counts.fibrillation_s(),
+            longest_fibrillation_s: episodes.iter().map(Episode::duration_s).reduce(f64::max),
+            fibrillation_episodes: episodes.len(),
             supraventricular_runs: counts.supraventricular,
             ventricular_runs: counts.ventricular,
         }
@@ -80,7 +91,11 @@ impl Summary {
         let readable = beats.len() - count(Class::Q);
         let share = |part: usize, of: usize| (of > 0).then(|| part as f64 / of as f64);
         let rr_ms: Vec<f64> = beats.iter().filter_map(|beat| beat.rr_ms).collect();
+        let readable_ms = beats.iter().filter(|beat| beat.class != Class::Q);
+        let readable_ms = readable_ms.filter_map(|beat| beat.rr_ms);
+        let longest_ms = 1000.0 * f64::from(RR_MAX_S);
         Self {
+            judged_s: readable_ms.filter(|rr| *rr <= longest_ms).sum::<f64>() / 1000.0,
             beats: beats.len(),
             counts: Class::ALL.map(|class| (class.name(), count(class))).into(),
             heart_rate_bpm: HeartRate::of(&rr_ms),
@@ -143,6 +158,7 @@ mod tests {
         assert_eq!(summary.supraventricular_burden, Some(1.0 / 18.0));
         assert_eq!(summary.unreadable, Some(1.0 / 19.0));
         assert_eq!(summary.longest_rr_ms, Some(2000.0));
+        assert_eq!(summary.judged_s, 14.0);
         let rate = summary.heart_rate_bpm.expect("there are RR intervals");
         assert_eq!(rate.mean, 60_000.0 * 18.0 / 15_000.0);
         assert_eq!((rate.min, rate.max), (60.0, 120.0));
@@ -152,6 +168,7 @@ mod tests {
     fn fibrillation_is_a_share_of_the_time_that_was_judged() {
         let mut beats = vec![beat(Class::N, Some(1000.0)); 40];
         for (i, beat) in beats.iter_mut().enumerate() {
+            beat.time_s = i as f64;
             beat.fibrillation = (i >= 20).then_some(i >= 35);
         }
         beats[3..8].iter_mut().for_each(|b| b.class = Class::V);
@@ -161,6 +178,9 @@ mod tests {
         assert_eq!(rhythm.judged_s, 20.0);
         assert_eq!(rhythm.fibrillation_share, Some(0.25));
         assert_eq!(rhythm.fibrillation_episodes, 1);
+        assert_eq!(rhythm.fibrillation_s, 5.0);
+        // From the 36th beat to the last, which none follows.
+        assert_eq!(rhythm.longest_fibrillation_s, Some(4.0));
         let runs = |count, longest_beats| json!({"count": count, "longest_beats": longest_beats});
         let as_json = serde_json::to_value(rhythm).expect("plain numbers");
         assert_eq!(as_json["ventricular_runs"], runs(1, 5));

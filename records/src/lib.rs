@@ -44,6 +44,7 @@ mod error;
 pub mod file;
 pub mod header;
 mod kind;
+mod outline;
 mod patient;
 pub mod resample;
 mod segments;
@@ -56,6 +57,7 @@ mod wfdb;
 
 pub use error::{RecordError, Warning};
 pub use kind::LeadKind;
+pub use outline::Outline;
 pub use patient::{Patient, Sex};
 pub use segments::segment_names;
 

@@ -14,9 +14,9 @@ use super::model::ModelChoice;
 use super::output::Sink;
 use crate::analysis::Beat;
 use crate::engine::{Pool, Progress, Worker};
+use crate::episodes::Episode;
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
-use crate::records::annotation::Code;
 use crate::records::{ReadOptions, Record, VoltageUnit, Warning};
 use crate::report::Section;
 use crate::runtime::Kind;
@@ -24,7 +24,6 @@ use crate::summary::Summary;
 use anyhow::bail;
 use clap::ValueEnum;
 use files::Combined;
-use heartlens_core::class::Class;
 use heartlens_core::patient::{Patient, Sex};
 use heartlens_core::rhythm::Rules;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -356,6 +355,7 @@ struct Classified {
     lead: String,
     beats: Vec<Beat>,
     summary: Summary,
+    episodes: Vec<Episode>,
     warnings: Vec<String>,
     section: Option<Section>,
 }
@@ -522,6 +522,7 @@ fn classify(
         name: input.name.clone(),
         warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         summary: analysis.summary,
+        episodes: analysis.episodes,
         record,
         lead,
         beats: analysis.beats,
@@ -536,17 +537,6 @@ pub(crate) fn progress_bar(duration_s: f64) -> ProgressBar {
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-/// The WFDB code that stands for a class of EC57.
-pub(crate) fn annotation_code(class: Class) -> Code {
-    match class {
-        Class::N => Code::NORMAL,
-        Class::S => Code::SUPRAVENTRICULAR_PREMATURE,
-        Class::V => Code::VENTRICULAR_PREMATURE,
-        Class::F => Code::FUSION,
-        Class::Q => Code::UNCLASSIFIABLE,
     }
 }
 

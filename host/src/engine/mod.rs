@@ -14,6 +14,7 @@ pub use pool::{Pool, Stop, Worker};
 
 use crate::analysis::{Analysis, Beat, Stages};
 use crate::canonical;
+use crate::episodes::episodes;
 use crate::error::Error;
 use crate::model::Model;
 use crate::options::{Leads, Options, Peaks};
@@ -174,6 +175,7 @@ impl Worker<'_> {
         stages += feed.stages();
         Ok(Analysis {
             summary: Summary::of(&judge.beats),
+            episodes: episodes(&judge.beats),
             beats: judge.beats,
             warnings: record.warnings(),
             leads: feed.leads(),

@@ -1,5 +1,7 @@
 //! Episodes and runs against WFDB's epicmp and rxr.
 
+#![allow(clippy::unwrap_used)]
+
 use super::af::Af;
 use super::bxb::Options;
 use super::runs::{Ectopic, Found, Runs};

@@ -274,7 +274,7 @@ fn fibrillation(summary: &Summary) -> Markup {
             Some(share) => {
                 b { (percent(Some(share))) } " of the time"
                 @if rhythm.fibrillation_episodes > 0 {
-                    ", " (grouped(rhythm.fibrillation_episodes as usize))
+                    ", " (grouped(rhythm.fibrillation_episodes))
                     @if rhythm.fibrillation_episodes == 1 { " episode" } @else { " episodes" }
                 }
             }

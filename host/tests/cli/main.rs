@@ -95,6 +95,35 @@ fn classify_keeps_the_promise_of_its_json() {
         .map(|count| count.as_u64().unwrap())
         .sum();
     assert_eq!(total as usize, beats.len());
+    assert!(json["warnings"].is_array());
+    assert!(json["summary"]["judged_s"].as_f64().unwrap() > 200.0);
+    assert!(json["summary"]["rhythm"]["judged_s"].is_f64());
+    let episodes = json["episodes"].as_array().unwrap();
+    assert!(!episodes.is_empty());
+    for episode in episodes {
+        let kind = episode["kind"].as_str().unwrap();
+        assert!(["AF", "V run", "S run", "pause"].contains(&kind), "{kind}");
+        let at = |key: &str| episode[key].as_f64().unwrap();
+        let inside = |beat: &&Value| {
+            let t = beat["time_s"].as_f64().unwrap();
+            at("from_s") <= t && t <= at("to_s")
+        };
+        // A run and a pause end with their last beat, fibrillation with the beat after it.
+        let beats: Vec<&Value> = beats.iter().filter(inside).collect();
+        let behind = usize::from(kind == "AF");
+        assert!(
+            (0..=behind).contains(&(beats.len() - episode["beats"].as_u64().unwrap() as usize))
+        );
+        let rate = 60.0 * (beats.len() - 1) as f64 / (at("to_s") - at("from_s"));
+        assert!((at("mean_rate_bpm") - rate).abs() < 0.1, "{episode}");
+        let runs = match kind {
+            "V run" => beats.iter().all(|beat| beat["class"] == "V"),
+            "S run" => beats.iter().all(|beat| beat["class"] == "S"),
+            "pause" => at("to_s") - at("from_s") >= 2.0,
+            _ => true,
+        };
+        assert!(runs, "{episode}");
+    }
 }
 
 /// Whether ONNX Runtime is not installed, after saying that the test is skipped.

@@ -2,7 +2,8 @@
 
 use super::inputs::Input;
 use super::rows::{Csv, Json};
-use super::{ANNOTATIONS, Args, Classified, Format, Run, annotation_code};
+use super::{ANNOTATIONS, Args, Classified, Format, Run};
+use crate::annotate::annotations;
 use crate::cli::guard::Guard;
 use crate::cli::output::{Sink, write_file};
 use crate::records::Record;
@@ -111,15 +112,12 @@ fn write_format(
 fn write_annotations(path: &Path, classified: &Classified, run: &Run) -> anyhow::Result<()> {
     let mut note = Annotation::new(0, Code::NOTE);
     note.aux = format!(
-        "heartlens {} model {}: research software, not a medical device",
+        "heartlens {} model {}: (AFIB atrial fibrillation, (N none; research software, not a medical device",
         env!("CARGO_PKG_VERSION"),
         run.model
     )
     .into_bytes();
-    let beats = classified
-        .beats
-        .iter()
-        .map(|beat| Annotation::new(beat.sample, annotation_code(beat.class)));
+    let beats = annotations(&classified.beats);
     let preamble = classified.record.annotation_preamble();
     let annotations = Annotations {
         list: preamble.into_iter().chain([note]).chain(beats).collect(),

@@ -3,6 +3,7 @@
 use super::{Classified, Run};
 use crate::analysis::Beat;
 use crate::cli::output::Output;
+use crate::episodes::Episode;
 use crate::summary::Summary;
 use anyhow::Context;
 use heartlens_core::spec::LABELS;
@@ -23,6 +24,7 @@ struct Object<'a> {
     runtime: &'a str,
     beats: Vec<Row>,
     summary: &'a Summary,
+    episodes: Vec<Episode>,
     warnings: &'a [String],
     notice: &'static str,
 }
@@ -59,8 +61,18 @@ fn row(beat: &Beat) -> Row {
         class: beat.class.name(),
         scores: Scores(beat.scores.map(|score| rounded(f64::from(score), 6))),
         fibrillation: beat.fibrillation,
-        rr_ms: beat.rr_ms.map(|rr| rounded(rr, 2)),
+        rr_ms: beat.rr_ms.map(|rr| rounded(rr, 4)),
         quality: rounded(f64::from(beat.quality), 4),
+    }
+}
+
+/// An episode whose times are rounded as those of the beats are.
+fn episode(episode: &Episode) -> Episode {
+    Episode {
+        from_s: rounded(episode.from_s, 4),
+        to_s: rounded(episode.to_s, 4),
+        mean_rate_bpm: episode.mean_rate_bpm.map(|rate| rounded(rate, 2)),
+        ..episode.clone()
     }
 }
 
@@ -86,6 +98,7 @@ pub(super) fn write_json(
         runtime: run.runtime,
         beats: classified.beats.iter().map(row).collect(),
         summary: &classified.summary,
+        episodes: classified.episodes.iter().map(episode).collect(),
         warnings: &classified.warnings,
         notice: "research software, not a medical device",
     };
@@ -153,7 +166,7 @@ impl<W: Write> Csv<W> {
                 beat.sample.to_string(),
                 format!("{:.4}", beat.time_s),
                 beat.class.name().to_owned(),
-                beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:.2}")),
+                beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:.4}")),
                 format!("{:.4}", beat.quality),
             ];
             row.extend(beat.scores.iter().map(|score| format!("{score:.6}")));

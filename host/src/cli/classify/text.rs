@@ -52,24 +52,27 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
     }
     writeln!(
         out,
-        "  ectopic burden  S {}, V {}",
+        "  ectopic burden  S {}, V {} of the beats in {} that could be read",
         percent(summary.supraventricular_burden),
-        percent(summary.ventricular_burden)
+        percent(summary.ventricular_burden),
+        clock(summary.judged_s, 0)
     )?;
     if let Some(rr) = summary.longest_rr_ms {
         writeln!(out, "  longest RR      {rr:.0} ms")?;
     }
     let rhythm = &summary.rhythm;
     if let Some(share) = rhythm.fibrillation_share {
-        let episodes = match rhythm.fibrillation_episodes {
-            0 => String::new(),
-            1 => ", 1 episode".to_owned(),
-            n => format!(", {n} episodes"),
+        let longest = rhythm.longest_fibrillation_s.map(|s| clock(s, 0));
+        let episodes = match (rhythm.fibrillation_episodes, longest) {
+            (1, Some(longest)) => format!(", 1 episode of {longest}"),
+            (n, Some(longest)) => format!(", {n} episodes, the longest {longest}"),
+            (_, None) => String::new(),
         };
         writeln!(
             out,
-            "  rhythm          atrial fibrillation {} of the time{episodes}",
-            percent(Some(share))
+            "  rhythm          atrial fibrillation {} of the {} that were judged{episodes}",
+            percent(Some(share)),
+            clock(rhythm.judged_s, 0)
         )?;
     }
     for (class, runs) in [
