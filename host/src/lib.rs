@@ -47,6 +47,7 @@ mod error;
 pub mod evaluate;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+pub mod hrv;
 mod level;
 pub mod message;
 pub mod model;

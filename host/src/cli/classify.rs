@@ -15,6 +15,7 @@ use super::output::Sink;
 use crate::analysis::Beat;
 use crate::engine::{Pool, Progress, Worker};
 use crate::episodes::Episode;
+use crate::hrv::Hrv;
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
 use crate::records::{ReadOptions, Record, VoltageUnit, Warning};
@@ -356,6 +357,7 @@ struct Classified {
     beats: Vec<Beat>,
     summary: Summary,
     episodes: Vec<Episode>,
+    hrv: Hrv,
     warnings: Vec<String>,
     section: Option<Section>,
 }
@@ -523,6 +525,7 @@ fn classify(
         warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         summary: analysis.summary,
         episodes: analysis.episodes,
+        hrv: analysis.hrv,
         record,
         lead,
         beats: analysis.beats,

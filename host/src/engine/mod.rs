@@ -16,6 +16,7 @@ use crate::analysis::{Analysis, Beat, Stages};
 use crate::canonical;
 use crate::episodes::episodes;
 use crate::error::Error;
+use crate::hrv::Hrv;
 use crate::model::Model;
 use crate::options::{Leads, Options, Peaks};
 use crate::records::{Record, Warning};
@@ -174,6 +175,7 @@ impl Worker<'_> {
         let mut stages = judge.stages;
         stages += feed.stages();
         Ok(Analysis {
+            hrv: Hrv::of(&judge.beats, record.duration_s()),
             summary: Summary::of(&judge.beats),
             episodes: episodes(&judge.beats),
             beats: judge.beats,
@@ -228,6 +230,10 @@ impl Judge<'_, '_> {
             let annotated = self
                 .reference
                 .and_then(|samples| samples.get(self.beats.len()));
+            // Between annotated beats, the interval is known at the record's own rate.
+            let known_ms = annotated
+                .zip(self.beats.last())
+                .map(|(sample, before)| (sample - before.sample) as f64 / self.rate_hz * 1000.0);
             let sample = annotated.copied().unwrap_or_else(|| {
                 canonical::from_canonical_index(self.start + judged.r_sample, self.rate_hz)
             });
@@ -238,7 +244,7 @@ impl Judge<'_, '_> {
                 scores: judged.probabilities,
                 logits: judged.logits,
                 fibrillation: judged.fibrillation,
-                rr_ms: judged.rr_s.map(|rr| f64::from(rr) * 1000.0),
+                rr_ms: known_ms.or(judged.rr_s.map(|rr| f64::from(rr) * 1000.0)),
                 quality: judged.quality.score,
             };
             if let Some(see) = &mut self.see {

@@ -8,6 +8,7 @@
 //! patient's.
 
 mod charts;
+mod hrv;
 mod page;
 mod paper;
 mod plot;

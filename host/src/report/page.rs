@@ -162,6 +162,7 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
             }
             (table(section))
             (episodes(section))
+            (super::hrv::variability(section))
             (quality(section, &columns))
             (strips_of(section, strips))
             (chosen_beats(section, index))

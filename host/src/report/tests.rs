@@ -151,7 +151,7 @@ pub(super) fn synthetic_record(folder: &Path, name: &str, comments: &str) -> Rec
     Record::open(folder.join(name)).expect("the record is whole")
 }
 
-fn facts(name: &str, duration_s: f64) -> Facts {
+pub(super) fn facts(name: &str, duration_s: f64) -> Facts {
     Facts {
         name: name.to_owned(),
         lead: "MLII".to_owned(),

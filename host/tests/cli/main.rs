@@ -96,6 +96,31 @@ fn classify_keeps_the_promise_of_its_json() {
         .sum();
     assert_eq!(total as usize, beats.len());
     assert!(json["warnings"].is_array());
+    // Five minutes of a patient with ectopic beats: enough for LF, too short for the triangular index.
+    let hrv = &json["hrv"];
+    let left_out = hrv["left_out"].as_object().unwrap().values();
+    let left_out: u64 = left_out.map(|count| count.as_u64().unwrap()).sum();
+    let intervals = hrv["intervals"].as_u64().unwrap();
+    assert_eq!((intervals + left_out) as usize, beats.len() - 1);
+    for key in [
+        "sdnn_ms",
+        "rmssd_ms",
+        "pnn50_percent",
+        "lf_ms2",
+        "hf_ms2",
+        "lf_hf",
+        "sd1_ms",
+        "sd2_ms",
+    ] {
+        let [whole, hour] = [&hrv[key], &hrv["hours"][0][key]].map(|value| value.as_f64().unwrap());
+        assert!(
+            whole > 0.0 && (whole / hour - 1.0).abs() < 1e-9,
+            "{key}: {whole} {hour}"
+        );
+    }
+    for key in ["sdann_ms", "sdnn_index_ms", "triangular_index", "vlf_ms2"] {
+        assert_eq!(hrv[key], Value::Null, "{key}");
+    }
     assert!(json["summary"]["judged_s"].as_f64().unwrap() > 200.0);
     assert!(json["summary"]["rhythm"]["judged_s"].is_f64());
     let episodes = json["episodes"].as_array().unwrap();

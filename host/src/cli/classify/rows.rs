@@ -4,6 +4,7 @@ use super::{Classified, Run};
 use crate::analysis::Beat;
 use crate::cli::output::Output;
 use crate::episodes::Episode;
+use crate::hrv::Hrv;
 use crate::summary::Summary;
 use anyhow::Context;
 use heartlens_core::spec::LABELS;
@@ -25,6 +26,7 @@ struct Object<'a> {
     beats: Vec<Row>,
     summary: &'a Summary,
     episodes: Vec<Episode>,
+    hrv: &'a Hrv,
     warnings: &'a [String],
     notice: &'static str,
 }
@@ -99,6 +101,7 @@ pub(super) fn write_json(
         beats: classified.beats.iter().map(row).collect(),
         summary: &classified.summary,
         episodes: classified.episodes.iter().map(episode).collect(),
+        hrv: &classified.hrv,
         warnings: &classified.warnings,
         notice: "research software, not a medical device",
     };

@@ -1,6 +1,7 @@
 //! What `classify` says to people.
 
 use super::{Classified, Run};
+use crate::hrv::Hrv;
 use crate::records::Warning;
 use crate::summary::{HEART_RATE_BEATS, percent};
 use heartlens_core::class::Class;
@@ -87,6 +88,7 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
             )?;
         }
     }
+    writeln!(out, "  HRV             {}", variability(&result.hrv))?;
     let mut unusual = result
         .beats
         .iter()
@@ -119,6 +121,19 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
         writeln!(out, "    and {more} more: --csv or --json list all")?;
     }
     Ok(text)
+}
+
+/// Heart rate variability in one line.
+fn variability(hrv: &Hrv) -> String {
+    let figures = &hrv.whole;
+    let of = format!("of {} of NN intervals", clock(figures.nn_s, 0));
+    let (Some(sdnn), Some(rmssd), Some(pnn50)) =
+        (figures.sdnn_ms, figures.rmssd_ms, figures.pnn50_percent)
+    else {
+        return format!("not judged {of}: expected a minute or more");
+    };
+    let ratio = figures.lf_hf.map_or("-".to_owned(), |r| format!("{r:.2}"));
+    format!("SDNN {sdnn:.1} ms, RMSSD {rmssd:.1} ms, pNN50 {pnn50:.1} %, LF/HF {ratio} {of}")
 }
 
 /// One line a record, and one for all.
