@@ -32,6 +32,8 @@
 //! - EDF and EDF+, continuous or with gaps ([`edf`]);
 //! - tables of numbers as text, CSV ([`table`]).
 //!
+//! A [`BeatList`] is a recording without a signal: annotations alone, or a table of beat times or RR intervals ([`beats`]).
+//!
 //! Samples are read as a stream, a block at a time ([`Record::stream_mv`]), so that a recording of two weeks needs no
 //! more memory than one of a minute. Gaps between segments are as long as they lasted, and NaN. [`resample`] brings a
 //! signal to another rate.
@@ -39,6 +41,7 @@
 //! Research software, not a medical device.
 
 pub mod annotation;
+pub mod beats;
 pub mod edf;
 mod error;
 pub mod file;
@@ -55,6 +58,7 @@ mod tests;
 mod voltage;
 mod wfdb;
 
+pub use beats::{BeatColumn, BeatList, BeatOptions};
 pub use error::{RecordError, Warning};
 pub use kind::LeadKind;
 pub use outline::Outline;
