@@ -10,11 +10,14 @@ use std::ops::Range;
 pub const RUN_BEATS: usize = 3;
 /// The shortest RR interval that is called a pause, in milliseconds.
 pub const PAUSE_MS: f64 = 2000.0;
+/// The longest RR interval that is called one, in milliseconds. A longer one is a gap in the recording.
+pub const LONGEST_PAUSE_MS: f64 = 30_000.0;
 
 /// What an episode is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum EpisodeKind {
-    /// Atrial fibrillation, by the rhythm network.
+    /// Atrial fibrillation, by the rhythm network. Its score is smoothed: the episode is told some 20 to 150 beats after it
+    /// began, and as much after it ended.
     #[serde(rename = "AF")]
     AtrialFibrillation,
     /// A run of [`RUN_BEATS`] or more V beats.
@@ -23,7 +26,7 @@ pub enum EpisodeKind {
     /// A run of [`RUN_BEATS`] or more S beats.
     #[serde(rename = "S run")]
     SupraventricularRun,
-    /// An RR interval of [`PAUSE_MS`] or more between two beats that could be read.
+    /// An RR interval from [`PAUSE_MS`] to [`LONGEST_PAUSE_MS`] between two beats that could be read.
     #[serde(rename = "pause")]
     Pause,
 }
@@ -149,15 +152,16 @@ pub(crate) fn ectopic_runs(beats: &[Beat]) -> Vec<Run> {
     runs
 }
 
-/// The beats, as indices, that end an RR interval of at least [`PAUSE_MS`] between two readable beats, longest first.
+/// The beats, as indices, that end a pause between two readable beats, longest first.
 pub(crate) fn pauses(beats: &[Beat]) -> Vec<usize> {
     let mut pauses: Vec<(f64, usize)> = beats
         .windows(2)
         .enumerate()
         .filter_map(|(i, pair)| {
-            let rr = pair[1].rr_ms.filter(|rr| *rr >= PAUSE_MS)?;
+            let rr = pair[1].rr_ms?;
+            let is_pause = (PAUSE_MS..=LONGEST_PAUSE_MS).contains(&rr);
             let readable = pair.iter().all(|beat| beat.class != Class::Q);
-            readable.then_some((rr, i + 1))
+            (is_pause && readable).then_some((rr, i + 1))
         })
         .collect();
     pauses.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -197,9 +201,9 @@ mod tests {
     #[test]
     fn episodes_by_hand() {
         let times = [
-            0.0, 1.0, 1.5, 2.0, 2.5, 5.0, 6.0, 7.0, 8.0, 9.0, 30.0, 30.5, 31.5, 34.0,
+            0.0, 1.0, 1.5, 2.0, 2.5, 5.0, 6.0, 7.0, 8.0, 9.0, 30.0, 30.5, 31.5, 34.0, 64.5,
         ];
-        let beats = beats("NVVVNNSSSNNNNQ", "..--++++--++++", &times);
+        let beats = beats("NVVVNNSSSNNNNNN", "..--++++--++++.", &times);
         let found = serde_json::to_value(episodes(&beats)).expect("plain values");
         let episode = |kind, from_s, to_s, beats, rate: f64| json!({"kind": kind, "from_s": from_s, "to_s": to_s, "beats": beats, "mean_rate_bpm": rate});
         assert_eq!(
@@ -212,6 +216,8 @@ mod tests {
                 episode("pause", 9.0, 30.0, 2, 60.0 / 21.0),
                 // A gap of 21 s lies before, and the recording ends with its last beat.
                 episode("AF", 30.0, 34.0, 4, 45.0),
+                episode("pause", 31.5, 34.0, 2, 24.0),
+                // 30.5 s are no pause.
             ])
         );
         assert_eq!(episodes(&[]), []);

@@ -1,7 +1,7 @@
 //! What a recording's classified beats say of it as a whole.
 
 use crate::analysis::Beat;
-use crate::episodes::{Episode, fibrillation};
+use crate::episodes::{Episode, LONGEST_PAUSE_MS, fibrillation};
 use heartlens_core::class::Class;
 use heartlens_core::rhythm::{self, Runs};
 use heartlens_core::spec::RR_MAX_S;
@@ -18,7 +18,7 @@ pub struct Summary {
     pub beats: usize,
     /// Beats of each class, N, S, V, F and Q.
     pub counts: BTreeMap<&'static str, usize>,
-    /// Heart rate; `None` with fewer than two beats.
+    /// Heart rate, gaps of more than 30 s left out; `None` with fewer than two beats.
     pub heart_rate_bpm: Option<HeartRate>,
     /// Time of the beats that could be read, in seconds: the RR intervals that they end, without gaps of more than 4 s.
     pub judged_s: f64,
@@ -26,7 +26,7 @@ pub struct Summary {
     pub supraventricular_burden: Option<f64>,
     /// Share of V among all beats that could be read, 0..=1; `None` where none could.
     pub ventricular_burden: Option<f64>,
-    /// The longest RR interval, in milliseconds.
+    /// The longest RR interval, in milliseconds, but for gaps of more than 30 s.
     pub longest_rr_ms: Option<f64>,
     /// Share of beats whose signal was not worth reading (class Q), 0..=1; `None` without beats.
     pub unreadable: Option<f64>,
@@ -90,7 +90,8 @@ impl Summary {
         let count = |class| beats.iter().filter(|beat| beat.class == class).count();
         let readable = beats.len() - count(Class::Q);
         let share = |part: usize, of: usize| (of > 0).then(|| part as f64 / of as f64);
-        let rr_ms: Vec<f64> = beats.iter().filter_map(|beat| beat.rr_ms).collect();
+        let rr_ms = beats.iter().filter_map(|beat| beat.rr_ms);
+        let rr_ms: Vec<f64> = rr_ms.filter(|rr| *rr <= LONGEST_PAUSE_MS).collect();
         let readable_ms = beats.iter().filter(|beat| beat.class != Class::Q);
         let readable_ms = readable_ms.filter_map(|beat| beat.rr_ms);
         let longest_ms = 1000.0 * f64::from(RR_MAX_S);
@@ -104,6 +105,20 @@ impl Summary {
             longest_rr_ms: rr_ms.iter().copied().reduce(f64::max),
             unreadable: share(count(Class::Q), beats.len()),
             rhythm: Rhythm::of(beats),
+        }
+    }
+}
+
+impl Summary {
+    /// The same where nobody says what the beats are: each counts as Q, and no share of them is known.
+    pub(crate) fn without_classes(self) -> Self {
+        let count = |class| if class == Class::Q { self.beats } else { 0 };
+        Self {
+            counts: Class::ALL.map(|class| (class.name(), count(class))).into(),
+            supraventricular_burden: None,
+            ventricular_burden: None,
+            unreadable: None,
+            ..self
         }
     }
 }
@@ -150,13 +165,15 @@ mod tests {
         beats.extend((0..8).map(|_| beat(Class::V, Some(500.0))));
         beats.push(beat(Class::S, Some(2000.0)));
         beats.push(beat(Class::Q, Some(1000.0)));
+        // A gap of 22 minutes is no interval of a heart.
+        beats.push(beat(Class::Q, Some(1_365_120.0)));
         let summary = Summary::of(&beats);
-        assert_eq!(summary.beats, 19);
+        assert_eq!(summary.beats, 20);
         assert_eq!(summary.counts["N"], 9);
         assert_eq!(summary.counts["F"], 0);
         assert_eq!(summary.ventricular_burden, Some(8.0 / 18.0));
         assert_eq!(summary.supraventricular_burden, Some(1.0 / 18.0));
-        assert_eq!(summary.unreadable, Some(1.0 / 19.0));
+        assert_eq!(summary.unreadable, Some(2.0 / 20.0));
         assert_eq!(summary.longest_rr_ms, Some(2000.0));
         assert_eq!(summary.judged_s, 14.0);
         let rate = summary.heart_rate_bpm.expect("there are RR intervals");

@@ -6,6 +6,7 @@ mod journal;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod rows;
+mod source;
 pub(super) mod text;
 mod work;
 
@@ -18,7 +19,7 @@ use crate::episodes::Episode;
 use crate::hrv::Hrv;
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
-use crate::records::{ReadOptions, Record, VoltageUnit, Warning};
+use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit, Warning};
 use crate::report::Section;
 use crate::runtime::Kind;
 use crate::summary::Summary;
@@ -30,6 +31,7 @@ use heartlens_core::rhythm::Rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use inputs::Input;
 use journal::Journal;
+use source::Source;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use work::Work;
@@ -45,14 +47,23 @@ use work::Work;
 
 Other formats:
     heartlens classify night.edf --lead best
-    heartlens classify chest.csv --rate 250 --unit uV")]
+    heartlens classify chest.csv --rate 250 --unit uV
+
+Beats without a signal: atrial fibrillation, pauses and HRV; classes where the list has them:
+    heartlens classify nsr2db/nsr001 --annotator ecg
+    heartlens classify watch.csv --beats intervals")]
 pub(crate) struct Args {
-    /// WFDB records, with or without `.hea`, EDF or EDF+ files (`.edf`), tables of samples (`.csv`, `.tsv`), or folders:
-    /// all records in them and below.
+    /// WFDB records, with or without `.hea`, EDF or EDF+ files (`.edf`), tables of samples (`.csv`, `.tsv`), lists of beats
+    /// (WFDB annotations without signal, tables of beat times or RR intervals, `.hrm`), or folders: all records in them
+    /// and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
+    /// What a table without such names of columns holds, instead of a signal: the times of beats, or the intervals between
+    /// them.
+    #[arg(long, value_enum, conflicts_with_all = ["rate", "unit"])]
+    beats: Option<BeatsChoice>,
     /// The patient's age in years, instead of what the record says.
     #[arg(long, value_name = "YEARS", value_parser = parse_age)]
     age: Option<f32>,
@@ -138,9 +149,18 @@ impl Args {
             threads: _,
         } = &self.reading;
         format!(
-            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?}",
-            self.age, self.sex
+            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?} {:?}",
+            self.age, self.sex, self.beats
         )
+    }
+
+    /// What lists of beats are to be read with.
+    fn beat_options(&self) -> BeatOptions {
+        let column = self.beats.map(|beats| match beats {
+            BeatsChoice::Times => BeatColumn::Times,
+            BeatsChoice::Intervals => BeatColumn::Intervals,
+        });
+        BeatOptions::new(&self.reading.annotator).with_column(column)
     }
 
     /// Where the files of all records together go.
@@ -205,6 +225,15 @@ pub(crate) struct Reading {
     /// Threads that work, on several records and inside one [default: one a core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+}
+
+/// What a table of beats holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BeatsChoice {
+    /// When each beat was, in seconds or milliseconds.
+    Times,
+    /// How long each came after the one before.
+    Intervals,
 }
 
 /// Which rules weigh on the classes.
@@ -352,8 +381,9 @@ struct Run {
 #[derive(Debug)]
 struct Classified {
     name: String,
-    record: Record,
+    record: Source,
     lead: String,
+    runtime: &'static str,
     beats: Vec<Beat>,
     summary: Summary,
     episodes: Vec<Episode>,
@@ -497,24 +527,35 @@ fn check_extension(extension: &str, annotator: &str) -> anyhow::Result<()> {
 fn classify(
     run: &Run,
     input: &Input,
-    record: Record,
+    source: Source,
     worker: &mut Worker<'_>,
     progress: Progress<'_>,
 ) -> anyhow::Result<Classified> {
     let args = &run.args;
-    let mut options = args.reading.options_for(&record)?;
-    options.patient = Patient {
-        age_years: args.age,
-        sex: args.sex.map(|sex| match sex {
-            SexChoice::F => Sex::Female,
-            SexChoice::M => Sex::Male,
-        }),
-    };
-    let (analysis, section) = if args.wants_sections() {
-        let (analysis, section) = Section::classify_in(worker, &record, &options, progress)?;
-        (analysis, Some(section))
-    } else {
-        (worker.classify(&record, &options, progress)?, None)
+    let (analysis, section) = match &source {
+        Source::Beats(list) => {
+            let analysis = worker.judge_beats(list);
+            let section = args
+                .wants_sections()
+                .then(|| Section::of_beats(list, &analysis));
+            (analysis, section)
+        }
+        Source::Record(record) => {
+            let mut options = args.reading.options_for(record)?;
+            options.patient = Patient {
+                age_years: args.age,
+                sex: args.sex.map(|sex| match sex {
+                    SexChoice::F => Sex::Female,
+                    SexChoice::M => Sex::Male,
+                }),
+            };
+            if args.wants_sections() {
+                let (analysis, section) = Section::classify_in(worker, record, &options, progress)?;
+                (analysis, Some(section))
+            } else {
+                (worker.classify(record, &options, progress)?, None)
+            }
+        }
     };
     let lead = match &analysis.leads[..] {
         [lead] => lead.clone(),
@@ -526,8 +567,9 @@ fn classify(
         summary: analysis.summary,
         episodes: analysis.episodes,
         hrv: analysis.hrv,
-        record,
+        record: source,
         lead,
+        runtime: analysis.runtime,
         beats: analysis.beats,
         section,
     })

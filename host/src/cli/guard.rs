@@ -6,8 +6,8 @@ use anyhow::bail;
 use std::path::{Path, PathBuf};
 
 /// Extensions of files that hold a recording, its header or its reference annotations.
-const RECORDINGS: [&str; 10] = [
-    "hea", "dat", "mat", "atr", "edf", "bdf", "rec", "ecg", "dcm", "scp",
+const RECORDINGS: [&str; 11] = [
+    "hea", "dat", "mat", "atr", "edf", "bdf", "rec", "ecg", "dcm", "scp", "hrm",
 ];
 /// Extensions of text that may be a recording: its content says so.
 const TABLES: [&str; 4] = ["csv", "tsv", "txt", "tab"];

@@ -6,6 +6,7 @@
 //! in order, through the rhythm. A batch holds the same beats however many threads there are, so the results are the
 //! same to the bit.
 
+pub(crate) mod beats;
 mod feed;
 mod polarity;
 mod pool;

@@ -2,7 +2,7 @@
 
 use super::Section;
 use super::svg::{clock, num};
-use crate::hrv::{Figures, Hrv};
+use crate::hrv::Figures;
 use maud::{Markup, html};
 
 /// Hours that the table lists, at most: two weeks.
@@ -29,7 +29,7 @@ const COLUMNS: [Column; 13] = [
 
 /// The section of heart rate variability.
 pub(super) fn variability(section: &Section) -> Markup {
-    let hrv = Hrv::of(&section.beats, section.facts.duration_s);
+    let hrv = &section.hrv;
     let out = &hrv.left_out;
     html! {
         section {
@@ -80,6 +80,7 @@ fn row(name: &str, figures: &Figures) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hrv::Hrv;
     use crate::report::tests::{beats_of, facts};
 
     #[test]

@@ -21,10 +21,11 @@ mod views;
 use crate::analysis::{Analysis, Beat};
 use crate::engine::{Progress, Seen, Worker, lead_indices};
 use crate::error::Error;
+use crate::hrv::Hrv;
 use crate::model::Model;
 use crate::options::{Options, Peaks};
 use crate::pipeline::stream_canonical;
-use crate::records::Record;
+use crate::records::{BeatList, Record};
 use crate::summary::Summary;
 use heartlens_core::patient::Patient;
 pub use plot::{Plot, seconds_mv};
@@ -38,6 +39,9 @@ pub struct Section {
     facts: Facts,
     beats: Vec<Beat>,
     summary: Summary,
+    hrv: Hrv,
+    /// Whether anybody says what the beats are.
+    knows_classes: bool,
     strips: Vec<strips::Strip>,
     chosen: Vec<views::Chosen>,
 }
@@ -124,11 +128,38 @@ impl Section {
         Ok((analysis, section))
     }
 
+    /// What a report shows of a list of beats: no strips, and no views.
+    pub(crate) fn of_beats(list: &BeatList, analysis: &Analysis) -> Self {
+        let facts = Facts {
+            name: list.name.clone(),
+            lead: analysis.leads.concat(),
+            sample_rate_hz: list.sample_rate_hz,
+            duration_s: list.duration_s,
+            patient: Patient::default(),
+            reads_patient: false,
+            model: analysis.model.clone(),
+            runtime: analysis.runtime,
+            peaks: "annotation",
+            synthetic: list.is_synthetic(),
+            comments: list.comments.clone(),
+            warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
+        };
+        Self {
+            summary: analysis.summary.clone(),
+            hrv: analysis.hrv.clone(),
+            knows_classes: list.labelled,
+            strips: Vec::new(),
+            ..Self::new(facts, analysis.beats.clone(), Vec::new())
+        }
+    }
+
     /// A section whose strips have no samples yet.
     fn new(facts: Facts, beats: Vec<Beat>, chosen: Vec<views::Chosen>) -> Self {
         Self {
             strips: strips::strips(&beats, facts.duration_s, strips::MAX_STRIPS),
             summary: Summary::of(&beats),
+            knows_classes: true,
+            hrv: Hrv::of(&beats, facts.duration_s),
             facts,
             beats,
             chosen,

@@ -6,6 +6,7 @@ use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
 use super::views::Chosen;
 use super::{Section, charts, paper, view_charts};
 use crate::analysis::Beat;
+use crate::engine::beats::NO_SIGNAL;
 use crate::model;
 use crate::runtime::{Logits, argmax};
 use crate::summary::{HEART_RATE_BEATS, Summary, percent};
@@ -161,11 +162,13 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
                 (charts::heart_rate(&columns, facts.duration_s))
             }
             (table(section))
-            (episodes(section))
+            @if section.knows_classes { (episodes(section)) }
             (super::hrv::variability(section))
-            (quality(section, &columns))
-            (strips_of(section, strips))
-            (chosen_beats(section, index))
+            @if facts.lead != NO_SIGNAL {
+                (quality(section, &columns))
+                (strips_of(section, strips))
+                (chosen_beats(section, index))
+            }
         }
     }
 }

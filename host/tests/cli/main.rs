@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod beats;
 mod many;
 mod plot;
 

@@ -95,6 +95,10 @@ pub(crate) fn read(path: &Path, column: Option<BeatColumn>) -> Result<Option<Rea
     let Some(columns) = columns else {
         return Ok(None);
     };
+    if columns.kind == BeatColumn::Times {
+        // A beat that is listed twice is one.
+        rows.dedup_by(|row, before| row.value == before.value);
+    }
     beats(path, columns.kind, &rows).map(|beats| Some(Read { beats }))
 }
 
@@ -396,7 +400,13 @@ mod tests {
                 vec![100.5, 101.25, 102.0],
                 "---",
             ),
-            ("f.csv", "peak_ms\n500\n1400\n", None, vec![0.5, 1.4], "--"),
+            (
+                "f.csv",
+                "peak_ms\n500\n500\n1400\n",
+                None,
+                vec![0.5, 1.4],
+                "--",
+            ),
             (
                 "g.tsv",
                 "ibi\ttype\n0.8\tN\n0.5\tS\n",

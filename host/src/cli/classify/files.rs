@@ -2,11 +2,11 @@
 
 use super::inputs::Input;
 use super::rows::{Csv, Json};
+use super::source::Source;
 use super::{ANNOTATIONS, Args, Classified, Format, Run};
 use crate::annotate::annotations;
 use crate::cli::guard::Guard;
 use crate::cli::output::{Sink, write_file};
-use crate::records::Record;
 use crate::records::annotation::{Annotation, Annotations, Code};
 use crate::report::{self, Section};
 use anyhow::Context;
@@ -63,7 +63,7 @@ pub(super) fn check(input: &Input, args: &Args, guard: &Guard) -> anyhow::Result
 }
 
 /// Refuses to write over a recording with annotations that go beside the record.
-pub(super) fn check_annotations(record: &Record, args: &Args, guard: &Guard) -> anyhow::Result<()> {
+pub(super) fn check_annotations(record: &Source, args: &Args, guard: &Guard) -> anyhow::Result<()> {
     match (&args.out, &args.annotations) {
         (None, Some(extension)) => {
             let flag = format!("--annotations {extension}");

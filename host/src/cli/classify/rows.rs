@@ -1,5 +1,6 @@
 //! A record's beats as JSON and CSV.
 
+use super::source::Source;
 use super::{Classified, Run};
 use crate::analysis::Beat;
 use crate::cli::output::Output;
@@ -20,6 +21,8 @@ struct Object<'a> {
     duration_s: f64,
     lead: &'a str,
     peaks: String,
+    /// Where the classes come from: the network, the list of beats, or nowhere.
+    classes: &'static str,
     synthetic: bool,
     model: &'a str,
     runtime: &'a str,
@@ -78,9 +81,25 @@ fn episode(episode: &Episode) -> Episode {
     }
 }
 
+/// A number, or nothing where it is not known.
+fn known(x: f32, digits: usize) -> String {
+    match x.is_nan() {
+        true => String::new(),
+        false => format!("{x:.digits$}"),
+    }
+}
+
 fn rounded(x: f64, digits: i32) -> f64 {
     let unit = 10_f64.powi(digits);
     (x * unit).round() / unit
+}
+
+/// Where the R peaks come from.
+pub(super) fn peaks(classified: &Classified, run: &Run) -> String {
+    match &classified.record {
+        Source::Record(_) => run.args.reading.peaks.to_string(),
+        Source::Beats(_) => "annotation".to_owned(),
+    }
 }
 
 /// Writes a record's JSON object, without a line's end.
@@ -94,10 +113,11 @@ pub(super) fn write_json(
         sample_rate_hz: classified.record.sample_rate_hz(),
         duration_s: classified.record.duration_s(),
         lead: &classified.lead,
-        peaks: run.args.reading.peaks.to_string(),
+        peaks: peaks(classified, run),
+        classes: classified.record.classes(),
         synthetic: classified.record.is_synthetic(),
         model: &run.model,
-        runtime: run.runtime,
+        runtime: classified.runtime,
         beats: classified.beats.iter().map(row).collect(),
         summary: &classified.summary,
         episodes: classified.episodes.iter().map(episode).collect(),
@@ -170,9 +190,9 @@ impl<W: Write> Csv<W> {
                 format!("{:.4}", beat.time_s),
                 beat.class.name().to_owned(),
                 beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:.4}")),
-                format!("{:.4}", beat.quality),
+                known(beat.quality, 4),
             ];
-            row.extend(beat.scores.iter().map(|score| format!("{score:.6}")));
+            row.extend(beat.scores.iter().map(|score| known(*score, 6)));
             row.push(
                 beat.fibrillation
                     .map_or_else(String::new, |is| is.to_string()),

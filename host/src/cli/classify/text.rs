@@ -1,5 +1,7 @@
 //! What `classify` says to people.
 
+use super::rows::peaks;
+use super::source::{NOT_JUDGED, Source};
 use super::{Classified, Run};
 use crate::hrv::Hrv;
 use crate::records::Warning;
@@ -16,22 +18,32 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
     let mut text = String::new();
     let out = &mut text;
     let (record, summary) = (&result.record, &result.summary);
-    let (model, runtime, peaks) = (&run.model, run.runtime, run.args.reading.peaks);
     let synthetic = if record.is_synthetic() {
         "  SYNTHETIC"
     } else {
         ""
     };
+    let read = match record {
+        Source::Record(_) => format!(
+            "lead {}; model {} in {}, R peaks {}",
+            result.lead,
+            run.model,
+            result.runtime,
+            peaks(result, run)
+        ),
+        Source::Beats(_) => format!("a list of beats; rhythm of model {}", run.model),
+    };
     writeln!(
         out,
-        "{}{synthetic}  {}, {} Hz, lead {}; model {model} in {runtime}, R peaks {peaks}",
+        "{}{synthetic}  {}, {} Hz, {read}",
         result.name,
         clock(record.duration_s(), 0),
         record.sample_rate_hz(),
-        result.lead,
     )?;
     writeln!(out)?;
-    for class in Class::ALL {
+    let is_judged = record.classes() != NOT_JUDGED;
+    let classes = Class::ALL.into_iter().filter(|_| is_judged);
+    for class in classes {
         let count = summary.counts[class.name()];
         if count > 0 || class != Class::Q {
             writeln!(
@@ -49,6 +61,12 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
             out,
             "  heart rate      {:.0} /min; {:.0} to {:.0} over {HEART_RATE_BEATS} beats",
             rate.mean, rate.min, rate.max
+        )?;
+    }
+    if !is_judged {
+        writeln!(
+            out,
+            "  classes         not judged: no signal, and no label of the beats"
         )?;
     }
     writeln!(
@@ -92,7 +110,7 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
     let mut unusual = result
         .beats
         .iter()
-        .filter(|beat| beat.class != Class::N)
+        .filter(|beat| is_judged && beat.class != Class::N)
         .peekable();
     if unusual.peek().is_some() {
         writeln!(
@@ -105,6 +123,7 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
             .iter()
             .position(|class| *class == beat.class)
             .and_then(|index| beat.scores.get(index))
+            .filter(|score| score.is_finite())
             .map_or_else(|| "   -".to_owned(), |score| format!("{score:.2}"));
         let rr = beat
             .rr_ms
