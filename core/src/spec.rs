@@ -70,8 +70,8 @@ pub(crate) const RR_HISTORY: usize = 64;
 pub(crate) const RR_LOCAL: usize = 10;
 /// Shortest RR interval that the features tell apart, in seconds.
 pub(crate) const RR_MIN_S: f32 = 0.15;
-/// Longest RR interval that the features tell apart, in seconds.
-pub(crate) const RR_MAX_S: f32 = 4.0;
+/// Longest RR interval that the features tell apart, in seconds. A longer one is a gap in the recording.
+pub const RR_MAX_S: f32 = 4.0;
 
 /// Version of the rhythm's arithmetic. Raise it when the rhythm network's input changes while its sizes stay.
 pub(crate) const RHYTHM_VERSION: u32 = 1;

@@ -1,6 +1,8 @@
 //! What comes out: a record's beats, and what they say of it as a whole.
 
 use crate::choice::Taken;
+use crate::episodes::Episode;
+use crate::hrv::Hrv;
 use crate::records::Warning;
 use crate::runtime::Logits;
 use crate::summary::Summary;
@@ -56,6 +58,10 @@ pub struct Analysis {
     pub beats: Vec<Beat>,
     /// Counts, rates and burdens.
     pub summary: Summary,
+    /// Atrial fibrillation, runs and pauses, in order of time.
+    pub episodes: Vec<Episode>,
+    /// Heart rate variability.
+    pub hrv: Hrv,
     /// What was strange about the record, but not wrong enough to fail.
     pub warnings: Vec<Warning>,
     /// The leads that were read, by name.

@@ -92,13 +92,24 @@ pub fn ecg_leads(record: &Record) -> Result<Vec<usize>, RecordError> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Taken {
-    /// The leads. R peaks are found in the first; of all leads fused, in the first that can be read at the time.
+    /// The leads; none of a list of beats. R peaks are found in the first; of all leads fused, in the first that can be read at the time.
     pub leads: Vec<TakenLead>,
     /// Why these, in a few words.
     pub why: String,
     /// Whether each beat's logits are a mean weighted by the leads' quality at that beat; otherwise the leads have equal
     /// weights.
     pub by_quality: bool,
+}
+
+impl Taken {
+    /// No lead: of a list of beats.
+    pub(crate) fn no_signal() -> Self {
+        Self {
+            leads: Vec::new(),
+            why: "a list of beats has no signal".to_owned(),
+            by_quality: false,
+        }
+    }
 }
 
 /// A lead that is read.
@@ -120,6 +131,7 @@ impl Taken {
     /// The lead's name, or how many leads there are.
     pub(crate) fn in_short(&self) -> String {
         match &self.leads[..] {
+            [] => "none".to_owned(),
             [lead] => lead.name.clone(),
             several => format!("{} leads", several.len()),
         }

@@ -32,6 +32,7 @@
 //! Research software, not a medical device.
 
 mod analysis;
+mod annotate;
 pub mod bench;
 pub mod canonical;
 pub mod choice;
@@ -41,10 +42,12 @@ pub mod compile;
 pub mod device;
 pub mod doctor;
 mod engine;
+pub mod episodes;
 mod error;
 pub mod evaluate;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+pub mod hrv;
 mod level;
 pub mod message;
 pub mod model;
@@ -57,6 +60,7 @@ pub mod summary;
 pub mod synth;
 
 pub use analysis::{Analysis, Beat, Stages};
+pub use annotate::annotations;
 pub use engine::{Pool, Progress, See, Seen, Stop, Worker};
 pub use error::Error;
 pub use heartlens_records as records;

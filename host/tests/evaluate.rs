@@ -400,3 +400,164 @@ fn one_bad_record_of_a_folder_does_not_stop_the_others() {
     assert_eq!(json["confusion"], alone["confusion"]);
     assert_eq!(json["qrs"], alone["qrs"]);
 }
+
+/// A record without signal of 10 minutes at 100 Hz with reference and test annotations, by hand: atrial fibrillation from
+/// 6:40 to 8:20, found from 7:30 on, three V in a row, of which two were found, and one V more.
+fn write_pair(folder: &Path, name: &str) {
+    let path = folder.join(name);
+    std::fs::write(path.with_extension("hea"), format!("{name} 0 100 60000\n")).unwrap();
+    let beats = |ectopic: &[u64]| -> Vec<Annotation> {
+        let code = |i: u64| match ectopic.contains(&i) {
+            true => Code::VENTRICULAR_PREMATURE,
+            false => Code::NORMAL,
+        };
+        let beat = |i: u64| Annotation::new(100 * i + 50, code(i));
+        (0..600).map(beat).collect()
+    };
+    let file = |extension: &str, rhythms: &[(u64, &str)], ectopic: &[u64]| {
+        let mut list = beats(ectopic);
+        let change = |(second, name): &(u64, &str)| Annotation::rhythm_change(100 * second, name);
+        list.extend(rhythms.iter().map(change));
+        list.sort_by_key(|annotation| annotation.sample);
+        Annotations { list }
+            .write(path.with_extension(extension))
+            .unwrap();
+    };
+    file(
+        "atr",
+        &[(1, "(N"), (400, "(AFIB"), (500, "(N")],
+        &[350, 351, 352],
+    );
+    file("tst", &[(450, "(AFIB"), (500, "(N")], &[350, 351, 360]);
+}
+
+fn compare(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_heartlens"))
+        .current_dir(folder)
+        .arg("evaluate")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn two_annotation_files_are_compared_without_any_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("pairs")).unwrap();
+    for name in ["a", "b"] {
+        write_pair(&folder.path().join("pairs"), name);
+    }
+    let arguments = ["pairs", "--test", "tst", "--json", "-", "--without", "b"];
+    let output = compare(folder.path(), &arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["model"], Value::Null);
+    assert_eq!(
+        (&json["test"], &json["peaks"]),
+        (&json!("tst"), &json!("annotated"))
+    );
+    assert_eq!(
+        json["qrs"],
+        json!({"tp": 600, "fn": 0, "fp": 0, "se": 1.0, "ppv": 1.0, "f1": 1.0})
+    );
+    let af = json!({
+        "records": 2, "tps": 2, "fn": 0, "tpp": 2, "fp": 0, "episode_se": 1.0, "episode_ppv": 1.0,
+        "duration_se": 0.5, "duration_ppv": 1.0, "reference_s": 200.0, "test_s": 100.0, "overlap_s": 100.0
+    });
+    assert_eq!(json["episodes"]["af"], af);
+    // The run of three has two in the test, and the couplet is within it; a single beat is no run.
+    let found = |tps, missed, tpp, fp, se: Option<f64>, ppv: Option<f64>| json!({"tps": tps, "fn": missed, "tpp": tpp, "fp": fp, "se": se, "ppv": ppv});
+    assert_eq!(
+        json["episodes"]["v_runs"],
+        json!({
+            "couplets": found(0, 0, 2, 0, None, Some(1.0)),
+            "short_runs": found(0, 2, 0, 0, Some(0.0), None),
+            "long_runs": found(0, 0, 0, 0, None, None),
+        })
+    );
+    // In atrial fibrillation, the beats are one long run of S, of which the test has a part.
+    assert_eq!(
+        json["episodes"]["s_runs"]["long_runs"],
+        found(2, 0, 2, 0, Some(1.0), Some(1.0))
+    );
+    let alone = &json["without"]["b"];
+    assert_eq!(alone["records"], 1);
+    assert_eq!(alone["episodes"], json["per_record"][0]["episodes"]);
+    assert_eq!(alone["per_record"][0]["record"], "pairs/a");
+    assert!(stderr.contains("\nWithout "), "{stderr}");
+}
+
+#[test]
+fn what_is_wrong_with_two_annotation_files_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    write_pair(folder.path(), "a");
+    std::fs::write(folder.path().join("b.hea"), "b 0 100 20000\n").unwrap();
+    std::fs::copy(folder.path().join("a.atr"), folder.path().join("b.atr")).unwrap();
+    std::fs::copy(folder.path().join("a.tst"), folder.path().join("b.tst")).unwrap();
+    for (arguments, code, named) in [
+        (&["a", "--test", "gone"][..], 1, "a.gone"),
+        (&["b", "--test", "tst"], 1, "b: ends at 200.0 s"),
+        (
+            &["a", "--test", "tst", "--without", "x"],
+            1,
+            "--without x: found no record",
+        ),
+        (
+            &["a", "--test", "tst", "--json", "a.tst"],
+            1,
+            "a.tst: --json would overwrite",
+        ),
+        (
+            &["a", "--test", "tst", "--peaks", "reference"],
+            2,
+            "--peaks",
+        ),
+    ] {
+        let output = compare(folder.path(), arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(named), "{arguments:?}: {stderr}");
+    }
+    let both = compare(folder.path(), &["a", "b", "--test", "tst"]);
+    let words = String::from_utf8_lossy(&both.stderr).into_owned();
+    assert_eq!(both.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("1 record(s) could not be evaluated: b; the figures"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_record_is_left_out_by_name() {
+    let folder = scene();
+    write_record(&folder.path().join("data/other"));
+    let alone = figures(folder.path(), &["data/known"]);
+    let both = figures(
+        folder.path(),
+        &["data", "--without", "other", "--without", "data/known"],
+    );
+    for key in [
+        "qrs",
+        "confusion",
+        "ec57",
+        "episodes",
+        "intervals",
+        "per_record",
+    ] {
+        assert_eq!(both["without"]["other"][key], alone[key], "{key}");
+    }
+    assert_eq!(
+        both["without"]["data/known"]["per_record"][0]["record"],
+        "data/other"
+    );
+    // The reference names no rhythm: nothing is said of atrial fibrillation.
+    assert_eq!(both["episodes"]["af"]["records"], 0);
+    let output = evaluate(folder.path(), &["data", "--without", "232"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("--without 232: found no record of this name, expected one of data/known"),
+        "{words}"
+    );
+}

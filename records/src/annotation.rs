@@ -177,6 +177,21 @@ impl Annotation {
             aux: Vec::new(),
         }
     }
+
+    /// A change of the rhythm to the one of this name, as WFDB writes it: `(AFIB`, `(N`.
+    pub fn rhythm_change(sample: u64, name: &str) -> Self {
+        Self {
+            aux: name.as_bytes().to_vec(),
+            ..Self::new(sample, Code::RHYTHM_CHANGE)
+        }
+    }
+
+    /// The name of the rhythm that begins here, `(AFIB`, without the zero byte that `mitdb` ends it with. `None` where
+    /// no rhythm begins, or one without a name.
+    pub fn rhythm(&self) -> Option<&[u8]> {
+        let name = self.aux.split(|byte| *byte == 0).next()?;
+        (self.code == Code::RHYTHM_CHANGE && !name.is_empty()).then_some(name)
+    }
 }
 
 /// The annotations of one file, in order of time.
@@ -738,6 +753,18 @@ mod tests {
             }
         }
         assert!(files >= 61, "only {files} annotation files found");
+    }
+
+    #[test]
+    fn rhythms_have_names() {
+        let change = Annotation::rhythm_change(7, "(AFIB");
+        assert_eq!(change.rhythm(), Some(&b"(AFIB"[..]));
+        let mut ended = change.clone();
+        ended.aux.push(0);
+        assert_eq!(ended.rhythm(), change.rhythm());
+        assert_eq!(Annotation::rhythm_change(7, "").rhythm(), None);
+        ended.code = Code::NOTE;
+        assert_eq!(ended.rhythm(), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What can be wrong with a record, and what is only strange.
 
+use super::beats::BeatFault;
 use super::edf::EdfFault;
 use super::header::MalformedHeader;
 use super::table::TableFault;
@@ -16,6 +17,15 @@ pub enum Warning {
     RateAssumed {
         /// The rate assumed, in Hz.
         hz: f64,
+    },
+    /// There are beats alone.
+    #[error(
+        "there is no signal, only a list of beats: {}",
+        if *labelled { "their classes are those of the list" } else { "their classes are not judged, and HRV takes all of them for normal" }
+    )]
+    BeatsOnly {
+        /// Whether the list says what the beats are.
+        labelled: bool,
     },
     /// The header states no gain.
     #[error(
@@ -324,6 +334,16 @@ pub enum RecordError {
         found: &'static str,
         /// The feature that reads it.
         feature: &'static str,
+    },
+    /// The file is no list of beats.
+    #[error("{}: {}{cause}", path.display(), line.map_or_else(String::new, |line| format!("line {line}: ")))]
+    Beats {
+        /// The file.
+        path: PathBuf,
+        /// The line at fault, from 1; `None` where it is no single one.
+        line: Option<u64>,
+        /// Why.
+        cause: BeatFault,
     },
     /// The signal file is shorter than the header says.
     #[error("{}: found {found} samples of each lead, but {} promises {promised}", path.display(), header.display())]

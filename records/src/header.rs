@@ -12,7 +12,7 @@ use std::fmt::Write;
 pub(super) const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// Sample rate where a header states none, in Hz.
-const DEFAULT_SAMPLE_RATE_HZ: f64 = 250.0;
+pub(super) const DEFAULT_SAMPLE_RATE_HZ: f64 = 250.0;
 /// ADC counts per physical unit where a header states none, or 0.
 const DEFAULT_GAIN: f64 = 200.0;
 const DEFAULT_UNITS: &str = "mV";

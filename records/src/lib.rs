@@ -36,6 +36,8 @@
 //!
 //! What each does not support, its module says. [`mod@write`] writes WFDB, EDF+, BDF+ and CSV.
 //!
+//! A [`BeatList`] is a recording without a signal: annotations alone, or a table of beat times or RR intervals ([`beats`]).
+//!
 //! Samples are read as a stream, a block at a time ([`Record::stream_mv`]), so that a recording of two weeks needs no
 //! more memory than one of a minute. Gaps between segments are as long as they lasted, and NaN. [`resample`] brings a
 //! signal to another rate.
@@ -46,6 +48,7 @@
 mod aecg;
 pub mod annotation;
 mod atc;
+pub mod beats;
 mod dicom;
 pub mod edf;
 mod error;
@@ -56,6 +59,7 @@ mod ishne;
 mod kind;
 #[cfg(feature = "xml")]
 mod muse;
+mod outline;
 mod patient;
 #[cfg(feature = "xml")]
 mod philips;
@@ -74,8 +78,10 @@ pub mod write;
 #[cfg(feature = "xml")]
 mod xml;
 
+pub use beats::{BeatColumn, BeatList, BeatOptions};
 pub use error::{RecordError, Warning};
 pub use kind::LeadKind;
+pub use outline::Outline;
 pub use patient::{Patient, Sex};
 pub use segments::segment_names;
 pub use start::Start;

@@ -95,6 +95,11 @@ impl Summary {
         self.judged_samples as f64 / f64::from(SAMPLE_RATE_HZ)
     }
 
+    /// Time of it in atrial fibrillation, in seconds.
+    pub fn fibrillation_s(&self) -> f64 {
+        self.fibrillation_samples as f64 / f64::from(SAMPLE_RATE_HZ)
+    }
+
     /// Share of that time in atrial fibrillation, 0..=1; `None` where nothing was judged.
     pub fn fibrillation_share(&self) -> Option<f64> {
         (self.judged_samples > 0)

@@ -6,6 +6,7 @@ mod journal;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod rows;
+mod source;
 pub(super) mod text;
 mod work;
 
@@ -15,22 +16,23 @@ use super::output::Sink;
 use crate::analysis::Beat;
 use crate::choice::Taken;
 use crate::engine::{Pool, Progress, Worker};
+use crate::episodes::Episode;
+use crate::hrv::Hrv;
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
-use crate::records::annotation::Code;
-use crate::records::{ReadOptions, Record, VoltageUnit, Warning};
+use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit, Warning};
 use crate::report::{Heading, Section};
 use crate::runtime::Kind;
 use crate::summary::Summary;
 use anyhow::bail;
 use clap::ValueEnum;
 use files::Combined;
-use heartlens_core::class::Class;
 use heartlens_core::patient::{Patient, Sex};
 use heartlens_core::rhythm::Rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use inputs::Input;
 use journal::Journal;
+use source::Source;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use work::Work;
@@ -46,14 +48,23 @@ use work::Work;
 
 Other formats:
     heartlens classify night.edf --lead best
-    heartlens classify chest.csv --rate 250 --unit uV")]
+    heartlens classify chest.csv --rate 250 --unit uV
+
+Beats without a signal: atrial fibrillation, pauses and HRV; classes where the list has them:
+    heartlens classify nsr2db/nsr001 --annotator ecg
+    heartlens classify watch.csv --beats intervals")]
 pub(crate) struct Args {
-    /// WFDB records, with or without `.hea`, files (EDF, BDF, ISHNE, DICOM, SCP-ECG, aECG, MUSE, Philips, ATC, CSV), or folders:
-    /// all records in them and below.
+    /// WFDB records, with or without `.hea`, files (EDF, BDF, ISHNE, DICOM, SCP-ECG, aECG, MUSE, Philips, ATC, CSV), lists of
+    /// beats (WFDB annotations without signal, tables of beat times or RR intervals, `.hrm`), or folders: all records in
+    /// them and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
+    /// What a table without such names of columns holds, instead of a signal: the times of beats, or the intervals between
+    /// them.
+    #[arg(long, value_enum, conflicts_with_all = ["rate", "unit"])]
+    beats: Option<BeatsChoice>,
     /// The patient's age in years, instead of what the record says.
     #[arg(long, value_name = "YEARS", value_parser = parse_age)]
     age: Option<f32>,
@@ -148,9 +159,18 @@ impl Args {
             threads: _,
         } = &self.reading;
         format!(
-            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?} {:?} {:?} {}",
-            self.age, self.sex, self.title, self.comment, self.no_disclosure
+            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?} {:?} {:?} {:?} {}",
+            self.age, self.sex, self.beats, self.title, self.comment, self.no_disclosure
         )
+    }
+
+    /// What lists of beats are to be read with.
+    fn beat_options(&self) -> BeatOptions {
+        let column = self.beats.map(|beats| match beats {
+            BeatsChoice::Times => BeatColumn::Times,
+            BeatsChoice::Intervals => BeatColumn::Intervals,
+        });
+        BeatOptions::new(&self.reading.annotator).with_column(column)
     }
 
     /// Where the files of all records together go.
@@ -215,6 +235,15 @@ pub(crate) struct Reading {
     /// Threads that work, on several records and inside one [default: one a core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+}
+
+/// What a table of beats holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BeatsChoice {
+    /// When each beat was, in seconds or milliseconds.
+    Times,
+    /// How long each came after the one before.
+    Intervals,
 }
 
 /// Which rules weigh on the classes.
@@ -364,11 +393,14 @@ struct Run {
 #[derive(Debug)]
 struct Classified {
     name: String,
-    record: Record,
+    record: Source,
     lead: String,
     taken: Taken,
+    runtime: &'static str,
     beats: Vec<Beat>,
     summary: Summary,
+    episodes: Vec<Episode>,
+    hrv: Hrv,
     warnings: Vec<String>,
     section: Option<Section>,
 }
@@ -513,25 +545,36 @@ fn check_extension(extension: &str, annotator: &str) -> anyhow::Result<()> {
 fn classify(
     run: &Run,
     input: &Input,
-    record: Record,
+    source: Source,
     worker: &mut Worker<'_>,
     progress: Progress<'_>,
 ) -> anyhow::Result<Classified> {
     let args = &run.args;
-    let mut options = args.reading.options_for(&record)?;
-    options.patient = Patient {
-        age_years: args.age,
-        sex: args.sex.map(|sex| match sex {
-            SexChoice::F => Sex::Female,
-            SexChoice::M => Sex::Male,
-        }),
-    };
-    let (analysis, section) = if args.wants_sections() {
-        let (analysis, section) =
-            Section::classify_in(worker, &record, &options, !args.no_disclosure, progress)?;
-        (analysis, Some(section))
-    } else {
-        (worker.classify(&record, &options, progress)?, None)
+    let (analysis, section) = match &source {
+        Source::Beats(list) => {
+            let analysis = worker.judge_beats(list);
+            let section = args
+                .wants_sections()
+                .then(|| Section::of_beats(list, &analysis));
+            (analysis, section)
+        }
+        Source::Record(record) => {
+            let mut options = args.reading.options_for(record)?;
+            options.patient = Patient {
+                age_years: args.age,
+                sex: args.sex.map(|sex| match sex {
+                    SexChoice::F => Sex::Female,
+                    SexChoice::M => Sex::Male,
+                }),
+            };
+            if args.wants_sections() {
+                let (analysis, section) =
+                    Section::classify_in(worker, record, &options, !args.no_disclosure, progress)?;
+                (analysis, Some(section))
+            } else {
+                (worker.classify(record, &options, progress)?, None)
+            }
+        }
     };
     let lead = match &args.reading.lead {
         Leads::Both => "both".to_owned(),
@@ -542,9 +585,12 @@ fn classify(
         name: input.name.clone(),
         warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         summary: analysis.summary,
-        record,
+        episodes: analysis.episodes,
+        hrv: analysis.hrv,
+        record: source,
         lead,
         taken: analysis.taken,
+        runtime: analysis.runtime,
         beats: analysis.beats,
         section,
     })
@@ -557,17 +603,6 @@ pub(crate) fn progress_bar(duration_s: f64) -> ProgressBar {
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-/// The WFDB code that stands for a class of EC57.
-pub(crate) fn annotation_code(class: Class) -> Code {
-    match class {
-        Class::N => Code::NORMAL,
-        Class::S => Code::SUPRAVENTRICULAR_PREMATURE,
-        Class::V => Code::VENTRICULAR_PREMATURE,
-        Class::F => Code::FUSION,
-        Class::Q => Code::UNCLASSIFIABLE,
     }
 }
 

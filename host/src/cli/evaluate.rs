@@ -10,13 +10,15 @@ use crate::canonical;
 use crate::engine::{Pool, Worker};
 use crate::evaluate::bootstrap::Bootstrap;
 use crate::evaluate::bxb::{self, Comparison, Event, Kind, Label, Options};
+use crate::evaluate::episodes::{Episodes, names_rhythm};
 use crate::evaluate::mapping::Mapping;
 use crate::evaluate::noise::{self, Noise, NoiseError};
 use crate::evaluate::report::{self, Report, Setting};
-use crate::evaluate::tally::Tally;
+use crate::evaluate::tally::{Tally, is_named};
 use crate::message::one_line;
 use crate::options::{Leads, Options as Classification, Peaks};
-use crate::records::Record;
+use crate::records::annotation::Annotations;
+use crate::records::{Outline, Record};
 use crate::report::Heading;
 use crate::report::evaluation::{self, Evaluation, Judgement, Mistake};
 use anyhow::{Context, anyhow, bail};
@@ -25,7 +27,7 @@ use heartlens_core::class::Class;
 use heartlens_core::spec;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +38,25 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Example:
   heartlens evaluate mitdb svdb/800 --json figures.json --report figures.html
   heartlens evaluate mitdb --peaks reference
-  heartlens evaluate mitdb/118 mitdb/119 --noise nstdb/em --snr 24,18,12,6,0")]
+  heartlens evaluate mitdb/118 mitdb/119 --noise nstdb/em --snr 24,18,12,6,0
+  heartlens evaluate mitdb --without 118 --without 119
+
+Two annotation files of each record, without any signal and model, as bxb, epicmp and rxr compare them:
+  heartlens classify mitdb --annotations hlb
+  heartlens evaluate mitdb --annotator atr --test hlb")]
 pub(crate) struct Args {
     /// Records, or folders: of a folder, every record in it and below that has reference annotations.
     #[arg(required = true, value_name = "DIR|RECORD")]
     records: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
+    /// Compare the annotations with this extension, instead of beats that are classified here: of WFDB records, whose
+    /// signals are not read and need not be there.
+    #[arg(long, value_name = "EXT", conflicts_with_all = ["noise", "peaks", "lead", "rules", "runtime", "model", "report"])]
+    test: Option<String>,
+    /// All figures once more without this record, `232` or `mitdb/232`; may be given several times.
+    #[arg(long, value_name = "NAME", conflicts_with = "noise")]
+    without: Vec<String>,
     /// Where the comparison starts, in seconds: 300 by default, the learning period of EC57, and 0 with
     /// `--peaks reference`.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_seconds)]
@@ -53,7 +67,8 @@ pub(crate) struct Args {
     /// Ratio of QRS power to noise power while the noise is on, in decibels; several, with commas between, give a table.
     #[arg(long, value_name = "DB,..", value_delimiter = ',', requires = "noise", allow_negative_numbers = true, value_parser = parse_decibels)]
     snr: Vec<f64>,
-    /// Which codes make which class; `bxb` counts escape beats `e j n` as S instead of N.
+    /// Which codes make which class; `bxb` counts escape beats `e j n` as S instead of N. (Runs are always counted with
+    /// the classes of `bxb`, as rxr does.)
     #[arg(long, value_enum, default_value_t = MappingChoice::Aami)]
     mapping: MappingChoice,
     /// Resamples of the bootstrap over patients.
@@ -112,13 +127,15 @@ struct Subject {
     /// Folder and record, `mitdb/101`.
     name: String,
     record: Record,
+    annotations: Annotations,
     reference: Vec<Event>,
 }
 
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let guard = Guard::new(args.records.iter().map(PathBuf::as_path))
-        .with_annotator(&args.reading.annotator);
+        .with_annotator(&args.reading.annotator)
+        .with_annotator(args.test.as_deref().unwrap_or(&args.reading.annotator));
     for (flag, sink) in [("--json", &args.json), ("--report", &args.report)] {
         if let Some(sink) = sink {
             guard.sink(flag, sink)?;
@@ -135,6 +152,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         MappingChoice::Aami => Mapping::Aami,
         MappingChoice::Bxb => Mapping::Bxb,
     };
+    if let Some(test) = &args.test {
+        return compare_files(args, test, mapping);
+    }
     let mut subjects = Vec::new();
     let mut failures = Failures::of(&args.records);
     for path in &args.records {
@@ -152,6 +172,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             subjects.push(subject);
         }
     }
+    let names: Vec<&str> = subjects.iter().map(|s| s.name.as_str()).collect();
+    check_without(args, &names)?;
     let from_s = args.from.unwrap_or(match peaks {
         PeaksChoice::Detected => Options::FROM_S,
         PeaksChoice::Reference => 0.0,
@@ -270,6 +292,7 @@ fn evaluate_at(
     let mut mistakes = BTreeMap::new();
     let mut reports = Vec::with_capacity(levels.len());
     let mut tally = Tally::new();
+    let mut without = BTreeMap::new();
     for noise in levels {
         tally = Tally::new();
         let left: Vec<&Subject> = subjects
@@ -307,47 +330,22 @@ fn evaluate_at(
             progress.finish_and_clear();
             return Ok(());
         }
-        reports.push(tally.report(&Setting {
-            peaks: match args.reading.peaks {
-                PeaksChoice::Detected => report::Peaks::Detected,
-                PeaksChoice::Reference => report::Peaks::Reference,
-            },
-            runtime: runtime.to_owned(),
-            mapping,
-            from_s,
-            bootstrap: Bootstrap {
-                resamples: args.resamples,
-                seed: args.seed,
-            },
-        }));
+        let peaks = match args.reading.peaks {
+            PeaksChoice::Detected => report::Peaks::Detected,
+            PeaksChoice::Reference => report::Peaks::Reference,
+        };
+        let setting = setting(args, peaks, runtime, mapping, from_s);
+        reports.push(tally.report(&setting));
+        without = reports_without(args, &tally, &setting);
     }
     progress.finish_and_clear();
 
-    if let Some(sink) = &args.json {
-        let mut objects = Vec::with_capacity(reports.len());
-        for (report, noise) in reports.iter().zip(levels) {
-            let mut object = serde_json::to_value(report)?;
-            if let Value::Object(keys) = &mut object {
-                keys.insert("model".to_owned(), model_name.as_str().into());
-                keys.insert("lead".to_owned(), args.reading.lead.to_string().into());
-                keys.insert(
-                    "annotator".to_owned(),
-                    args.reading.annotator.clone().into(),
-                );
-                let noise = noise.map(|(n, snr_db)| json!({"record": n.name, "snr_db": snr_db}));
-                keys.insert("noise".to_owned(), noise.into());
-                keys.insert("notice".to_owned(), NOTICE.into());
-            }
-            objects.push(object);
-        }
-        let whole = match objects.len() {
-            1 => objects.swap_remove(0),
-            _ => objects.into(),
-        };
-        let mut text = serde_json::to_vec_pretty(&whole)?;
-        text.push(b'\n');
-        sink.write(&text)?;
-    }
+    let source = json!({
+        "model": model_name,
+        "lead": args.reading.lead.to_string(),
+        "annotator": args.reading.annotator,
+    });
+    write_json(args, &reports, levels, &without, &source)?;
     if let (Some(mut out), [report]) = (begun, reports.as_slice()) {
         let lead = &args.reading.lead;
         let mut setting = format!(
@@ -391,16 +389,12 @@ fn evaluate_at(
                 text.push_str(&format!("Noise of {} added at {snr_db} dB\n\n", noise.name));
             }
             text.push_str(&report.to_string());
+            text.push_str(&without_table(report, &without));
         }
         _ => text.push_str(&noise_table(levels, &reports)),
     }
     text.push_str(&format!("\n{NOTICE}\n"));
-    if [&args.json, &args.report].contains(&&Some(Sink::Stdout)) {
-        eprint!("{text}");
-        Ok(())
-    } else {
-        Sink::Stdout.write(text.as_bytes())
-    }
+    print(args, &text)
 }
 
 /// One line a level of noise: detection, and what the classes come to.
@@ -453,30 +447,232 @@ fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {
 fn open(path: &Path, reading: &Reading, mapping: Mapping) -> anyhow::Result<Subject> {
     let annotator = &reading.annotator;
     let record = Record::open_with(path, &reading.read_options())?;
-    let reference = mapping.events(&record.annotations(annotator)?.list);
-    if !reference
-        .iter()
-        .any(|event| matches!(event.kind, Kind::Beat(_)))
-    {
-        bail!(
-            "{}: has no beat annotations",
-            record.annotation_path(annotator).display()
-        );
-    }
-    let folder = path.parent().and_then(Path::file_name);
-    let name = match folder {
-        Some(folder) => format!("{}/{}", folder.to_string_lossy(), record.name()),
-        None => record.name().to_owned(),
-    };
+    let annotations = record.annotations(annotator)?;
+    let reference = mapping.events(&annotations.list);
+    check_beats(&annotations, &record.annotation_path(annotator))?;
     Ok(Subject {
-        name,
+        name: name_of(path, record.name()),
         record,
+        annotations,
         reference,
     })
 }
 
-/// How a record's beats agree with its reference.
-enum Judged {
+/// Refuses a reference without beats.
+fn check_beats(annotations: &Annotations, path: &Path) -> anyhow::Result<()> {
+    match annotations.beats().next() {
+        Some(_) => Ok(()),
+        None => bail!("{}: has no beat annotations", path.display()),
+    }
+}
+
+/// Folder and record, `mitdb/101`.
+fn name_of(path: &Path, record: &str) -> String {
+    match path.parent().and_then(Path::file_name) {
+        Some(folder) => format!("{}/{record}", folder.to_string_lossy()),
+        None => record.to_owned(),
+    }
+}
+
+/// Compares the test's annotation file of each record with the reference's.
+fn compare_files(args: &Args, test: &str, mapping: Mapping) -> anyhow::Result<()> {
+    let annotator = &args.reading.annotator;
+    let from_s = args.from.unwrap_or(Options::FROM_S);
+    let mut tally = Tally::new();
+    let mut failures = Failures::of(&args.records);
+    let mut names = BTreeSet::new();
+    for path in &args.records {
+        for path in records_of(path, annotator)? {
+            match compare_file(&path, annotator, test, from_s, mapping) {
+                Ok((name, judged)) => {
+                    if !names.insert(name.clone()) {
+                        bail!("record {name} is given twice; each counts once");
+                    }
+                    judged.count(&mut tally, &name);
+                }
+                Err(error) => failures.add(path.display().to_string(), error)?,
+            }
+        }
+    }
+    if names.is_empty() {
+        return failures.end(0);
+    }
+    let listed: Vec<&str> = names.iter().map(String::as_str).collect();
+    check_without(args, &listed)?;
+    let setting = setting(args, report::Peaks::Annotated, "none", mapping, from_s);
+    let reports = [tally.report(&setting)];
+    let without = reports_without(args, &tally, &setting);
+    let source = json!({"model": null, "annotator": annotator, "test": test});
+    write_json(args, &reports, &[None], &without, &source)?;
+    let text = format!(
+        "Annotations {test} against {annotator}, from {from_s} s; rates in percent\n\n{}{}\n{NOTICE}\n",
+        reports[0],
+        without_table(&reports[0], &without)
+    );
+    print(args, &text)?;
+    failures.end(names.len())
+}
+
+fn compare_file(
+    path: &Path,
+    annotator: &str,
+    test: &str,
+    from_s: f64,
+    mapping: Mapping,
+) -> anyhow::Result<(String, Judged)> {
+    let outline = Outline::open(path)?;
+    let reference = outline.annotations(annotator)?;
+    check_beats(&reference, &outline.annotation_path(annotator))?;
+    let options = Options {
+        from_s,
+        ..Options::ec57(outline.sample_rate_hz, outline.len_samples)
+    };
+    if let Some(end) = options.record_samples
+        && end as f64 <= from_s * options.sample_rate_hz
+    {
+        bail!(
+            "{}: ends at {:.1} s, before the comparison begins at {from_s} s; --from 0 compares all of it",
+            path.display(),
+            end as f64 / options.sample_rate_hz
+        );
+    }
+    let test = outline.annotations(test)?;
+    let events = mapping.events(&reference.list);
+    let comparison = bxb::compare(&events, &mapping.events(&test.list), &options);
+    Ok((
+        name_of(path, &outline.name),
+        Judged {
+            beats: Beats::Compared(Box::new(comparison)),
+            episodes: Box::new(Episodes::compare(&reference.list, &test.list, &options)),
+        },
+    ))
+}
+
+/// How reports are made.
+fn setting(
+    args: &Args,
+    peaks: report::Peaks,
+    runtime: &str,
+    mapping: Mapping,
+    from_s: f64,
+) -> Setting {
+    Setting {
+        peaks,
+        runtime: runtime.to_owned(),
+        mapping,
+        from_s,
+        bootstrap: Bootstrap {
+            resamples: args.resamples,
+            seed: args.seed,
+        },
+    }
+}
+
+/// Refuses names of `--without` that no record has.
+fn check_without(args: &Args, names: &[&str]) -> anyhow::Result<()> {
+    for without in &args.without {
+        if !names.iter().any(|name| is_named(name, without)) {
+            bail!(
+                "--without {without}: found no record of this name, expected one of {}",
+                listed(names)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The figures without each of the records that `--without` names.
+fn reports_without<'a>(
+    args: &'a Args,
+    tally: &Tally,
+    setting: &Setting,
+) -> BTreeMap<&'a str, Report> {
+    let report = |name: &'a String| {
+        // A record that could not be evaluated is left out as it is.
+        let left = tally.without(name).unwrap_or_else(|| tally.clone());
+        (name.as_str(), left.report(setting))
+    };
+    args.without.iter().map(report).collect()
+}
+
+/// One line of figures with all records, and one without each that was named; empty without any.
+fn without_table(whole: &Report, without: &BTreeMap<&str, Report>) -> String {
+    if without.is_empty() {
+        return String::new();
+    }
+    let percent = |rate: Option<f64>| {
+        rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.2}", 100.0 * rate))
+    };
+    let mut text = format!(
+        "\n{:16} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n",
+        "Without", "records", "beats", "QRS Se", "QRS +P", "VEB Se", "VEB +P", "SVEB Se", "SVEB +P"
+    );
+    let others = without.iter().map(|(name, report)| (*name, report));
+    for (name, report) in std::iter::once(("-", whole)).chain(others) {
+        let (qrs, veb, sveb) = (&report.qrs, &report.ec57.veb, &report.ec57.sveb);
+        text.push_str(&format!(
+            "{name:16} {:>7} {:>8}",
+            report.records, report.beats
+        ));
+        for rate in [qrs.se, qrs.ppv, veb.se, veb.ppv, sveb.se, sveb.ppv] {
+            text.push_str(&format!(" {:>8}", percent(rate)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Writes the reports, one object each, with what is to be said of all of them.
+fn write_json(
+    args: &Args,
+    reports: &[Report],
+    levels: &[Option<(&AddedNoise, f64)>],
+    without: &BTreeMap<&str, Report>,
+    source: &Value,
+) -> anyhow::Result<()> {
+    let Some(sink) = &args.json else {
+        return Ok(());
+    };
+    let mut objects = Vec::with_capacity(reports.len());
+    for (report, noise) in reports.iter().zip(levels) {
+        let mut object = serde_json::to_value(report)?;
+        if let (Value::Object(keys), Value::Object(source)) = (&mut object, source) {
+            keys.extend(source.clone());
+            let noise = noise.map(|(n, snr_db)| json!({"record": n.name, "snr_db": snr_db}));
+            keys.insert("noise".to_owned(), noise.into());
+            if !without.is_empty() {
+                keys.insert("without".to_owned(), serde_json::to_value(without)?);
+            }
+            keys.insert("notice".to_owned(), NOTICE.into());
+        }
+        objects.push(object);
+    }
+    let whole = match objects.len() {
+        1 => objects.swap_remove(0),
+        _ => objects.into(),
+    };
+    let mut text = serde_json::to_vec_pretty(&whole)?;
+    text.push(b'\n');
+    sink.write(&text)
+}
+
+/// Shows tables to whoever looks on.
+fn print(args: &Args, text: &str) -> anyhow::Result<()> {
+    if [&args.json, &args.report].contains(&&Some(Sink::Stdout)) {
+        eprint!("{text}");
+        Ok(())
+    } else {
+        Sink::Stdout.write(text.as_bytes())
+    }
+}
+
+/// How a record's beats, episodes and runs agree with its reference.
+struct Judged {
+    beats: Beats,
+    episodes: Box<Episodes>,
+}
+
+enum Beats {
     Compared(Box<Comparison>),
     /// Reference and found class of each annotated beat.
     Classified(Vec<(Class, Class)>),
@@ -484,9 +680,10 @@ enum Judged {
 
 impl Judged {
     fn count(self, tally: &mut Tally, record: &str) {
-        match self {
-            Self::Compared(comparison) => tally.add_comparison(record, &comparison),
-            Self::Classified(beats) => {
+        tally.add_episodes(record, &self.episodes);
+        match self.beats {
+            Beats::Compared(comparison) => tally.add_comparison(record, &comparison),
+            Beats::Classified(beats) => {
                 for (reference, found) in beats {
                     tally.add_beat(record, reference, found);
                 }
@@ -511,6 +708,7 @@ fn judge(
     let Subject {
         name,
         record,
+        annotations,
         reference,
     } = subject;
     let (samples, classes): (Vec<u64>, Vec<Class>) = reference
@@ -542,6 +740,16 @@ fn judge(
     let analysis = worker.classify(record, &options, progress)?;
     let beats = analysis.beats;
     let rate_hz = record.sample_rate_hz();
+    let comparison = Options {
+        from_s,
+        ..Options::ec57(rate_hz, Some(record.len_samples() as u64))
+    };
+    let mut test = crate::annotations(&beats);
+    if !names_rhythm(&annotations.list) {
+        // Where the reference is silent, no beat in fibrillation is a beat of a run.
+        test.retain(|annotation| annotation.rhythm().is_none());
+    }
+    let episodes = Box::new(Episodes::compare(&annotations.list, &test, &comparison));
     let mut judgements = Vec::new();
     let mut judgement = |reference: Label, found: Label, sample: u64, beat: Option<&Beat>| {
         let scores = beat.map_or(&[][..], |beat| &beat.scores);
@@ -552,17 +760,13 @@ fn judge(
             certainty: scores.iter().copied().fold(0.0, f32::max),
         });
     };
-    let judged = match peaks {
+    let counted = match peaks {
         PeaksChoice::Detected => {
             let test: Vec<Event> = beats
                 .iter()
                 .map(|b| Event::beat(b.sample, b.class))
                 .collect();
-            let options = Options {
-                from_s,
-                ..Options::ec57(rate_hz, Some(record.len_samples() as u64))
-            };
-            let comparison = bxb::compare(reference, &test, &options);
+            let comparison = bxb::compare(reference, &test, &comparison);
             for pair in &comparison.pairs {
                 let beat = pair.test_index.and_then(|index| beats.get(index));
                 let event = pair.reference_index.and_then(|index| reference.get(index));
@@ -571,7 +775,7 @@ fn judge(
                     .or(beat.map(|beat| beat.sample));
                 judgement(pair.reference, pair.test, sample.unwrap_or(0), beat);
             }
-            Judged::Compared(Box::new(comparison))
+            Beats::Compared(Box::new(comparison))
         }
         PeaksChoice::Reference => {
             let pairs = beats.iter().zip(classes);
@@ -581,13 +785,17 @@ fn judge(
                 let (reference, found) = (Label::Beat(*class), Label::Beat(beat.class));
                 judgement(reference, found, beat.sample, Some(beat));
             }
-            Judged::Classified(
+            Beats::Classified(
                 counted
                     .into_iter()
                     .map(|(beat, class)| (class, beat.class))
                     .collect(),
             )
         }
+    };
+    let judged = Judged {
+        beats: counted,
+        episodes,
     };
     if !shown {
         return Ok((judged, Vec::new()));

@@ -6,8 +6,8 @@ use anyhow::bail;
 use std::path::{Path, PathBuf};
 
 /// Extensions of files that hold a recording, its header or its reference annotations.
-const RECORDINGS: [&str; 12] = [
-    "hea", "dat", "mat", "atr", "ann", "edf", "bdf", "rec", "ecg", "dcm", "scp", "atc",
+const RECORDINGS: [&str; 13] = [
+    "hea", "dat", "mat", "atr", "ann", "edf", "bdf", "rec", "ecg", "dcm", "scp", "atc", "hrm",
 ];
 /// Extensions of text that may be a recording: its content says so.
 const TABLES: [&str; 4] = ["csv", "tsv", "txt", "tab"];

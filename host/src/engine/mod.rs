@@ -6,6 +6,7 @@
 //! in order, through the rhythm. A batch holds the same beats however many threads there are, so the results are the
 //! same to the bit.
 
+pub(crate) mod beats;
 mod feed;
 mod polarity;
 mod pool;
@@ -16,7 +17,9 @@ pub use pool::{Pool, Stop, Worker};
 use crate::analysis::{Analysis, Beat, Stages};
 use crate::canonical;
 use crate::choice::Taken;
+use crate::episodes::episodes;
 use crate::error::Error;
+use crate::hrv::Hrv;
 use crate::model::Model;
 use crate::options::{Options, Peaks};
 use crate::records::{Record, Warning};
@@ -193,7 +196,9 @@ impl Worker<'_> {
             lead.weight = (beats > 0).then(|| sum / beats as f64);
         }
         Ok(Analysis {
+            hrv: Hrv::of(&judge.beats, record.duration_s()),
             summary: Summary::of(&judge.beats),
+            episodes: episodes(&judge.beats),
             beats: judge.beats,
             warnings: record.warnings(),
             leads: feed.leads(),
@@ -232,6 +237,10 @@ impl Judge<'_, '_> {
             let annotated = self
                 .reference
                 .and_then(|samples| samples.get(self.beats.len()));
+            // Between annotated beats, the interval is known at the record's own rate.
+            let known_ms = annotated
+                .zip(self.beats.last())
+                .map(|(sample, before)| (sample - before.sample) as f64 / self.rate_hz * 1000.0);
             let sample = annotated.copied().unwrap_or_else(|| {
                 canonical::from_canonical_index(self.start + judged.r_sample, self.rate_hz)
             });
@@ -242,7 +251,7 @@ impl Judge<'_, '_> {
                 scores: judged.probabilities,
                 logits: judged.logits,
                 fibrillation: judged.fibrillation,
-                rr_ms: judged.rr_s.map(|rr| f64::from(rr) * 1000.0),
+                rr_ms: known_ms.or(judged.rr_s.map(|rr| f64::from(rr) * 1000.0)),
                 quality: judged.quality.score,
             };
             if let Some(see) = &mut self.see {

@@ -204,6 +204,11 @@ impl<'m> Pool<'m> {
         self.model
     }
 
+    /// The rhythm network, where there is one and it is asked for.
+    pub(super) fn rhythm(&self) -> Option<rhythm::Model<'m>> {
+        self.rhythm
+    }
+
     /// The rules that weigh, where there is a rhythm network.
     pub(super) fn rules(&self) -> Option<Rules> {
         self.rhythm.map(|rhythm| rhythm.rules)

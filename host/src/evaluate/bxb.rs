@@ -196,8 +196,15 @@ impl Options {
         }
     }
 
-    fn samples(&self, seconds: f64) -> i64 {
+    pub(super) fn samples(&self, seconds: f64) -> i64 {
         (seconds * self.sample_rate_hz + 0.5) as i64
+    }
+
+    /// The sample behind the record's last, where its length is known.
+    pub(super) fn end(&self) -> Option<i64> {
+        self.record_samples
+            .filter(|&samples| samples > 0)
+            .map(|samples| i64::try_from(samples).unwrap_or(NEVER - 1))
     }
 }
 
@@ -231,10 +238,7 @@ pub struct Comparison {
 pub fn compare(reference: &[Event], test: &[Event], options: &Options) -> Comparison {
     let window = options.samples(options.window_s);
     let start = options.samples(options.from_s);
-    let end = options
-        .record_samples
-        .filter(|&samples| samples > 0)
-        .map(|samples| i64::try_from(samples).unwrap_or(NEVER - 1));
+    let end = options.end();
     let mut r = Walk::new(reference, window, Side::Reference);
     let mut t = Walk::new(test, window, Side::Test { end });
     let mut found = Comparison::default();

@@ -25,7 +25,7 @@ const BEATS: [Label; 5] = [
 ];
 const PSEUDO: [Label; 2] = [Label::Missing, Label::Shutdown];
 
-fn rate(part: u64, whole: u64) -> Option<f64> {
+pub(super) fn rate(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 

@@ -14,12 +14,16 @@
 //! - `ec57`: ventricular and supraventricular ectopic beats as `bxb` counts them, missed and extra beats included, and
 //!   the whole table (reference N S V F Q O X by test).
 //! - `average`: EC57's average line, the mean over the records of each record's rate where it is defined.
+//! - `episodes`: atrial fibrillation (`af`) as `epicmp` counts it, of the records whose reference names a rhythm, and runs
+//!   of V and S (`v_runs`, `s_runs`) as `rxr` counts them: `tps` and `fn` of the reference's, `tpp` and `fp` of the
+//!   test's.
 //! - `intervals`: bootstrap over patients.
 //! - `per_record`: the same for every record.
 
 use super::bootstrap::{Bootstrap, Interval};
 use super::bxb::{Label, Table};
 use super::ec57::{ClassRates, Confusion, Ectopic, Excluded, Qrs};
+use super::episodes::{EpisodeRates, Episodes};
 use super::mapping::{Codes, Mapping};
 use super::tally::{Counts, Tally, patient_of};
 use heartlens_core::spec;
@@ -35,6 +39,8 @@ pub enum Peaks {
     Detected,
     /// Given by the reference annotations.
     Reference,
+    /// Those of another annotation file.
+    Annotated,
 }
 
 /// How the tally came about, and how to report it.
@@ -89,6 +95,8 @@ pub struct Report {
     pub excluded: Outside,
     /// Ectopic beats as `bxb` counts them, over all records (EC57: gross).
     pub ec57: Gross,
+    /// Episodes and runs, over all records (EC57: gross).
+    pub episodes: EpisodeRates,
     /// Means over the records (EC57: average).
     pub average: Average,
     /// Bootstrap over patients.
@@ -213,6 +221,8 @@ pub struct Record {
     pub kappa: Option<f64>,
     /// Beats that are in no cell of `confusion`.
     pub excluded: Outside,
+    /// Episodes and runs.
+    pub episodes: EpisodeRates,
 }
 
 const FIGURES: usize = 24;
@@ -279,7 +289,7 @@ fn figures(table: &Table, peaks: Peaks) -> [Option<f64>; FIGURES] {
 
 fn qrs(table: &Table, peaks: Peaks) -> Qrs {
     match peaks {
-        Peaks::Detected => table.qrs(),
+        Peaks::Detected | Peaks::Annotated => table.qrs(),
         Peaks::Reference => Qrs::untested(),
     }
 }
@@ -329,6 +339,7 @@ impl Record {
             accuracy: confusion.accuracy(),
             kappa: confusion.kappa(),
             excluded: Outside::of(counts),
+            episodes: counts.episodes.rates(),
         }
     }
 }
@@ -370,6 +381,7 @@ impl Tally {
                 sveb: table.sveb(),
                 table: *table.rows(),
             },
+            episodes: gross.episodes.rates(),
             average: Average::of(&per_record),
             intervals: Intervals {
                 unit: "patient",
@@ -428,6 +440,9 @@ impl fmt::Display for Report {
         writeln!(f)?;
         self.write_confusion(f)?;
         writeln!(f)?;
+        if self.episodes != Episodes::default().rates() {
+            writeln!(f, "{}", self.episodes)?;
+        }
         self.write_figures(f)
     }
 }

@@ -1,25 +1,37 @@
 //! Collects what was found in each record.
 
 use super::bxb::{Comparison, Label, Table};
+use super::episodes::Episodes;
 use heartlens_core::class::Class;
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 /// Beat pairs of many records, by the records' names.
 ///
 /// Two ways in: [`Tally::add_comparison`] for detected beats, [`Tally::add_beat`] for beats whose place is known and
 /// whose class alone is in question. [`Tally::report`] makes the figures.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Tally {
     records: BTreeMap<String, Counts>,
 }
 
 /// What was counted in one record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Counts {
     /// Pairs of labels.
     pub table: Table,
     /// Test beats inside ventricular flutter or fibrillation, which EC57 does not count.
     pub in_flutter: u64,
+    /// Episodes and runs.
+    pub episodes: Episodes,
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        self.table += &other.table;
+        self.in_flutter += other.in_flutter;
+        self.episodes += &other.episodes;
+    }
 }
 
 impl Tally {
@@ -42,12 +54,23 @@ impl Tally {
         counts.in_flutter += comparison.in_flutter;
     }
 
+    /// Adds what a comparison of episodes and runs found in `record`.
+    pub fn add_episodes(&mut self, record: &str, episodes: &Episodes) {
+        self.counts(record).episodes += episodes;
+    }
+
+    /// The same without the record of this name, `mitdb/232`, or those of this name in any folder, `232`. `None` where
+    /// there is none.
+    pub fn without(&self, name: &str) -> Option<Self> {
+        let mut left = self.clone();
+        left.records.retain(|record, _| !is_named(record, name));
+        (left.records.len() < self.records.len()).then_some(left)
+    }
+
     /// Adds all that `other` counted. Counts of a record that both have are added up.
     pub fn merge(&mut self, other: &Self) {
         for (record, theirs) in &other.records {
-            let ours = self.counts(record);
-            ours.table += &theirs.table;
-            ours.in_flutter += theirs.in_flutter;
+            *self.counts(record) += theirs;
         }
     }
 
@@ -62,8 +85,7 @@ impl Tally {
     pub fn gross(&self) -> Counts {
         let mut gross = Counts::default();
         for counts in self.records.values() {
-            gross.table += &counts.table;
-            gross.in_flutter += counts.in_flutter;
+            gross += counts;
         }
         gross
     }
@@ -80,6 +102,12 @@ impl Tally {
     fn counts(&mut self, record: &str) -> &mut Counts {
         self.records.entry(record.to_owned()).or_default()
     }
+}
+
+/// Whether a record is meant by this name: its own, `mitdb/232`, or the same without its folder, `232`.
+pub fn is_named(record: &str, name: &str) -> bool {
+    let folder = record.strip_suffix(name);
+    folder.is_some_and(|folder| folder.is_empty() || folder.ends_with(['/', '\\']))
 }
 
 /// Whose record this is, as the name of the patient's first record.
@@ -122,6 +150,24 @@ mod tests {
             patients,
             [("mitdb/201".to_owned(), 2), ("mitdb/203".to_owned(), 1)]
         );
+    }
+
+    #[test]
+    fn records_are_left_out_by_name() {
+        let mut tally = Tally::new();
+        for record in ["mitdb/232", "svdb/232", "svdb/1232", "mitdb/100"] {
+            tally.add_beat(record, N, V);
+        }
+        let left = |name: &str| {
+            let left = tally.without(name)?;
+            Some(left.records().map(|(name, _)| name.to_owned()).collect())
+        };
+        let names = |names: &[&str]| Some(names.iter().map(|s| (*s).to_owned()).collect());
+        assert_eq!(left("232"), names(&["mitdb/100", "svdb/1232"]));
+        let others: Option<Vec<String>> = names(&["mitdb/100", "mitdb/232", "svdb/1232"]);
+        assert_eq!(left("svdb/232"), others);
+        assert_eq!(left("999"), None);
+        assert_eq!(left("2"), None);
     }
 
     #[test]

@@ -403,27 +403,27 @@ fn classes_of_codes() {
 }
 
 /// The generator of `reference/bxb.py`, draw for draw.
-struct SplitMix64(u64);
+pub(super) struct SplitMix64(pub(super) u64);
 
 impl SplitMix64 {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % limit
     }
 
-    fn moved(&mut self, sample: u64, reach: u64) -> u64 {
+    pub(super) fn moved(&mut self, sample: u64, reach: u64) -> u64 {
         (sample + self.below(2 * reach + 1)).saturating_sub(reach)
     }
 
-    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[usize::try_from(self.below(items.len() as u64)).unwrap()]
     }
 }
 
 /// CRC-32 as zlib computes it.
-fn crc32(text: &str) -> u64 {
+pub(super) fn crc32(text: &str) -> u64 {
     let crc = text.bytes().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
             (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())

@@ -11,6 +11,7 @@ mod charts;
 mod disclosure;
 pub(crate) mod evaluation;
 mod forms;
+mod hrv;
 mod page;
 mod paper;
 mod plot;
@@ -24,10 +25,11 @@ use crate::analysis::{Analysis, Beat};
 use crate::choice::Taken;
 use crate::engine::{Progress, Seen, Worker};
 use crate::error::Error;
+use crate::hrv::Hrv;
 use crate::model::Model;
 use crate::options::{Options, Peaks};
 use crate::pipeline::stream_canonical;
-use crate::records::{Lead, Record};
+use crate::records::{BeatList, Lead, Record};
 use crate::summary::Summary;
 use disclosure::Disclosure;
 use forms::Forms;
@@ -44,6 +46,9 @@ pub struct Section {
     facts: Facts,
     beats: Vec<Beat>,
     summary: Summary,
+    hrv: Hrv,
+    /// Whether anybody says what the beats are.
+    knows_classes: bool,
     strips: Vec<strips::Strip>,
     chosen: Vec<views::Chosen>,
     forms: Forms,
@@ -137,6 +142,33 @@ impl Section {
         Ok((analysis, section))
     }
 
+    /// What a report shows of a list of beats: no strips, and no views.
+    pub(crate) fn of_beats(list: &BeatList, analysis: &Analysis) -> Self {
+        let facts = Facts {
+            name: list.name.clone(),
+            leads: "none: a list of beats".to_owned(),
+            taken: analysis.taken.clone(),
+            sample_rate_hz: list.sample_rate_hz,
+            duration_s: list.duration_s,
+            patient: Patient::default(),
+            reads_patient: false,
+            model: analysis.model.clone(),
+            runtime: analysis.runtime,
+            peaks: "annotation",
+            synthetic: list.is_synthetic(),
+            comments: list.comments.clone(),
+            warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
+        };
+        Self {
+            summary: analysis.summary.clone(),
+            hrv: analysis.hrv.clone(),
+            knows_classes: list.labelled,
+            strips: Vec::new(),
+            disclosure: None,
+            ..Self::new(facts, analysis.beats.clone(), Vec::new())
+        }
+    }
+
     /// A section whose strips have no samples yet.
     fn new(facts: Facts, beats: Vec<Beat>, chosen: Vec<views::Chosen>) -> Self {
         Self {
@@ -144,10 +176,17 @@ impl Section {
             summary: Summary::of(&beats),
             forms: Forms::of(&beats),
             disclosure: Some(Disclosure::default()),
+            knows_classes: true,
+            hrv: Hrv::of(&beats, facts.duration_s),
             facts,
             beats,
             chosen,
         }
+    }
+
+    /// Whether there is a signal to be shown.
+    fn has_signal(&self) -> bool {
+        !self.facts.taken.leads.is_empty()
     }
 
     /// Takes what is shown of a block of the lead, in mV, that starts at this sample at the canonical rate. Blocks come in

@@ -230,11 +230,14 @@ fn record(section: &Section, index: usize, several: bool, strips: usize) -> Mark
                 (charts::heart_rate(&columns, facts.duration_s))
             }
             (table(section))
-            (episodes(section))
-            (forms(section))
-            (quality(section, &columns))
-            (strips_of(section, strips))
-            (chosen_beats(section, index))
+            @if section.knows_classes { (episodes(section)) }
+            (super::hrv::variability(section))
+            @if section.has_signal() {
+                (forms(section))
+                (quality(section, &columns))
+                (strips_of(section, strips))
+                (chosen_beats(section, index))
+            }
     }
 }
 
@@ -296,10 +299,12 @@ fn facts_list(section: &Section) -> Markup {
     let rate = format!("{} Hz{resampled}", num(facts.sample_rate_hz, 3));
     let peaks = match facts.peaks {
         "reference" => "from a reference annotation",
+        "annotation" => "from a list of beats",
         _ => "found in the signal",
     };
     let taken = &facts.taken;
     let lead = match &taken.leads[..] {
+        [] => taken.why.clone(),
         [lead] => format!("{}: {}", lead.name, taken.why),
         several => format!(
             "{}. Say in the classes: {}. Strips, forms and disclosure show {}",
@@ -327,7 +332,7 @@ fn facts_list(section: &Section) -> Markup {
                 }
             }
             p.small.leads { strong { "Leads in the record: " } (broken(&facts.leads)) "." }
-            p.small.taken { strong { @if taken.leads.len() == 1 { "Lead read: " } @else { "Leads read: " } } (broken(&lead)) "." }
+            p.small.taken { strong { @if taken.leads.len() < 2 { "Lead read: " } @else { "Leads read: " } } (broken(&lead)) "." }
             @if !facts.reads_patient { p.small { "This model was trained without age and sex: they have no say in the classes." } }
             @if !facts.comments.is_empty() {
                 p.comments {
@@ -393,7 +398,7 @@ fn fibrillation(summary: &Summary) -> Markup {
             Some(share) => {
                 b { (percent(Some(share))) } " of the time"
                 @if rhythm.fibrillation_episodes > 0 {
-                    ", " (grouped(rhythm.fibrillation_episodes as usize))
+                    ", " (grouped(rhythm.fibrillation_episodes))
                     @if rhythm.fibrillation_episodes == 1 { " episode" } @else { " episodes" }
                 }
             }

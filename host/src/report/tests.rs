@@ -174,7 +174,7 @@ fn taken(lead: &str) -> Taken {
     taken
 }
 
-fn facts(name: &str, duration_s: f64) -> Facts {
+pub(super) fn facts(name: &str, duration_s: f64) -> Facts {
     Facts {
         name: name.to_owned(),
         leads: "MLII, V1".to_owned(),

@@ -5,12 +5,10 @@ use crate::summary::{HEART_RATE_BEATS, Summary};
 use heartlens_core::class::Class;
 use std::ops::Range;
 
+pub(super) use crate::episodes::{PAUSE_MS, RUN_BEATS, Run, ectopic_runs, pauses};
+
 /// Columns of a chart, at most.
 pub(super) const MAX_COLUMNS: usize = 300;
-/// Successive beats of one ectopic class that make a run.
-pub(super) const RUN_BEATS: usize = 3;
-/// The shortest RR interval that is called a pause, in milliseconds.
-pub(super) const PAUSE_MS: f64 = 2000.0;
 
 /// Widths of a chart's columns, in seconds.
 const COLUMN_S: [f64; 14] = [
@@ -143,56 +141,6 @@ pub(super) fn rows(beats: &[Beat], duration_s: f64) -> Vec<Row> {
         .collect()
 }
 
-/// Successive beats of one ectopic class.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Run {
-    /// S or V.
-    pub(super) class: Class,
-    /// The beats, as indices.
-    pub(super) beats: Range<usize>,
-}
-
-impl Run {
-    /// The mean rate inside the run, per minute; `None` for a single beat.
-    pub(super) fn rate(&self, beats: &[Beat]) -> Option<f64> {
-        let intervals = self.beats.len().checked_sub(1).filter(|n| *n > 0)?;
-        let span_s = beats[self.beats.end - 1].time_s - beats[self.beats.start].time_s;
-        (span_s > 0.0).then(|| 60.0 * intervals as f64 / span_s)
-    }
-}
-
-/// All stretches of S or of V, single beats and couplets included, in order of time.
-pub(super) fn ectopic_runs(beats: &[Beat]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    let mut from = 0;
-    for stretch in beats.chunk_by(|a, b| a.class == b.class) {
-        let class = stretch[0].class;
-        if matches!(class, Class::S | Class::V) {
-            runs.push(Run {
-                class,
-                beats: from..from + stretch.len(),
-            });
-        }
-        from += stretch.len();
-    }
-    runs
-}
-
-/// The beats, as indices, that end an RR interval of at least [`PAUSE_MS`] between two readable beats, longest first.
-pub(super) fn pauses(beats: &[Beat]) -> Vec<usize> {
-    let mut pauses: Vec<(f64, usize)> = beats
-        .windows(2)
-        .enumerate()
-        .filter_map(|(i, pair)| {
-            let rr = pair[1].rr_ms.filter(|rr| *rr >= PAUSE_MS)?;
-            let readable = pair.iter().all(|beat| beat.class != Class::Q);
-            readable.then_some((rr, i + 1))
-        })
-        .collect();
-    pauses.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    pauses.into_iter().map(|(_, i)| i).collect()
-}
-
 /// A class's place in [`Class::ALL`].
 pub(super) fn place(class: Class) -> usize {
     match class {
@@ -207,7 +155,7 @@ pub(super) fn place(class: Class) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{beats_of, rhythm};
+    use crate::report::tests::rhythm;
 
     #[test]
     fn classes_have_their_place() {
@@ -252,35 +200,5 @@ mod tests {
         let slowest = ranges().map(|(low, _)| low).fold(f64::INFINITY, f64::min);
         let fastest = ranges().map(|(_, high)| high).fold(0.0, f64::max);
         assert!((slowest - rate.min).abs() < 1e-9 && (fastest - rate.max).abs() < 1e-9);
-    }
-
-    #[test]
-    fn runs_and_pauses_by_hand() {
-        let beats = beats_of("NSNVVNVVVVNSSSQVN", |i| {
-            [0.8, 2.5, 2.0, 3.0][match i {
-                2 => 1,
-                5 => 2,
-                15 => 3,
-                _ => 0,
-            }]
-        });
-        let runs = ectopic_runs(&beats);
-        let lengths: Vec<(Class, Range<usize>)> =
-            runs.iter().map(|r| (r.class, r.beats.clone())).collect();
-        assert_eq!(
-            lengths,
-            [
-                (Class::S, 1..2),
-                (Class::V, 3..5),
-                (Class::V, 6..10),
-                (Class::S, 11..14),
-                (Class::V, 15..16)
-            ]
-        );
-        let rate = runs[2].rate(&beats).expect("four beats have a rate");
-        assert!((rate - 75.0).abs() < 1e-9);
-        assert_eq!(runs[0].rate(&beats), None);
-        // The longest interval, 3 s, ends at a V after a Q: no pause.
-        assert_eq!(pauses(&beats), [2, 5]);
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod beats;
 mod convert;
 mod leads;
 mod many;
@@ -102,6 +103,60 @@ fn classify_keeps_the_promise_of_its_json() {
         .map(|count| count.as_u64().unwrap())
         .sum();
     assert_eq!(total as usize, beats.len());
+    assert!(json["warnings"].is_array());
+    // Five minutes of a patient with ectopic beats: enough for LF, too short for the triangular index.
+    let hrv = &json["hrv"];
+    let left_out = hrv["left_out"].as_object().unwrap().values();
+    let left_out: u64 = left_out.map(|count| count.as_u64().unwrap()).sum();
+    let intervals = hrv["intervals"].as_u64().unwrap();
+    assert_eq!((intervals + left_out) as usize, beats.len() - 1);
+    for key in [
+        "sdnn_ms",
+        "rmssd_ms",
+        "pnn50_percent",
+        "lf_ms2",
+        "hf_ms2",
+        "lf_hf",
+        "sd1_ms",
+        "sd2_ms",
+    ] {
+        let [whole, hour] = [&hrv[key], &hrv["hours"][0][key]].map(|value| value.as_f64().unwrap());
+        assert!(
+            whole > 0.0 && (whole / hour - 1.0).abs() < 1e-9,
+            "{key}: {whole} {hour}"
+        );
+    }
+    for key in ["sdann_ms", "sdnn_index_ms", "triangular_index", "vlf_ms2"] {
+        assert_eq!(hrv[key], Value::Null, "{key}");
+    }
+    assert!(json["summary"]["judged_s"].as_f64().unwrap() > 200.0);
+    assert!(json["summary"]["rhythm"]["judged_s"].is_f64());
+    let episodes = json["episodes"].as_array().unwrap();
+    assert!(!episodes.is_empty());
+    for episode in episodes {
+        let kind = episode["kind"].as_str().unwrap();
+        assert!(["AF", "V run", "S run", "pause"].contains(&kind), "{kind}");
+        let at = |key: &str| episode[key].as_f64().unwrap();
+        let inside = |beat: &&Value| {
+            let t = beat["time_s"].as_f64().unwrap();
+            at("from_s") <= t && t <= at("to_s")
+        };
+        // A run and a pause end with their last beat, fibrillation with the beat after it.
+        let beats: Vec<&Value> = beats.iter().filter(inside).collect();
+        let behind = usize::from(kind == "AF");
+        assert!(
+            (0..=behind).contains(&(beats.len() - episode["beats"].as_u64().unwrap() as usize))
+        );
+        let rate = 60.0 * (beats.len() - 1) as f64 / (at("to_s") - at("from_s"));
+        assert!((at("mean_rate_bpm") - rate).abs() < 0.1, "{episode}");
+        let runs = match kind {
+            "V run" => beats.iter().all(|beat| beat["class"] == "V"),
+            "S run" => beats.iter().all(|beat| beat["class"] == "S"),
+            "pause" => at("to_s") - at("from_s") >= 2.0,
+            _ => true,
+        };
+        assert!(runs, "{episode}");
+    }
 }
 
 /// Whether ONNX Runtime is not installed, after saying that the test is skipped.

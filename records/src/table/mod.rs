@@ -10,6 +10,7 @@
 //! `NA`, `null`, `-` or `!` is a missing sample. The text is UTF-8, UTF-16 or Latin-1, its lines end as those of any
 //! system do.
 
+pub(super) mod beats;
 mod cells;
 mod clock;
 mod columns;

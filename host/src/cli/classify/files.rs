@@ -2,10 +2,11 @@
 
 use super::inputs::Input;
 use super::rows::{Csv, Json};
-use super::{ANNOTATIONS, Args, Classified, Format, Run, annotation_code};
+use super::source::Source;
+use super::{ANNOTATIONS, Args, Classified, Format, Run};
+use crate::annotate::annotations;
 use crate::cli::guard::Guard;
 use crate::cli::output::{Output, Sink, write_file};
-use crate::records::Record;
 use crate::records::annotation::{Annotation, Annotations, Code};
 use crate::report::{self, Heading, Section};
 use anyhow::Context;
@@ -62,7 +63,7 @@ pub(super) fn check(input: &Input, args: &Args, guard: &Guard) -> anyhow::Result
 }
 
 /// Refuses to write over a recording with annotations that go beside the record.
-pub(super) fn check_annotations(record: &Record, args: &Args, guard: &Guard) -> anyhow::Result<()> {
+pub(super) fn check_annotations(record: &Source, args: &Args, guard: &Guard) -> anyhow::Result<()> {
     match (&args.out, &args.annotations) {
         (None, Some(extension)) => {
             let flag = format!("--annotations {extension}");
@@ -112,15 +113,12 @@ fn write_format(
 fn write_annotations(path: &Path, classified: &Classified, run: &Run) -> anyhow::Result<()> {
     let mut note = Annotation::new(0, Code::NOTE);
     note.aux = format!(
-        "heartlens {} model {}: research software, not a medical device",
+        "heartlens {} model {}: (AFIB atrial fibrillation, (N none; research software, not a medical device",
         env!("CARGO_PKG_VERSION"),
         run.model
     )
     .into_bytes();
-    let beats = classified
-        .beats
-        .iter()
-        .map(|beat| Annotation::new(beat.sample, annotation_code(beat.class)));
+    let beats = annotations(&classified.beats);
     let preamble = classified.record.annotation_preamble();
     let annotations = Annotations {
         list: preamble.into_iter().chain([note]).chain(beats).collect(),

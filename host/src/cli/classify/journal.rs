@@ -157,7 +157,11 @@ fn metadata(path: &Path) -> anyhow::Result<Metadata> {
 fn sources(input: &Input, args: &Args) -> anyhow::Result<Vec<Source>> {
     let mut files = BTreeSet::new();
     gather(&input.path, &mut files);
-    if args.reading.peaks == PeaksChoice::Reference {
+    // Of a header without signals, the annotations are the record.
+    let is_list = files
+        .iter()
+        .all(|file| file.extension().is_some_and(|e| e == "hea"));
+    if args.reading.peaks == PeaksChoice::Reference || is_list {
         let extension = &args.reading.annotator;
         let beside = [
             input.path.with_extension(extension),

@@ -1,9 +1,12 @@
 //! A record's beats as JSON and CSV.
 
+use super::source::Source;
 use super::{Classified, Run};
 use crate::analysis::Beat;
 use crate::choice::TakenLead;
 use crate::cli::output::Output;
+use crate::episodes::Episode;
+use crate::hrv::Hrv;
 use crate::summary::Summary;
 use anyhow::Context;
 use heartlens_core::spec::LABELS;
@@ -21,11 +24,15 @@ struct Object<'a> {
     leads: &'a [TakenLead],
     lead_reason: &'a str,
     peaks: String,
+    /// Where the classes come from: the network, the list of beats, or nowhere.
+    classes: &'static str,
     synthetic: bool,
     model: &'a str,
     runtime: &'a str,
     beats: Vec<Row>,
     summary: &'a Summary,
+    episodes: Vec<Episode>,
+    hrv: &'a Hrv,
     warnings: &'a [String],
     notice: &'static str,
 }
@@ -62,14 +69,40 @@ fn row(beat: &Beat) -> Row {
         class: beat.class.name(),
         scores: Scores(beat.scores.map(|score| rounded(f64::from(score), 6))),
         fibrillation: beat.fibrillation,
-        rr_ms: beat.rr_ms.map(|rr| rounded(rr, 2)),
+        rr_ms: beat.rr_ms.map(|rr| rounded(rr, 4)),
         quality: rounded(f64::from(beat.quality), 4),
+    }
+}
+
+/// An episode whose times are rounded as those of the beats are.
+fn episode(episode: &Episode) -> Episode {
+    Episode {
+        from_s: rounded(episode.from_s, 4),
+        to_s: rounded(episode.to_s, 4),
+        mean_rate_bpm: episode.mean_rate_bpm.map(|rate| rounded(rate, 2)),
+        ..episode.clone()
+    }
+}
+
+/// A number, or nothing where it is not known.
+fn known(x: f32, digits: usize) -> String {
+    match x.is_nan() {
+        true => String::new(),
+        false => format!("{x:.digits$}"),
     }
 }
 
 fn rounded(x: f64, digits: i32) -> f64 {
     let unit = 10_f64.powi(digits);
     (x * unit).round() / unit
+}
+
+/// Where the R peaks come from.
+pub(super) fn peaks(classified: &Classified, run: &Run) -> String {
+    match &classified.record {
+        Source::Record(_) => run.args.reading.peaks.to_string(),
+        Source::Beats(_) => "annotation".to_owned(),
+    }
 }
 
 /// Writes a record's JSON object, without a line's end.
@@ -85,12 +118,15 @@ pub(super) fn write_json(
         lead: &classified.lead,
         leads: &classified.taken.leads,
         lead_reason: &classified.taken.why,
-        peaks: run.args.reading.peaks.to_string(),
+        peaks: peaks(classified, run),
+        classes: classified.record.classes(),
         synthetic: classified.record.is_synthetic(),
         model: &run.model,
-        runtime: run.runtime,
+        runtime: classified.runtime,
         beats: classified.beats.iter().map(row).collect(),
         summary: &classified.summary,
+        episodes: classified.episodes.iter().map(episode).collect(),
+        hrv: &classified.hrv,
         warnings: &classified.warnings,
         notice: "research software, not a medical device",
     };
@@ -158,10 +194,10 @@ impl<W: Write> Csv<W> {
                 beat.sample.to_string(),
                 format!("{:.4}", beat.time_s),
                 beat.class.name().to_owned(),
-                beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:.2}")),
-                format!("{:.4}", beat.quality),
+                beat.rr_ms.map_or_else(String::new, |rr| format!("{rr:.4}")),
+                known(beat.quality, 4),
             ];
-            row.extend(beat.scores.iter().map(|score| format!("{score:.6}")));
+            row.extend(beat.scores.iter().map(|score| known(*score, 6)));
             row.push(
                 beat.fibrillation
                     .map_or_else(String::new, |is| is.to_string()),

@@ -1,7 +1,10 @@
 //! What `classify` says to people.
 
+use super::rows::peaks;
+use super::source::{NOT_JUDGED, Source};
 use super::{Classified, Run};
 use crate::choice::Taken;
+use crate::hrv::Hrv;
 use crate::records::Warning;
 use crate::summary::{HEART_RATE_BEATS, percent};
 use heartlens_core::class::Class;
@@ -16,23 +19,34 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
     let mut text = String::new();
     let out = &mut text;
     let (record, summary) = (&result.record, &result.summary);
-    let (model, runtime, peaks) = (&run.model, run.runtime, run.args.reading.peaks);
     let synthetic = if record.is_synthetic() {
         "  SYNTHETIC"
     } else {
         ""
     };
+    let read = match record {
+        Source::Record(_) => format!(
+            "model {} in {}, R peaks {}",
+            run.model,
+            result.runtime,
+            peaks(result, run)
+        ),
+        Source::Beats(_) => format!("a list of beats; rhythm of model {}", run.model),
+    };
     writeln!(
         out,
-        "{}{synthetic}  {}, {} Hz, lead {}; model {model} in {runtime}, R peaks {peaks}",
+        "{}{synthetic}  {}, {} Hz, {read}",
         result.name,
         clock(record.duration_s(), 0),
         record.sample_rate_hz(),
-        result.lead,
     )?;
-    writeln!(out, "{}", lead(&result.taken))?;
+    if !result.taken.leads.is_empty() {
+        writeln!(out, "{}", lead(&result.taken))?;
+    }
     writeln!(out)?;
-    for class in Class::ALL {
+    let is_judged = record.classes() != NOT_JUDGED;
+    let classes = Class::ALL.into_iter().filter(|_| is_judged);
+    for class in classes {
         let count = summary.counts[class.name()];
         if count > 0 || class != Class::Q {
             writeln!(
@@ -52,26 +66,35 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
             rate.mean, rate.min, rate.max
         )?;
     }
+    if !is_judged {
+        writeln!(
+            out,
+            "  classes         not judged: no signal, and no label of the beats"
+        )?;
+    }
     writeln!(
         out,
-        "  ectopic burden  S {}, V {}",
+        "  ectopic burden  S {}, V {} of the beats in {} that could be read",
         percent(summary.supraventricular_burden),
-        percent(summary.ventricular_burden)
+        percent(summary.ventricular_burden),
+        clock(summary.judged_s, 0)
     )?;
     if let Some(rr) = summary.longest_rr_ms {
         writeln!(out, "  longest RR      {rr:.0} ms")?;
     }
     let rhythm = &summary.rhythm;
     if let Some(share) = rhythm.fibrillation_share {
-        let episodes = match rhythm.fibrillation_episodes {
-            0 => String::new(),
-            1 => ", 1 episode".to_owned(),
-            n => format!(", {n} episodes"),
+        let longest = rhythm.longest_fibrillation_s.map(|s| clock(s, 0));
+        let episodes = match (rhythm.fibrillation_episodes, longest) {
+            (1, Some(longest)) => format!(", 1 episode of {longest}"),
+            (n, Some(longest)) => format!(", {n} episodes, the longest {longest}"),
+            (_, None) => String::new(),
         };
         writeln!(
             out,
-            "  rhythm          atrial fibrillation {} of the time{episodes}",
-            percent(Some(share))
+            "  rhythm          atrial fibrillation {} of the {} that were judged{episodes}",
+            percent(Some(share)),
+            clock(rhythm.judged_s, 0)
         )?;
     }
     for (class, runs) in [
@@ -86,10 +109,11 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
             )?;
         }
     }
+    writeln!(out, "  HRV             {}", variability(&result.hrv))?;
     let mut unusual = result
         .beats
         .iter()
-        .filter(|beat| beat.class != Class::N)
+        .filter(|beat| is_judged && beat.class != Class::N)
         .peekable();
     if unusual.peek().is_some() {
         writeln!(
@@ -102,6 +126,7 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
             .iter()
             .position(|class| *class == beat.class)
             .and_then(|index| beat.scores.get(index))
+            .filter(|score| score.is_finite())
             .map_or_else(|| "   -".to_owned(), |score| format!("{score:.2}"));
         let rr = beat
             .rr_ms
@@ -130,6 +155,19 @@ fn lead(taken: &Taken) -> String {
             taken.shares()
         ),
     }
+}
+
+/// Heart rate variability in one line.
+fn variability(hrv: &Hrv) -> String {
+    let figures = &hrv.whole;
+    let of = format!("of {} of NN intervals", clock(figures.nn_s, 0));
+    let (Some(sdnn), Some(rmssd), Some(pnn50)) =
+        (figures.sdnn_ms, figures.rmssd_ms, figures.pnn50_percent)
+    else {
+        return format!("not judged {of}: expected a minute or more");
+    };
+    let ratio = figures.lf_hf.map_or("-".to_owned(), |r| format!("{r:.2}"));
+    format!("SDNN {sdnn:.1} ms, RMSSD {rmssd:.1} ms, pNN50 {pnn50:.1} %, LF/HF {ratio} {of}")
 }
 
 /// One line a record, and one for all.

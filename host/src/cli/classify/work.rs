@@ -6,11 +6,11 @@
 use super::files;
 use super::inputs::Input;
 use super::journal::{Entry, Journal};
+use super::source::Source;
 use super::{Classified, Run, progress_bar, text};
 use crate::cli::guard::Guard;
 use crate::cli::{EXIT_INTERRUPTED, Interrupted};
 use crate::engine::{Pool, Stop, Worker};
-use crate::records::Record;
 use anyhow::{Context, anyhow};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeSet;
@@ -100,7 +100,7 @@ impl Work {
             Some(_) => Some(Entry::begin(input, args, &self.run.fingerprint)?),
             None => None,
         };
-        let record = Record::open_with(&input.path, &args.reading.read_options())?;
+        let record = Source::open(&input.path, args)?;
         files::check_annotations(&record, args, &self.guard)?;
         let duration_s = record.duration_s();
         let bar = self.progress.add(progress_bar(duration_s));
