@@ -125,7 +125,8 @@ impl Section {
             warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         };
         let chosen = watch.choose(network)?;
-        let mut section = Self::new(facts, analysis.beats.clone(), chosen);
+        let (beats, hrv) = (analysis.beats.clone(), analysis.hrv.clone());
+        let mut section = Self::with(facts, beats, hrv, chosen);
         section.disclosure = disclosure.then(Disclosure::default);
         let mut start = 0;
         for block in stream_canonical(record, analysis.taken.leads[0].index)? {
@@ -159,25 +160,32 @@ impl Section {
             comments: list.comments.clone(),
             warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         };
+        let (beats, hrv) = (analysis.beats.clone(), analysis.hrv.clone());
         Self {
             summary: analysis.summary.clone(),
-            hrv: analysis.hrv.clone(),
             knows_classes: list.labelled,
             strips: Vec::new(),
             disclosure: None,
-            ..Self::new(facts, analysis.beats.clone(), Vec::new())
+            ..Self::with(facts, beats, hrv, Vec::new())
         }
     }
 
-    /// A section whose strips have no samples yet.
+    /// As [`with`](Self::with), the heart rate variability computed here.
+    #[cfg(test)]
     fn new(facts: Facts, beats: Vec<Beat>, chosen: Vec<views::Chosen>) -> Self {
+        let hrv = Hrv::of(&beats, facts.duration_s);
+        Self::with(facts, beats, hrv, chosen)
+    }
+
+    /// A section whose strips have no samples yet.
+    fn with(facts: Facts, beats: Vec<Beat>, hrv: Hrv, chosen: Vec<views::Chosen>) -> Self {
         Self {
             strips: strips::strips(&beats, facts.duration_s, strips::MAX_STRIPS),
             summary: Summary::of(&beats),
             forms: Forms::of(&beats),
             disclosure: Some(Disclosure::default()),
             knows_classes: true,
-            hrv: Hrv::of(&beats, facts.duration_s),
+            hrv,
             facts,
             beats,
             chosen,

@@ -35,6 +35,25 @@ const LABELS: [&str; 7] = [
     "symbol",
 ];
 
+/// Names of a table's only column where it holds beat times, without unit and signs.
+const TIMES: [&str; 10] = [
+    "time",
+    "times",
+    "timesecond",
+    "beat",
+    "beats",
+    "beattime",
+    "beattimes",
+    "peak",
+    "peaks",
+    "rpeaks",
+];
+/// Parts of the names of columns that hold no signal.
+const BESIDE: [&str; 14] = [
+    "time", "date", "quality", "rhythm", "label", "note", "comment", "channel", "sub", "num", "hr",
+    "rate", "index", "sample",
+];
+
 /// What a text holds.
 pub(crate) struct Read {
     pub(crate) beats: Vec<ListedBeat>,
@@ -174,14 +193,19 @@ fn bare(name: &str) -> String {
     lower.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-fn is_intervals(name: &str) -> bool {
+/// Whether a name is one of these, with a unit at its end or without.
+fn is_one_of(name: &str, known: &[&str]) -> bool {
     let bare = bare(name);
     let without = UNITS.iter().find_map(|unit| {
         let rest = bare.strip_suffix(unit)?;
         Some(rest.strip_suffix("in").unwrap_or(rest))
     });
-    let is = |name: &str| INTERVALS.contains(&name);
+    let is = |name: &str| known.contains(&name);
     is(&bare) || without.is_some_and(is)
+}
+
+fn is_intervals(name: &str) -> bool {
+    is_one_of(name, &INTERVALS)
 }
 
 fn is_times(name: &str) -> bool {
@@ -203,13 +227,24 @@ impl Columns {
         let intervals = place(&is_intervals);
         let times = place(&|name| is_times(name) && !LABELS.contains(&&*bare(name)));
         let alone = (names.len() <= 1).then_some(0);
-        let has_signal = names.iter().any(|name| kind_of(name) == LeadKind::Ecg);
+        // A column that may be a lead makes the table one of samples, unless somebody says what it is.
+        let is_beside = |name: &&str| {
+            let bare = bare(name);
+            is_intervals(name)
+                || LABELS.contains(&&*bare)
+                || BESIDE.iter().any(|part| bare.contains(part))
+        };
+        let has_signal = names.len() > 1 && !names.iter().all(is_beside)
+            || names.iter().any(|name| kind_of(name) == LeadKind::Ecg);
         let found = match column {
             Some(BeatColumn::Intervals) => Some((BeatColumn::Intervals, intervals.or(alone))),
             Some(BeatColumn::Times) => Some((BeatColumn::Times, times.or(alone))),
             None if has_signal || names.is_empty() => None,
             None if intervals.is_some() => Some((BeatColumn::Intervals, intervals)),
-            None if times.is_some() && (label.is_some() || names.len() == 1) => {
+            None if names.len() == 1 && is_one_of(names[0], &TIMES) => {
+                Some((BeatColumn::Times, alone))
+            }
+            None if names.len() > 1 && times.is_some() && label.is_some() => {
                 Some((BeatColumn::Times, times))
             }
             None => None,
@@ -443,6 +478,9 @@ mod tests {
             "time,ECG,rr\n0.0,1.5,800\n0.004,1.6,800\n",
             "time,MLII\n0,1\n",
             "time,value\n0.5,800\n",
+            "time,value,label\n0.5,800,N\n",
+            "time,value,rr\n0.5,800,700\n",
+            "Start time: 2026-11-26 10:00\n0.5\n0.6\n",
             "",
         ] {
             assert_eq!(list(folder.path(), "x.csv", text, None), Ok(None), "{text}");
