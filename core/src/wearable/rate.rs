@@ -1,7 +1,7 @@
 //! Samples of a converter's rate as samples at 128 Hz: a polyphase filter in integers, its taps made by the compiler.
 //!
-//! A windowed sinc (Kaiser, 1974) of 50 dB: it passes what the band-pass of [`crate::filter`] passes, up to 40 Hz, and stops what
-//! would fold onto that. Linear phase and no net delay: sample `k` of the result lies at `k / 128` s.
+//! A windowed sinc (Kaiser, 1974), designed for 50 dB: it passes what the band-pass of [`crate::filter`] passes, up to 40 Hz, to
+//! within 0.1 dB, and what would fold onto that is at least 42 dB lower (`host/tests/wearable.rs`). Linear phase and no net delay: sample `k` of the result lies at `k / 128` s.
 
 use crate::sample::MISSING;
 use crate::spec::{FILTER_HIGH_HZ, SAMPLE_RATE_HZ};
