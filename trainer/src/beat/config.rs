@@ -473,7 +473,10 @@ fn views<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<View>, D::Err
 }
 
 fn peaks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Peaks>, D::Error> {
-    let each_once = |peaks: &Vec<Peaks>| !peaks.is_empty() && is_without_repeats(peaks);
+    let each_once = |peaks: &Vec<Peaks>| {
+        let known = !peaks.contains(&Peaks::Annotated);
+        known && !peaks.is_empty() && is_without_repeats(peaks)
+    };
     limits::checked(
         deserializer,
         each_once,

@@ -231,7 +231,7 @@ impl RecordBeats {
         }
         let at = |peaks: &Peaks| {
             let beats = match peaks {
-                Peaks::Reference => annotated.clone(),
+                Peaks::Reference | Peaks::Annotated => annotated.clone(),
                 Peaks::Detected => detected(signals.first().map_or(&[], Vec::as_slice), &annotated),
             };
             let (name, patient) = (record.name(), heartlens::canonical::patient(&record));
