@@ -43,7 +43,10 @@ use std::path::{Path, PathBuf};
 
 Two annotation files of each record, without any signal and model, as bxb, epicmp and rxr compare them:
   heartlens classify mitdb --annotations hlb
-  heartlens evaluate mitdb --annotator atr --test hlb")]
+  heartlens evaluate mitdb --annotator atr --test hlb
+
+False alarms in recordings whose diagnosis rules ectopic beats out:
+  heartlens evaluate --false-alarms cinc2017 ptbxl --lead II")]
 pub(crate) struct Args {
     /// Records, or folders: of a folder, every record in it and below that has reference annotations.
     #[arg(required = true, value_name = "DIR|RECORD")]
@@ -54,6 +57,10 @@ pub(crate) struct Args {
     /// signals are not read and need not be there.
     #[arg(long, value_name = "EXT", conflicts_with_all = ["noise", "peaks", "lead", "rules", "runtime", "model", "report"])]
     test: Option<String>,
+    /// Count S and V in recordings whose diagnosis says that no beat is ectopic, instead of comparing beats: normal, or a bundle
+    /// branch block, by `Dx:` in the header, REFERENCE.csv beside it (CinC 2017), or ptbxl_database.csv above it.
+    #[arg(long, conflicts_with_all = ["noise", "peaks", "from", "test", "without", "report", "mapping"])]
+    false_alarms: bool,
     /// All figures once more without this record, `232` or `mitdb/232`; may be given several times.
     #[arg(long, value_name = "NAME", conflicts_with = "noise")]
     without: Vec<String>,
@@ -133,6 +140,12 @@ struct Subject {
 
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.false_alarms {
+        if let Some(json) = &args.json {
+            Guard::new(args.records.iter().map(PathBuf::as_path)).sink("--json", json)?;
+        }
+        return super::false_alarms::run(&args.records, &args.reading, args.json.as_ref());
+    }
     let guard = Guard::new(args.records.iter().map(PathBuf::as_path))
         .with_annotator(&args.reading.annotator)
         .with_annotator(args.test.as_deref().unwrap_or(&args.reading.annotator));
@@ -220,13 +233,13 @@ fn check_lengths(subjects: &[Subject], from_s: f64) -> anyhow::Result<()> {
 }
 
 /// Records that could not be evaluated. Where one alone is named, its error ends the run.
-struct Failures {
+pub(super) struct Failures {
     several: bool,
     list: Vec<(String, anyhow::Error)>,
 }
 
 impl Failures {
-    fn of(records: &[PathBuf]) -> Self {
+    pub(super) fn of(records: &[PathBuf]) -> Self {
         Self {
             several: records.len() > 1 || records.iter().any(|path| path.is_dir()),
             list: Vec::new(),
@@ -237,7 +250,7 @@ impl Failures {
         self.list.iter().any(|(failed, _)| failed == name)
     }
 
-    fn add(&mut self, name: String, error: anyhow::Error) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, name: String, error: anyhow::Error) -> anyhow::Result<()> {
         if !self.several {
             return Err(error);
         }
@@ -245,8 +258,13 @@ impl Failures {
         Ok(())
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// Tells of each, and ends the run as failed where there is one. So many records were evaluated.
-    fn end(mut self, evaluated: usize) -> anyhow::Result<()> {
+    pub(super) fn end(mut self, evaluated: usize) -> anyhow::Result<()> {
         if evaluated == 0
             && self.list.len() == 1
             && let Some((_, error)) = self.list.pop()
@@ -422,7 +440,7 @@ fn noise_table(levels: &[Option<(&AddedNoise, f64)>], reports: &[Report]) -> Str
     text
 }
 
-const NOTICE: &str = "Research software, not a medical device.";
+pub(super) const NOTICE: &str = "Research software, not a medical device.";
 
 /// The record at `path`, or the records in the folder there and below that have annotations by `annotator`, by name.
 fn records_of(path: &Path, annotator: &str) -> anyhow::Result<Vec<PathBuf>> {

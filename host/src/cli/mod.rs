@@ -9,6 +9,7 @@ mod convert;
 mod device;
 mod doctor;
 mod evaluate;
+mod false_alarms;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod guard;

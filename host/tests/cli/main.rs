@@ -4,6 +4,7 @@
 
 mod beats;
 mod convert;
+mod false_alarms;
 mod leads;
 mod many;
 mod plot;
