@@ -235,7 +235,7 @@ fn a_class_without_beats_is_named() {
     assert!(
         error
             .to_string()
-            .contains("no beat of class S, but sampler.classes.S is 0.2")
+            .contains("no beat of class S, but sampler.classes.S is 0.14")
     );
 }
 

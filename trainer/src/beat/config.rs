@@ -663,9 +663,9 @@ mod tests {
                 "found 1.0, expected 0 or more and less than 1",
             ),
             (
-                "N = 0.55",
-                "N = 0.65",
-                "found ClassShares { N: 0.65, S: 0.2, V: 0.23, F: 0.02 }, expected shares",
+                "N = 0.70",
+                "N = 0.80",
+                "found ClassShares { N: 0.8, S: 0.14, V: 0.16, F: 0.0 }, expected shares",
             ),
             (
                 "first = 0.36",
@@ -703,6 +703,11 @@ mod tests {
                 "dense = [24, 12]",
                 "dense = []",
                 "found [], expected at least one layer",
+            ),
+            (
+                "peaks = [\"reference\", \"detected\"]",
+                "peaks = [\"annotated\"]",
+                "found [Annotated], expected reference, detected or both",
             ),
             (
                 "peaks = [\"reference\", \"detected\"]",
