@@ -58,6 +58,7 @@ impl Sources {
             "detection" => self.detection(&self.performance["detection"]),
             "chip" => self.chip(),
             "boards" => self.boards(),
+            "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
             "leads" => self.leads(),
             _ => bail!("no table is named `{name}`"),
@@ -193,6 +194,32 @@ impl Sources {
                 write!(table, " | {}", rate(&row[figure])).ok()?;
             }
             writeln!(table, " | {} |", thousands(row["unreadable"].as_u64()?)).ok()?;
+        }
+        Some(table)
+    }
+
+    /// What `heartlens evaluate --false-alarms` counted.
+    fn false_alarms(&self) -> Option<String> {
+        let mut table = String::from(
+            "| recordings | diagnosis | model | recordings | beats | S | V | S and V of 1,000 | called Q |\n\
+             |---|---|---|---:|---:|---:|---:|---:|---:|\n",
+        );
+        for row in self.performance["false_alarms"].as_array()? {
+            let count = |key: &str| row[key].as_u64().map(thousands);
+            writeln!(
+                table,
+                "| {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
+                row["test"].as_str()?,
+                row["diagnosis"].as_str()?,
+                row["model"].as_str()?,
+                count("recordings")?,
+                count("beats")?,
+                count("s")?,
+                count("v")?,
+                row["of_a_thousand"].as_f64()?,
+                count("q")?,
+            )
+            .ok()?;
         }
         Some(table)
     }
