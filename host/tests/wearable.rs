@@ -111,7 +111,11 @@ fn no_fibrillation_is_told_of_noise() -> Result {
     let mut drift = 0.0;
     let detached = signal(|t| {
         drift += 0.02 * random.normal() - 0.0005 * drift;
-        let crackle = if t as u32 / 5 % 3 == 0 { 0.3 } else { 0.004 };
+        let crackle = if (t as u32 / 5).is_multiple_of(3) {
+            0.3
+        } else {
+            0.004
+        };
         drift + crackle * random.normal() + 0.1 * (TAU * 50.0 * t).sin()
     });
     assert_no_fibrillation("a detached electrode", &detached)

@@ -281,8 +281,7 @@ fn pairs(base: &BTreeMap<String, Table>, changed: &BTreeMap<String, Table>) -> V
     let both = base
         .iter()
         .filter_map(|(name, base)| Some((base, changed.get(name)?)));
-    both.map(|(base, changed)| Pair(base.clone(), changed.clone()))
-        .collect()
+    both.map(|(base, changed)| Pair(*base, *changed)).collect()
 }
 
 fn difference(pair: &Pair, figure: impl Fn(&Table) -> Option<f64>) -> [Option<f64>; 1] {
