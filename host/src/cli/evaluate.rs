@@ -46,7 +46,7 @@ Two annotation files of each record, without any signal and model, as bxb, epicm
   heartlens evaluate mitdb --annotator atr --test hlb
 
 False alarms in recordings whose diagnosis rules ectopic beats out:
-  heartlens evaluate --false-alarms cinc2017 ptbxl --lead II")]
+  heartlens evaluate --false-alarms cinc2017 ptbxl")]
 pub(crate) struct Args {
     /// Records, or folders: of a folder, every record in it and below that has reference annotations.
     #[arg(required = true, value_name = "DIR|RECORD")]

@@ -88,6 +88,7 @@ pub(super) fn run(paths: &[PathBuf], reading: &Reading, json: Option<&Sink>) -> 
         }
     }
     if chosen.is_empty() {
+        failures.end(0)?;
         bail!(
             "found no diagnosis that rules out ectopic beats for any of {count} records; expected `Dx:` in their headers, REFERENCE.csv \
              beside them (name,N), or ptbxl_database.csv above them"

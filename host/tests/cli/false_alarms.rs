@@ -68,6 +68,18 @@ fn ectopic_beats_where_there_are_none_are_counted() {
 }
 
 #[test]
+fn a_record_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let args = [
+        "evaluate".as_ref(),
+        "--false-alarms".as_ref(),
+        missing.as_os_str(),
+    ];
+    refused(&heartlens(args), &["missing"]);
+}
+
+#[test]
 fn without_a_diagnosis_there_is_nothing_to_count() {
     let folder = tempfile::tempdir().unwrap();
     record(folder.path(), "unsaid", "N", "");

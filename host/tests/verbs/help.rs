@@ -102,9 +102,15 @@ fn working_folder() -> tempfile::TempDir {
         "mitdb/119",
         "svdb/800",
         "nstdb/em",
+        "cinc2017/A00001",
+        "ptbxl/00001_hr",
     ] {
         stand_in(&record, &at(name));
     }
+    // What their data bases say of them.
+    fs::write(at("cinc2017/REFERENCE.csv"), "A00001,N\n").expect("labels");
+    let diagnoses = "filename_hr,scp_codes\n00001_hr,\"{'NORM': 100.0}\"\n";
+    fs::write(at("ptbxl/ptbxl_database.csv"), diagnoses).expect("labels");
     folder
 }
 
