@@ -382,6 +382,8 @@ fn parse_age(text: &str) -> Result<f32, String> {
 struct Run {
     args: Args,
     model: String,
+    /// In the metadata of Parquet.
+    #[cfg(feature = "parquet")]
     runtime: &'static str,
     /// What tells the model's files from others.
     fingerprint: String,
@@ -454,6 +456,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let run = Run {
         args: args.clone(),
         model: model.name().to_owned(),
+        #[cfg(feature = "parquet")]
         runtime: network.name(),
         fingerprint,
         heading,
