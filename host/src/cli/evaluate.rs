@@ -258,11 +258,6 @@ impl Failures {
         Ok(())
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.list.len()
-    }
-
     /// Tells of each, and ends the run as failed where there is one. So many records were evaluated.
     pub(super) fn end(mut self, evaluated: usize) -> anyhow::Result<()> {
         if evaluated == 0

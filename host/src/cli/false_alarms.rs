@@ -75,15 +75,15 @@ pub(super) fn run(paths: &[PathBuf], reading: &Reading, json: Option<&Sink>) -> 
     let mut failures = Failures::of(paths);
     let mut diagnoses = Diagnoses::default();
     let mut chosen: Vec<(Input, Diagnosis, f64)> = Vec::new();
+    let mut unsaid = 0;
     let all = inputs(paths)?;
     let count = all.len();
     for input in all {
         match Record::open_with(&input.path, &reading.read_options()) {
-            Ok(record) => {
-                if let Some(diagnosis) = diagnoses.of(&record) {
-                    chosen.push((input, diagnosis, record.duration_s()));
-                }
-            }
+            Ok(record) => match diagnoses.of(&record) {
+                Some(diagnosis) => chosen.push((input, diagnosis, record.duration_s())),
+                None => unsaid += 1,
+            },
             Err(error) => failures.add(input.path.display().to_string(), error.into())?,
         }
     }
@@ -144,12 +144,11 @@ pub(super) fn run(paths: &[PathBuf], reading: &Reading, json: Option<&Sink>) -> 
     progress.finish_and_clear();
     failed?;
     let text = format!(
-        "Model {} in {runtime}, lead {}: S and V in recordings whose diagnosis says that there are none\n\n{}\n{} of {count} records \
+        "Model {} in {runtime}, lead {}: S and V in recordings whose diagnosis says that there are none\n\n{}\n{unsaid} of {count} records \
          have no such diagnosis.\n\n{NOTICE}\n",
         model.name(),
         reading.lead,
         table(&groups, &rows),
-        count - chosen.len() - failures.count().min(count - chosen.len()),
     );
     if let Some(sink) = json {
         let group = |(diagnosis, counts): (&Diagnosis, &Counts)| -> anyhow::Result<_> {
