@@ -25,6 +25,7 @@ pub mod sample;
 pub mod slots;
 pub mod spec;
 mod stats;
+pub mod strip;
 pub mod template;
 pub mod views;
 pub mod wearable;

@@ -73,6 +73,7 @@ pub struct Monitor<P = Detector> {
     complete: Deque<(u32, BeatQuality), COMPLETE_BEATS>,
     refused: u32,
     ended: bool,
+    filtered_mv: f32,
 }
 
 impl Monitor {
@@ -96,6 +97,7 @@ impl<P> Monitor<P> {
             complete: Deque::new(),
             refused: 0,
             ended: false,
+            filtered_mv: 0.0,
         }
     }
 
@@ -109,18 +111,24 @@ impl<P> Monitor<P> {
             complete,
             refused,
             ended,
+            filtered_mv,
         } = self;
         *filter = BandPass::new();
         *quality = Quality::new();
         *source = peaks;
         extractor.restart(patient);
         complete.clear();
-        (*refused, *ended) = (0, false);
+        (*refused, *ended, *filtered_mv) = (0, false, 0.0);
     }
 
     /// Samples pushed so far.
     pub fn samples(&self) -> u32 {
         self.extractor.samples()
+    }
+
+    /// The newest sample behind the band-pass filter, in mV; 0 before the first.
+    pub const fn filtered_mv(&self) -> f32 {
+        self.filtered_mv
     }
 
     /// The newest R peak, in samples since the first; `None` before the first.
@@ -197,6 +205,7 @@ impl<P: PeakSource> Monitor<P> {
             return;
         }
         let filtered_mv = self.filter.push(sample_mv);
+        self.filtered_mv = filtered_mv;
         self.quality.push(sample_mv, filtered_mv);
         self.extractor.push(filtered_mv);
         if let Some(r_sample) = self.peaks.push(filtered_mv) {

@@ -84,6 +84,37 @@ pub(crate) const RHYTHM_RR_MIN_S: f32 = 0.2;
 /// Longest RR interval that the rhythm tells apart, in seconds.
 pub(crate) const RHYTHM_RR_MAX_S: f32 = 3.0;
 
+/// Version of the strip views' arithmetic. Raise it when a value changes while sizes stay.
+pub(crate) const STRIP_VERSION: u32 = 1;
+/// Samples of the longest window that the strip network judges (30 s).
+pub const STRIP_SAMPLES: usize = 30 * SAMPLE_RATE_HZ as usize;
+/// Samples from the end of one window to that of the next (10 s).
+pub const STRIP_STEP_SAMPLES: u32 = 10 * SAMPLE_RATE_HZ;
+/// Samples of the shortest window (4 s).
+pub const STRIP_MIN_SAMPLES: u32 = 4 * SAMPLE_RATE_HZ;
+/// Beats of a window, at most.
+pub const STRIP_BEATS: usize = 64;
+/// Numbers that the beats' view has of each beat.
+pub const STRIP_BEAT_CHANNELS: usize = 8;
+/// Samples of the average beat before the R peak.
+pub const STRIP_BEFORE_SAMPLES: usize = 44;
+/// Samples of the average beat from the R peak on.
+pub const STRIP_AFTER_SAMPLES: usize = 60;
+/// Length of the average beat, in samples: `R-44..=R+59`.
+pub const STRIP_AVERAGE_LEN: usize = STRIP_BEFORE_SAMPLES + STRIP_AFTER_SAMPLES;
+/// Samples of a frame of the strip's spectrum (2 s), and points of its transform.
+pub const STRIP_FRAME_SAMPLES: usize = 256;
+/// Distance between the starts of two frames, in samples.
+pub const STRIP_HOP_SAMPLES: usize = 128;
+/// Bins of the strip's spectrum: 0.5 to 32 Hz in steps of 0.5 Hz.
+pub const STRIP_SPECTRUM_BINS: usize = 64;
+/// Numbers of the statistics view.
+pub const STRIP_STATISTICS: usize = 40;
+/// Largest magnitude of a strip's sample, in units of its scale.
+pub const STRIP_CLIP_SCALES: f32 = 3.0;
+/// What the strip network tells apart, in the order of its output: the classes of the Computing in Cardiology challenge 2017.
+pub const STRIP_LABELS: [&str; 4] = ["N", "A", "O", "~"];
+
 /// Longest time that the detector may take to report an R peak, in samples after the peak (2 s).
 pub const DETECTOR_MAX_DELAY_SAMPLES: usize = 256;
 
@@ -116,6 +147,7 @@ const _: () = {
             <= SPECTROGRAM_BEFORE_SAMPLES + BEAT_LEN_SAMPLES - BEAT_BEFORE_SAMPLES
     );
     assert!(RR_LOCAL <= RR_HISTORY);
+    assert!(STRIP_LABELS.len() == LABELS.len());
     assert!(SUCCESSOR_TIMEOUT_SAMPLES + BEAT_BEFORE_SAMPLES < HISTORY_SAMPLES);
     assert!(BEAT_LEN_SAMPLES - BEAT_BEFORE_SAMPLES <= PENDING_BEATS);
     assert!(FILTER_HIGH_HZ < SAMPLE_RATE_HZ as f64 / 2.0);
@@ -166,6 +198,25 @@ pub const RHYTHM_HASH: u64 = fnv(&[
     RHYTHM_CHANNELS as u64,
     RHYTHM_RR_MIN_S.to_bits() as u64,
     RHYTHM_RR_MAX_S.to_bits() as u64,
+]);
+
+/// Identifies what the strip network reads, as [`HASH`] does for the beat's.
+pub const STRIP_HASH: u64 = fnv(&[
+    STRIP_VERSION as u64,
+    SAMPLE_RATE_HZ as u64,
+    FILTER_LOW_HZ.to_bits(),
+    FILTER_HIGH_HZ.to_bits(),
+    STRIP_SAMPLES as u64,
+    STRIP_BEATS as u64,
+    STRIP_BEAT_CHANNELS as u64,
+    STRIP_BEFORE_SAMPLES as u64,
+    STRIP_AFTER_SAMPLES as u64,
+    STRIP_FRAME_SAMPLES as u64,
+    STRIP_HOP_SAMPLES as u64,
+    STRIP_SPECTRUM_BINS as u64,
+    STRIP_STATISTICS as u64,
+    STRIP_CLIP_SCALES.to_bits() as u64,
+    STRIP_LABELS.len() as u64,
 ]);
 
 /// FNV-1a (64 bit) over numbers, each as eight little-endian bytes.

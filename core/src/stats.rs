@@ -53,7 +53,7 @@ pub(crate) fn pearson(x: &[f32], y: &[f32]) -> f32 {
 pub(crate) fn median(x: &mut [f32]) -> f32 {
     let (half, odd) = (x.len() / 2, x.len() % 2 == 1);
     let middle = select(x, half);
-    if odd {
+    if odd || x.is_empty() {
         return middle;
     }
     let below = x
@@ -171,6 +171,7 @@ mod tests {
         assert_eq!(mean(&[1.0, 2.0, 6.0]), 3.0);
         assert_eq!(std_dev(&[1.0, 3.0]), 1.0);
         assert_eq!(rms(&[3.0, 4.0, 0.0, 0.0]), 2.5);
+        assert_eq!(median(&mut []), 0.0);
         assert_eq!(median(&mut [5.0, 1.0, 9.0]), 5.0);
         assert_eq!(median(&mut [5.0, 1.0, 9.0, 6.0]), 5.5);
         assert_eq!(pearson(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]), 1.0);

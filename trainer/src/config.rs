@@ -1,6 +1,6 @@
 //! What configs of every task have in common: reading, errors with line and column, limits.
 
-use crate::{beat, rhythm};
+use crate::{beat, rhythm, strip};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ pub enum Task {
     Beat,
     /// Atrial fibrillation from RR intervals.
     Rhythm,
+    /// The rhythm of half a minute from all of its views.
+    Strip,
 }
 
 /// The config of a model of any task.
@@ -23,6 +25,8 @@ pub enum Config {
     Beat(Box<beat::config::Config>),
     /// `task = "rhythm"`.
     Rhythm(Box<rhythm::config::Config>),
+    /// `task = "strip"`.
+    Strip(Box<strip::config::Config>),
 }
 
 impl Config {
@@ -47,7 +51,17 @@ impl Config {
         Ok(match parse::<Head>(text, origin)?.task {
             Task::Beat => Self::Beat(Box::new(parse(text, origin)?)),
             Task::Rhythm => Self::Rhythm(Box::new(parse(text, origin)?)),
+            Task::Strip => Self::Strip(Box::new(parse(text, origin)?)),
         })
+    }
+
+    /// What its `task` says.
+    pub fn task(&self) -> &'static str {
+        match self {
+            Self::Beat(_) => "beat",
+            Self::Rhythm(_) => "rhythm",
+            Self::Strip(_) => "strip",
+        }
     }
 
     /// Name of the model.
@@ -55,6 +69,7 @@ impl Config {
         match self {
             Self::Beat(config) => &config.name,
             Self::Rhythm(config) => &config.name,
+            Self::Strip(config) => &config.name,
         }
     }
 
@@ -63,6 +78,7 @@ impl Config {
         match self {
             Self::Beat(config) => canonical(config.as_ref()),
             Self::Rhythm(config) => canonical(config.as_ref()),
+            Self::Strip(config) => canonical(config.as_ref()),
         }
     }
 }

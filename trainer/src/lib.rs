@@ -14,4 +14,5 @@ pub mod fit;
 pub mod nn;
 mod progress;
 pub mod rhythm;
+pub mod strip;
 pub mod study;

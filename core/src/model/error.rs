@@ -1,7 +1,7 @@
 //! What can be wrong with an image.
 
 use crate::nn::LayerError;
-use crate::views::View;
+use super::task::AnyView;
 
 /// An element of a table of an image, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub enum ImageError {
     /// An input's tensor has not the shape of its view.
     View {
         /// The view.
-        view: View,
+        view: AnyView,
         /// The tensor's height, width and channels.
         found: [u16; 3],
         /// The view's.

@@ -24,14 +24,15 @@ mod plan;
 mod run;
 mod scores;
 mod sections;
+mod task;
 
 pub use error::{ImageError, Place};
 pub use run::{Executor, Progress, quantise};
 pub use scores::{Logits, argmax, softmax};
 pub use sections::{checksum, stated_len};
+pub use task::{AnyView, Task, ViewValues};
 
 use crate::spec::LABELS;
-use crate::views::View;
 use core::mem::offset_of;
 use core::ops::Range;
 use format::{Header, MAGIC, NONE, READS_PATIENT, Step};
@@ -97,12 +98,20 @@ pub const fn arena_words(image: &[u8]) -> usize {
 }
 
 impl<'a> Model<'a> {
-    /// Checks an image, all of it.
+    /// Checks the image of a beat network, all of it.
     ///
     /// # Errors
     /// If it is damaged, made for other features, or says anything that cannot be run; see [`ImageError`].
     pub fn load(image: &'a [u8]) -> Result<Self, ImageError> {
-        let sections = Sections::new(image)?;
+        Self::load_for(image, Task::Beat)
+    }
+
+    /// Checks the image of a network for `task`, all of it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_for(image: &'a [u8], task: Task) -> Result<Self, ImageError> {
+        let sections = Sections::new(image, task)?;
         sections.check()?;
         plan::check(&sections)?;
         Ok(Self { sections })
@@ -126,12 +135,17 @@ impl<'a> Model<'a> {
         Ok(Executor::new(self, arena))
     }
 
+    /// What the network is for.
+    pub const fn task(&self) -> Task {
+        self.sections.task
+    }
+
     /// The model's name.
     pub fn name(&self) -> &'a str {
         self.sections.model_name().unwrap_or_default()
     }
 
-    /// The share of each class among the examples that the network was trained on, in the order of [`LABELS`]. Where
+    /// The share of each class among the examples that the network was trained on, in the order of [`Task::labels`]. Where
     /// classes are expected with other shares, adding `ln(expected / prior)` to each logit accounts for them; running the
     /// network does not.
     pub fn priors(&self) -> [f32; LABELS.len()] {
@@ -158,14 +172,13 @@ impl<'a> Model<'a> {
     }
 
     /// The views that the network reads, and what they are quantised into.
-    pub fn inputs(&self) -> impl Iterator<Item = (View, TensorInfo<'a>)> + use<'a> {
+    pub fn inputs(&self) -> impl Iterator<Item = (AnyView, TensorInfo<'a>)> + use<'a> {
         let model = *self;
         let inputs = self.sections.inputs.iter();
-        inputs.map(move |input| {
-            (
-                View::ALL[usize::from(input.view)],
-                model.tensor(input.tensor),
-            )
+        // What has been loaded names views that there are.
+        inputs.filter_map(move |input| {
+            let view = self::task::view(model.task(), input.view)?;
+            Some((view, model.tensor(input.tensor)))
         })
     }
 

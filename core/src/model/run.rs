@@ -6,7 +6,7 @@ use super::plan::scratch;
 use super::scores::Logits;
 use super::{ImageError, Model, TensorInfo};
 use crate::spec::LABELS;
-use crate::views::{View, Views};
+use super::task::{ViewValues, view};
 use core::task::Poll;
 
 /// A loaded network with the memory that it works in. Running it cannot fail, and gives the same bits on every machine.
@@ -74,16 +74,16 @@ impl<'a> Executor<'a> {
         &self.model
     }
 
-    /// The logits of a beat.
-    pub fn run(&mut self, views: &Views) -> Logits {
+    /// The logits of a beat, or of half a minute. Views of another task than the network's make them NaN.
+    pub fn run<V: ViewValues>(&mut self, views: &V) -> Logits {
         self.run_layers(views, |_, _| ())
     }
 
-    /// The logits of a beat. `observe` is told of each input and each step when it is done, and may look at its
+    /// As [`run`](Self::run). `observe` is told of each input and each step when it is done, and may look at its
     /// [`output`](Self::output); [`Model::layers`] names the steps in the same order.
-    pub fn run_layers(
+    pub fn run_layers<V: ViewValues>(
         &mut self,
-        views: &Views,
+        views: &V,
         mut observe: impl FnMut(Progress, &Self),
     ) -> Logits {
         let mut part = 0;
@@ -99,13 +99,16 @@ impl<'a> Executor<'a> {
 
     /// One part of a run: one input, or one layer. The parts are numbered from 0 and run in this order, on the same views;
     /// the last one gives the logits. [`Network::part`](crate::Network::part) is this.
-    pub fn run_part(&mut self, views: &Views, part: usize) -> (Progress, Poll<Logits>) {
+    pub fn run_part<V: ViewValues>(&mut self, views: &V, part: usize) -> (Progress, Poll<Logits>) {
         let sections = self.model.sections;
         if part == 0 {
             self.run = Run::START;
+            self.run.sound = V::TASK == self.model.task();
         }
         if let Some(input) = sections.inputs.get(part) {
-            self.quantise(input, views);
+            if let Some(view) = view(self.model.task(), input.view) {
+                self.quantise(input, views.values(view));
+            }
             return (Progress::Quantised(part), Poll::Pending);
         }
         let index = part - sections.inputs.len();
@@ -152,16 +155,12 @@ impl<'a> Executor<'a> {
         Some((self.model.tensor(tensor), elements))
     }
 
-    fn quantise(&mut self, input: &Input, views: &Views) {
+    fn quantise(&mut self, input: &Input, values: &[f32]) {
         let sections = self.model.sections;
-        // What has been loaded names views and tensors that there are.
-        let (Some(view), Some(tensor)) = (
-            View::ALL.get(usize::from(input.view)),
-            sections.tensors.get(usize::from(input.tensor)),
-        ) else {
+        // What has been loaded names tensors that there are.
+        let Some(tensor) = sections.tensors.get(usize::from(input.tensor)) else {
             return;
         };
-        let values = views.get(*view);
         let (channels, zero_point) = (tensor.channels(), tensor.zero_point);
         let place = self.model.bytes(input.tensor);
         let output = self.memory_mut().get_mut(place).unwrap_or_default();

@@ -8,8 +8,8 @@ use super::format::{
 use super::layer::{Layer, operator};
 use crate::crc::CRC_OF_IMAGES;
 use crate::nn::LayerError;
-use crate::spec::{FEATURES_VERSION, HASH, LABELS};
-use crate::views::View;
+use super::task::{Task, view};
+use crate::spec::LABELS;
 use bytemuck::Pod;
 use core::mem::offset_of;
 
@@ -21,6 +21,7 @@ const MAX_ELEMENTS: usize = 1 << 20;
 /// The tables of an image, where they lie.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sections<'a> {
+    pub(super) task: Task,
     pub(super) image: &'a [u8],
     pub(super) header: &'a Header,
     pub(super) labels: &'a [Label],
@@ -111,7 +112,7 @@ fn is_utf8(bytes: &[u8]) -> bool {
 
 impl<'a> Sections<'a> {
     /// Checks that the image is whole and made for the features of this build, and finds its tables.
-    pub(super) fn new(image: &'a [u8]) -> Result<Self, ImageError> {
+    pub(super) fn new(image: &'a [u8], task: Task) -> Result<Self, ImageError> {
         let header = check_beginning(image)?;
         if header.len as usize != image.len() {
             return Err(ImageError::Length {
@@ -126,10 +127,10 @@ impl<'a> Sections<'a> {
                 expected: header.crc,
             });
         }
-        if header.spec_hash != HASH {
+        if header.spec_hash != task.hash() {
             return Err(ImageError::Features {
                 found: header.spec_hash,
-                expected: HASH,
+                expected: task.hash(),
             });
         }
         let value = |field, found: u16, smallest, largest| {
@@ -140,7 +141,7 @@ impl<'a> Sections<'a> {
         value("tensors", header.tensors, 1, MAX_TENSORS)?;
         value("steps", header.steps, 1, MAX_STEPS)?;
         // The hash includes the version.
-        let version = FEATURES_VERSION as usize;
+        let version = task.features_version() as usize;
         in_range(
             HEADER,
             "features version",
@@ -151,6 +152,7 @@ impl<'a> Sections<'a> {
         in_range(HEADER, "flags", header.flags, 0, READS_PATIENT as usize)?;
         let mut rest = &image[size_of::<Header>()..];
         Ok(Self {
+            task,
             image,
             header,
             labels: table(&mut rest, header.labels, image.len())?,
@@ -202,7 +204,7 @@ impl<'a> Sections<'a> {
         if !filled(&self.header.name).is_some_and(is_utf8) {
             return Err(no_name(HEADER, &self.header.name));
         }
-        for (index, (label, expected)) in self.labels.iter().zip(LABELS).enumerate() {
+        for (index, (label, expected)) in self.labels.iter().zip(self.task.labels()).enumerate() {
             if filled(&label.name) != Some(expected.as_bytes()) {
                 return Err(ImageError::Name {
                     place: at("label", index),
@@ -241,10 +243,12 @@ impl<'a> Sections<'a> {
     fn check_inputs(&self) -> Result<(), ImageError> {
         for (index, input) in self.inputs.iter().enumerate() {
             let place = at("input", index);
-            in_range(place, "view", input.view.into(), 0, View::ALL.len() - 1)?;
+            let last = self.task.views().len() - 1;
+            let view = view(self.task, input.view).ok_or_else(|| {
+                out_of_range(place, "view", input.view.into(), 0, last)
+            })?;
             in_range(place, "reserved", input.reserved.into(), 0, 0)?;
             let tensor = self.tensor(place, input.tensor)?;
-            let view = View::ALL[usize::from(input.view)];
             let expected = view.tensor_shape().map(|side| side as u16);
             if tensor.shape != expected {
                 return Err(ImageError::View {

@@ -104,7 +104,7 @@ pub fn normalise(window: &BeatWindow, scale_mv: f32) -> BeatWindow {
 
 /// The symmetric Hann window of `N` points, `0.5 - 0.5 cos(2 pi n / (N - 1))`, computed by the compiler in f64 and
 /// rounded once, so that no machine's own cosine enters (Harris 1978, Proc. IEEE 66:51, eq. 27).
-const fn hann<const N: usize>() -> [f32; N] {
+pub(crate) const fn hann<const N: usize>() -> [f32; N] {
     let mut window = [0.0; N];
     let mut n = 0;
     while n < N {

@@ -10,7 +10,7 @@ use super::ranges::{RangeRule, WeightRule};
 use super::reference::Reference;
 use super::report::{Candidate, Layer, Report};
 use crate::runtime::{Logits, argmax};
-use heartlens_core::views::Views;
+use heartlens_core::model::ViewValues;
 use tract_onnx::pb::ModelProto;
 
 /// Most numbers of the float network that are kept, all tensors and beats together (256 MiB).
@@ -36,11 +36,11 @@ pub type Observer<'a> = &'a mut dyn FnMut(&'static str, f64);
 ///
 /// # Errors
 /// When something of the network cannot be compiled, tract cannot run it, or there are too few beats.
-pub fn compile(
+pub fn compile<V: ViewValues + Clone>(
     model: &ModelProto,
     card: &Card,
-    calibration: &[Views],
-    held_out: &[Views],
+    calibration: &[V],
+    held_out: &[V],
     observe: Observer<'_>,
 ) -> Result<Compiled, CompileError> {
     let graph = super::import(model)?;
@@ -125,7 +125,7 @@ fn evenly(len: usize, count: usize) -> impl Iterator<Item = usize> {
 }
 
 /// At most `count` of the beats, at even distances.
-fn thinned(beats: &[Views], count: usize) -> Vec<Views> {
+fn thinned<V: Clone>(beats: &[V], count: usize) -> Vec<V> {
     evenly(beats.len(), count)
         .map(|place| beats[place].clone())
         .collect()
@@ -143,8 +143,8 @@ impl Float {
     fn measure(
         reference: &Reference,
         graph: &Graph,
-        calibration: &[Views],
-        held_out: &[Views],
+        calibration: &[impl ViewValues],
+        held_out: &[impl ViewValues],
         observe: Observer<'_>,
     ) -> Result<Self, CompileError> {
         let total = (calibration.len() + held_out.len()) as f64;
@@ -184,15 +184,15 @@ struct Plan {
     corrections: Vec<Vec<f64>>,
 }
 
-struct Search<'a> {
+struct Search<'a, V> {
     graph: &'a Graph,
     card: &'a Card,
     float: &'a Float,
-    calibration: &'a [Views],
-    held_out: &'a [Views],
+    calibration: &'a [V],
+    held_out: &'a [V],
 }
 
-impl Search<'_> {
+impl<V: ViewValues + Clone> Search<'_, V> {
     /// What `rule` covers of each tensor. An input that only feeds dense layers has a scale a feature: their columns
     /// take it over.
     fn ranges(&self, rule: RangeRule) -> Vec<TensorRange> {

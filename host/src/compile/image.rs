@@ -9,8 +9,7 @@ use heartlens_core::model::format::{
 };
 use heartlens_core::model::{ImageError, Model, checksum};
 use heartlens_core::nn::LayerError;
-use heartlens_core::spec;
-use heartlens_core::views::View;
+use heartlens_core::model::{AnyView, Task};
 
 /// Why a network has no image. Every variant names the culprit, what was found and what was expected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -98,6 +97,7 @@ pub fn write(program: &Program) -> Result<Vec<u8>, WriteError> {
     let plan = Plan::new(program, &scratch_words);
 
     let mut names = Names::default();
+    let task = task(program)?;
     let (inputs, scales) = inputs(program)?;
     let tensors = tensors(program, &plan, &mut names)?;
     let mut steps = steps(program, &packed, &plan, &mut names)?;
@@ -115,8 +115,8 @@ pub fn write(program: &Program) -> Result<Vec<u8>, WriteError> {
         version: VERSION,
         len: 0,
         crc: 0,
-        spec_hash: spec::HASH,
-        features_version: spec::FEATURES_VERSION,
+        spec_hash: task.hash(),
+        features_version: task.features_version(),
         arena_words: word(plan.words, "arena")?,
         name: filled_up::<NAME_LEN>("model", &program.name)?,
         flags: if program.reads_patient {
@@ -157,7 +157,7 @@ pub fn write(program: &Program) -> Result<Vec<u8>, WriteError> {
         image.extend_from_slice(&packed.data);
     }
     seal(&mut image)?;
-    Model::load(AlignedImage::new(&image).bytes())?;
+    Model::load_for(AlignedImage::new(&image).bytes(), task)?;
     Ok(image)
 }
 
@@ -239,14 +239,23 @@ fn labels(program: &Program) -> Result<Vec<Label>, WriteError> {
         .collect()
 }
 
+fn view(input: &super::program::Input) -> Result<AnyView, WriteError> {
+    AnyView::named(&input.name).ok_or_else(|| WriteError::View {
+        found: input.name.clone(),
+    })
+}
+
+/// What the network is for: what its first view is of.
+fn task(program: &Program) -> Result<Task, WriteError> {
+    let first = program.inputs.first().map(view).transpose()?;
+    Ok(first.map_or(Task::Beat, AnyView::task))
+}
+
 /// The inputs, and the channels' scales of all of them.
 fn inputs(program: &Program) -> Result<(Vec<Input>, Vec<f32>), WriteError> {
     let (mut inputs, mut scales) = (Vec::new(), Vec::new());
     for input in &program.inputs {
-        let view = View::named(&input.name);
-        let view = view.ok_or_else(|| WriteError::View {
-            found: input.name.clone(),
-        })?;
+        let view = view(input)?;
         let channels = program.tensors[input.tensor.0].shape[2];
         let own = input.channel_scales.len();
         if own != 0 && own != channels {
@@ -258,7 +267,7 @@ fn inputs(program: &Program) -> Result<(Vec<Input>, Vec<f32>), WriteError> {
             });
         }
         inputs.push(Input {
-            view: view as u16,
+            view: view.number(),
             tensor: index(input.tensor)?,
             first_scale: if own == 0 {
                 NONE

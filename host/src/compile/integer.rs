@@ -3,17 +3,16 @@
 use super::error::CompileError;
 use super::image::{AlignedImage, WriteError};
 use super::quantise::Quantised;
-use heartlens_core::model::{Executor, Logits, Model, Progress};
-use heartlens_core::views::Views;
+use heartlens_core::model::{Executor, Logits, Model, Progress, ViewValues};
 
 /// The logits of each beat. `observe` hears of each tensor when it is whole: the beat, the tensor, its elements.
 ///
 /// # Errors
 /// When the image cannot be loaded.
-pub(super) fn run(
+pub(super) fn run<V: ViewValues>(
     image: &[u8],
     network: &Quantised,
-    beats: &[Views],
+    beats: &[V],
     mut observe: impl FnMut(usize, usize, &[i8]),
 ) -> Result<Vec<Logits>, CompileError> {
     let program = &network.program;
@@ -25,7 +24,7 @@ pub(super) fn run(
     };
     let outputs: Vec<Option<usize>> = (0..program.steps.len()).map(last_writer).collect();
     let image = AlignedImage::new(image);
-    let model = Model::load(image.bytes()).map_err(WriteError::from)?;
+    let model = Model::load_for(image.bytes(), V::TASK).map_err(WriteError::from)?;
     let mut arena = vec![0; model.arena_words()];
     let mut executor = model.executor(&mut arena).map_err(WriteError::from)?;
     let logits = beats.iter().enumerate().map(|(beat, views)| {

@@ -3,7 +3,7 @@
 use super::error::CompileError;
 use super::graph::Graph;
 use super::source::one_line;
-use heartlens_core::views::{View, Views};
+use heartlens_core::model::{AnyView, ViewValues};
 use std::sync::Arc;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
@@ -11,7 +11,7 @@ use tract_onnx::prelude::*;
 /// The float network, planned for one beat at a time.
 pub(super) struct Reference {
     plan: Arc<TypedRunnableModel>,
-    inputs: Vec<(View, Vec<usize>)>,
+    inputs: Vec<(AnyView, Vec<usize>)>,
     /// Which of the graph's tensors each output is.
     outputs: Vec<usize>,
 }
@@ -22,12 +22,12 @@ impl Reference {
     /// # Errors
     /// When tract refuses the model.
     pub(super) fn new(model: &ModelProto, graph: &Graph) -> Result<Self, CompileError> {
-        let inputs: Vec<(View, Vec<usize>)> = graph
+        let inputs: Vec<(AnyView, Vec<usize>)> = graph
             .inputs
             .iter()
             .filter_map(|input| {
                 let name = &graph.tensors[*input].name;
-                let view = View::named(name)?;
+                let view = AnyView::named(name)?;
                 let shape = view.shape().iter().copied();
                 Some((view, std::iter::once(1).chain(shape).collect()))
             })
@@ -57,11 +57,15 @@ impl Reference {
     ///
     /// # Errors
     /// When tract fails or computes a number that is not finite.
-    pub(super) fn run(&self, graph: &Graph, beat: &Views) -> Result<Vec<Vec<f32>>, CompileError> {
+    pub(super) fn run(
+        &self,
+        graph: &Graph,
+        beat: &impl ViewValues,
+    ) -> Result<Vec<Vec<f32>>, CompileError> {
         let mut tensors = vec![Vec::new(); graph.tensors.len()];
         let mut inputs = tvec!();
         for ((view, shape), tensor) in self.inputs.iter().zip(&graph.inputs) {
-            let values = beat.get(*view);
+            let values = beat.values(*view);
             tensors[*tensor] = stored(&graph.tensors[*tensor].order, values);
             let input = Tensor::from_shape(shape, values).map_err(|error| failure(&error))?;
             inputs.push(input.into());

@@ -6,12 +6,13 @@ use crate::data::augment::Augmenter;
 use crate::data::split::split;
 use crate::progress::bar;
 use crate::study::ablate::{Row, choose};
-use crate::study::card::{ablation_table, rhythm_ablation_table};
+use crate::study::card::{ablation_table, rhythm_ablation_table, strip_ablation_table};
 use crate::study::cross_validate::{Plan, train_folds};
-use crate::study::rhythm;
-use crate::{beat, rhythm as rhythms};
+use crate::study::{rhythm, strip as strips};
+use crate::{beat, rhythm as rhythms, strip};
 use anyhow::ensure;
 use heartlens::evaluate::report::Peaks;
+use heartlens_core::spec::STRIP_HASH;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -57,6 +58,7 @@ impl Arguments {
         match self.source.config()? {
             Config::Beat(config) => self.beat(*config, device),
             Config::Rhythm(config) => self.rhythm(&config, device),
+            Config::Strip(config) => self.strip(&config, device),
         }
     }
 
@@ -124,6 +126,38 @@ impl Arguments {
         progress.finish_and_clear();
         took(trainings * count, start);
         self.show(&ablation, rhythm_ablation_table)
+    }
+
+    fn strip(&self, base: &strip::config::Config, device: Device) -> anyhow::Result<()> {
+        beats_alone(&[("--keep", self.keep.is_some())])?;
+        let folds = self.trainings.folds;
+        ensure!(folds >= 2, "--folds {folds}: expected 2 or more");
+        let rows = choose(strip::ablate::rows(base), &self.only)?;
+        let recordings = self.source.strips(base)?;
+        let plan = self
+            .trainings
+            .plan(base.training.seed, Vec::new(), self.seeds, device);
+        let trainings = folds as u64 * self.seeds;
+        let count = rows.len() as u64;
+        let progress = bar(count * trainings * u64::from(base.training.steps), "steps");
+        let start = Instant::now();
+        let mut ablation = strip::ablate::Ablation {
+            model: base.name.clone(),
+            spec_hash: format!("{STRIP_HASH:016x}"),
+            seeds: plan.seeds.clone(),
+            rows: Vec::new(),
+        };
+        for row in rows {
+            progress.set_message(format!("steps, {}", row.name));
+            let results = strips::cross_validate(&row.config, &recordings, folds, &plan, |_| {
+                progress.inc(1);
+            })?;
+            ablation.push(row.name, row.what, results);
+            self.write(&ablation)?;
+        }
+        progress.finish_and_clear();
+        took(trainings * count, start);
+        self.show(&ablation, strip_ablation_table)
     }
 
     /// Writes what is done so far where it goes to a file.

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::data::augment::Augmenter;
 use crate::data::split::{split, split_across};
 use crate::progress::bar;
-use crate::rhythm;
+use crate::{rhythm, strip};
 use crate::study::cross_validate::{Plan, train_folds};
 use crate::study::logits_cache::HeldOut;
 use crate::study::results::digits;
@@ -30,7 +30,8 @@ use tch::Device;
 #[command(after_help = "Example:
   heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --seeds 2 --json metrics.json
   heartlens-train cross-validate --config models/beat/config.toml --data $HEARTLENS_DATA --lead both --int8
-  heartlens-train cross-validate --config models/rhythm/config.toml --data $HEARTLENS_DATA --seeds 3")]
+  heartlens-train cross-validate --config models/rhythm/config.toml --data $HEARTLENS_DATA --seeds 3
+  heartlens-train cross-validate --config models/strip/config.toml --data $HEARTLENS_DATA --seeds 3")]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
@@ -70,17 +71,60 @@ impl Arguments {
         match self.source.config()? {
             Config::Beat(config) => self.beat(&config, device),
             Config::Rhythm(config) => self.rhythm(&config, device),
+            Config::Strip(config) => self.strip(&config, device),
         }
     }
 
-    fn rhythm(&self, config: &rhythm::config::Config, device: Device) -> anyhow::Result<()> {
+    fn strip(&self, config: &strip::config::Config, device: Device) -> anyhow::Result<()> {
+        self.no_flags_of_beats()?;
+        let folds = self.trainings.folds;
+        ensure!(folds >= 2, "--folds {folds}: expected 2 or more");
+        let recordings = self.source.strips(config)?;
+        let plan = self
+            .trainings
+            .plan(config.training.seed, Vec::new(), self.seeds, device);
+        let steps = u64::from(config.training.steps) * folds as u64 * self.seeds;
+        let progress = bar(steps, "steps");
+        let results =
+            crate::study::strip::cross_validate(config, &recordings, folds, &plan, |_| {
+                progress.inc(1)
+            })?;
+        progress.finish_and_clear();
+        for (name, figures) in results
+            .seeds
+            .iter()
+            .map(|seed| (format!("seed {}", seed.seed), &seed.figures))
+            .chain([("all".to_owned(), &results.pooled)])
+        {
+            let f1: Vec<String> = figures
+                .labels
+                .iter()
+                .map(|label| format!("{label} {}", digits(figures.f1[label])))
+                .collect();
+            eprintln!(
+                "{name}: F1 {}; mean of N, A and O {}",
+                f1.join(", "),
+                digits(figures.challenge_f1)
+            );
+        }
+        for path in self.json.iter().chain(&self.summary) {
+            write_json(&results, path)?;
+        }
+        Ok(())
+    }
+
+    fn no_flags_of_beats(&self) -> anyhow::Result<()> {
         beats_alone(&[
             ("--keep", self.keep.is_some()),
             ("--rhythm", self.rhythm.is_some()),
             ("--train-on", self.train_on.is_some()),
             ("--lead both", self.lead == Leads::Both),
             ("--int8", self.int8),
-        ])?;
+        ])
+    }
+
+    fn rhythm(&self, config: &rhythm::config::Config, device: Device) -> anyhow::Result<()> {
+        self.no_flags_of_beats()?;
         let folds = self.trainings.folds;
         ensure!(folds >= 2, "--folds {folds}: expected 2 or more");
         let recordings = self.source.recordings(config)?;

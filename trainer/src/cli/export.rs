@@ -5,8 +5,9 @@ use crate::beat;
 use crate::beat::network::ViewBatch;
 use crate::config::Config;
 use crate::fit::checkpoint::{Checkpoint, CheckpointError};
-use crate::rhythm;
+use crate::{rhythm, strip};
 use anyhow::ensure;
+use heartlens_core::strip::StripView;
 use heartlens_core::views::View;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
@@ -54,7 +55,31 @@ impl Arguments {
         match &checkpoint.config {
             Config::Beat(config) => self.beat(config, &checkpoint),
             Config::Rhythm(config) => self.rhythm(config, &checkpoint),
+            Config::Strip(config) => self.strip(config, &checkpoint),
         }
+    }
+
+    fn strip(&self, config: &strip::config::Config, checkpoint: &Checkpoint) -> anyhow::Result<()> {
+        let mut trainer = strip::fit::Trainer::new(config, Device::Cpu)?;
+        trainer.take(checkpoint)?;
+        let mut views = Vec::new();
+        for view in StripView::ALL {
+            views.push(checkpoint.probe(view.name())?);
+        }
+        let Ok(views) = <[Tensor; 4]>::try_from(views) else {
+            unreachable!("a view each");
+        };
+        let network = trainer.result();
+        let logits = tch::no_grad(|| network.forward(&views, None));
+        let difference = strip::export::write(network, config, &views, &logits, &self.out)?;
+        eprintln!(
+            "{}: {} parameters, after {} steps; tract and libtorch differ by at most {difference:.1e} on {} windows",
+            self.out.display(),
+            trainer.parameter_count(),
+            checkpoint.step,
+            logits.size()[0],
+        );
+        Ok(())
     }
 
     fn beat(&self, config: &beat::config::Config, checkpoint: &Checkpoint) -> anyhow::Result<()> {

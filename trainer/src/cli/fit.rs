@@ -17,8 +17,8 @@ use crate::fit::device::Precision;
 use crate::fit::early_stopping::{self, Judge, Judgements, Verdict};
 use crate::fit::log::{Line, Log, read};
 use crate::fit::tensorboard::EventFile;
-use crate::fit::training_loop::{self, Learner, StepReport, Watch, train};
-use crate::rhythm;
+use crate::fit::training_loop::{self, Batches, Learner, StepReport, Watch, train};
+use crate::{rhythm, strip};
 use crate::study::results::Headline;
 use crate::study::results::digits;
 use anyhow::Context;
@@ -114,6 +114,7 @@ impl Arguments {
         match self.source.config()? {
             config::Config::Beat(config) => self.beat(&config, device),
             config::Config::Rhythm(config) => self.rhythm(&config, device),
+            config::Config::Strip(config) => self.strip(&config, device),
         }
     }
 
@@ -129,38 +130,53 @@ impl Arguments {
     }
 
     fn rhythm(&self, config: &rhythm::config::Config, device: Device) -> anyhow::Result<()> {
-        beats_alone(&[("--hold-out", !self.hold_out.is_empty())])?;
         let recordings = self.source.recordings(config)?;
         let all: Vec<_> = recordings.iter().collect();
         let data = rhythm::fit::TrainingData::new(config, &all)?;
         let probe = rhythm::fit::probe(&recordings);
-        let out = self.outputs(&config.name);
+        let trainer = rhythm::fit::Trainer::new(config, device)?;
+        let what = format!("{} recordings", recordings.len());
+        let sizes = (config.training.steps, config.sampler.batch());
+        self.windows(&config.name, trainer, &data, &probe, &what, sizes)
+    }
+
+    fn strip(&self, config: &strip::config::Config, device: Device) -> anyhow::Result<()> {
+        let recordings = self.source.strips(config)?;
+        let all: Vec<_> = recordings.iter().collect();
+        let data = strip::fit::TrainingData::new(config, &all)?;
+        let probe = strip::fit::probe(&recordings);
+        let trainer = strip::fit::Trainer::new(config, device)?;
+        let what = format!("{} recordings", recordings.len());
+        // A config has one window or more a batch.
+        let sizes = (config.training.steps, config.training.batch as usize);
+        self.windows(&config.name, trainer, &data, &probe, &what, sizes)
+    }
+
+    /// Trains on windows of recordings: so many steps of so many windows.
+    fn windows<N: Learner>(
+        &self,
+        name: &str,
+        mut trainer: training_loop::Trainer<N>,
+        data: &impl Batches<N>,
+        probe: &N::Batch,
+        what: &str,
+        (steps, batch): (u32, usize),
+    ) -> anyhow::Result<()> {
+        beats_alone(&[("--hold-out", !self.hold_out.is_empty())])?;
+        let out = self.outputs(name);
         std::fs::create_dir_all(&out.folder).with_context(|| out.folder.display().to_string())?;
-        let mut trainer = rhythm::fit::Trainer::new(config, device)?;
         trainer.set_precision(self.precision);
         if self.resume {
-            resume(&mut trainer, &config.name, &out.last())?;
+            resume(&mut trainer, name, &out.last())?;
         }
-        let what = format!("{} recordings", recordings.len());
-        say(
-            &config.name,
-            &trainer,
-            &what,
-            config.training.steps,
-            config.sampler.batch(),
-        );
+        say(name, &trainer, what, steps, batch);
         let mut watch = Keeper {
-            screen: Screen::new(
-                &out,
-                &config.name,
-                (trainer.steps_done(), config.training.steps),
-                config.sampler.batch(),
-            )?,
+            screen: Screen::new(&out, name, (trainer.steps_done(), steps), batch)?,
             out: &out,
-            probe: &probe,
+            probe,
             judge: None,
         };
-        train(&mut trainer, &data, STEPS_A_CHECKPOINT, &mut watch)?;
+        train(&mut trainer, data, STEPS_A_CHECKPOINT, &mut watch)?;
         watch.screen.finish(&out.folder.join("curves.svg"))?;
         println!("{}", out.last().display());
         Ok(())

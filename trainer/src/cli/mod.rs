@@ -20,7 +20,7 @@ use crate::data::record::RecordBeats;
 use crate::data::split::names;
 use crate::file::write_atomically;
 use crate::fit::device::DeviceChoice;
-use crate::rhythm;
+use crate::{rhythm, strip};
 use crate::rhythm::dataset::Recording;
 use crate::study::cross_validate::Plan;
 use anyhow::{Context, ensure};
@@ -120,9 +120,10 @@ impl Source {
     fn beat_config(&self) -> anyhow::Result<beat::config::Config> {
         match self.config()? {
             Config::Beat(config) => Ok(*config),
-            Config::Rhythm(_) => Err(anyhow::anyhow!(
-                "{}: its task is rhythm, and this verb is for task = \"beat\"",
-                self.config.display()
+            other => Err(anyhow::anyhow!(
+                "{}: its task is {}, and this verb is for task = \"beat\"",
+                self.config.display(),
+                other.task()
             )),
         }
     }
@@ -135,6 +136,16 @@ impl Source {
     fn recordings(&self, config: &rhythm::config::Config) -> anyhow::Result<Vec<Recording>> {
         let database = &config.data.weak_labels;
         let recordings = rhythm::dataset::read(&self.folders().database(database)?)?;
+        let windows: usize = recordings.iter().map(|r| r.windows.len()).sum();
+        let count = recordings.len();
+        eprintln!("{windows} windows in {count} recordings of {database}");
+        Ok(recordings)
+    }
+
+    /// The recordings of a strip model.
+    fn strips(&self, config: &strip::config::Config) -> anyhow::Result<Vec<strip::dataset::Recording>> {
+        let database = &config.data.weak_labels;
+        let recordings = strip::dataset::read(&self.folders().database(database)?)?;
         let windows: usize = recordings.iter().map(|r| r.windows.len()).sum();
         let count = recordings.len();
         eprintln!("{windows} windows in {count} recordings of {database}");
@@ -189,7 +200,7 @@ fn beats_alone(flags: &[(&str, bool)]) -> anyhow::Result<()> {
     let given = flags.iter().find(|(_, is_given)| *is_given);
     ensure!(
         given.is_none(),
-        "{} is for task = \"beat\", and the config's task is rhythm",
+        "{} is for task = \"beat\", and the config's is another",
         given.map_or("", |(flag, _)| flag)
     );
     Ok(())

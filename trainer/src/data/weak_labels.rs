@@ -18,6 +18,7 @@ use heartlens::records::Record;
 use heartlens_core::class::Class;
 use heartlens_core::filter::BandPass;
 use heartlens_core::patient::Patient;
+use heartlens_core::spec::STRIP_LABELS;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -56,30 +57,37 @@ impl Rhythm {
 /// # Errors
 /// If the labels are missing or malformed.
 pub(crate) fn find(folder: &Path) -> Result<Vec<(PathBuf, Rhythm)>, DatasetError> {
+    let rhythm = |(path, class): (PathBuf, usize)| {
+        let all = [Rhythm::Normal, Rhythm::Fibrillation, Rhythm::Other];
+        Some((path, *all.get(class)?))
+    };
+    Ok(find_all(folder)?.into_iter().filter_map(rhythm).collect())
+}
+
+/// Path (without extension) and class of each recording of a folder, in the order of its REFERENCE.csv. The class is a place in
+/// [`STRIP_LABELS`].
+///
+/// # Errors
+/// If the labels are missing or malformed.
+pub(crate) fn find_all(folder: &Path) -> Result<Vec<(PathBuf, usize)>, DatasetError> {
     let path = folder.join(LABELS_FILE);
     let text = std::fs::read_to_string(&path).map_err(|source| DatasetError::Labels {
         path: path.clone(),
         source,
     })?;
-    let mut labels = Vec::new();
-    for (found, line) in text.lines().zip(1..) {
-        let rhythm = match found.split_once(',') {
-            Some((_, "N")) => Rhythm::Normal,
-            Some((_, "A")) => Rhythm::Fibrillation,
-            Some((_, "O")) => Rhythm::Other,
-            Some((_, "~")) => continue,
-            _ => {
-                return Err(DatasetError::LabelLine {
-                    path,
-                    line,
-                    found: found.to_owned(),
-                });
-            }
-        };
-        let name = found.split(',').next().unwrap_or_default();
-        labels.push((folder.join(name), rhythm));
-    }
-    Ok(labels)
+    let class = |(found, line): (&str, usize)| {
+        let label = found.split_once(',');
+        let class = label.and_then(|(name, label)| {
+            let class = STRIP_LABELS.iter().position(|known| *known == label)?;
+            Some((folder.join(name), class))
+        });
+        class.ok_or_else(|| DatasetError::LabelLine {
+            path: path.clone(),
+            line,
+            found: found.to_owned(),
+        })
+    };
+    text.lines().zip(1..).map(class).collect()
 }
 
 /// The first lead of the recording at `path` (without extension), in mV at the canonical rate.

@@ -365,6 +365,7 @@ fn spec_hash(config: &Config) -> String {
     let hash = match config {
         Config::Beat(_) => spec::HASH,
         Config::Rhythm(_) => spec::RHYTHM_HASH,
+        Config::Strip(_) => spec::STRIP_HASH,
     };
     format!("{hash:016x}")
 }

@@ -192,6 +192,39 @@ pub fn rhythm_ablation_table(results: &Value) -> Option<String> {
     Some(text)
 }
 
+/// Strip networks that differ in one thing, in Markdown. `None` where `results` lacks a key.
+pub fn strip_ablation_table(results: &Value) -> Option<String> {
+    use std::fmt::Write;
+    let mut text = String::from(
+        "| network | what | parameters | MAC a window | N | A | O | ~ | mean of N, A, O (each seed) | less that of all | SD over \
+         seeds |\n|---|---|---:|---:|---|---|---|---|---|---|---|\n",
+    );
+    for row in results["rows"].as_array()? {
+        let seeds: Vec<String> = row["seeds"].as_array()?.iter().map(rate).collect();
+        let difference = &row["difference"];
+        let mean = difference["mean"].as_f64();
+        let f1 = |label: &str| rate(&row["f1"][label]);
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} ({}) | {} | {} |",
+            row["name"].as_str()?,
+            row["what"].as_str()?,
+            row["parameters"].as_u64()?,
+            row["macs"].as_u64()?,
+            f1("N"),
+            f1("A"),
+            f1("O"),
+            f1("~"),
+            rate(&row["challenge_f1"]),
+            seeds.join(", "),
+            mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:+.3}")),
+            rate(&difference["deviation"]),
+        )
+        .ok()?;
+    }
+    Some(text)
+}
+
 /// A rate to three digits, `-` where it is null.
 fn rate(value: &Value) -> String {
     digits(value.as_f64())

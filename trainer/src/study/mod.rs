@@ -10,3 +10,4 @@ pub mod noise;
 pub mod results;
 pub mod rhythm;
 pub mod rules;
+pub mod strip;

@@ -10,7 +10,7 @@ use super::graph::{Graph, Node, Operator, Tensor};
 use super::layout::Layout;
 use super::onnx::{self, Constant};
 use crate::model::OUTPUT;
-use heartlens_core::views::View;
+use heartlens_core::model::{AnyView, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, type_proto};
 
@@ -19,7 +19,7 @@ const OPSETS: std::ops::RangeInclusive<i64> = 9..=18;
 /// Most elements of a tensor, as the kernels have it.
 const MAX_ELEMENTS: usize = 1 << 20;
 
-/// Reads the network of a model: each input a [`View`], the output [`OUTPUT`] of `[batch, labels]`.
+/// Reads the network of a model: each input an [`AnyView`] of one task, the output [`OUTPUT`] of `[batch, labels]`.
 ///
 /// # Errors
 /// When something cannot be compiled: an operator, an attribute, a shape, a type, the operator set. Layer, found and
@@ -174,8 +174,13 @@ impl<'a> Importer<'a> {
             found,
             expected,
         };
-        let Some(view) = View::named(&input.name) else {
-            let known = View::ALL.map(View::name).join(", ");
+        let view = AnyView::named(&input.name);
+        // All of one task: that of the first.
+        let first = self.graph.inputs.first().map(|first| &self.graph.tensors[*first].name);
+        let task = first.and_then(|name| AnyView::named(name)).map(AnyView::task);
+        let Some(view) = view.filter(|view| task.is_none_or(|task| task == view.task())) else {
+            let of = |task: Task| task.views().map(AnyView::name).join(", ");
+            let known = task.map_or_else(|| Task::ALL.map(of).join(", or "), of);
             return Err(refuse("its name", format!("`{}`", input.name), known));
         };
         let tensor = match input.r#type.as_ref().and_then(|t| t.value.as_ref()) {

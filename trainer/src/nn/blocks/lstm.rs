@@ -76,10 +76,10 @@ impl Cells {
 
 /// An LSTM (Hochreiter & Schmidhuber 1997, with forget gate). Its output is the hidden state of the forward cells after
 /// the last position, followed, where it reads [both ways](Direction::Both), by that of the backward cells after the
-/// first.
+/// first; or [all](Self::giving_all) hidden states.
 ///
 /// # Shapes
-/// `[batch, channels, length]` to `[batch, hidden]`, and both ways to `[batch, 2 hidden]`.
+/// `[batch, channels, length]` to `[batch, hidden]`, and both ways to `[batch, 2 hidden]`; of all states, with `length` behind.
 #[derive(Debug)]
 pub struct Lstm {
     name: String,
@@ -88,7 +88,8 @@ pub struct Lstm {
     direction: Direction,
     /// As many as the direction has names.
     cells: Vec<Cells>,
-    output_shape: [i64; 1],
+    /// Its shape says whether all hidden states are given.
+    output_shape: Vec<i64>,
 }
 
 impl Lstm {
@@ -111,9 +112,21 @@ impl Lstm {
             hidden,
             steps,
             direction,
-            output_shape: [cells.len() as i64 * hidden],
+            output_shape: vec![cells.len() as i64 * hidden],
             cells,
         })
+    }
+
+    /// The same LSTM, whose output is the hidden state at every position, of both ways side by side.
+    #[must_use]
+    pub fn giving_all(mut self) -> Self {
+        self.output_shape.truncate(1);
+        self.output_shape.push(self.steps);
+        self
+    }
+
+    fn gives_all(&self) -> bool {
+        self.output_shape.len() > 1
     }
 }
 
@@ -128,7 +141,7 @@ impl Block for Lstm {
         let state = Tensor::zeros([ways, x.size()[0], self.hidden], (x.kind(), x.device()));
         let weights = self.cells.iter().flat_map(Cells::weights);
         let weights: Vec<Tensor> = weights.map(|w| w.to_kind(x.kind())).collect();
-        let (_, last, _) = time_first.lstm(
+        let (all, last, _) = time_first.lstm(
             &[&state, &state],
             &weights.iter().collect::<Vec<_>>(),
             true,
@@ -138,6 +151,9 @@ impl Block for Lstm {
             self.direction == Direction::Both,
             false,
         );
+        if self.gives_all() {
+            return all.permute([1, 2, 0]);
+        }
         last.transpose(0, 1).flatten(1, -1)
     }
 
@@ -146,7 +162,8 @@ impl Block for Lstm {
         self.steps as usize * a_step
     }
 
-    /// `Transpose` to time first, `LSTM` with its default activations, and its last states (`Y_h`) side by side.
+    /// `Transpose` to time first, `LSTM` with its default activations, and its last states (`Y_h`), or all of them (`Y`), side
+    /// by side.
     fn onnx(&self, graph: &mut Graph, input: &str) -> String {
         let stack = |part: fn(&Cells) -> &Tensor| {
             let parts: Vec<Tensor> = self.cells.iter().map(|c| onnx_gates(part(c))).collect();
@@ -163,17 +180,36 @@ impl Block for Lstm {
             &[input],
             vec![Attribute::ints("perm", &[2, 0, 1])],
         );
+        let all = format!("{}.all", self.name);
         let last = format!("{}.last", self.name);
+        let outputs: &[&str] = if self.gives_all() {
+            &[&all]
+        } else {
+            &["", &last]
+        };
         graph.node_with_outputs(
             "LSTM",
             &format!("{}.lstm", self.name),
             &[&time_first, &weights, &recurrent, &bias],
-            &["", &last],
+            outputs,
             vec![
                 Attribute::int("hidden_size", self.hidden),
                 Attribute::string("direction", self.direction.onnx()),
             ],
         );
+        if self.gives_all() {
+            // [length, ways, batch, hidden] to [batch, ways, hidden, length], and the ways beside each other.
+            let batch_first = graph.node(
+                "Transpose",
+                &format!("{}.batch_first", self.name),
+                &[&all],
+                vec![Attribute::ints("perm", &[2, 1, 3, 0])],
+            );
+            let shape = [0, self.cells.len() as i64 * self.hidden, self.steps];
+            let shape = graph.integers(&format!("{}.shape", self.name), &shape);
+            let name = format!("{}.states", self.name);
+            return graph.node("Reshape", &name, &[&batch_first, &shape], vec![]);
+        }
         let batch_first = graph.node(
             "Transpose",
             &format!("{}.batch_first", self.name),
