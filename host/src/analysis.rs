@@ -5,6 +5,7 @@ use crate::episodes::Episode;
 use crate::hrv::Hrv;
 use crate::records::Warning;
 use crate::runtime::Logits;
+use crate::strips::Strip;
 use crate::summary::Summary;
 use heartlens_core::class::Class;
 use std::ops::AddAssign;
@@ -60,6 +61,8 @@ pub struct Analysis {
     pub summary: Summary,
     /// Atrial fibrillation, runs and pauses, in order of time.
     pub episodes: Vec<Episode>,
+    /// What the strip network says of half a minute at a time, every 10 s; empty where it is not asked, or the model has none.
+    pub strips: Vec<Strip>,
     /// Heart rate variability.
     pub hrv: Hrv,
     /// What was strange about the record, but not wrong enough to fail.
@@ -86,8 +89,10 @@ pub struct Stages {
     pub monitor: Duration,
     /// The four views of each beat.
     pub views: Duration,
-    /// The networks.
+    /// The networks of beats.
     pub network: Duration,
+    /// The strip network, with its views.
+    pub strips: Duration,
     /// The rhythm, and with it the classes.
     pub rhythm: Duration,
 }
@@ -98,6 +103,7 @@ impl AddAssign for Stages {
         self.monitor += other.monitor;
         self.views += other.views;
         self.network += other.network;
+        self.strips += other.strips;
         self.rhythm += other.rhythm;
     }
 }

@@ -138,6 +138,8 @@ pub struct StageSeconds {
     pub views: f64,
     /// The network.
     pub network: f64,
+    /// The strip network, with its views.
+    pub strips: f64,
     /// The rhythm, and with it the labels.
     pub rhythm: f64,
     /// What is left of the run's time on its threads: waiting.
@@ -151,14 +153,16 @@ impl StageSeconds {
             monitor,
             views,
             network,
+            strips,
             rhythm,
         } = stages;
-        let spent = reading + monitor + views + network + rhythm;
+        let spent = reading + monitor + views + network + strips + rhythm;
         Self {
             reading: reading.as_secs_f64(),
             monitor: monitor.as_secs_f64(),
             views: views.as_secs_f64(),
             network: network.as_secs_f64(),
+            strips: strips.as_secs_f64(),
             rhythm: rhythm.as_secs_f64(),
             rest: (wall.as_secs_f64() * threads as f64 - spent.as_secs_f64()).max(0.0),
         }

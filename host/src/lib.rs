@@ -56,6 +56,7 @@ pub mod pipeline;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod runtime;
+pub mod strips;
 pub mod summary;
 pub mod synth;
 

@@ -8,6 +8,7 @@ use crate::records::resample::Resampler;
 use crate::records::{Blocks, Record};
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
+use heartlens_core::strip::{Strip, StripWindow};
 use std::ops::Range;
 
 /// A lead at the canonical rate, in mV: all of it. [`stream_canonical`] gives the same in blocks.
@@ -164,6 +165,35 @@ impl PeakSource for KnownPeaks {
         self.samples += 1;
         self.peaks.next_if_eq(&now)
     }
+}
+
+/// Sends a lead at the canonical rate through core's monitor and strip, and gives each window that is ready to `visit`: those that
+/// [`Model::classify`](crate::Model::classify) asks the strip network about, in the same order.
+pub fn for_each_strip<P: PeakSource>(
+    signal_mv: &[f32],
+    peaks: P,
+    mut visit: impl FnMut(&Strip, StripWindow),
+) {
+    let mut monitor = Monitor::with_peaks(peaks, Patient::default());
+    let mut strip = Strip::new();
+    let mut ready = |strip: &mut Strip| {
+        while let Some(window) = strip.ready() {
+            visit(strip, window);
+        }
+    };
+    for sample in signal_mv {
+        if let Some(beat) = monitor.push(*sample) {
+            strip.note(&beat);
+        }
+        strip.push(monitor.filtered_mv());
+        ready(&mut strip);
+    }
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        strip.note(&beat);
+    }
+    strip.finish();
+    ready(&mut strip);
 }
 
 /// Sends a lead at the canonical rate through core's monitor and gives each beat to `visit`: with the peaks that

@@ -24,6 +24,7 @@ fn the_cards_hold_the_tables_of_their_measurements() {
         ("beat/card.md", "beat/metrics.json"),
         ("beat/card.md", "beat/ablation.json"),
         ("rhythm/card.md", "rhythm/metrics.json"),
+        ("strip/card.md", "strip/metrics.json"),
     ] {
         let text = printed(metrics);
         assert!(

@@ -36,7 +36,11 @@ use crate::stats::{mean, median, pearson, rms, sort, std_dev};
 use heapless::Vec;
 use libm::{expf, logf};
 
-/// The place of the scale.
+/// The place of the number of beats,
+pub(super) const BEATS: usize = 1;
+/// of the part of them that are no heartbeats,
+pub(super) const STRANGE: usize = 37;
+/// and of the scale.
 pub(super) const SCALE: usize = 38;
 /// Largest magnitude of a number.
 const CLIP: f32 = 4.0;

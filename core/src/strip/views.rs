@@ -113,6 +113,9 @@ const BEAT_PARTS: usize = STRIP_BEATS / BEATS_PER_PART;
 /// then the spectra, frame by frame, and last the statistics.
 const POWER_PARTS: usize = 2 * spectrum::FRAMES;
 
+/// A readable window has fewer beats that are no heartbeats, as a part of all.
+const STRANGE_MOST: f32 = 0.25;
+
 const _: () = {
     assert!(AVERAGE_PARTS * AVERAGE_PER_PART == STRIP_AVERAGE_LEN);
     assert!(BEAT_PARTS * BEATS_PER_PART == STRIP_BEATS);
@@ -145,6 +148,13 @@ impl StripViews {
             StripView::Power => &mut self.power,
             StripView::Statistics => &mut self.statistics,
         }
+    }
+
+    /// Whether the window may be judged: it has a beat, and more than three quarters of its beats are heartbeats in readable
+    /// signal. If not it is noise, whatever the network says.
+    pub fn is_readable(&self) -> bool {
+        self.statistics[statistics::BEATS] > 0.0
+            && self.statistics[statistics::STRANGE] < STRANGE_MOST
     }
 
     /// One part of [`Strip::compute`], numbered from 0, to be called in order on a strip that has not changed. Whether more are to

@@ -23,6 +23,7 @@ use crate::options::{Leads, Options, Peaks};
 use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit, Warning};
 use crate::report::{Heading, Section};
 use crate::runtime::Kind;
+use crate::strips::Strip;
 use crate::summary::Summary;
 use anyhow::bail;
 use clap::ValueEnum;
@@ -401,6 +402,7 @@ struct Classified {
     runtime: &'static str,
     beats: Vec<Beat>,
     summary: Summary,
+    strips: Vec<Strip>,
     episodes: Vec<Episode>,
     hrv: Hrv,
     warnings: Vec<String>,
@@ -588,6 +590,7 @@ fn classify(
         name: input.name.clone(),
         warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         summary: analysis.summary,
+        strips: analysis.strips,
         episodes: analysis.episodes,
         hrv: analysis.hrv,
         record: source,

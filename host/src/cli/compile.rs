@@ -3,9 +3,11 @@
 use super::classify::inputs::inputs;
 use super::guard::Guard;
 use super::output::{Sink, write_file};
-use crate::compile::beats;
+use crate::compile::beats::{self, Sample};
+use crate::compile::calibrate::Compiled;
 use crate::compile::source::Source;
 use anyhow::Context;
+use heartlens_core::model::{Task, ViewValues};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 
@@ -20,7 +22,8 @@ const STEPS: f64 = 1000.0;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens compile models/beat/model.onnx --calibrate models/demo/demo --out model.hlm
-  heartlens compile models/beat/model.onnx --calibrate mitdb svdb --out model.hlm")]
+  heartlens compile models/beat/model.onnx --calibrate mitdb svdb --out model.hlm
+  heartlens compile models/beat/strip.onnx --calibrate cinc2017 --out strip.hlm")]
 pub(crate) struct Args {
     /// The network, as `heartlens-train export` writes it.
     #[arg(value_name = "MODEL.onnx")]
@@ -54,20 +57,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .into_iter()
         .map(|input| input.path)
         .collect();
-    let sample = beats::draw(&records, |done| show("reading records", done))?;
-    let compiled = source
-        .compile(&sample, &mut |message, done| show(message, done))
-        .with_context(|| args.model.display().to_string())?;
+    let reading = |done| show("reading records", done);
+    let compiled = match source.task() {
+        Task::Beat => compile(args, &source, beats::draw(&records, reading)?, "beats", show),
+        Task::Strip => {
+            let sample = beats::draw_strips(&records, reading)?;
+            compile(args, &source, sample, "windows", show)
+        }
+    }?;
     bar.finish_and_clear();
     write_file(&args.out, &compiled.image)?;
-
-    eprintln!(
-        "{} records, {} beats: {} to calibrate on, {} held out",
-        sample.records,
-        sample.beats,
-        sample.calibration.len(),
-        sample.held_out.len(),
-    );
     if let Some(sink) = &args.json {
         let mut text = serde_json::to_vec_pretty(&compiled.report)?;
         text.push(b'\n');
@@ -79,6 +78,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         Sink::Stdout.write(compiled.report.to_string().as_bytes())
     }
+}
+
+fn compile<V: ViewValues + Clone>(
+    args: &Args,
+    source: &Source,
+    sample: Sample<V>,
+    what: &str,
+    show: impl Fn(&'static str, f64),
+) -> anyhow::Result<Compiled> {
+    let compiled = source
+        .compile(&sample, &mut |message, done| show(message, done))
+        .with_context(|| args.model.display().to_string())?;
+    eprintln!(
+        "{} records, {} {what}: {} to calibrate on, {} held out",
+        sample.records,
+        sample.beats,
+        sample.calibration.len(),
+        sample.held_out.len(),
+    );
+    Ok(compiled)
 }
 
 fn bar() -> ProgressBar {

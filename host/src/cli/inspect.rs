@@ -13,11 +13,10 @@ use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::runtime::ModelError;
 use anyhow::{Context, bail};
 use heartlens_core::class::Class;
-use heartlens_core::model::Model;
+use heartlens_core::model::{AnyView, Model, Task};
 use heartlens_core::patient::Sex;
 use heartlens_core::rhythm;
 use heartlens_core::spec::{LABELS, RHYTHM_CHANNELS, RHYTHM_HASH, RHYTHM_INTERVALS};
-use heartlens_core::views::View;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -230,7 +229,9 @@ fn image(path: &Path) -> anyhow::Result<ModelFacts> {
         source,
     })?;
     let aligned = AlignedImage::new(&bytes);
-    let model = Model::load(aligned.bytes()).map_err(|source| ModelError::Image {
+    let strip = Model::load_for(aligned.bytes(), Task::Strip);
+    let model = strip.or_else(|_| Model::load(aligned.bytes()));
+    let model = model.map_err(|source| ModelError::Image {
         path: path.to_owned(),
         source,
     })?;
@@ -253,10 +254,10 @@ fn image(path: &Path) -> anyhow::Result<ModelFacts> {
             .inputs()
             .map(|(view, _)| input_facts(view.name()))
             .collect(),
-        labels: LABELS.map(str::to_owned).to_vec(),
+        labels: model.task().labels().map(str::to_owned).to_vec(),
         priors: Some(model.priors().to_vec()),
         // What another hash was made for does not load.
-        spec_hash: Some(crate::model::spec_hash()),
+        spec_hash: Some(format!("{:016x}", model.task().hash())),
         reads_patient: model.reads_patient(),
         layers: layers.collect(),
     })
@@ -311,7 +312,7 @@ fn rhythm(path: &Path) -> anyhow::Result<ModelFacts> {
 }
 
 fn input_facts(name: &str) -> InputFacts {
-    let shape = View::named(name).map(View::shape);
+    let shape = AnyView::named(name).map(AnyView::shape);
     InputFacts {
         name: name.to_owned(),
         shape: shape.unwrap_or_default().to_vec(),

@@ -10,6 +10,7 @@ use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::patient::Patient;
 use heartlens_core::spec::LABELS;
+use heartlens_core::strip::StripViews;
 use heartlens_core::views::Views;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,11 +26,11 @@ const REFERENCE: &str = "atr";
 
 /// Beats of one set of records, drawn the same way each time.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct Sample<V = Views> {
     /// Beats that ranges are measured on: as many of each class as there are, up to an equal share.
-    pub calibration: Vec<Views>,
+    pub calibration: Vec<V>,
     /// Beats of other records (of the last third of the time, where there is one record), evenly drawn.
-    pub held_out: Vec<Views>,
+    pub held_out: Vec<V>,
     /// Share of each class among all beats of the records, in the order of [`LABELS`]; equal where none is annotated.
     pub priors: Vec<f32>,
     /// Records read.
@@ -108,6 +109,63 @@ pub fn choose(classes: &[Vec<Option<Class>>]) -> [Vec<(usize, usize)>; 2] {
         balanced(&places.calibration, classes, CALIBRATION_BEATS),
         evenly(&readable(&places.held_out, classes), HELD_OUT_BEATS),
     ]
+}
+
+/// Reads the first lead of `records` and draws windows of half a minute, as the strip network is shown them: of every third record
+/// (of the last third of the time, where there is one record) those that are held out. Nothing says what they are of, so all
+/// priors are equal. `progress` hears how much is done, 0..=1.
+///
+/// # Errors
+/// When a record cannot be read, or there are fewer than [`LEAST_BEATS`] windows of either kind.
+pub fn draw_strips(
+    records: &[PathBuf],
+    mut progress: impl FnMut(f64),
+) -> Result<Sample<StripViews>, CompileError> {
+    let mut classes = Vec::with_capacity(records.len());
+    let mut all = Vec::new();
+    for (index, path) in records.iter().enumerate() {
+        let windows = strips(path)?;
+        classes.push(vec![None; windows.len()]);
+        all.push(windows);
+        progress((index + 1) as f64 / records.len() as f64);
+    }
+    let Places {
+        calibration,
+        held_out,
+    } = Places::split(&classes);
+    let of = |places: &[Place], count: usize| -> Result<Vec<StripViews>, CompileError> {
+        let chosen = evenly(places, count);
+        if chosen.len() < LEAST_BEATS {
+            return Err(CompileError::TooFewBeats {
+                found: chosen.len(),
+                expected: LEAST_BEATS,
+            });
+        }
+        let views = chosen.iter().map(|(record, window)| all[*record][*window].clone());
+        Ok(views.collect())
+    };
+    Ok(Sample {
+        calibration: of(&calibration, CALIBRATION_BEATS)?,
+        held_out: of(&held_out, HELD_OUT_BEATS)?,
+        priors: priors(&classes),
+        records: records.len(),
+        beats: classes.iter().map(Vec::len).sum(),
+    })
+}
+
+/// The windows of a record's first lead that the network is asked about, in order.
+fn strips(path: &Path) -> Result<Vec<StripViews>, CompileError> {
+    let record = Record::open(path).map_err(Error::from)?;
+    let signal_mv = pipeline::canonical_lead(&record, 0)?;
+    let mut windows = Vec::new();
+    pipeline::for_each_strip(&signal_mv, Detector::new(), |strip, window| {
+        let mut views = StripViews::ZERO;
+        strip.compute(window, &mut views);
+        if views.is_readable() {
+            windows.push(views);
+        }
+    });
+    Ok(windows)
 }
 
 fn open(path: &Path) -> Result<Known, CompileError> {

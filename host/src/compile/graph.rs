@@ -1,6 +1,7 @@
 //! A float network as the integer kernels see it: channels last, ReLU fused, axes that ONNX only renames gone.
 
 use super::error::CompileError;
+use heartlens_core::model::{AnyView, Task};
 use heartlens_core::nn::{LstmShape, WindowShape};
 
 /// A network of the operators that can be compiled. See [`import`](fn@super::import).
@@ -12,6 +13,15 @@ pub struct Graph {
     pub inputs: Vec<usize>,
     /// Operators in the order of the computation; the last is dense and writes the logits.
     pub nodes: Vec<Node>,
+}
+
+impl Graph {
+    /// What the network is for: what its inputs are views of.
+    pub fn task(&self) -> Task {
+        let first = self.inputs.first().and_then(|input| self.tensors.get(*input));
+        let view = first.and_then(|tensor| AnyView::named(&tensor.name));
+        view.map_or(Task::Beat, AnyView::task)
+    }
 }
 
 /// A tensor of one beat.

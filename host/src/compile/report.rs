@@ -124,7 +124,7 @@ impl Report {
         [calibration_beats, held_out_beats]: [usize; 2],
     ) -> Result<Self, CompileError> {
         let aligned = AlignedImage::new(image);
-        let model = Model::load(aligned.bytes()).map_err(WriteError::from)?;
+        let model = Model::load_for(aligned.bytes(), graph.task()).map_err(WriteError::from)?;
         Ok(Self {
             name: network.program.name.clone(),
             calibration_beats,

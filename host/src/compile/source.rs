@@ -6,7 +6,7 @@ use super::error::CompileError;
 use super::quantise::Card;
 use crate::model::{ModelMetadata, NAME_KEY, PATIENT_KEY};
 use crate::runtime::ModelError;
-use heartlens_core::spec::LABELS;
+use heartlens_core::model::{AnyView, Task, ViewValues};
 use std::path::Path;
 use tract_onnx::pb::{ModelProto, ValueInfoProto, tensor_shape_proto, type_proto};
 use tract_onnx::prelude::{Framework, TractError};
@@ -25,7 +25,7 @@ impl Source {
     /// When it cannot be read, is not ONNX, or was trained for other features.
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let source = Self::read_any(path)?;
-        source.metadata.check_properties(path)?;
+        source.metadata.check_properties(source.task(), path)?;
         Ok(source)
     }
 
@@ -53,7 +53,7 @@ impl Source {
     /// When it was trained for other features.
     pub fn new(model: ModelProto, path: &Path) -> Result<Self, ModelError> {
         let source = Self::of(model);
-        source.metadata.check_properties(path)?;
+        source.metadata.check_properties(source.task(), path)?;
         Ok(source)
     }
 
@@ -79,6 +79,13 @@ impl Source {
         self.metadata.property(key)
     }
 
+    /// What the network is for: what the first of its inputs that has the name of a view is a view of.
+    pub fn task(&self) -> Task {
+        let views = self.metadata.inputs.iter();
+        let mut views = views.filter_map(|(name, _)| AnyView::named(name));
+        views.next().map_or(Task::Beat, AnyView::task)
+    }
+
     /// Whether the network reads age and sex.
     pub fn reads_patient(&self) -> bool {
         self.property(PATIENT_KEY) == Some("read")
@@ -88,14 +95,14 @@ impl Source {
     ///
     /// # Errors
     /// Those of [`calibrate::compile`].
-    pub fn compile(
+    pub fn compile<V: ViewValues + Clone>(
         &self,
-        sample: &Sample,
+        sample: &Sample<V>,
         observe: Observer<'_>,
     ) -> Result<Compiled, CompileError> {
         let card = Card {
             name: self.name().to_owned(),
-            labels: LABELS.map(str::to_owned).to_vec(),
+            labels: V::TASK.labels().map(str::to_owned).to_vec(),
             priors: sample.priors.clone(),
             reads_patient: self.reads_patient(),
         };

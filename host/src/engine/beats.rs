@@ -32,6 +32,7 @@ impl Worker<'_> {
             beats,
             summary,
             episodes,
+            strips: Vec::new(),
             hrv,
             warnings: list.warnings.clone(),
             leads: vec![NO_SIGNAL.to_owned()],

@@ -10,6 +10,7 @@ use crate::records::Record;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Input, Intervals};
+use heartlens_core::strip::{Strip, StripWindow};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -107,6 +108,13 @@ impl<'r> Signal<'r> {
             block
         }))
     }
+}
+
+/// A window of the first lead that the strip network is to judge, and the signal that it is of.
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) strip: Box<Strip>,
+    pub(super) window: StripWindow,
 }
 
 /// R peaks on their way to a lead's monitor.
@@ -238,6 +246,9 @@ pub(super) struct Feed<'r, P> {
     /// The leads' samples of one moment.
     moment_mv: Vec<Option<f32>>,
     intervals: Intervals,
+    /// The first lead's last half minute, where it is asked for, and the windows that are ready.
+    strip: Option<Box<Strip>>,
+    windows: Vec<Window>,
     stages: Stages,
 }
 
@@ -273,7 +284,45 @@ impl<'r, P: PeakSource> Feed<'r, P> {
             others,
             scouts: None,
             intervals: Intervals::new(),
+            strip: None,
+            windows: Vec::new(),
             stages: Stages::default(),
+        }
+    }
+
+    /// Has windows made for the strip network.
+    pub(super) fn keep_strips(&mut self) {
+        self.strip = Some(Box::default());
+    }
+
+    /// The windows that have become ready since this was last asked.
+    pub(super) fn windows(&mut self) -> impl Iterator<Item = Window> {
+        self.windows.drain(..)
+    }
+
+    /// Takes the first lead's next sample.
+    fn push_first(&mut self, sample_mv: f32) {
+        let before = self.first.beats.len();
+        self.first.push(sample_mv);
+        if let Some(strip) = &mut self.strip {
+            for beat in self.first.beats.iter().skip(before) {
+                strip.note(beat);
+            }
+            strip.push(self.first.monitor.filtered_mv());
+            ready(strip, &mut self.windows);
+        }
+    }
+
+    /// Ends the first lead.
+    fn end_first(&mut self) {
+        let before = self.first.beats.len();
+        self.first.end();
+        if let Some(strip) = &mut self.strip {
+            for beat in self.first.beats.iter().skip(before) {
+                strip.note(beat);
+            }
+            strip.finish();
+            ready(strip, &mut self.windows);
         }
     }
 
@@ -286,7 +335,7 @@ impl<'r, P: PeakSource> Feed<'r, P> {
         let more = block.is_some();
         match block {
             Some(block) if self.others.is_empty() => {
-                block.into_iter().for_each(|sample| self.first.push(sample));
+                block.into_iter().for_each(|sample| self.push_first(sample));
             }
             Some(block) => {
                 for sample in block {
@@ -297,7 +346,7 @@ impl<'r, P: PeakSource> Feed<'r, P> {
                 if let Some(scouts) = &mut self.scouts {
                     scouts.finish();
                 }
-                self.first.end();
+                self.end_first();
                 // The first lead's last peaks come late: they are heard before the others end.
                 for other in &mut self.others {
                     while let Some(sample) = other.next(&mut self.stages)? {
@@ -321,7 +370,7 @@ impl<'r, P: PeakSource> Feed<'r, P> {
         if let Some(scouts) = &mut self.scouts {
             scouts.push(&self.moment_mv);
         }
-        self.first.push(sample_mv);
+        self.push_first(sample_mv);
         for (other, sample) in self.others.iter_mut().zip(&self.moment_mv[1..]) {
             if let Some(sample) = sample {
                 other.lead.push(*sample);
@@ -387,5 +436,15 @@ impl<'r, P: PeakSource> Feed<'r, P> {
             .iter()
             .filter_map(|other| other.lead.upside_down());
         self.first.upside_down().into_iter().chain(others)
+    }
+}
+
+/// Adds the windows of a strip that are ready.
+fn ready(strip: &mut Strip, windows: &mut Vec<Window>) {
+    while let Some(window) = strip.ready() {
+        windows.push(Window {
+            strip: Box::new(strip.clone()),
+            window,
+        });
     }
 }

@@ -23,11 +23,13 @@ use crate::hrv::Hrv;
 use crate::model::Model;
 use crate::options::{Options, Peaks};
 use crate::records::{Record, Warning};
+use crate::strips::{Strip, Verdicts};
 use crate::summary::Summary;
 use feed::{Feed, Signal};
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::PeakSource;
 use heartlens_core::rhythm::Rhythm;
+use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::Views;
 use pool::{Done, Fusion};
 use std::ops::ControlFlow;
@@ -151,12 +153,18 @@ impl Worker<'_> {
     ) -> Result<Analysis, Error> {
         let runtime = self.network()?.name();
         let (model, rules) = (self.pool().model(), self.pool().rules());
+        let judges_strips = rules.is_some() && model.has_strip();
+        if judges_strips {
+            feed.keep_strips();
+        }
         let mut judge = Judge {
             rate_hz: record.sample_rate_hz(),
             start: feed.start(),
             reference,
             rhythm: Rhythm::new(rules),
             beats: Vec::new(),
+            strips: Vec::new(),
+            judges_strips,
             weights: vec![0.0; taken.leads.len()],
             stages: Stages::default(),
             see,
@@ -169,6 +177,7 @@ impl Worker<'_> {
         let mut found = Vec::new();
         loop {
             let more = feed.advance(&mut found)?;
+            feed.windows().for_each(|window| lane.push_window(window));
             for beat in found.drain(..) {
                 lane.push(beat);
                 while let Some(done) = lane.next(false)? {
@@ -186,6 +195,7 @@ impl Worker<'_> {
             judge.take(&done);
         }
         drop(lane);
+        judge.tell_fibrillation();
         for lead in feed.upside_down() {
             record.note(Warning::UpsideDown { lead });
         }
@@ -200,6 +210,7 @@ impl Worker<'_> {
             summary: Summary::of(&judge.beats),
             episodes: episodes(&judge.beats),
             beats: judge.beats,
+            strips: judge.strips,
             warnings: record.warnings(),
             leads: feed.leads(),
             taken,
@@ -219,6 +230,9 @@ struct Judge<'a, 's> {
     reference: Option<&'a [u64]>,
     rhythm: Rhythm,
     beats: Vec<Beat>,
+    strips: Vec<Strip>,
+    /// Whether fibrillation is what the strip network says.
+    judges_strips: bool,
     /// Each lead's weights, summed up.
     weights: Vec<f64>,
     stages: Stages,
@@ -250,7 +264,11 @@ impl Judge<'_, '_> {
                 class: judged.class,
                 scores: judged.probabilities,
                 logits: judged.logits,
-                fibrillation: judged.fibrillation,
+                fibrillation: match self.judges_strips {
+                    // Whether it may be judged; how, only all windows that hold the beat can tell.
+                    true => observed.heartbeat.then_some(false),
+                    false => judged.fibrillation,
+                },
                 rr_ms: known_ms.or(judged.rr_s.map(|rr| f64::from(rr) * 1000.0)),
                 quality: judged.quality.score,
             };
@@ -268,8 +286,30 @@ impl Judge<'_, '_> {
             }
             self.beats.push(beat);
         }
+        let start_s = f64::from(self.start) / f64::from(SAMPLE_RATE_HZ);
+        let at_s = |sample: u32| start_s + f64::from(sample) / f64::from(SAMPLE_RATE_HZ);
+        let windows = done.windows.iter();
+        self.strips.extend(windows.map(|(window, probabilities)| Strip {
+            from_s: at_s(window.start),
+            to_s: at_s(window.end),
+            probabilities: *probabilities,
+        }));
         self.stages += done.stages;
         self.stages.rhythm += begun.elapsed();
+    }
+}
+
+impl Judge<'_, '_> {
+    /// Says of each beat that may be judged whether it lies in fibrillation, once all windows are known.
+    fn tell_fibrillation(&mut self) {
+        if !self.judges_strips {
+            return;
+        }
+        let mut verdicts = Verdicts::new(&self.strips);
+        for beat in &mut self.beats {
+            let said = verdicts.fibrillation_at(beat.time_s);
+            beat.fibrillation = beat.fibrillation.and(said);
+        }
     }
 }
 

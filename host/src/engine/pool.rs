@@ -5,14 +5,17 @@
 //! busy, and so does a folder of short ones; and little waits anywhere: batches, records begun, results not taken.
 
 use super::BATCH;
-use super::feed::Found;
+use super::feed::{Found, Window};
 use crate::analysis::Stages;
 use crate::model::Model;
 use crate::options::Options;
-use crate::runtime::{Kind, Logits, ModelError, Runtime};
+use crate::runtime::int8::Int8;
+use crate::runtime::{Kind, Logits, ModelError, Runtime, softmax};
+use crate::strips::Strip;
 use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::monitor::MonitoredBeat;
 use heartlens_core::rhythm::{self, Rules};
+use heartlens_core::strip::{StripViews, StripWindow};
 use heartlens_core::views::Views;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -25,6 +28,8 @@ use std::time::{Duration, Instant};
 
 /// Batches that wait at most for each thread, before a record's thread leaves its signal and takes one itself.
 const WAITING: usize = 4;
+/// Windows of the strip network that wait at most for a whole batch of beats.
+const WINDOWS: usize = 16;
 /// Records that are begun ahead of the one whose result is to come next, for each thread.
 const AHEAD: usize = 2;
 /// How long a request to stop may go unnoticed.
@@ -107,6 +112,7 @@ struct Batch {
     shown: bool,
     fusion: Fusion,
     beats: Vec<Found>,
+    windows: Vec<Window>,
 }
 
 /// How the logits of several leads become one.
@@ -148,6 +154,8 @@ type Outcome = Result<Result<Done, ModelError>, Box<dyn Any + Send>>;
 /// A batch that has been through views and networks.
 pub(super) struct Done {
     pub(super) beats: Vec<Scored>,
+    /// What the strip network says of windows of the signal: the probability of each class.
+    pub(super) windows: Vec<(StripWindow, Logits)>,
     pub(super) stages: Stages,
     /// Of each lead, of each beat that it has.
     views: Vec<Vec<Views>>,
@@ -338,6 +346,7 @@ pub struct Worker<'p> {
     pool: &'p Pool<'p>,
     /// Opened when it is first needed.
     network: Option<Box<dyn Runtime>>,
+    strip: Option<Int8>,
     views: Vec<Vec<Views>>,
 }
 
@@ -346,6 +355,7 @@ impl<'p> Worker<'p> {
         Self {
             pool,
             network: None,
+            strip: None,
             views: Vec::new(),
         }
     }
@@ -381,6 +391,7 @@ impl<'p> Worker<'p> {
             shown,
             fusion,
             beats: Vec::with_capacity(BATCH),
+            windows: Vec::new(),
             sent: 0,
             taken: 0,
         }
@@ -391,6 +402,7 @@ impl<'p> Worker<'p> {
         if !matches!(outcome, Ok(Ok(_))) {
             // Whatever state it is in.
             self.network = None;
+            self.strip = None;
         }
         let mut state = self.pool.lock();
         if let Some(lane) = state.lanes.get_mut(&batch.lane) {
@@ -446,9 +458,13 @@ impl<'p> Worker<'p> {
             }
         };
         let beats = batch.beats.iter().map(&mut score).collect();
+        let network = between.elapsed();
+        let between_too = Instant::now();
+        let windows = self.judge(&batch.windows)?;
         let stages = Stages {
             views: between - begun,
-            network: between.elapsed(),
+            network,
+            strips: between_too.elapsed(),
             ..Stages::default()
         };
         if !batch.shown {
@@ -456,9 +472,38 @@ impl<'p> Worker<'p> {
         }
         Ok(Done {
             beats,
+            windows,
             stages,
             views,
         })
+    }
+}
+
+impl Worker<'_> {
+    /// What the strip network says of windows. One that is hardly readable is noise, whatever it says.
+    fn judge(&mut self, windows: &[Window]) -> Result<Vec<(StripWindow, Logits)>, ModelError> {
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.strip.is_none() {
+            self.strip = self.pool.model.strip();
+        }
+        let Some(network) = &mut self.strip else {
+            return Ok(Vec::new());
+        };
+        let mut judged = Vec::with_capacity(windows.len());
+        let mut views = StripViews::ZERO;
+        for Window { strip, window } in windows {
+            strip.compute(*window, &mut views);
+            let probabilities = if views.is_readable() {
+                let logits = network.run(std::slice::from_ref(&views))?;
+                logits.first().map_or(Strip::NOISE, softmax)
+            } else {
+                Strip::NOISE
+            };
+            judged.push((*window, probabilities));
+        }
+        Ok(judged)
     }
 }
 
@@ -512,6 +557,8 @@ pub(super) struct Lane<'w, 'p> {
     fusion: Fusion,
     /// Beats that are no whole batch yet.
     beats: Vec<Found>,
+    /// Windows that go with the next batch.
+    windows: Vec<Window>,
     /// Batches that went in.
     sent: usize,
     /// Batches that came out.
@@ -527,8 +574,17 @@ impl Lane<'_, '_> {
         }
     }
 
+    /// Takes a window of the strip network.
+    pub(super) fn push_window(&mut self, window: Window) {
+        self.windows.push(window);
+        if self.windows.len() == WINDOWS {
+            self.send();
+        }
+    }
+
     fn send(&mut self) {
         let batch = Batch {
+            windows: std::mem::take(&mut self.windows),
             lane: self.id,
             place: self.sent,
             shown: self.shown,
@@ -546,7 +602,7 @@ impl Lane<'_, '_> {
     /// # Errors
     /// When a network failed.
     pub(super) fn next(&mut self, all: bool) -> Result<Option<Done>, ModelError> {
-        if all && !self.beats.is_empty() {
+        if all && !(self.beats.is_empty() && self.windows.is_empty()) {
             self.send();
         }
         let pool = self.worker.pool;

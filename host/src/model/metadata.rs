@@ -1,6 +1,7 @@
 //! What an exported model says about itself, and whether it fits the features of this build.
 
 use crate::runtime::ModelError;
+use heartlens_core::model::Task;
 use heartlens_core::spec::{self, LABELS};
 use heartlens_core::views::View;
 use std::path::Path;
@@ -58,14 +59,15 @@ impl ModelMetadata {
     pub fn check(&self, path: &Path) -> Result<String, ModelError> {
         // Shapes first: where they differ, so does the hash, and the shape says more.
         self.check_inputs(path)?;
-        self.check_properties(path)
+        self.check_properties(Task::Beat, path)
     }
 
-    /// Checks the metadata properties alone, for a network that need not read every view, and gives the model's name.
+    /// Checks the metadata properties alone, for a network that need not read every view of its task, and gives the model's
+    /// name.
     ///
     /// # Errors
     /// When a property is missing or differs.
-    pub fn check_properties(&self, path: &Path) -> Result<String, ModelError> {
+    pub fn check_properties(&self, task: Task, path: &Path) -> Result<String, ModelError> {
         let require = |key: &'static str| {
             self.property(key)
                 .ok_or_else(|| ModelError::PropertyMissing {
@@ -85,9 +87,9 @@ impl ModelMetadata {
                 expected,
             })
         };
-        expect(LABELS_KEY, labels())?;
+        expect(LABELS_KEY, task.labels().join(","))?;
         expect(SAMPLE_RATE_KEY, spec::SAMPLE_RATE_HZ.to_string())?;
-        expect(SPEC_HASH_KEY, spec_hash())?;
+        expect(SPEC_HASH_KEY, format!("{:016x}", task.hash()))?;
         Ok(require(NAME_KEY)?.to_owned())
     }
 

@@ -1,6 +1,6 @@
 //! A trained model: the beat network in each form that a runtime reads, and the rhythm network.
 //!
-//! A model is a folder with the files [`IMAGE_FILE`], [`RHYTHM_FILE`] and [`ONNX_FILE`]; the one that is shipped is
+//! A model is a folder with the files [`IMAGE_FILE`], [`RHYTHM_FILE`], [`STRIP_FILE`] and [`ONNX_FILE`]; the one that is shipped is
 //! inside the program.
 
 mod metadata;
@@ -16,6 +16,7 @@ use crate::runtime::ort::Ort;
 #[cfg(feature = "tract")]
 use crate::runtime::tract::{self, Tract};
 use crate::runtime::{Kind, ModelError, Runtime};
+use heartlens_core::model::Task;
 use heartlens_core::rhythm::{self, Network, Rules};
 use std::borrow::Cow;
 use std::fmt;
@@ -25,6 +26,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The name of the rhythm network's image in a model's folder.
 pub const RHYTHM_FILE: &str = "rhythm.hlr";
+
+/// The name of the strip network's image in a model's folder.
+pub const STRIP_FILE: &str = "strip.hlm";
 
 /// What error messages call the folder of the shipped model.
 const SHIPPED: &str = "the model in this program";
@@ -41,6 +45,7 @@ struct Parts {
     image: Option<Bytes>,
     onnx: Option<Bytes>,
     rhythm: Option<Bytes>,
+    strip: Option<Bytes>,
     /// Makes the beat network, where it is the caller's own.
     own: Option<Box<Make>>,
     /// Networks that were opened and are not in use. One that was planned once need not be planned again.
@@ -61,11 +66,12 @@ impl Model {
             Some(include_bytes!("../../model/model.hlm")[..].into()),
             Some(include_bytes!("../../model/model.onnx")[..].into()),
             Some(include_bytes!("../../model/rhythm.hlr")[..].into()),
+            Some(include_bytes!("../../model/strip.hlm")[..].into()),
         )
     }
 
-    /// The model in a folder. Either form of the beat network will do, and a model without rhythm network is one whose
-    /// classes nothing weighs on.
+    /// The model in a folder. Either form of the beat network will do. A model without rhythm network is one whose
+    /// classes nothing weighs on; without strip network, fibrillation is told by the rhythm network's intervals alone.
     ///
     /// # Errors
     /// When a file cannot be read, there is no beat network, or what there is does not fit this build. A file that only
@@ -85,6 +91,7 @@ impl Model {
             read(IMAGE_FILE)?,
             read(ONNX_FILE)?,
             read(RHYTHM_FILE)?,
+            read(STRIP_FILE)?,
         )
     }
 
@@ -93,6 +100,7 @@ impl Model {
         image: Option<Bytes>,
         onnx: Option<Bytes>,
         rhythm: Option<Bytes>,
+        strip: Option<Bytes>,
     ) -> Result<Self, ModelError> {
         if let Some(bytes) = &rhythm {
             Network::load(bytes).map_err(|source| ModelError::Rhythm {
@@ -107,9 +115,11 @@ impl Model {
             image,
             onnx,
             rhythm,
+            strip,
             own: None,
             idle: Mutex::default(),
         };
+        parts.strip()?;
         (parts.name, parts.reads_patient) = parts.introduce()?;
         Ok(Self(Arc::new(parts)))
     }
@@ -125,6 +135,7 @@ impl Model {
             image: self.0.image.clone(),
             onnx: self.0.onnx.clone(),
             rhythm: self.0.rhythm.clone(),
+            strip: self.0.strip.clone(),
             own: Some(Box::new(make)),
             idle: Mutex::default(),
         }))
@@ -155,12 +166,24 @@ impl Model {
         rhythm::Model::load(self.0.rhythm.as_deref()?, rules).ok()
     }
 
+    /// Whether the model has a strip network.
+    pub(crate) fn has_strip(&self) -> bool {
+        self.0.strip.is_some()
+    }
+
+    /// The strip network, where the model has one.
+    pub(crate) fn strip(&self) -> Option<Int8> {
+        // It was read when the model was.
+        self.0.strip().ok().flatten()
+    }
+
     /// What tells this model from another whose files differ: names and CRC-32s of its files.
     pub fn fingerprint(&self) -> String {
         let files = [
             (IMAGE_FILE, &self.0.image),
             (ONNX_FILE, &self.0.onnx),
             (RHYTHM_FILE, &self.0.rhythm),
+            (STRIP_FILE, &self.0.strip),
         ];
         let of = |(name, bytes): (&str, &Option<Bytes>)| {
             let crc = heartlens_core::rhythm::checksum(bytes.as_deref()?);
@@ -240,6 +263,15 @@ impl Parts {
         }
     }
 
+    fn strip(&self) -> Result<Option<Int8>, ModelError> {
+        let image = self.strip.as_deref();
+        let strip = image.map(|image| Int8::for_task(image, Task::Strip)).transpose();
+        strip.map_err(|source| ModelError::Image {
+            path: self.folder.join(STRIP_FILE),
+            source,
+        })
+    }
+
     /// The name of the ONNX file, and what is in it.
     #[cfg(feature = "tract")]
     fn onnx(&self) -> Result<(PathBuf, &[u8]), ModelError> {
@@ -293,7 +325,7 @@ mod tests {
         let (inside, loaded) = (Model::shipped().unwrap(), Model::load(folder()).unwrap());
         assert_eq!(inside.name(), "beat");
         assert_eq!(inside.fingerprint(), loaded.fingerprint());
-        assert_eq!(inside.fingerprint().matches(", ").count(), 2);
+        assert_eq!(inside.fingerprint().matches(", ").count(), 3);
         assert!(inside.rhythm(Rules::SHIPPED).is_some());
         for kind in Kind::ALL {
             #[cfg(feature = "ort")]

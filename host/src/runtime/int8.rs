@@ -4,7 +4,7 @@ use super::{LayerOutput, Logits, ModelError, Runtime};
 use crate::compile::image::AlignedImage;
 use crate::model::{ONNX_FILE, OUTPUT};
 use heartlens_core::model::format::Operator;
-use heartlens_core::model::{ImageError, Model, Progress, TensorInfo};
+use heartlens_core::model::{ImageError, Model, Progress, Task, TensorInfo, ViewValues};
 use heartlens_core::views::Views;
 use std::path::{Path, PathBuf};
 
@@ -45,13 +45,37 @@ impl Int8 {
     /// # Errors
     /// When it is no whole image, or was made for other features.
     pub fn new(image: &[u8]) -> Result<Self, ImageError> {
-        let image = Image::try_new(AlignedImage::new(image), |image| Model::load(image.bytes()))?;
+        Self::for_task(image, Task::Beat)
+    }
+
+    /// As [`new`](Self::new), of a network for `task`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn for_task(image: &[u8], task: Task) -> Result<Self, ImageError> {
+        let image = Image::try_new(AlignedImage::new(image), |image| {
+            Model::load_for(image.bytes(), task)
+        })?;
         let model = image.borrow_dependent();
         Ok(Self {
             arena: vec![0; model.arena_words()],
             operators: model.layers().map(|layer| layer.operator).collect(),
             image,
         })
+    }
+
+    /// The logits of each, in order.
+    ///
+    /// # Errors
+    /// Never: the arena is as large as the image says.
+    pub fn run<V: ViewValues>(&mut self, views: &[V]) -> Result<Vec<Logits>, ModelError> {
+        let Self { image, arena, .. } = self;
+        let executor = image.borrow_dependent().executor(arena);
+        let mut executor = executor.map_err(|source| ModelError::Image {
+            path: PathBuf::from(image.borrow_dependent().name()),
+            source,
+        })?;
+        Ok(views.iter().map(|views| executor.run(views)).collect())
     }
 
     /// The network.
@@ -74,13 +98,7 @@ impl Runtime for Int8 {
     }
 
     fn logits(&mut self, beats: &[Views]) -> Result<Vec<Logits>, ModelError> {
-        let Self { image, arena, .. } = self;
-        let executor = image.borrow_dependent().executor(arena);
-        let mut executor = executor.map_err(|source| ModelError::Image {
-            path: PathBuf::from(image.borrow_dependent().name()),
-            source,
-        })?;
-        Ok(beats.iter().map(|beat| executor.run(beat)).collect())
+        self.run(beats)
     }
 
     /// Concatenations are left out: their parts are shown, and may keep scales of their own.

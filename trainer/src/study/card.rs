@@ -6,7 +6,10 @@ use serde_json::Value;
 /// The tables of what `cross-validate` or `ablate` has written. `None` where it is neither's.
 pub fn tables(metrics: &Value) -> Option<String> {
     let is_rhythm = |value: &Value| value.get("auc").is_some();
+    let is_strip = |value: &Value| value.get("challenge_f1").is_some();
     match metrics.get("rows").and_then(Value::as_array) {
+        Some(rows) if rows.first().is_some_and(is_strip) => strip_ablation_table(metrics),
+        None if is_strip(metrics) => strip_table(metrics),
         Some(rows) if rows.first().is_some_and(is_rhythm) => rhythm_ablation_table(metrics),
         Some(_) => ablation_table(metrics),
         None if is_rhythm(metrics) => rhythm_table(metrics),
@@ -188,6 +191,32 @@ pub fn rhythm_ablation_table(results: &Value) -> Option<String> {
             rate(&difference["deviation"]),
         )
         .ok()?;
+    }
+    Some(text)
+}
+
+/// Figures of the strip network in Markdown: each seed and all, and how often each class was taken for each. `None` where
+/// `metrics` lacks a key.
+fn strip_table(metrics: &Value) -> Option<String> {
+    use std::fmt::Write;
+    let mut text =
+        String::from("| seed | F1 of N | A | O | ~ | mean of N, A, O |\n|---|---|---|---|---|---|\n");
+    let mut row = |name: &str, figures: &Value| {
+        let f1 = |label: &str| rate(&figures["f1"][label]);
+        let (n, a, o, noise) = (f1("N"), f1("A"), f1("O"), f1("~"));
+        let mean = rate(&figures["challenge_f1"]);
+        writeln!(text, "| {name} | {n} | {a} | {o} | {noise} | {mean} |").ok()
+    };
+    for seed in metrics["seeds"].as_array()? {
+        row(&seed["seed"].as_u64()?.to_string(), seed)?;
+    }
+    row("all", metrics)?;
+    text += "\n| labelled | taken for N | A | O | ~ |\n|---|---:|---:|---:|---:|\n";
+    let labels = metrics["labels"].as_array()?;
+    for (label, row) in labels.iter().zip(metrics["confusion"].as_array()?) {
+        let counts = row.as_array()?.iter().map(|count| count.to_string());
+        let counts: Vec<String> = counts.collect();
+        writeln!(text, "| {} | {} |", label.as_str()?, counts.join(" | ")).ok()?;
     }
     Some(text)
 }

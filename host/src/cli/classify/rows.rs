@@ -7,9 +7,10 @@ use crate::choice::TakenLead;
 use crate::cli::output::Output;
 use crate::episodes::Episode;
 use crate::hrv::Hrv;
+use crate::strips::Strip;
 use crate::summary::Summary;
 use anyhow::Context;
-use heartlens_core::spec::LABELS;
+use heartlens_core::spec::{LABELS, STRIP_LABELS};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::io::Write;
@@ -31,6 +32,7 @@ struct Object<'a> {
     runtime: &'a str,
     beats: Vec<Row>,
     summary: &'a Summary,
+    strips: Vec<StripRow>,
     episodes: Vec<Episode>,
     hrv: &'a Hrv,
     warnings: &'a [String],
@@ -49,16 +51,38 @@ struct Row {
     quality: f64,
 }
 
-/// Probabilities by class.
-struct Scores([f64; LABELS.len()]);
+/// Half a minute in JSON.
+#[derive(Serialize)]
+struct StripRow {
+    from_s: f64,
+    to_s: f64,
+    scores: Scores,
+}
+
+/// Probabilities by class: labels and numbers.
+struct Scores([&'static str; LABELS.len()], [f64; LABELS.len()]);
+
+impl Scores {
+    fn new(labels: [&'static str; LABELS.len()], of: [f32; LABELS.len()]) -> Self {
+        Self(labels, of.map(|score| rounded(f64::from(score), 6)))
+    }
+}
 
 impl Serialize for Scores {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(LABELS.len()))?;
-        for (label, score) in LABELS.iter().zip(self.0) {
+        for (label, score) in self.0.iter().zip(self.1) {
             map.serialize_entry(label, &score)?;
         }
         map.end()
+    }
+}
+
+fn strip(strip: &Strip) -> StripRow {
+    StripRow {
+        from_s: rounded(strip.from_s, 4),
+        to_s: rounded(strip.to_s, 4),
+        scores: Scores::new(STRIP_LABELS, strip.probabilities),
     }
 }
 
@@ -67,7 +91,7 @@ fn row(beat: &Beat) -> Row {
         sample: beat.sample,
         time_s: rounded(beat.time_s, 4),
         class: beat.class.name(),
-        scores: Scores(beat.scores.map(|score| rounded(f64::from(score), 6))),
+        scores: Scores::new(LABELS, beat.scores),
         fibrillation: beat.fibrillation,
         rr_ms: beat.rr_ms.map(|rr| rounded(rr, 4)),
         quality: rounded(f64::from(beat.quality), 4),
@@ -125,6 +149,7 @@ pub(super) fn write_json(
         runtime: classified.runtime,
         beats: classified.beats.iter().map(row).collect(),
         summary: &classified.summary,
+        strips: classified.strips.iter().map(strip).collect(),
         episodes: classified.episodes.iter().map(episode).collect(),
         hrv: &classified.hrv,
         warnings: &classified.warnings,
