@@ -416,9 +416,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let inputs = inputs::inputs(&args.records)?;
     let guard = Guard::new(inputs.iter().map(|input| input.path.as_path()))
         .with_annotator(&args.reading.annotator);
-    for (flag, sink) in args.named_sinks() {
-        guard.sink(flag, sink)?;
-    }
+    guard.sinks(args.named_sinks())?;
     let journal = match &args.out {
         Some(folder) => {
             inputs::check_names(&inputs)?;
