@@ -55,7 +55,7 @@ Beats without a signal: atrial fibrillation, pauses and HRV; classes where the l
     heartlens classify watch.csv --beats intervals")]
 pub(crate) struct Args {
     /// WFDB records, with or without `.hea`, files (EDF, BDF, ISHNE, DICOM, SCP-ECG, aECG, MUSE, Philips, ATC, CSV), lists of
-    /// beats (WFDB annotations without signal, tables of beat times or RR intervals, `.hrm`), or folders: all records in
+    /// beats (WFDB annotations without signal, tables of beat times or RR intervals, `.hrm`, FIT), or folders: all records in
     /// them and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
