@@ -118,7 +118,7 @@ pub(super) fn read(path: &Path) -> Result<Read, RecordError> {
     let bytes = read_whole(path)?;
     let mut found = Found::default();
     let mut at = 0;
-    while bytes.get(at..).is_some_and(|rest| is_fit(rest)) {
+    while bytes.get(at..).is_some_and(is_fit) {
         match file(path, &bytes, at, &mut found)? {
             Some(end) => at = end,
             None => break,
