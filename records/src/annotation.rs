@@ -980,7 +980,7 @@ mod tests {
         );
         assert!(recover(b"0.6 N\n1.4 N\n").is_err());
         assert!(recover(b"").is_err());
-        let noise: Vec<u8> = (0..2000_u32).map(|k| (k * k * 31 >> 5) as u8).collect();
+        let noise: Vec<u8> = (0..2000_u32).map(|k| ((k * k * 31) >> 5) as u8).collect();
         assert!(recover(&noise).is_err());
     }
 
