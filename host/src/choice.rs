@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::options::Leads;
 use crate::records::{Record, RecordError, Warning};
 use heartlens_core::filter::BandPass;
-use heartlens_core::quality::Quality;
+use heartlens_core::quality::{BeatQuality, Quality};
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use serde::Serialize;
 use std::convert::Infallible;
@@ -109,6 +109,26 @@ impl Taken {
             why: "a list of beats has no signal".to_owned(),
             by_quality: false,
         }
+    }
+}
+
+/// What each lead's logits of one beat count, by the quality around the beat in each lead, `None` where a lead lacks the
+/// beat: weights of the leads in the same order that add up to 1, all 0 where no lead has it. They are as the qualities'
+/// [weights](BeatQuality::weight). Where no lead can be read, an annotator may vouch for the beat: then they are as the
+/// scores, or equal where these are 0 as well.
+pub fn weights_by_quality(qualities: &[Option<BeatQuality>]) -> Vec<f32> {
+    let of = |weight: &dyn Fn(&BeatQuality) -> f32| -> Vec<f32> {
+        let weights = qualities.iter().map(|q| q.as_ref().map_or(0.0, weight));
+        weights.collect()
+    };
+    let choices = [of(&BeatQuality::weight), of(&|q| q.score), of(&|_| 1.0)];
+    let sum = |weights: &[f32]| weights.iter().sum::<f32>();
+    match choices.into_iter().find(|weights| sum(weights) > 0.0) {
+        Some(weights) => {
+            let sum = sum(&weights);
+            weights.iter().map(|weight| weight / sum).collect()
+        }
+        None => vec![0.0; qualities.len()],
     }
 }
 

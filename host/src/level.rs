@@ -64,7 +64,16 @@ pub(crate) fn offset_mv(record: &Record, index: usize) -> Result<f32, RecordErro
         .iter()
         .filter(|mv| (*mv - level).abs() <= CONSTANT_MV);
     let is_constant = 10 * near.count() >= 9 * levels.len();
-    if level.abs() <= READABLE_MV || !is_constant {
+    if level.abs() <= READABLE_MV {
+        return Ok(0.0);
+    }
+    if !is_constant {
+        let of = |start: f32, pick: fn(f32, f32) -> f32| levels.iter().copied().fold(start, pick);
+        record.note(Warning::LevelMoves {
+            lead: lead.name.clone(),
+            low_mv: of(f32::INFINITY, f32::min).into(),
+            high_mv: of(f32::NEG_INFINITY, f32::max).into(),
+        });
         return Ok(0.0);
     }
     record.note(Warning::Offset {
@@ -119,9 +128,15 @@ mod tests {
             assert_eq!(warned.len(), usize::from(expected != 0.0), "{warned:?}");
             assert!(warned.iter().all(is_offset));
         }
-        // A lead that comes off in the middle has no constant level.
-        let record = record(&folder, |s, k| if s < 60 { beat(k) } else { 1000.0 });
+        // A lead that comes off before the middle has no constant level.
+        let record = record(&folder, |s, k| if s < 40 { beat(k) } else { 1000.0 });
         assert_eq!(offset_mv(&record, 0).unwrap(), 0.0);
+        let warned = record.warnings();
+        let said = warned[0].to_string();
+        assert!(
+            said.contains("stands at 0 mV and at 1000 mV in turn"),
+            "{said}"
+        );
     }
 
     #[test]

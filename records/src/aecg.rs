@@ -4,10 +4,14 @@
 //! time, and a set has sequences: when its samples are, and a lead each: `origin + digit * scale`. The series `RHYTHM` is read,
 //! with its sets one after the other in time.
 //!
-//! Not supported: representative beats and other derived series, annotations, sequences of another type than `SLIST_PQ`.
+//! The peaks of R waves that somebody annotated become annotations of beats whose class is not known.
+//!
+//! Not supported: representative beats and other derived series, all other annotations, sequences of another type than `SLIST_PQ`.
 
 use super::kind::kind_of;
-use super::samples::{InMemory, Kept, MAX_KEPT_SAMPLES, Scale, levelled, malformed};
+use super::samples::{
+    InMemory, Kept, MAX_KEPT_SAMPLES, Scale, levelled, malformed, unclassified_beats,
+};
 use super::start::{Start, age_at};
 use super::xml::{all, first, place, whole_text};
 use super::{Contents, LeadKind, Patient, RecordError, Sex, VoltageUnit, Warning};
@@ -106,9 +110,40 @@ pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, Reco
         comments: Vec::new(),
         source: Box::new(InMemory {
             leads: kept,
+            annotations: unclassified_beats(r_peaks(chosen, begins), rate_hz),
             warnings,
         }),
     })
+}
+
+/// When the peaks of annotated R waves are, in s from the series' beginning, in whichever lead.
+fn r_peaks(series: Node<'_, '_>, begins: Option<Start>) -> Vec<f64> {
+    let is = |node: &Node<'_, '_>, code: &str| {
+        child(*node, "value").is_some_and(|value| value.attribute("code") == Some(code))
+    };
+    let waves = all(series, "annotation")
+        .filter(|node| is(node, "MDC_ECG_WAVC_RWAVE"))
+        // A derived series counts its own time.
+        .filter(|node| {
+            !node
+                .ancestors()
+                .any(|n| n.tag_name().name() == "derivation")
+        });
+    let peaks = waves
+        .flat_map(|wave| all(wave, "annotation").filter(move |node| is(node, "MDC_ECG_WAVC_PEAK")));
+    let boundaries = peaks.flat_map(|peak| all(peak, "boundary"));
+    let times = boundaries.filter_map(|boundary| {
+        let value = child(boundary, "value")?;
+        let stated = value.attribute("value")?;
+        match child(boundary, "code")?.attribute("code")? {
+            "TIME_RELATIVE" => {
+                Some(stated.parse::<f64>().ok()? * seconds(value.attribute("unit"))?)
+            }
+            "TIME_ABSOLUTE" => Some(between_s(begins, Some(Start::of_digits(stated)?))),
+            _ => None,
+        }
+    });
+    times.collect()
 }
 
 /// The elements named `inner` in the children named `outer`.

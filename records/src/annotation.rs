@@ -8,6 +8,7 @@
 //! `AUX`, that many bytes of text follow, padded to whole words. A word of zeroes ends the file.
 //! Source: WFDB Applications Guide, `annot(5)`.
 
+use super::Warning;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -361,11 +362,59 @@ impl Annotations {
         })
     }
 
+    /// Reads what can be read of an annotation file that may be cut short, or that another program has written otherwise than
+    /// [`parse`](Self::parse) asks for: without an end mark, with bytes behind it, with codes beyond 49 (which are left out), or
+    /// not in order of time (which is mended). That becomes the warning.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read): where nothing can be read, the file is text, or more than 1 in 100 annotations are at
+    /// fault, so that it is no annotation file.
+    pub fn recover(path: impl AsRef<Path>) -> Result<(Self, Option<Warning>), AnnotationError> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|cause| AnnotationError::Io {
+            path: path.to_owned(),
+            cause,
+        })?;
+        let malformed = |cause| AnnotationError::Malformed {
+            path: path.to_owned(),
+            cause,
+        };
+        let mut faults = Vec::new();
+        let read = Self::parse_with(&bytes, &mut |fault| {
+            faults.push(fault);
+            Ok(())
+        });
+        let mut read = read.map_err(malformed)?;
+        let Some(&cause) = faults.first() else {
+            return Ok((read, None));
+        };
+        let is_text = bytes
+            .iter()
+            .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+        if read.list.is_empty() || is_text || faults.len() > 3 + read.list.len() / 100 {
+            return Err(malformed(cause));
+        }
+        read.list.sort_by_key(|annotation| annotation.sample);
+        let warning = Warning::DamagedAnnotations {
+            cause,
+            read: read.list.len(),
+        };
+        Ok((read, Some(warning)))
+    }
+
     /// Reads the content of an annotation file: in MIT format, or ISHNE's. Zeroes after the end mark are taken for padding.
     ///
     /// # Errors
     /// [`Malformed`], naming the byte.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        Self::parse_with(bytes, &mut Err)
+    }
+
+    /// As [`parse`](Self::parse). `damaged` is asked whether to go on where it is known how.
+    fn parse_with(
+        bytes: &[u8],
+        damaged: &mut dyn FnMut(Malformed) -> Result<(), Malformed>,
+    ) -> Result<Self, Malformed> {
         if bytes.starts_with(crate::ishne::ANNOTATIONS) {
             return crate::ishne::annotations(bytes);
         }
@@ -386,41 +435,59 @@ impl Annotations {
         loop {
             let offset = words.offset;
             let at = |fault| Malformed { offset, fault };
-            let Some(word) = words.next()? else {
-                return Err(at(Fault::NoEndMark));
+            let word = match words.next() {
+                Ok(Some(word)) => word,
+                Ok(None) => {
+                    damaged(at(Fault::NoEndMark))?;
+                    return Ok(Self { list });
+                }
+                Err(cut) => {
+                    damaged(cut)?;
+                    return Ok(Self { list });
+                }
             };
             if word == 0 {
-                return match words.rest().iter().position(|&b| b != 0) {
-                    None => Ok(Self { list }),
-                    Some(i) => Err(Malformed {
+                if let Some(i) = words.rest().iter().position(|&b| b != 0) {
+                    damaged(Malformed {
                         offset: words.offset + i,
                         fault: Fault::AfterEnd {
                             found: words.rest()[i],
                         },
-                    }),
-                };
+                    })?;
+                }
+                return Ok(Self { list });
             }
             let (code, number) = (word >> NUMBER_BITS, word & NUMBER_MASK);
             if code == SKIP {
-                let high = words.inside("a SKIP")?;
-                let low = words.inside("a SKIP")?;
+                let high = words.inside("a SKIP");
+                let (high, low) = match high.and_then(|high| Ok((high, words.inside("a SKIP")?))) {
+                    Ok(step) => step,
+                    Err(cut) => {
+                        damaged(cut)?;
+                        return Ok(Self { list });
+                    }
+                };
                 let step = (u32::from(high) << 16 | u32::from(low)).cast_signed();
                 time = time.saturating_add(i64::from(step));
                 continue;
             }
             if code < SKIP {
-                let Some(code) = u8::try_from(code).ok().and_then(Code::new) else {
-                    return Err(at(Fault::Code { found: code }));
-                };
                 time = time.saturating_add(i64::from(number));
+                let Some(code) = u8::try_from(code).ok().and_then(Code::new) else {
+                    damaged(at(Fault::Code { found: code }))?;
+                    continue;
+                };
                 let (previous, channel, number) = list
                     .last()
                     .map_or((0, 0, 0), |a| (a.sample, a.channel, a.number));
-                let sample = u64::try_from(time).ok().filter(|&s| s >= previous);
-                let sample = sample.ok_or(at(Fault::Backwards {
+                let backwards = at(Fault::Backwards {
                     found: time,
                     previous,
-                }))?;
+                });
+                let sample = u64::try_from(time).map_err(|_| backwards)?;
+                if sample < previous {
+                    damaged(backwards)?;
+                }
                 if sample > MAX_SAMPLE {
                     return Err(at(Fault::TooLate { found: sample }));
                 }
@@ -437,15 +504,19 @@ impl Annotations {
             match code {
                 SUB => last.subtype = signed("the subtype", number).map_err(at)?,
                 NUM => last.number = signed("the number", number).map_err(at)?,
-                CHN => {
-                    last.channel = u8::try_from(number)
-                        .map_err(|_| at(out_of_range("the channel", number.into(), 0, 255)))?;
-                }
+                // WFDB keeps eight bits: 1023 is -1, which is 255.
+                CHN => last.channel = number.to_le_bytes()[0],
                 _ => {
                     let len = u8::try_from(number).map_err(|_| {
                         at(out_of_range("the text's length", number.into(), 0, 255))
                     })?;
-                    last.aux = words.text(usize::from(len))?.to_vec();
+                    match words.text(usize::from(len)) {
+                        Ok(text) => last.aux = text.to_vec(),
+                        Err(cut) => {
+                            damaged(cut)?;
+                            return Ok(Self { list });
+                        }
+                    }
                 }
             }
         }
@@ -865,6 +936,58 @@ mod tests {
         );
         assert_eq!(fault(b"\0N\0\0\0\0\x01\0"), (0, Fault::AhaFormat));
         assert_eq!(Annotations::parse(b"\0\0").unwrap().list, []);
+    }
+
+    /// Cut anywhere, what came before is read; so is what other programs leave behind the end mark, out of order, and under
+    /// codes of their own. Text, and what is no annotation file, is refused as before.
+    #[test]
+    fn what_is_damaged_is_read_as_far_as_it_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.atr");
+        let recover = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            Annotations::recover(&path)
+        };
+        let whole = Annotations::parse(BY_WFDB).unwrap();
+        assert_eq!(recover(BY_WFDB).unwrap(), (whole.clone(), None));
+        let mut most = 0;
+        for cut in 0..BY_WFDB.len() - 1 {
+            let Ok((read, warning)) = recover(&BY_WFDB[..cut]) else {
+                assert!(most == 0, "{cut}");
+                continue;
+            };
+            let is_damage = |w: &Warning| matches!(w, Warning::DamagedAnnotations { .. });
+            assert!(warning.as_ref().is_some_and(is_damage), "{cut}");
+            // What belongs to the last one may be cut off.
+            let (last, before) = read.list.split_last().unwrap();
+            assert_eq!(before, &whole.list[..before.len()], "{cut}");
+            assert_eq!(last.sample, whole.list[before.len()].sample, "{cut}");
+            most = most.max(read.list.len());
+        }
+        assert_eq!(most, whole.list.len());
+
+        let samples = |bytes: &[u8]| -> Vec<u64> {
+            let (read, warning) = recover(bytes).unwrap();
+            assert!(warning.is_some());
+            read.list.iter().map(|a| a.sample).collect()
+        };
+        // N at 2; then a byte behind the end mark, a code of 54 at 3 and N at 4, and a SKIP of -1 before N at 1.
+        assert_eq!(samples(b"\x02\x04\0\0!"), [2]);
+        assert_eq!(samples(b"\x02\x04\x01\xD8\x01\x04\0\0"), [2, 4]);
+        assert_eq!(
+            samples(b"\x02\x04\x00\xEC\xFF\xFF\xFF\xFF\x00\x04\0\0"),
+            [1, 2]
+        );
+        assert!(recover(b"0.6 N\n1.4 N\n").is_err());
+        assert!(recover(b"").is_err());
+        let noise: Vec<u8> = (0..2000_u32).map(|k| ((k * k * 31) >> 5) as u8).collect();
+        assert!(recover(&noise).is_err());
+    }
+
+    #[test]
+    fn channels_have_eight_bits() {
+        let read = Annotations::parse(b"\x01\x04\xff\xfb\0\0").unwrap();
+        assert_eq!(read.list[0].channel, 255);
     }
 
     /// As wfdb-python 4.3.1 writes subtype -1 and number -2: eight bits.

@@ -4,12 +4,14 @@
 //! - A table of text with a column of beat times or of RR intervals ([`BeatColumn`]), with a column of labels or without.
 //!   Seconds and milliseconds are told apart by the median interval.
 //! - Polar's `.hrm` where it holds RR intervals (`Interval=238`).
+//! - A FIT activity file, told by its content, where it has `hrv` messages.
 
 use super::annotation::{Annotation, AnnotationError, Code, time_resolution_note};
 use super::header::Header;
 use super::outline::Outline;
 use super::table::beats as text;
-use super::{Patient, RecordError, Warning, extension, printable, wfdb, with_appended};
+use super::{Patient, RecordError, Warning, extension, fit, printable, wfdb, with_appended};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What a list of beats is read with.
@@ -139,6 +141,23 @@ pub enum BeatFault {
         /// Seconds between two values.
         interval: String,
     },
+    /// A FIT file has no intervals.
+    #[error(
+        "found {messages} message(s) and no `hrv` message with an interval, expected RR intervals; the watch writes them where the \
+         recording of heart rate variability is switched on and a chest strap is worn"
+    )]
+    NoIntervals {
+        /// Messages of other kinds, their definitions included.
+        messages: u64,
+    },
+    /// A FIT file has something else than messages.
+    #[error("byte {byte}: found {found}, expected a message of a FIT file")]
+    Message {
+        /// From the file's start.
+        byte: usize,
+        /// What is there.
+        found: String,
+    },
 }
 
 impl BeatList {
@@ -162,6 +181,7 @@ impl BeatList {
             return Ok(None);
         }
         let read = match &*extension(path) {
+            _ if has_magic(path, fit::is_fit) => Some(fit::read(path)?),
             "hrm" => Some(text::read_hrm(path)?),
             "csv" | "tsv" | "txt" => text::read(path, options.column)?,
             _ if options.column.is_some() => text::read(path, options.column)?,
@@ -179,9 +199,9 @@ impl BeatList {
             path: stem,
             sample_rate_hz: text::RATE_HZ,
             duration_s: beats.last().map_or(0.0, |beat| beat.time_s),
-            patient: Patient::default(),
+            patient: read.patient,
             comments: Vec::new(),
-            warnings: vec![Warning::BeatsOnly { labelled }],
+            warnings: [vec![Warning::BeatsOnly { labelled }], read.warnings].concat(),
             beats,
             labelled,
             is_table: true,
@@ -200,7 +220,7 @@ impl BeatList {
         if outline.leads > 0 && !(beside.is_file() && lacks_signal(header)) {
             return Ok(None);
         }
-        let annotations = outline.annotations(&options.annotator)?;
+        let (annotations, damage) = outline.recover_annotations(&options.annotator)?;
         let rate_hz = outline.sample_rate_hz;
         let mut before = None;
         let beats: Vec<ListedBeat> = annotations
@@ -235,7 +255,9 @@ impl BeatList {
             comments: outline.comments,
             beats,
             labelled: true,
-            warnings: vec![Warning::BeatsOnly { labelled: true }],
+            warnings: std::iter::once(Warning::BeatsOnly { labelled: true })
+                .chain(damage)
+                .collect(),
             is_table: false,
         }))
     }
@@ -257,6 +279,13 @@ impl BeatList {
         self.is_table
             .then(|| time_resolution_note(self.sample_rate_hz))
     }
+}
+
+/// Whether a file's first bytes are those of a format.
+fn has_magic(path: &Path, is_format: impl Fn(&[u8]) -> bool) -> bool {
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    read.is_ok() && is_format(&head)
 }
 
 /// Whether a file that a header names is not there.

@@ -59,6 +59,35 @@ pub enum Warning {
         /// In the header.
         stated: u16,
     },
+    /// A file's checksum is not that of its bytes.
+    #[error("the file's checksum is {found:#06x}, but it states {stated:#06x}: it may be damaged")]
+    FileChecksum {
+        /// Of the bytes.
+        found: u16,
+        /// At the file's end.
+        stated: u16,
+    },
+    /// An annotation file is cut short or damaged.
+    #[error("annotations: {cause}; the {read} that could be read were")]
+    DamagedAnnotations {
+        /// The first thing that is wrong.
+        cause: super::annotation::Malformed,
+        /// Annotations that were read.
+        read: usize,
+    },
+    /// A lead's level moves from where nothing can be read to elsewhere.
+    #[error(
+        "lead {lead} stands at {low_mv:.0} mV and at {high_mv:.0} mV in turn, beyond what an electrode on the skin has; \
+         beats there are not judged"
+    )]
+    LevelMoves {
+        /// The lead's name.
+        lead: String,
+        /// The lowest level, in mV.
+        low_mv: f64,
+        /// The highest, in mV.
+        high_mv: f64,
+    },
     /// The same in several segments of a record.
     #[error(
         "in {segments} segment(s) the samples of a lead add up to another sum than the header states, the first of \

@@ -53,6 +53,7 @@ mod dicom;
 pub mod edf;
 mod error;
 pub mod file;
+mod fit;
 mod flac;
 pub mod header;
 mod ishne;
@@ -241,6 +242,10 @@ fn known_format(head: &[u8]) -> Option<&'static str> {
         [] => "an empty file",
         [b'P', b'K', ..] => "a ZIP archive or a spreadsheet; save the sheet as CSV",
         [0x1f, 0x8b, ..] => "a gzip archive; unpack it first",
+        [b'{', ..] | [b'[', b'{' | b'[', ..] => "JSON; export the recording as CSV",
+        head if fit::is_fit(head) => {
+            "a FIT file of an activity; its RR intervals are a list of beats, and it has no signal"
+        }
         [b'%', b'P', b'D', b'F', ..] => "a PDF; a picture of an ECG cannot be read",
         head if head.starts_with(ishne::ANNOTATIONS) => {
             "ISHNE annotations; name the recording (.ecg) that they belong to"
@@ -683,7 +688,8 @@ impl Record {
 
     /// The record's annotations by `annotator` (`atr` for the reference), counted at the record's own rate. Where there
     /// is no such file, the format's own: those in an EDF+ file, where a text that is a WFDB beat code (`N`, `V`, `A` ...)
-    /// is that beat and every other text a note; and the `.ann` file beside an ISHNE recording.
+    /// is that beat and every other text a note; and the `.ann` file beside an ISHNE recording. Of a file that is cut short
+    /// or damaged, what [can be read](Annotations::recover); that becomes one of the [warnings](Record::warnings).
     ///
     /// # Errors
     /// [`AnnotationError`], naming file and place.
@@ -694,7 +700,10 @@ impl Record {
         {
             return Ok(own?);
         }
-        let mut annotations = Annotations::read(path)?;
+        let (mut annotations, damage) = Annotations::recover(path)?;
+        if let Some(damage) = damage {
+            self.note(damage);
+        }
         annotations.count_at(self.sample_rate_hz(), self.contents.annotation_rate_hz);
         Ok(annotations)
     }

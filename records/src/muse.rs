@@ -1,12 +1,13 @@
 //! GE MUSE XML of a resting ECG.
 //!
 //! Source: the document type `restecg.dtd` that the files name. The waveform `Rhythm` is read: 16 bits a sample, little-endian, in
-//! base 64, at `SampleBase * 10^SampleExponent` Hz.
+//! base 64, at `SampleBase * 10^SampleExponent` Hz. The times of QRS complexes (`QRSTimesTypes`, in ms) become annotations of beats
+//! whose class is not known.
 //!
-//! Not supported: the median beat, measurements and the times of QRS complexes, which carry no class. Leads III, aVR, aVL and aVF
+//! Not supported: the median beat and measurements. Leads III, aVR, aVL and aVF
 //! are not in these files, and are not computed.
 
-use super::samples::{InMemory, Kept, Scale, levelled, malformed};
+use super::samples::{InMemory, Kept, Scale, levelled, malformed, unclassified_beats};
 use super::start::{Start, age_at, date_of};
 use super::xml::{all, bytes_of_base64, first, first_text, place};
 use super::{Contents, Patient, RecordError, Sex, VoltageUnit, Warning};
@@ -112,9 +113,19 @@ pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, Reco
         comments: Vec::new(),
         source: Box::new(InMemory {
             leads: kept,
+            annotations: unclassified_beats(qrs_times(root), rate_hz),
             warnings,
         }),
     })
+}
+
+/// When QRS complexes are, in s from the rhythm's beginning. (The type that the file gives each counts forms, and is no class.)
+fn qrs_times(root: Node<'_, '_>) -> Vec<f64> {
+    let Some(list) = first(root, "QRSTimesTypes") else {
+        return Vec::new();
+    };
+    let times = all(list, "QRS").filter_map(|qrs| first_text(qrs, "Time")?.parse::<f64>().ok());
+    times.map(|ms| ms / 1000.0).collect()
 }
 
 /// The number in the first element of this name, which is not 0.

@@ -2,7 +2,7 @@
 
 use super::annotation::{AnnotationError, Annotations};
 use super::header::{DEFAULT_SAMPLE_RATE_HZ, Lines, MalformedHeader, patient_of};
-use super::{Patient, RecordError, extension, printable, wfdb, with_appended};
+use super::{Patient, RecordError, Warning, extension, printable, wfdb, with_appended};
 use std::path::{Path, PathBuf};
 
 /// What a WFDB header says of its record besides the signals. The record may have none, as a list of beats has, and
@@ -71,6 +71,19 @@ impl Outline {
         let mut annotations = Annotations::read(self.annotation_path(annotator))?;
         annotations.count_at(self.sample_rate_hz, self.sample_rate_hz);
         Ok(annotations)
+    }
+
+    /// The same as far as they can be read, see [`Annotations::recover`], and what is wrong with the file.
+    ///
+    /// # Errors
+    /// As for [`Annotations::recover`].
+    pub fn recover_annotations(
+        &self,
+        annotator: &str,
+    ) -> Result<(Annotations, Option<Warning>), AnnotationError> {
+        let (mut annotations, damage) = Annotations::recover(self.annotation_path(annotator))?;
+        annotations.count_at(self.sample_rate_hz, self.sample_rate_hz);
+        Ok((annotations, damage))
     }
 }
 

@@ -143,6 +143,7 @@ pub(super) fn read(path: &Path, root: Node<'_, '_>) -> Result<Contents, RecordEr
         comments: Vec::new(),
         source: Box::new(InMemory {
             leads: kept,
+            annotations: None,
             warnings,
         }),
     })

@@ -1,6 +1,9 @@
 //! Samples as most formats store them: whole numbers at even distances in a file, which are streamed, or so few that they
 //! are kept.
 
+use super::annotation::Annotations;
+#[cfg(feature = "xml")]
+use super::annotation::{Annotation, Code};
 use super::kind::kind_of;
 use super::{BLOCK_SAMPLES, Lead, Reader, RecordError, Source, VoltageUnit, Warning};
 use std::fs::File;
@@ -234,7 +237,22 @@ fn io_error(path: &Path, cause: std::io::Error) -> RecordError {
 #[derive(Debug)]
 pub(super) struct InMemory {
     pub(super) leads: Vec<Kept>,
+    /// What the file says of beats; `None` where it says nothing.
+    pub(super) annotations: Option<Annotations>,
     pub(super) warnings: Vec<Warning>,
+}
+
+/// QRS complexes at these times, in s, of which the file says no class; `None` where there are none. Times within 100 ms are
+/// those of several leads, and the first counts.
+#[cfg(feature = "xml")]
+pub(super) fn unclassified_beats(mut times_s: Vec<f64>, rate_hz: f64) -> Option<Annotations> {
+    times_s.retain(|time_s| *time_s >= 0.0 && *time_s < 1e6);
+    times_s.sort_by(f64::total_cmp);
+    times_s.dedup_by(|time_s, before_s| *time_s - *before_s < 0.1);
+    let beat =
+        |time_s: &f64| Annotation::new((time_s * rate_hz).round() as u64, Code::UNCLASSIFIABLE);
+    let list: Vec<Annotation> = times_s.iter().map(beat).collect();
+    (!list.is_empty()).then_some(Annotations { list })
 }
 
 /// The samples of one lead.
@@ -282,6 +300,10 @@ impl Source for InMemory {
 
     fn warnings(&self) -> Vec<Warning> {
         self.warnings.clone()
+    }
+
+    fn annotations(&self) -> Option<Result<Annotations, RecordError>> {
+        self.annotations.clone().map(Ok)
     }
 }
 

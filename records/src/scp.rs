@@ -204,6 +204,7 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         comments: Vec::new(),
         source: Box::new(InMemory {
             leads: kept,
+            annotations: None,
             warnings,
         }),
     })

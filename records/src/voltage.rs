@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A unit of voltage. Parses from `mV`, `uV` (or `µV`), `nV` and `V` in upper and lower case alike, and from `millivolt`,
-/// `microvolts`, ... spelled out.
+/// `microvolts`, ... spelled out (of EDF's eight letters as well), and from `мкВ`, `мВ`, `В`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoltageUnit {
     /// Volt.
@@ -46,11 +46,15 @@ impl FromStr for VoltageUnit {
             _ => {
                 let lower = text.trim().to_lowercase();
                 match lower.trim_end_matches('s').trim_end_matches('.') {
-                    "volt" => Ok(Self::Volt),
-                    "millivolt" | "mvolt" | "milli volt" | "mv" => Ok(Self::Millivolt),
-                    "microvolt" | "uvolt" | "\u{b5}volt" | "\u{3bc}volt" | "micro volt" | "uv"
-                    | "\u{b5}v" | "\u{3bc}v" | "microv" => Ok(Self::Microvolt),
-                    "nanovolt" | "nvolt" | "nano volt" => Ok(Self::Nanovolt),
+                    "volt" | "в" => Ok(Self::Volt),
+                    "millivolt" | "millivol" | "mvolt" | "milli volt" | "mv" | "мв" => {
+                        Ok(Self::Millivolt)
+                    }
+                    "microvolt" | "microvol" | "uvolt" | "мкв" | "\u{b5}volt" | "\u{3bc}volt"
+                    | "micro volt" | "uv" | "\u{b5}v" | "\u{3bc}v" | "microv" => {
+                        Ok(Self::Microvolt)
+                    }
+                    "nanovolt" | "nvolt" | "nano volt" | "нв" => Ok(Self::Nanovolt),
                     _ => Err(NoVoltage),
                 }
             }
@@ -90,6 +94,8 @@ mod tests {
                     "microvolts",
                     "uVolts",
                     "\u{b5}Volt",
+                    "microvol",
+                    "мкВ",
                 ],
             ),
             (VoltageUnit::Nanovolt, &["nV", "nanovolt"]),

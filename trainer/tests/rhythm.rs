@@ -59,7 +59,7 @@ fn plan() -> Plan {
         parallel: 2,
         device: Device::Cpu,
         keep: None,
-        both_leads: false,
+        second_lead: false,
         int8: false,
     }
 }

@@ -611,7 +611,7 @@ fn cross_validation_scores_every_beat_once_a_seed() {
         parallel: 2,
         device: Device::Cpu,
         keep: None,
-        both_leads: false,
+        second_lead: false,
         int8: false,
     };
     let mut steps = 0;
@@ -757,10 +757,10 @@ fn kept_logits_know_what_they_depend_on() {
     assert_ne!(elsewhere, same);
 }
 
-/// Averaged over both leads, logits differ from the first lead's where there is a second, and only there; and they are kept
-/// and read with the others.
+/// The second lead's logits differ from the first's where there is a second, and only there; they are kept and read with
+/// the others. Both are averaged, all are weighed by quality, and the best is one of the two.
 #[test]
-fn two_leads_are_averaged() {
+fn two_leads_are_scored_and_fused() {
     let mut config = config();
     config.training.steps = 12;
     let mut dataset = six_records();
@@ -772,7 +772,7 @@ fn two_leads_are_averaged() {
         parallel: 2,
         device: Device::Cpu,
         keep: Some(folder.path().to_owned()),
-        both_leads: false,
+        second_lead: false,
         int8: false,
     };
     let mut steps = 0;
@@ -783,20 +783,45 @@ fn two_leads_are_averaged() {
         (trained.unwrap(), steps)
     };
     let (alone, _) = run(&first);
-    assert!(alone.iter().all(|done| done.both_leads.is_none()));
+    assert!(alone.iter().all(|done| done.second_lead.is_none()));
     let plan = Plan {
-        both_leads: true,
+        second_lead: true,
         ..first
     };
     let (trained, steps) = run(&plan);
     assert_eq!(steps, 2 * 2 * 12);
     for (done, alone) in trained.iter().zip(&alone) {
         assert_eq!(done.logits, alone.logits);
-        let both = done.both_leads.as_ref().unwrap();
-        assert_eq!(both.len(), done.logits.len());
-        for (record, logits) in both {
-            assert_eq!(logits.len(), done.logits[record].len());
-            assert_eq!(*logits == done.logits[record], *record == 2, "{record}");
+        let second = done.second_lead.as_ref().unwrap();
+        assert_eq!(second.len(), done.logits.len());
+        for (&index, second) in second {
+            let first = &done.logits[&index];
+            assert_eq!(second.len(), first.len());
+            assert_eq!(second == first, index == 2, "{index}");
+            let record = &dataset.records[index];
+            let of = |leads: Leads| leads.logits(done, index, record).into_owned();
+            assert_eq!(&of(Leads::First), first);
+            let best = match record.best {
+                Lead::First => first,
+                _ => second,
+            };
+            assert_eq!(&of(Leads::Best), best);
+            let (both, all) = (of(Leads::Both), of(Leads::All));
+            for beat in 0..first.len() {
+                let qualities =
+                    [Lead::First, Lead::Second].map(|lead| record.beat(lead, beat).quality());
+                let scores = qualities.map(|quality| quality.score);
+                let weights = qualities.map(|quality| quality.weight());
+                assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)));
+                let sum: f32 = weights.iter().sum();
+                assert!(sum > 0.0, "made beats can be read: {scores:?}");
+                for class in 0..4 {
+                    let (a, b) = (first[beat][class], second[beat][class]);
+                    assert!((both[beat][class] - (a + b) / 2.0).abs() < 1e-5);
+                    let mean = (weights[0] * a + weights[1] * b) / sum;
+                    assert!((all[beat][class] - mean).abs() < 1e-5);
+                }
+            }
         }
     }
     assert_eq!(run(&plan), (trained, steps));
@@ -868,7 +893,7 @@ fn training_stops_when_it_is_not_bettered() {
         parallel: 1,
         device: Device::Cpu,
         keep: None,
-        both_leads: false,
+        second_lead: false,
         int8: false,
     };
     let mut steps = [0, 0];

@@ -283,7 +283,7 @@ fn each_fold_has_its_own_teacher() {
         parallel: 1,
         device: Device::Cpu,
         keep: None,
-        both_leads: false,
+        second_lead: false,
         int8: false,
     };
     let augmenter = Augmenter::new(&config, Noise::default());

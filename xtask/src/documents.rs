@@ -33,6 +33,8 @@ struct Sources {
     blind: Value,
     /// Cross-validation of the shipped configuration.
     metrics: Value,
+    /// `cross-validate --lead all`.
+    leads: Value,
     performance: Value,
 }
 
@@ -45,6 +47,7 @@ impl Sources {
         Ok(Self {
             blind: read("docs/blind.json")?,
             metrics: read("models/beat/metrics.json")?,
+            leads: read("models/beat/leads.json")?,
             performance: read("docs/performance.json")?,
         })
     }
@@ -61,6 +64,7 @@ impl Sources {
             "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
             "leads" => self.leads(),
+            "lead-gain" => self.lead_gain(),
             _ => bail!("no table is named `{name}`"),
         };
         table.with_context(|| format!("the JSON of table `{name}` lacks a figure"))
@@ -194,6 +198,38 @@ impl Sources {
                 write!(table, " | {}", rate(&row[figure])).ok()?;
             }
             writeln!(table, " | {} |", thousands(row["unreadable"].as_u64()?)).ok()?;
+        }
+        Some(table)
+    }
+
+    /// What other leads gain over the first in cross-validation.
+    fn lead_gain(&self) -> Option<String> {
+        let mut table = String::from(
+            "| test | R peaks | leads | jk (each seed) | jk less that of first | F1 of S | F1 of V |\n|---|---|---|---|---|---|---|\n",
+        );
+        let variants = self.leads["variants"].as_array()?;
+        for (database, report) in self.leads["databases"].as_object()? {
+            for variant in variants {
+                let figures = &variant["databases"][database];
+                let is_first = |other: &&Value| {
+                    other["leads"] == "first" && other["peaks"] == variant["peaks"]
+                };
+                let first = variants.iter().find(is_first)?;
+                let jk = figures["jk"].as_f64()?;
+                let gain = jk - first["databases"][database]["jk"].as_f64()?;
+                let seeds = figures["seeds"].as_array()?.iter().map(rate);
+                writeln!(
+                    table,
+                    "| {database}, {} records | {} | {} | {jk:.3} ({}) | {gain:+.3} | {} | {} |",
+                    report["records"].as_u64()?,
+                    variant["peaks"].as_str()?,
+                    variant["leads"].as_str()?,
+                    seeds.collect::<Vec<_>>().join(", "),
+                    rate(&figures["f1_s"]),
+                    rate(&figures["f1_v"]),
+                )
+                .ok()?;
+            }
         }
         Some(table)
     }

@@ -56,7 +56,7 @@ Beats without a signal: atrial fibrillation, pauses and HRV; classes where the l
     heartlens classify watch.csv --beats intervals")]
 pub(crate) struct Args {
     /// WFDB records, with or without `.hea`, files (EDF, BDF, ISHNE, DICOM, SCP-ECG, aECG, MUSE, Philips, ATC, CSV), lists of
-    /// beats (WFDB annotations without signal, tables of beat times or RR intervals, `.hrm`), or folders: all records in
+    /// beats (WFDB annotations without signal, tables of beat times or RR intervals, `.hrm`, FIT), or folders: all records in
     /// them and below.
     #[arg(required = true, value_name = "RECORD")]
     records: Vec<PathBuf>,
@@ -418,9 +418,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let inputs = inputs::inputs(&args.records)?;
     let guard = Guard::new(inputs.iter().map(|input| input.path.as_path()))
         .with_annotator(&args.reading.annotator);
-    for (flag, sink) in args.named_sinks() {
-        guard.sink(flag, sink)?;
-    }
+    guard.sinks(args.named_sinks())?;
     let journal = match &args.out {
         Some(folder) => {
             inputs::check_names(&inputs)?;

@@ -149,11 +149,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let guard = Guard::new(args.records.iter().map(PathBuf::as_path))
         .with_annotator(&args.reading.annotator)
         .with_annotator(args.test.as_deref().unwrap_or(&args.reading.annotator));
-    for (flag, sink) in [("--json", &args.json), ("--report", &args.report)] {
-        if let Some(sink) = sink {
-            guard.sink(flag, sink)?;
-        }
-    }
+    let sinks = [("--json", &args.json), ("--report", &args.report)];
+    guard.sinks(
+        sinks
+            .into_iter()
+            .filter_map(|(flag, sink)| Some((flag, sink.as_ref()?))),
+    )?;
     if args.report.is_some() && args.snr.len() > 1 {
         bail!(
             "--report: found {} levels of --snr, expected one at most",

@@ -1,13 +1,14 @@
 //! The one guard of every writer: a result never takes the place of a recording.
 
 use super::output::Sink;
-use crate::records::Record;
+use crate::records::{BeatList, BeatOptions, Record};
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 
 /// Extensions of files that hold a recording, its header or its reference annotations.
-const RECORDINGS: [&str; 13] = [
+const RECORDINGS: [&str; 15] = [
     "hea", "dat", "mat", "atr", "ann", "edf", "bdf", "rec", "ecg", "dcm", "scp", "atc", "hrm",
+    "fit", "rr",
 ];
 /// Extensions of text that may be a recording: its content says so.
 const TABLES: [&str; 4] = ["csv", "tsv", "txt", "tab"];
@@ -53,6 +54,32 @@ impl Guard {
         }
     }
 
+    /// Checks all results of a run: each as [`sink`](Self::sink) does, and that no two go to one file.
+    ///
+    /// # Errors
+    /// As for [`sink`](Self::sink), and naming both flags of one file.
+    pub(crate) fn sinks<'a>(
+        &self,
+        sinks: impl IntoIterator<Item = (&'static str, &'a Sink)>,
+    ) -> anyhow::Result<()> {
+        let mut before: Vec<(&str, &Path)> = Vec::new();
+        for (flag, sink) in sinks {
+            self.sink(flag, sink)?;
+            let Sink::File(path) = sink else { continue };
+            if let Some((other, _)) = before
+                .iter()
+                .find(|(_, known)| *known == path || is_same(known, path))
+            {
+                bail!(
+                    "{}: {other} and {flag} would write to the same file; choose another name for one of them",
+                    path.display()
+                );
+            }
+            before.push((flag, path));
+        }
+        Ok(())
+    }
+
     /// As [`sink`](Self::sink), for a file. A path at which there is no file is free.
     ///
     /// # Errors
@@ -82,6 +109,9 @@ impl Guard {
         }
         if has_extension(path, &TABLES) && is_table_of_voltages(path) {
             return refuse("a recording");
+        }
+        if has_extension(path, &TABLES) && is_list_of_beats(path) {
+            return refuse("a list of beats");
         }
         Ok(())
     }
@@ -125,6 +155,14 @@ fn is_table_of_voltages(path: &Path) -> bool {
     Record::open(path).is_ok_and(|record| record.leads().iter().any(|lead| lead.is_voltage))
 }
 
+/// Whether a text is a list of beats that the program did not write: its own tables begin with the record's name.
+fn is_list_of_beats(path: &Path) -> bool {
+    let options = BeatOptions::new("atr");
+    let is_list = || matches!(BeatList::open(path, &options), Ok(Some(_)));
+    let is_own = || std::fs::read(path).is_ok_and(|text| text.starts_with(b"record,"));
+    !is_own() && is_list()
+}
+
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     let found = path.extension().and_then(|extension| extension.to_str());
     found.is_some_and(|found| {
@@ -158,6 +196,7 @@ mod tests {
             ("table.csv", TABLE),
             ("beats.csv", "record,sample,time_s,class\nr,4,0.016,N\n"),
             ("old.json", "[]"),
+            ("heart.csv", "RR (ms)\n800\n790\n810\n"),
             ("other.edf", "0"),
         ];
         for (name, text) in files {
@@ -178,7 +217,14 @@ mod tests {
         let folder = folder();
         let at = |name: &str| folder.path().join(name);
         let guard = Guard::default();
-        for name in ["r.hea", "a.xyz", "b.sig", "table.csv", "other.edf"] {
+        for name in [
+            "r.hea",
+            "a.xyz",
+            "b.sig",
+            "table.csv",
+            "other.edf",
+            "heart.csv",
+        ] {
             let said = refusal(&guard, &at(name)).expect(name);
             assert!(
                 said.contains(name) && said.contains("--csv would overwrite"),
@@ -200,6 +246,24 @@ mod tests {
         fs::hard_link(at("r.hea"), at("header")).expect("a hard link");
         assert!(refusal(&guard, &at("hard")).is_some() && refusal(&guard, &at("header")).is_some());
         assert_eq!(refusal(&Guard::default(), &at("hard")), None);
+    }
+
+    #[test]
+    fn two_results_do_not_go_to_one_file() {
+        let folder = folder();
+        let file = |name: &str| Sink::File(folder.path().join(name));
+        let (a, b) = (file("new.json"), file("old.json"));
+        let guard = Guard::default();
+        assert!(guard.sinks([("--csv", &a), ("--json", &b)]).is_ok());
+        let pipe = Sink::Stdout;
+        assert!(guard.sinks([("--csv", &pipe), ("--json", &pipe)]).is_ok());
+        for same in [&a, &b] {
+            let said = guard.sinks([("--csv", same), ("--json", same)]);
+            let said = said.err().map(|error| error.to_string());
+            assert!(
+                said.is_some_and(|said| said.contains("--csv and --json would write to the same"))
+            );
+        }
     }
 
     #[cfg(unix)]

@@ -7,6 +7,7 @@
 use super::BATCH;
 use super::feed::{Found, Window};
 use crate::analysis::Stages;
+use crate::choice::weights_by_quality;
 use crate::model::Model;
 use crate::options::Options;
 use crate::runtime::int8::Int8;
@@ -14,6 +15,7 @@ use crate::runtime::{Kind, Logits, ModelError, Runtime, softmax};
 use crate::strips::Strip;
 use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::monitor::MonitoredBeat;
+use heartlens_core::quality::BeatQuality;
 use heartlens_core::rhythm::{self, Rules};
 use heartlens_core::strip::{StripViews, StripWindow};
 use heartlens_core::views::Views;
@@ -127,24 +129,14 @@ pub(super) enum Fusion {
 impl Fusion {
     /// A beat's weight in each lead; they add up to 1. `beats` are the leads' own, not all missing.
     fn weights(self, beats: &[Option<&MonitoredBeat>]) -> Vec<f32> {
-        let of = |weight: &dyn Fn(&MonitoredBeat) -> f32| -> Vec<f32> {
-            let weights = beats.iter().map(|beat| beat.map_or(0.0, weight));
-            weights.collect()
-        };
-        // Where no lead can be read, an annotator may vouch for the beat.
-        let choices = match self {
-            Self::Mean => vec![of(&|_| 1.0)],
-            Self::ByQuality => vec![
-                of(&|beat| beat.quality.weight()),
-                of(&|beat| beat.quality.score),
-                of(&|_| 1.0),
-            ],
-        };
-        let sum = |weights: &[f32]| weights.iter().sum::<f32>();
-        let chosen = choices.into_iter().find(|weights| sum(weights) > 0.0);
-        let weights = chosen.unwrap_or_default();
-        let sum = sum(&weights);
-        weights.iter().map(|weight| weight / sum).collect()
+        let qualities: Vec<Option<BeatQuality>> = beats
+            .iter()
+            .map(|beat| match self {
+                Self::Mean => beat.map(|_| BeatQuality::CLEAN),
+                Self::ByQuality => beat.map(|beat| beat.quality),
+            })
+            .collect();
+        weights_by_quality(&qualities)
     }
 }
 

@@ -107,6 +107,19 @@ fn annotations_without_signal_have_rhythm_and_classes() {
     );
 }
 
+/// A FIT activity file with an `hrv` message for each interval in milliseconds, and a checksum that is not its own.
+fn fit(intervals: &[u64]) -> Vec<u8> {
+    // Local type 0 is the message 78, with the field 0 of a uint16.
+    let mut data = b"\x40\0\0\x4e\0\x01\0\x02\x84".to_vec();
+    for ms in intervals {
+        data.push(0);
+        data.extend(u16::try_from(*ms).unwrap().to_le_bytes());
+    }
+    let mut file = b"\x0c\x10\0\0".to_vec();
+    file.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
+    [&file[..], b".FIT", &data, &[0; 2]].concat()
+}
+
 #[test]
 fn intervals_alone_have_rhythm_and_no_classes() {
     let folder = tempfile::tempdir().unwrap();
@@ -124,6 +137,14 @@ fn intervals_alone_have_rhythm_and_no_classes() {
     )
     .unwrap();
     let named = json(folder, "named.csv", &[]);
+    // Told by its content.
+    fs::write(folder.join("run.bin"), fit(&intervals())).unwrap();
+    let watch = json(folder, "run.bin", &[]);
+    for key in ["episodes", "hrv", "summary", "classes"] {
+        assert_eq!(watch[key], named[key], "{key}");
+    }
+    let warned = watch["warnings"].to_string();
+    assert!(warned.contains("the file's checksum is"), "{warned}");
     assert_eq!(named["classes"], "not judged");
     let summary = &named["summary"];
     assert_eq!(summary["counts"]["Q"], 601);

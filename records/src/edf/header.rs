@@ -117,6 +117,8 @@ pub(super) struct Header {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Signal {
     pub(super) label: String,
+    /// Why it has no range of values, where a limit is no number that fits.
+    fault: Option<EdfFault>,
     /// Transducer and filters.
     pub(super) made_by: String,
     pub(super) dimension: String,
@@ -130,6 +132,19 @@ pub(super) struct Signal {
 }
 
 impl Signal {
+    /// All signals. One without a range of values is dead and does not stop the others, unless all are.
+    fn all(bytes: &[u8], signals: usize, sample_bytes: u64) -> Result<Vec<Self>, EdfFault> {
+        let signals = (0..signals)
+            .map(|index| Self::parse(bytes, index, signals, sample_bytes))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut samples = signals.iter().filter(|signal| !signal.is_annotations());
+        let fault = samples.next().and_then(|first| first.fault.clone());
+        match fault {
+            Some(fault) if samples.all(|signal| signal.fault.is_some()) => Err(fault),
+            _ => Ok(signals),
+        }
+    }
+
     pub(super) fn is_annotations(&self) -> bool {
         ANNOTATIONS.contains(&&*self.label)
     }
@@ -229,9 +244,7 @@ impl Header {
             start: start(&recording, &day, &time),
             promised,
             record_s,
-            signals: (0..signals)
-                .map(|index| Signal::parse(bytes, index, signals, sample_bytes))
-                .collect::<Result<_, _>>()?,
+            signals: Signal::all(bytes, signals, sample_bytes)?,
         })
     }
 
@@ -327,13 +340,19 @@ impl Signal {
         let transducer = fields.next(80);
         go(&mut fields);
         let dimension = fields.next(8);
+        let mut fault = None;
         let mut physical = [0.0_f64; 2];
         for limit in &mut physical {
             go(&mut fields);
             let expected = "a finite number";
-            *limit = fields.limit("physical minimum or maximum", 8, expected)?;
-            if !limit.is_finite() {
-                return Err(fields.not("physical minimum or maximum", 8, expected));
+            match fields.limit("physical minimum or maximum", 8, expected) {
+                Ok(found) if f64::is_finite(found) => *limit = found,
+                Ok(_) => {
+                    fault.get_or_insert(fields.not("physical minimum or maximum", 8, expected));
+                }
+                Err(found) => {
+                    fault.get_or_insert(found);
+                }
             }
         }
         let mut digital = [0_i32; 2];
@@ -343,10 +362,15 @@ impl Signal {
         };
         for limit in &mut digital {
             go(&mut fields);
-            *limit = fields.limit("digital minimum or maximum", 8, expected)?;
             let half = 1 << (bits - 1);
-            if !(-half..half).contains(limit) {
-                return Err(fields.not("digital minimum or maximum", 8, expected));
+            match fields.limit("digital minimum or maximum", 8, expected) {
+                Ok(found) if (-half..half).contains(&found) => *limit = found,
+                Ok(_) => {
+                    fault.get_or_insert(fields.not("digital minimum or maximum", 8, expected));
+                }
+                Err(found) => {
+                    fault.get_or_insert(found);
+                }
             }
         }
         go(&mut fields);
@@ -358,8 +382,13 @@ impl Signal {
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect();
+        // A signal without a range is dead, see below.
+        if fault.is_some() {
+            (physical, digital) = ([0.0; 2], [0; 2]);
+        }
         Ok(Self {
             label,
+            fault,
             made_by: made_by.join(", "),
             unit: dimension.parse().ok(),
             dimension,

@@ -4,7 +4,7 @@ use super::lines::Lines;
 use crate::annotation::Code;
 use crate::beats::{BeatColumn, BeatFault, ListedBeat};
 use crate::kind::kind_of;
-use crate::{LeadKind, RecordError, shown};
+use crate::{LeadKind, Patient, RecordError, Warning, shown};
 use std::path::Path;
 
 /// The rate that samples of a table count at, in Hz: they are milliseconds.
@@ -55,8 +55,20 @@ const BESIDE: [&str; 14] = [
 ];
 
 /// What a text holds.
+#[derive(Debug, Default)]
 pub(crate) struct Read {
     pub(crate) beats: Vec<ListedBeat>,
+    pub(crate) patient: Patient,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl Read {
+    fn of(beats: Vec<ListedBeat>) -> Self {
+        Self {
+            beats,
+            ..Self::default()
+        }
+    }
 }
 
 /// A value of the column, and what else its row says.
@@ -118,7 +130,7 @@ pub(crate) fn read(path: &Path, column: Option<BeatColumn>) -> Result<Option<Rea
         // A beat that is listed twice is one.
         rows.dedup_by(|row, before| row.value == before.value);
     }
-    beats(path, columns.kind, &rows).map(|beats| Some(Read { beats }))
+    beats(path, columns.kind, &rows).map(|beats| Some(Read::of(beats)))
 }
 
 /// Reads a file of Polar's heart rate monitors.
@@ -146,10 +158,24 @@ pub(crate) fn read_hrm(path: &Path) -> Result<Read, RecordError> {
             });
         }
     }
-    beats(path, BeatColumn::Intervals, &rows).map(|beats| Read { beats })
+    beats(path, BeatColumn::Intervals, &rows).map(Read::of)
 }
 
-fn fault(path: &Path, line: u64, cause: BeatFault) -> RecordError {
+/// The beats of intervals in s.
+pub(crate) fn of_intervals(
+    path: &Path,
+    intervals_s: &[f64],
+) -> Result<Vec<ListedBeat>, RecordError> {
+    let row = |value: &f64| Row {
+        line: 0,
+        value: *value,
+        code: None,
+    };
+    let rows: Vec<Row> = intervals_s.iter().map(row).collect();
+    beats(path, BeatColumn::Intervals, &rows)
+}
+
+pub(crate) fn fault(path: &Path, line: u64, cause: BeatFault) -> RecordError {
     RecordError::Beats {
         path: path.to_owned(),
         line: (line > 0).then_some(line),

@@ -126,6 +126,15 @@ pub(super) fn number(cell: &str) -> Option<f64> {
     if !cell.ends_with(|c: char| c.is_ascii_digit() || c == '.' || c == ',') {
         return None;
     }
+    // Many languages write a minus sign where programs expect a hyphen.
+    let hyphened;
+    let cell = match cell.strip_prefix('\u{2212}') {
+        Some(rest) => {
+            hyphened = format!("-{rest}");
+            hyphened.as_str()
+        }
+        None => cell,
+    };
     let parsed = match cell.split_once(',') {
         None => cell.parse().ok(),
         Some((whole, decimals)) if !cell.contains('.') && !decimals.contains(',') => {
@@ -170,6 +179,7 @@ mod tests {
         for (cell, expected) in [
             ("1.5", Value::Number(1.5)),
             ("-2,5e-1", Value::Number(-0.25)),
+            ("\u{2212}2,5", Value::Number(-2.5)),
             ("\"0,5\"", Value::Number(0.5)),
             ("+7", Value::Number(7.0)),
             (".5", Value::Number(0.5)),

@@ -288,6 +288,11 @@ impl Form {
             }
             Self::Dated => {
                 let (date, time) = text.split_once([' ', 'T'])?;
+                // `rdsamp` has the time first.
+                let (date, time) = match date.contains(':') {
+                    true => (time.trim(), date),
+                    false => (date, time),
+                };
                 let mut parts = date
                     .split(['/', '.', '-'])
                     .map(|part| part.parse::<u16>().ok());
@@ -312,8 +317,13 @@ fn pointed(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A clock time `h:mm:ss.mmm`, `m:ss.mmm` or `h:mm:ss:mmm`, perhaps with `AM` or `PM`, in s.
+/// A clock time `h:mm:ss.mmm`, `m:ss.mmm` or `h:mm:ss:mmm`, perhaps with `AM` or `PM`, or with days before it as pandas
+/// has them (`0 days 00:00:00.004`), in s.
 fn clock_s(text: &str) -> Option<f64> {
+    if let Some((days, time)) = text.split_once(" days ") {
+        let days: u32 = days.parse().ok()?;
+        return Some(f64::from(days) * DAY_S + clock_s(time)?);
+    }
     let upper = text.to_ascii_uppercase();
     let (time, half) = match upper.strip_suffix('M').and_then(|rest| {
         let half = rest.chars().last()?;
@@ -472,7 +482,7 @@ impl Clock {
         let rate_hz = if (low..=high).contains(&nearest) && nearest > 0.0 {
             nearest
         } else {
-            simplest_between(low, high)
+            with_small_terms(simplest_between(low, high))
         };
         let rows = self.rows;
         Ok(Timing {
@@ -645,10 +655,44 @@ fn simplest_between(low: f64, high: f64) -> f64 {
     floor + 1.0 / simplest_between((high - floor).recip(), (low - floor).recip())
 }
 
+/// A rate, or one near it whose terms are small enough to resample at: times in nanoseconds give 130.00001170658612 Hz.
+/// A fraction within 1e-6, which is 0.1 s in a day and less than what a recorder's clock is wrong by; or else the nearest.
+fn with_small_terms(rate_hz: f64) -> f64 {
+    const LARGEST_DENOMINATOR: u32 = 500;
+    let near = |denominator: u32| {
+        let denominator = f64::from(denominator);
+        (rate_hz * denominator).round() / denominator
+    };
+    let error = |hz: f64| (hz / rate_hz - 1.0).abs();
+    let fractions = || (1..=LARGEST_DENOMINATOR).map(near).filter(|hz| *hz > 0.0);
+    let is_exact = fractions().any(|hz| error(hz) < 1e-12);
+    if is_exact {
+        return rate_hz;
+    }
+    let close = fractions().find(|hz| error(*hz) < 1e-6);
+    let nearest = || fractions().min_by(|a, b| error(*a).total_cmp(&error(*b)));
+    close.or_else(nearest).unwrap_or(rate_hz)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_have_small_terms() {
+        for (found, expected) in [
+            (130.000_011_706_586_12, 130.0),
+            (250.5, 250.5),
+            (1000.0 / 3.0, 1000.0 / 3.0),
+            (129.987_654, 10_529.0 / 81.0),
+            (199.998, 199.998),
+        ] {
+            let near = with_small_terms(found);
+            assert!((near / found - 1.0).abs() < 1e-6, "{found}: {near}");
+            assert!((near - expected).abs() < 1e-9, "{found}: {near}");
+        }
+    }
 
     fn timed(
         unit: &TimeUnit,

@@ -7,10 +7,24 @@ use crate::kind::{LeadKind, kind_of};
 use crate::{VoltageUnit, shown};
 
 /// Names of a column of times, in lower case: parts of a name, and whole names.
-const TIME_PARTS: [&str; 8] = [
-    "time", "zeit", "temps", "tiempo", "tempo", "datum", "elapsed", "epoch",
+const TIME_PARTS: [&str; 15] = [
+    "time",
+    "zeit",
+    "temps",
+    "tiempo",
+    "tempo",
+    "datum",
+    "elapsed",
+    "epoch",
+    "время",
+    "дата",
+    "zaman",
+    "χρόνος",
+    "시간",
+    "thời gian",
+    "เวลา",
 ];
-const TIME_NAMES: [&str; 30] = [
+const TIME_NAMES: [&str; 38] = [
     "t",
     "s",
     "sec",
@@ -41,6 +55,14 @@ const TIME_NAMES: [&str; 30] = [
     "czas",
     "时间",
     "時間",
+    "čas",
+    "aika",
+    "idő",
+    "ora",
+    "час",
+    "vreme",
+    "laikas",
+    "aeg",
 ];
 
 /// Names of a column that counts samples, packets or rows, in lower case; and those of one that may hold them instead.
@@ -208,7 +230,9 @@ impl Cell {
             || (MAYBE_COUNTERS.contains(&&*lower) && (rises.is_some() || numbers.len() < 8))
             || ["samples", "sample"].contains(&units);
         let interval = interval_s(units);
-        let is_time = has_form || is_time_name(name) && !counts;
+        // In whatever language its name is: a column in seconds that rises evenly.
+        let is_elapsed = is_apart && seconds_of(units).is_some() && rises.is_some();
+        let is_time = has_form || (is_time_name(name) || is_elapsed) && !counts;
         let time = if let Some(seconds) = interval {
             Some(TimeUnit::Seconds(seconds))
         } else if is_time {
@@ -330,9 +354,12 @@ fn name_and_unit(cell: &str) -> (&str, &str, bool) {
 /// Seconds of a unit of time.
 pub(super) fn seconds_of(unit: &str) -> Option<f64> {
     Some(match unit.to_lowercase().as_str() {
-        "s" | "sec" | "sec." | "secs" | "second" | "seconds" | "sekunden" | "sek" => 1.0,
-        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1e-3,
-        "us" | "\u{b5}s" | "\u{3bc}s" | "usec" | "micros" | "microsecond" | "microseconds" => 1e-6,
+        "s" | "sec" | "sec." | "secs" | "second" | "seconds" | "sekunden" | "sek" | "с" | "сек"
+        | "秒" => 1.0,
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" | "мс" | "毫秒"
+        | "ミリ秒" => 1e-3,
+        "us" | "мкс" | "\u{b5}s" | "\u{3bc}s" | "usec" | "micros" | "microsecond"
+        | "microseconds" => 1e-6,
         "ns" | "nsec" | "nanos" | "nanosecond" | "nanoseconds" => 1e-9,
         "min" | "mins" | "minute" | "minutes" | "minuten" => 60.0,
         "h" | "hr" | "hrs" | "hour" | "hours" | "stunden" => 3600.0,

@@ -67,6 +67,8 @@ struct Candidate {
     count: usize,
     /// How much of the first rows is values, 0..=1.
     values: f64,
+    /// Whether the line above the first row says how many samples each column has.
+    has_counts: bool,
 }
 
 impl Layout {
@@ -105,17 +107,29 @@ impl Layout {
         let mut count = table.count;
         let above = |n: usize| table.start.checked_sub(n).map(|at| &content[at]);
         let (mut names, mut units, mut preamble) = (None, Vec::new(), table.start);
-        let is_name = |line: &&Line| table.delimiter != Delimiter::None || !is_fact(&line.text);
-        if let Some(line) = above(1).filter(is_name) {
+        let is_name = |line: &&Line| {
+            table.delimiter != Delimiter::None
+                || !(is_fact(&line.text) || ends_preamble(content, table.start))
+        };
+        let below = usize::from(table.has_counts);
+        if let Some(line) = above(1 + below).filter(is_name) {
             let first = fitted(words(line), count);
-            let second = above(2).and_then(|line| fitted(words(line), count));
+            let second = above(2 + below).and_then(|line| fitted(words(line), count));
             match (first, second) {
                 (Some(first), Some(second)) if is_units(&first) => {
-                    (names, units, preamble) = (Some(second), first, table.start - 2);
+                    let first = first.iter().map(|unit| unbracketed(unit).to_owned());
+                    (names, units) = (Some(second), first.collect());
+                    preamble = table.start - below - 2;
                 }
-                (Some(first), _) => (names, preamble) = (Some(first), table.start - 1),
+                (Some(first), _) => {
+                    (names, preamble) = (Some(first), table.start - below - 1);
+                }
                 (None, _) => {}
             }
+        }
+        let before: Vec<Vec<String>> = content[..preamble].iter().map(words).collect();
+        if let Some(channels) = Channels::of(&before, count, names.as_deref()) {
+            (names, units) = (Some(channels.names), channels.units);
         }
         count = names.as_ref().map_or(count, Vec::len).max(count);
         units.resize(if units.is_empty() { 0 } else { count }, String::new());
@@ -189,7 +203,17 @@ impl Candidate {
             .iter()
             .map(|line| delimiter.words(&line.text))
             .collect();
-        (0..content.len()).find_map(|start| Self::at(&cells, delimiter, start))
+        (0..content.len()).find_map(|start| {
+            let found = Self::at(&cells, delimiter, start)?;
+            if !is_counts(&cells[start..]) {
+                return Some(found);
+            }
+            let next = Self::at(&cells, delimiter, start + 1)?;
+            Some(Self {
+                has_counts: true,
+                ..next
+            })
+        })
     }
 
     fn at(cells: &[Vec<String>], delimiter: Delimiter, start: usize) -> Option<Self> {
@@ -228,6 +252,7 @@ impl Candidate {
             start,
             count,
             values,
+            has_counts: false,
         })
     }
 
@@ -239,7 +264,10 @@ impl Candidate {
         let above = self.start.checked_sub(1).map(|at| &content[at].text);
         if above.is_some_and(|line| {
             let words = self.delimiter.words(line);
-            words.len() == 2 && words.iter().all(|w| number(w).is_none()) && !is_fact(line)
+            words.len() == 2
+                && words.iter().all(|w| number(w).is_none())
+                && !is_fact(line)
+                && !ends_preamble(content, self.start)
         }) {
             return false;
         }
@@ -248,9 +276,10 @@ impl Candidate {
             .map(|line| self.delimiter.words(&line.text))
             .collect();
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        const SIGNS: [char; 3] = ['-', '+', '\u{2212}'];
         let is_comma = |row: &Vec<String>| match &row[..] {
-            [whole, decimals] => digits(whole.trim_start_matches(['-', '+'])) && digits(decimals),
-            [whole] => digits(whole.trim_start_matches(['-', '+'])),
+            [whole, decimals] => digits(whole.trim_start_matches(SIGNS)) && digits(decimals),
+            [whole] => digits(whole.trim_start_matches(SIGNS)),
             _ => false,
         };
         if !rows.iter().all(is_comma) {
@@ -260,7 +289,9 @@ impl Candidate {
         let rises = whole.len() > 1 && whole.windows(2).all(|pair| pair[0] < pair[1]);
         // No whole number is written `012` or `-0`.
         let is_decimals = |cell: &String| cell.len() > 1 && cell.starts_with('0');
-        let is_part = |row: &Vec<String>| row[0] == "-0" || row.get(1).is_some_and(is_decimals);
+        let is_part = |row: &Vec<String>| {
+            ["-0", "\u{2212}0"].contains(&&*row[0]) || row.get(1).is_some_and(is_decimals)
+        };
         !rises && rows.iter().any(is_part)
     }
 }
@@ -279,6 +310,8 @@ fn is_fact(line: &str) -> bool {
 
 /// Whether a cell is a time or a date.
 fn is_time(cell: &str) -> bool {
+    let (days, time) = cell.split_once(" days ").unwrap_or(("0", cell));
+    let cell = if number(days).is_some() { time } else { cell };
     cell.starts_with(|c: char| c.is_ascii_digit())
         && cell.contains([':', '-', '/'])
         && cell
@@ -291,7 +324,13 @@ fn fitted(mut words: Vec<String>, count: usize) -> Option<Vec<String>> {
     while words.len() > count && words.last().is_some_and(String::is_empty) {
         words.pop();
     }
-    if words.iter().any(|word| number(word).is_some()) || words.iter().all(String::is_empty) {
+    let is_key = words
+        .first()
+        .is_some_and(|word| word.len() > 1 && word.ends_with(['=', ':']));
+    if is_key
+        || words.iter().any(|word| number(word).is_some())
+        || words.iter().all(String::is_empty)
+    {
         return None;
     }
     if words.len() + 1 == count && count > 2 {
@@ -304,6 +343,7 @@ fn fitted(mut words: Vec<String>, count: usize) -> Option<Vec<String>> {
 /// Whether a line below one of names states units: at least one voltage or time, and nothing that names a column.
 fn is_units(cells: &[String]) -> bool {
     let is_known = |cell: &String| {
+        let cell = unbracketed(cell);
         cell.parse::<VoltageUnit>().is_ok()
             || super::columns::seconds_of(cell).is_some()
             || interval_s(cell).is_some()
@@ -312,6 +352,92 @@ fn is_units(cells: &[String]) -> bool {
         && !cells
             .iter()
             .any(|cell| super::columns::is_time_name(cell) && !is_known(cell))
+}
+
+/// `(mV)` and `[mV]` without the brackets.
+fn unbracketed(cell: &str) -> &str {
+    let inner = cell.strip_prefix('(').and_then(|c| c.strip_suffix(')'));
+    let inner = inner.or_else(|| cell.strip_prefix('[').and_then(|c| c.strip_suffix(']')));
+    inner.map_or(cell, str::trim)
+}
+
+/// Whether the line above the table is the last of a preamble of keys and values, in whatever language: an empty line
+/// parts it from the table, or lines of two pieces come before it.
+fn ends_preamble(content: &[Line], start: usize) -> bool {
+    let is_pair = |line: &Line| pieces(&line.text).len() >= 2;
+    let Some(above) = start.checked_sub(1).filter(|at| is_pair(&content[*at])) else {
+        return false;
+    };
+    let stands_apart = content[start].place.1 > content[above].place.1 + 1;
+    stands_apart || (above >= 3 && content[above - 3..above].iter().all(is_pair))
+}
+
+/// Whether the first row says how many samples each column has, as AcqKnowledge writes it: nothing below the time, and
+/// the same whole number below all others; and the rows that follow have a time.
+fn is_counts(rows: &[Vec<String>]) -> bool {
+    let [first, second, third, ..] = rows else {
+        return false;
+    };
+    let counts: Vec<&String> = first.iter().filter(|cell| !cell.is_empty()).collect();
+    let is_whole = |cell: &&String| cell.parse::<u64>().is_ok_and(|count| count > 1);
+    first[0].is_empty()
+        && counts.first().is_some_and(is_whole)
+        && counts.windows(2).all(|pair| pair[0] == pair[1])
+        && [second, third].iter().all(|row| number(&row[0]).is_some())
+}
+
+/// Names and units of channels that a program lists in lines of its own.
+struct Channels {
+    names: Vec<String>,
+    units: Vec<String>,
+}
+
+impl Channels {
+    /// Of LabChart (`ChannelTitle=`, `UnitName=` or `Range=`) or of AcqKnowledge (`2 channels`, and a name and a unit for
+    /// each). `count` is that of the columns, the first of which is the time.
+    fn of(preamble: &[Vec<String>], count: usize, names: Option<&[String]>) -> Option<Self> {
+        let first = names.map_or("Time", |names| &names[0]).to_owned();
+        let of_key = |key: &str| {
+            let line = preamble
+                .iter()
+                .find(|line| line[0].eq_ignore_ascii_case(key));
+            line.map(|line| &line[1..])
+        };
+        let with_first = |first: String, rest: &mut dyn Iterator<Item = String>| {
+            let mut all: Vec<String> = std::iter::once(first).chain(rest).collect();
+            all.resize(count, String::new());
+            all
+        };
+        if let Some(titles) = of_key("ChannelTitle=").filter(|titles| titles.len() < count) {
+            let unit = |cell: &String| {
+                let unit = cell.rsplit(' ').next().unwrap_or_default();
+                let is_one = unit.parse::<VoltageUnit>().is_ok();
+                if is_one {
+                    unit.to_owned()
+                } else {
+                    String::new()
+                }
+            };
+            let units = of_key("UnitName=").or_else(|| of_key("Range="));
+            return Some(Self {
+                names: with_first(first, &mut titles.iter().cloned()),
+                units: with_first(String::new(), &mut units.unwrap_or(&[]).iter().map(unit)),
+            });
+        }
+        let at = preamble.iter().position(|line| {
+            let stated = line[0].strip_suffix(" channels");
+            let stated = stated.and_then(|stated| stated.parse::<usize>().ok());
+            stated.is_some_and(|stated| stated > 0 && stated + 1 == count)
+        })?;
+        let list: Vec<String> = preamble[at + 1..]
+            .iter()
+            .map(|line| line.join(","))
+            .collect();
+        (list.len() == 2 * (count - 1)).then(|| Self {
+            names: with_first(first, &mut list.iter().step_by(2).cloned()),
+            units: with_first(String::new(), &mut list.iter().skip(1).step_by(2).cloned()),
+        })
+    }
 }
 
 /// `0.004 sec`: a time with its unit, in s.
@@ -368,10 +494,10 @@ impl Facts {
             if let [key, .., value] = &pieces[..] {
                 let key = key.to_lowercase();
                 let says = |words: &[&str]| words.iter().any(|word| key.contains(word));
-                if says(&UNIT_WORDS) || value.trim_end_matches(['V', 'v']) != *value {
-                    let unit = value.parse().ok();
-                    let sure = says(&UNIT_WORDS) || unit != Some(VoltageUnit::Volt);
-                    facts.unit = facts.unit.or(unit.filter(|_| sure));
+                if let Ok(unit) = value.parse()
+                    && (says(&UNIT_WORDS) || unit != VoltageUnit::Volt)
+                {
+                    facts.unit.get_or_insert(unit);
                 }
                 if LEAD_WORDS.contains(&&*key) {
                     facts.lead.get_or_insert_with(|| (*value).to_owned());
@@ -389,11 +515,37 @@ impl Facts {
     }
 }
 
-const UNIT_WORDS: [&str; 10] = [
-    "unit", "einheit", "unidad", "unità", "enhet", "yksikkö", "jednost", "един", "单位", "単位",
+const UNIT_WORDS: [&str; 27] = [
+    "unit",
+    "einheit",
+    "unidad",
+    "unità",
+    "unité",
+    "unidade",
+    "eenheid",
+    "enhet",
+    "enhed",
+    "yksikkö",
+    "jednost",
+    "jednotk",
+    "enota",
+    "ühik",
+    "mértékegység",
+    "birim",
+    "satuan",
+    "đơn vị",
+    "единиц",
+    "одиниц",
+    "един",
+    "μονάδα",
+    "单位",
+    "単位",
+    "단위",
+    "หน่วย",
+    "इकाई",
 ];
 
-const LEAD_WORDS: [&str; 12] = [
+const LEAD_WORDS: [&str; 24] = [
     "lead",
     "ableitung",
     "dérivation",
@@ -406,6 +558,18 @@ const LEAD_WORDS: [&str; 12] = [
     "отведение",
     "导联",
     "誘導",
+    "리드",
+    "kytkentä",
+    "afledning",
+    "svod",
+    "zvod",
+    "elvezetés",
+    "derivație",
+    "elektrot",
+    "відведення",
+    "απαγωγή",
+    "đạo trình",
+    "ลีด",
 ];
 
 /// A line's parts: what commas, semicolons, tabs, colons and equals signs leave.
@@ -438,7 +602,7 @@ fn is_of_a_filter(line: &str) -> bool {
 
 /// `512 hertz`, in several languages, in Hz.
 fn hertz(piece: &str) -> Option<f64> {
-    const HERTZ: [&str; 13] = [
+    const HERTZ: [&str; 18] = [
         "hz",
         "hert",
         "herz",
@@ -451,6 +615,12 @@ fn hertz(piece: &str) -> Option<f64> {
         "هرتز",
         "הרץ",
         "χερτζ",
+        "херц",
+        "เฮิรตซ์",
+        // With and without the dot of a borrowed sound.
+        "हर्ट्ज\u{93c}",
+        "हर्ट्ज़",
+        "हर्ट्ज",
         "sps",
     ];
     let at = piece.find(|c: char| c.is_alphabetic())?;

@@ -241,18 +241,6 @@ fn files_that_are_not_what_they_say_are_refused() {
             "byte 184: found `1024` as header size",
         ),
         (
-            with_text(signal(104), "low     "),
-            "found `low` as physical minimum or maximum",
-        ),
-        (
-            with_text(signal(104), "inf     "),
-            "found `inf` as physical minimum or maximum",
-        ),
-        (
-            with_text(signal(120), "-99999  "),
-            "found `-99999` as digital minimum or maximum",
-        ),
-        (
             with_text(signal(216), "99999999"),
             "found 0 whole data record(s) of 200000160 bytes",
         ),
@@ -274,9 +262,16 @@ fn what_one_signal_lacks_does_not_stop_the_others() {
     let v1 = whole.read_lead(1).unwrap();
     // The first signal's physical range is 0 to 0, its digital one, or not there.
     let digital = with_text(signal(120, 0), "32767   ");
+    let others = [
+        (104, "low     "),
+        (112, "inf     "),
+        (104, "nan     "),
+        (120, "-99999  "),
+    ];
+    let others = others.map(|(before, limit)| with_text(signal(before, 0), limit));
     let mut blank = with_text(signal(104, 0), "        ");
     blank[signal(112, 0)..signal(112, 0) + 8].fill(b' ');
-    for bytes in [digital, blank] {
+    for bytes in [digital, blank].into_iter().chain(others) {
         let (record, _folder_of_record) = opened("r.edf", &bytes);
         assert_eq!(record.read_lead(1).unwrap(), v1);
         let dead = Warning::Dead {
@@ -290,6 +285,16 @@ fn what_one_signal_lacks_does_not_stop_the_others() {
         );
         assert_eq!(record.first_ecg().unwrap(), 1);
     }
+    // Where all lack one, the first is named.
+    let mut none = PLUS.to_vec();
+    for index in 0..4 {
+        none[signal(104, index)..signal(104, index) + 8].copy_from_slice(b"low     ");
+    }
+    let message = refused(&none);
+    assert!(
+        message.contains("found `low` as physical minimum or maximum"),
+        "{message}"
+    );
     // Its limits have a decimal comma.
     let mut comma = PLUS.to_vec();
     let limits = signal(104, 0)..signal(120, 3);

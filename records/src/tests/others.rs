@@ -1,4 +1,5 @@
 use super::*;
+use crate::annotation::Code;
 
 /// `reference/make_others.py`: records of DICOM, Philips, MUSE, aECG, SCP-ECG and ATC, and what other readers make of them.
 fn cases() -> Vec<Value> {
@@ -285,6 +286,72 @@ fn entities_that_multiply_are_refused() {
     let deep = format!("<RestingECG>{}", "<a>".repeat(100_000));
     let said = refusal(open(&folder_with([("r.xml", deep)]), "r.xml"));
     assert!(said.contains("r.xml: line 1"), "{said}");
+}
+
+/// Beats that a file names are annotations of it; of which class they are, it does not say.
+#[test]
+fn beats_in_a_file_are_its_annotations() {
+    let muse = String::from_utf8_lossy(&named("muse.xml")).into_owned();
+    let qrs = |times: &[u32]| -> String {
+        let one = |time: &u32| format!("<QRS><Type>1</Type><Time>{time}</Time></QRS>");
+        times.iter().map(one).collect()
+    };
+    let times = format!(
+        "<QRSTimesTypes>{}<GlobalRR>80</GlobalRR></QRSTimesTypes></RestingECG>",
+        qrs(&[180, 40, 100])
+    );
+    let aecg = String::from_utf8_lossy(&named("aecg.xml")).into_owned();
+    let peak = |time: &str| {
+        format!(
+            "<component><annotation><value code=\"MDC_ECG_WAVC_RWAVE\"/><component><annotation><value code=\"MDC_ECG_WAVC_PEAK\"/>\
+             <boundary>{time}</boundary></annotation></component></annotation></component>"
+        )
+    };
+    let peaks = [
+        "<code code=\"TIME_RELATIVE\"/><value value=\"180\" unit=\"ms\"/>",
+        "<code code=\"TIME_RELATIVE\"/><value value=\"0.04\" unit=\"s\"/>",
+        // The same beat in another lead.
+        "<code code=\"TIME_RELATIVE\"/><value value=\"48\" unit=\"ms\"/>",
+    ];
+    let peaks: String = peaks.into_iter().map(peak).collect();
+    let peaks = format!("<subjectOf><annotationSet>{peaks}</annotationSet></subjectOf></series>");
+    // The outermost series' end is the last.
+    let (head, tail) = aecg.rsplit_once("</series>").unwrap();
+    for (name, text, expected) in [
+        ("m.xml", muse.replace("</RestingECG>", &times), vec![10, 45]),
+        ("a.xml", format!("{head}{peaks}{tail}"), vec![10, 45]),
+        ("none.xml", muse.clone(), vec![]),
+    ] {
+        let folder = folder_with([(name, text)]);
+        let record = open(&folder, name).unwrap();
+        assert_eq!(
+            record.has_annotations("atr"),
+            !expected.is_empty(),
+            "{name}"
+        );
+        if expected.is_empty() {
+            continue;
+        }
+        let beats = record.annotations("atr").unwrap().list;
+        let samples: Vec<u64> = beats.iter().map(|beat| beat.sample).collect();
+        assert_eq!(samples, expected, "{name}");
+        assert!(beats.iter().all(|beat| beat.code == Code::UNCLASSIFIABLE));
+    }
+    // Of real files, where the signal is steep within 60 ms of each: R waves.
+    for (name, lead, least) in [("muse.xml", "V5", 8), ("aecg-subject1.xml", "I", 3)] {
+        let Some(record) = real(name) else { return };
+        let lead = record.read_lead(record.lead_named(lead).unwrap()).unwrap();
+        let beats = record.annotations("atr").unwrap().list;
+        assert!(beats.len() >= least, "{name}: {beats:?}");
+        let slopes: Vec<f32> = lead.windows(3).map(|w| (w[2] - w[0]).abs()).collect();
+        let most = slopes.iter().copied().fold(0.0, f32::max);
+        for beat in beats {
+            let at = beat.sample as usize;
+            let near = &slopes[at.saturating_sub(30)..(at + 30).min(slopes.len())];
+            let steepest = near.iter().copied().fold(0.0, f32::max);
+            assert!(steepest > 0.4 * most, "{name} {at}: {steepest} of {most}");
+        }
+    }
 }
 
 #[test]

@@ -596,3 +596,189 @@ proptest! {
         let _ = read(&format!("time,mV\n{rows}"));
     }
 }
+
+/// Beats a second at `rate_hz`, in uV, none of which is whole: as apps that export a column of numbers write them.
+fn column(rate_hz: usize, number: impl Fn(f64) -> String) -> String {
+    let mv = |k: usize| {
+        if k % rate_hz < rate_hz / 50 {
+            1.0
+        } else {
+            0.04
+        }
+    };
+    let rows = (0..3 * rate_hz).map(|k| number(1000.0 * mv(k) + 0.012 * (k % 10) as f64) + "\n");
+    rows.collect()
+}
+
+/// Apple's export in many languages: keys, values and units are translated, and a decimal comma parts nothing.
+#[test]
+fn a_column_below_a_preamble_in_any_language() {
+    let comma = |uv: f64| format!("{uv:.3}").replace('.', ",");
+    for (rate, lead, unit) in [
+        (
+            "Abtastrate,512 Hertz",
+            "Ableitung,Ableitung I",
+            "Einheit,µV",
+        ),
+        (
+            "Частота дискретизации,512 Гц",
+            "Отведение,Отведение I",
+            "Единица измерения,мкВ",
+        ),
+        (
+            "Частота вибірки,512 герців",
+            "Відведення,Відведення I",
+            "Одиниця,мкВ",
+        ),
+        ("샘플 속도,512헤르츠", "리드,리드 I", "단위,µV"),
+        (
+            "Bemonsteringsfrequentie,512 hertz",
+            "Afleiding,Afleiding I",
+            "Eenheid,µV",
+        ),
+        (
+            "Örnekleme Hızı,512 hertz",
+            "Elektrot,Elektrot I",
+            "Birim,µV",
+        ),
+        (
+            "Vzorkovací frekvence,512 hertzů",
+            "Svod,Svod I",
+            "Jednotka,µV",
+        ),
+        (
+            "Ρυθμός δειγματοληψίας,512 χερτζ",
+            "Απαγωγή,Απαγωγή I",
+            "Μονάδα,µV",
+        ),
+        ("อัตราการสุ่มตัวอย่าง,512 เฮิรตซ์", "ลีด,ลีด I", "หน่วย,µV"),
+        (
+            "Mintavételezési sebesség,512 hertz",
+            "Elvezetés,I. elvezetés",
+            "Mértékegység,µV",
+        ),
+        (
+            "Tốc độ lấy mẫu,512 hertz",
+            "Đạo trình,Đạo trình I",
+            "Đơn vị,µV",
+        ),
+        ("קצב דגימה,512 הרץ", "חיבור,חיבור I", "יחידה,µV"),
+        ("معدل العينات,512 هرتز", "القطب,القطب I", "الوحدة,µV"),
+        ("सैंपल दर,512 हर्ट्ज़", "लीड,लीड I", "इकाई,µV"),
+    ] {
+        let text = format!("X,Y\n{rate}\n\n\n{lead}\n{unit}\n\n{}", column(512, comma));
+        let folder = folder_with([("t.csv", &text)]);
+        let record = open(&folder, "t.csv").unwrap();
+        assert_eq!(record.sample_rate_hz(), 512.0, "{rate}");
+        assert_eq!(
+            (record.leads().len(), record.len_samples()),
+            (1, 1536),
+            "{rate}"
+        );
+        let mv = record.read_lead(0).unwrap();
+        assert_eq!((mv[1], mv[256]), (1.000_012, 0.040_072), "{rate}");
+    }
+    // A minus sign that is no hyphen.
+    let minus = |uv: f64| comma(uv - 500.0).replace('-', "\u{2212}");
+    let text = format!("Sampling Rate,512 hertz\nUnit,µV\n\n{}", column(512, minus));
+    let mv = {
+        let folder = folder_with([("t.csv", &text)]);
+        open(&folder, "t.csv").unwrap().read_lead(0).unwrap()
+    };
+    assert_eq!((mv[1], mv[256]), (0.500_012, -0.459_928));
+}
+
+/// What laboratory programs write above their tables: LabChart, AcqKnowledge.
+#[test]
+fn preambles_of_laboratory_programs() {
+    let rows = |unit: f64, end: &str| -> String {
+        let row = |k: u32| format!("{:.6}\t{}\t0.5{end}\n", f64::from(k) * unit, k % 7);
+        (0..500).map(row).collect()
+    };
+    let chart = "Interval=\t0.001 s\nExcelDateTime=\t4.49e+04\t1/1/2023 12:00:00.00000\nTimeFormat=\tStartOfBlock\n\
+                 DateFormat=\t\nChannelTitle=\tECG\tResp\nRange=\t10.000 mV\t5.000 V\n";
+    let text = chart.to_owned() + &rows(0.001, "");
+    let folder = folder_with([("t.csv", &text)]);
+    let record = open(&folder, "t.csv").unwrap();
+    assert_eq!(record.sample_rate_hz(), 1000.0);
+    assert_eq!(leads(&record), [("ECG", "mV"), ("Resp", "V")]);
+    assert_eq!(
+        record.read_lead(0).unwrap()[..8],
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0]
+    );
+    assert_eq!(record.first_ecg().unwrap(), 0);
+    let named = chart.replace("Range=\t10.000 mV\t5.000 V", "UnitName=\tuV\t*");
+    let record = read(&(named + &rows(0.001, ""))).unwrap();
+    assert_eq!(leads(&record), [("ECG", "uV"), ("Resp", "")]);
+
+    for (time, unit, hz) in [("msec", 1.0, 1000.0), ("min", 1.0 / 30_000.0, 500.0)] {
+        let above = format!(
+            "a.acq\n1 msec/sample\n2 channels\nECG\nmV\nRSP\nVolts\n{time}\tCH1\tCH2\t\n\t500\t500\t\n"
+        );
+        let record = read(&(above + &rows(unit, "\t"))).unwrap();
+        assert_eq!(record.sample_rate_hz(), hz, "{time}");
+        assert_eq!(leads(&record), [("ECG", "mV"), ("RSP", "Volts")]);
+        assert_eq!(record.len_samples(), 500);
+    }
+}
+
+/// Times in other forms and languages.
+#[test]
+fn times_of_other_writers() {
+    let table = |names: &str, time: &dyn Fn(u32) -> String| {
+        let rows = (0..100).map(|k| format!("{}\t0.5\n", time(k)));
+        read(&(names.to_owned() + &rows.collect::<String>())).unwrap()
+    };
+    let rate = |names: &str, time: &dyn Fn(u32) -> String| {
+        let record = table(names, time);
+        assert_eq!(
+            (record.leads().len(), record.len_samples()),
+            (1, 100),
+            "{names}"
+        );
+        record.sample_rate_hz()
+    };
+    // `rdsamp -pd`, with and without -v, and `-ph`: units in brackets.
+    let at = |k: u32| f64::from(k) * 0.004;
+    let clock = |k: u32| {
+        let s = 59.8 + at(k);
+        if s < 60.0 {
+            format!("23:59:{s:06.3}")
+        } else {
+            format!("00:00:{:06.3}", s - 60.0)
+        }
+    };
+    let dated = |k: u32| {
+        format!(
+            "[{} {}]",
+            clock(k),
+            if k < 50 { "29/02/2024" } else { "01/03/2024" }
+        )
+    };
+    let names = "   Time      Date\t     II\n(hh:mm:ss.mmm) (dd/mm/yyyy)\t   (mV)\n";
+    assert_eq!(rate(names, &dated), 250.0);
+    let hours = |k: u32| format!("{:13.9}", at(k) / 3600.0);
+    assert_eq!(
+        rate(
+            "   Elapsed time\t     II\n        (hours)\t   (mV)\n",
+            &hours
+        ),
+        250.0
+    );
+    // pandas' differences of times; a unit in brackets behind a name that nobody knows.
+    assert_eq!(
+        rate("\tII (mV)\n", &|k| format!("0 days 00:00:{:09.6}", at(k))),
+        250.0
+    );
+    assert_eq!(
+        rate("Aldia (s)\tII (mV)\n", &|k| format!("{:.3}", at(k))),
+        250.0
+    );
+    assert_eq!(
+        rate("Время (мс)\tII (мВ)\n", &|k| format!("{}", 4 * k)),
+        250.0
+    );
+    // Whole nanoseconds: the rate has terms of nine digits, and can be resampled nevertheless.
+    let ns = |k: u32| format!("{}", 599_616_000_000_000_000 + u64::from(k) * 7_692_307);
+    assert_eq!(rate("timestamp [ns]\tII (mV)\n", &ns), 130.0);
+}

@@ -435,6 +435,29 @@ fn names_may_have_folders() {
 }
 
 #[test]
+fn annotations_cut_short_are_read_with_a_warning() {
+    let header = "r 1 250 1000\nr.dat 16 200 16 0 0 0 0 II\n";
+    let folder = folder_with([
+        ("r.hea", header.as_bytes().to_vec()),
+        ("r.dat", vec![0; 2000]),
+        // N at 100 and 300, and no end mark.
+        ("r.atr", b"\x64\x04\xc8\x04".to_vec()),
+    ]);
+    let record = open(&folder, "r").unwrap();
+    let read = record.annotations("atr").unwrap().list;
+    let samples: Vec<u64> = read.iter().map(|beat| beat.sample).collect();
+    assert_eq!(samples, [100, 300]);
+    let said: Vec<String> = record.warnings().iter().map(ToString::to_string).collect();
+    assert!(
+        said.iter().any(
+            |said| said.contains("byte 4: the file ends without the end mark")
+                && said.contains("the 2 that could be read were")
+        ),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn a_record_cut_short_is_read_as_far_as_it_goes() {
     let header = |checksum: &str| {
         format!("r 2 250 100\nr.dat 212 200 12 0 0 {checksum} 0 I\nr.dat 212 200 12 0 0 0 0 II")

@@ -50,7 +50,8 @@ pub(super) struct Arguments {
     /// Train on this data base and the config's recordings, and judge by the others, instead of folds (beat models)
     #[arg(long, value_name = "DATABASE", conflicts_with = "folds")]
     train_on: Option<String>,
-    /// Leads that are judged: the first alone, or as well both, by the average of their logits (beat models)
+    /// Leads that are judged beside the first: none, the one of the better quality, both averaged, or each of these and
+    /// both fused by quality (beat models)
     #[arg(long, value_enum, default_value_t = Leads::First, value_name = "LEADS")]
     lead: Leads,
     /// Compile each network as well, calibrated on its training records, and score the device image beside float
@@ -118,7 +119,7 @@ impl Arguments {
             ("--keep", self.keep.is_some()),
             ("--rhythm", self.rhythm.is_some()),
             ("--train-on", self.train_on.is_some()),
-            ("--lead both", self.lead == Leads::Both),
+            ("--lead", self.lead != Leads::First),
             ("--int8", self.int8),
         ])
     }
@@ -170,7 +171,7 @@ impl Arguments {
         let first = config.training.seed;
         let plan = Plan {
             keep: self.keep.clone(),
-            both_leads: self.lead == Leads::Both,
+            second_lead: self.lead != Leads::First,
             int8: self.int8,
             ..self.trainings.plan(first, splits, self.seeds, device)
         };
@@ -186,8 +187,10 @@ impl Arguments {
             start.elapsed().as_secs_f64()
         );
         let network = |leads: Leads| {
+            let dataset = &dataset;
             move |done: &HeldOut, record: usize| -> Vec<Class> {
-                leads.logits(done, record).iter().map(largest).collect()
+                let logits = leads.logits(done, record, &dataset.records[record]);
+                logits.iter().map(largest).collect()
             }
         };
         let rhythm = match &self.rhythm {
@@ -202,13 +205,14 @@ impl Arguments {
             let (dataset, rhythm) = (&dataset, &rhythm);
             move |done: &HeldOut, record: usize| {
                 let network = rhythm[(done.seed - first) as usize];
-                let logits = leads.logits(done, record);
-                rules::classes(network, &dataset.records[record], logits, rules)
+                let record_beats = &dataset.records[record];
+                let logits = leads.logits(done, record, record_beats);
+                rules::classes(network, record_beats, &logits, rules)
             }
         };
         let mut variants = Vec::new();
-        for leads in [Leads::First, Leads::Both] {
-            if leads == Leads::Both && !plan.both_leads {
+        for leads in Leads::EACH {
+            if ![Leads::First, self.lead].contains(&leads) && self.lead != Leads::All {
                 continue;
             }
             for peaks in both {
@@ -255,10 +259,9 @@ impl Arguments {
                     "{database}, {:?} peaks, {:?} lead{}, {}: jk {} ({}), F1 S {} V {}, macro F1 N,S,V {}",
                     variant.peaks,
                     variant.leads,
-                    if variant.leads == Leads::Both {
-                        "s"
-                    } else {
-                        ""
+                    match variant.leads {
+                        Leads::First | Leads::Best => "",
+                        Leads::Both | Leads::All => "s",
                     },
                     variant.context,
                     digits(headline.jk),

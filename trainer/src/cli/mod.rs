@@ -229,7 +229,7 @@ impl Trainings {
                 .unwrap_or(if device == Device::Cpu { cores } else { 1 }),
             device,
             keep: None,
-            both_leads: false,
+            second_lead: false,
             int8: false,
         }
     }

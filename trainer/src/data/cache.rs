@@ -14,7 +14,7 @@
 
 use super::DatasetError;
 use super::find::{Folders, Found, Wanted, find};
-use super::record::{Beat, Leads, RecordBeats};
+use super::record::{Beat, Lead, Leads, RecordBeats};
 use super::weak_labels::Rhythm;
 use crate::beat::dataset::Dataset;
 use crate::progress::bar;
@@ -35,7 +35,7 @@ use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Starts every file.
-const MAGIC: u64 = u64::from_be_bytes(*b"HLBEATS\x03");
+const MAGIC: u64 = u64::from_be_bytes(*b"HLBEATS\x04");
 /// Bytes before the beats.
 const HEADER_LEN: usize = 64;
 /// End of the names of files that are being written.
@@ -70,6 +70,7 @@ struct Entry {
     patient: String,
     peaks: Peaks,
     rhythm: Option<Rhythm>,
+    best: Lead,
     /// One letter a beat.
     classes: String,
     /// Where each lead's beats are in the file, in bytes.
@@ -248,6 +249,7 @@ impl Entry {
             patient: self.patient,
             peaks: self.peaks,
             rhythm: self.rhythm,
+            best: self.best,
             classes,
         })
     }
@@ -270,7 +272,7 @@ fn probe(dataset: Dataset, found: &[Found], peaks: &[Peaks]) -> Result<Dataset, 
         let now = first.read(peaks).map_err(|_| different())?;
         let kept = dataset.records.iter().filter(|record| record.name == name);
         let same = |(a, b): (&RecordBeats, &RecordBeats)| {
-            a.classes == b.classes && a.leads().eq(b.leads())
+            a.classes == b.classes && a.best == b.best && a.leads().eq(b.leads())
         };
         let as_now = kept.clone().count() == now.len() && now.iter().zip(kept).all(same);
         if !as_now {
@@ -377,6 +379,7 @@ impl<W: Write> Out<W> {
             patient: record.patient.clone(),
             peaks: record.peaks,
             rhythm: record.rhythm,
+            best: record.best,
             classes: record.classes.iter().map(ToString::to_string).collect(),
             leads,
             crc: record.checksum(),

@@ -11,6 +11,7 @@ pub mod weak_labels;
 
 use find::REFERENCE;
 use heartlens::canonical::RateError;
+use heartlens::choice::LeadError;
 use heartlens::records::RecordError;
 use heartlens::records::annotation::AnnotationError;
 use std::path::PathBuf;
@@ -119,6 +120,9 @@ pub enum DatasetError {
     /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// A record's best lead cannot be told.
+    #[error(transparent)]
+    Lead(#[from] LeadError),
     /// Annotations cannot be read.
     #[error(transparent)]
     Annotations(#[from] AnnotationError),

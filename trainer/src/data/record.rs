@@ -7,19 +7,22 @@ use super::DatasetError;
 use super::find::REFERENCE;
 use super::weak_labels::Rhythm;
 use heartlens::canonical::{to_canonical, to_canonical_index};
+use heartlens::choice::LeadChoice;
 use heartlens::evaluate::bxb::{Event, Options, compare};
 use heartlens::evaluate::mapping;
 use heartlens::evaluate::report::Peaks;
 use heartlens::evaluate::tally::patient_of;
 use heartlens::records::Record;
-use heartlens_core::beat::Extractor;
+use heartlens_core::beat::{BeatFrame, Extractor};
 use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::filter::BandPass;
 use heartlens_core::patient::Patient;
+use heartlens_core::quality::{BeatQuality, Quality};
 use heartlens_core::spec::{DETECTOR_MAX_DELAY_SAMPLES, METADATA_LEN, SAMPLE_RATE_HZ};
 use heartlens_core::template::BeatWindow;
 use memmap2::Mmap;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,7 +32,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 const FIRST_LEAD: &str = "MLII";
 
 /// A lead of a record, or a virtual one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lead {
     /// MLII where the record has it, else the lead that comes first.
     First,
@@ -61,12 +64,21 @@ pub struct Beat {
     pub metadata: [f32; METADATA_LEN],
     /// RR interval since the beat before, in seconds; 0 at the first beat.
     pre_rr_s: f32,
+    /// The score of the signal around it.
+    quality: f32,
 }
 
 impl Beat {
     /// RR interval since the beat before, in seconds; `None` at the first beat.
     pub fn pre_rr_s(&self) -> Option<f32> {
         Some(self.pre_rr_s).filter(|&seconds| seconds > 0.0)
+    }
+
+    /// The quality of the signal around it, of which the score alone is known.
+    pub fn quality(&self) -> BeatQuality {
+        let mut quality = BeatQuality::CLEAN;
+        quality.score = self.quality;
+        quality
     }
 }
 
@@ -85,6 +97,8 @@ pub struct RecordBeats {
     /// Of a recording that nobody annotated, the rhythm by which its beats were given a class: it is trained on and never
     /// judged. `None` of a record with reference annotations.
     pub rhythm: Option<Rhythm>,
+    /// The lead that `--lead best` would read: [`Lead::First`] or [`Lead::Second`].
+    pub best: Lead,
     /// The reference class of each beat.
     pub classes: Vec<Class>,
     /// `classes.len()` beats for each lead of [`Lead::ALL`]; of the first lead alone where the record has one.
@@ -158,21 +172,18 @@ impl RecordBeats {
         beats: &[(u32, Class)],
         patient: Patient,
     ) -> Self {
-        let filtered: Vec<Vec<f32>> = signals_mv
+        let leads_mv: Vec<LeadMv> = signals_mv
             .iter()
-            .map(|signal| {
-                let mut filter = BandPass::new();
-                signal.iter().map(|&mv| filter.push(mv)).collect()
-            })
+            .map(|signal| LeadMv::new(signal.clone()))
             .collect();
         let mut classes = Vec::new();
         let mut leads = Vec::new();
-        for signal in &filtered {
+        for lead_mv in &leads_mv {
             let lead;
-            (classes, lead) = lead_beats(signal, beats, patient);
+            (classes, lead) = lead_mv.beats(beats, patient);
             leads.push(lead);
         }
-        if let [first, second] = filtered.as_slice() {
+        if let [first, second] = leads_mv.as_slice() {
             let median = |beats: &[Beat]| {
                 let mut scales: Vec<f32> = beats.iter().map(|beat| beat.scale_mv).collect();
                 scales.sort_by(f32::total_cmp);
@@ -181,12 +192,17 @@ impl RecordBeats {
             let (m0, m1) = (median(&leads[0]), median(&leads[1]));
             let gain = (m0 * m1 / 2.0).sqrt();
             for sign in [1.0, -1.0] {
-                let signal: Vec<f32> = first
-                    .iter()
-                    .zip(second)
-                    .map(|(x0, x1)| gain * (x0 / m0 + sign * x1 / m1))
-                    .collect();
-                leads.push(lead_beats(&signal, beats, patient).1);
+                let mixed = |first: &[f32], second: &[f32]| -> Vec<f32> {
+                    let pairs = first.iter().zip(second);
+                    pairs
+                        .map(|(x0, x1)| gain * (x0 / m0 + sign * x1 / m1))
+                        .collect()
+                };
+                let lead_mv = LeadMv {
+                    signal: mixed(&first.signal, &second.signal),
+                    filtered: mixed(&first.filtered, &second.filtered),
+                };
+                leads.push(lead_mv.beats(beats, patient).1);
             }
         }
         let name = format!("{database}/{name}");
@@ -195,6 +211,7 @@ impl RecordBeats {
             name,
             peaks: Peaks::Reference,
             rhythm: None,
+            best: Lead::First,
             database: database.to_owned(),
             classes,
             leads: Leads::Held(leads),
@@ -209,6 +226,10 @@ impl RecordBeats {
         let record = Record::open(path)?;
         let annotations = record.annotations(REFERENCE)?;
         let order = lead_order(&record);
+        let best = match LeadChoice::Best.index(&record)? {
+            index if index == order[0] => Lead::First,
+            _ => Lead::Second,
+        };
         let rate_hz = record.sample_rate_hz();
         let mut signals = Vec::new();
         for lead in order {
@@ -237,6 +258,7 @@ impl RecordBeats {
             let (name, patient) = (record.name(), heartlens::canonical::patient(&record));
             Self {
                 peaks: *peaks,
+                best,
                 ..Self::from_signals(database, name, &signals, &beats, patient)
             }
         };
@@ -293,34 +315,52 @@ fn detected(signal_mv: &[f32], annotated: &[(u32, Class)]) -> Vec<(u32, Class)> 
     found
 }
 
-/// Sends one filtered lead through core's extractor. Returns the beats and their classes.
-pub(crate) fn lead_beats(
-    filtered_mv: &[f32],
-    beats: &[(u32, Class)],
-    patient: Patient,
-) -> (Vec<Class>, Vec<Beat>) {
-    let mut extractor = Extractor::new(patient);
-    let mut upcoming = beats.iter().peekable();
-    let mut triggered = Vec::new();
-    let mut frames = Vec::new();
-    for (sample, &mv) in filtered_mv.iter().enumerate() {
-        extractor.push(mv);
-        while let Some(&(r_sample, class)) = upcoming.next_if(|(r, _)| *r as usize <= sample) {
-            if extractor.trigger(r_sample).is_ok() {
-                triggered.push(class);
-            }
-        }
-        frames.extend(extractor.poll());
-    }
-    extractor.finish();
-    frames.extend(std::iter::from_fn(|| extractor.poll()));
+/// A lead in mV at the canonical rate, as it is and filtered.
+pub(crate) struct LeadMv {
+    pub(crate) signal: Vec<f32>,
+    pub(crate) filtered: Vec<f32>,
+}
 
-    let beats = frames.into_iter().map(|frame| Beat {
-        beat: frame.beat,
-        template: frame.template,
-        scale_mv: frame.scale_mv,
-        metadata: frame.metadata,
-        pre_rr_s: frame.pre_rr_s.unwrap_or(0.0),
-    });
-    (triggered, beats.collect())
+impl LeadMv {
+    /// Filters a lead.
+    pub(crate) fn new(signal: Vec<f32>) -> Self {
+        let mut filter = BandPass::new();
+        let filtered = signal.iter().map(|&mv| filter.push(mv)).collect();
+        Self { signal, filtered }
+    }
+
+    /// Sends the lead through core's extractor and its measure of quality. Returns the beats and their classes.
+    pub(crate) fn beats(
+        &self,
+        beats: &[(u32, Class)],
+        patient: Patient,
+    ) -> (Vec<Class>, Vec<Beat>) {
+        let (mut extractor, mut quality) = (Extractor::new(patient), Quality::new());
+        let mut upcoming = beats.iter().peekable();
+        let mut triggered = Vec::new();
+        let mut found = Vec::new();
+        let beat = |frame: &BeatFrame, quality: &Quality| Beat {
+            beat: frame.beat,
+            template: frame.template,
+            scale_mv: frame.scale_mv,
+            metadata: frame.metadata,
+            pre_rr_s: frame.pre_rr_s.unwrap_or(0.0),
+            quality: quality.at(frame.r_sample).score,
+        };
+        for (sample, (&mv, &filtered_mv)) in self.signal.iter().zip(&self.filtered).enumerate() {
+            quality.push(mv, filtered_mv);
+            extractor.push(filtered_mv);
+            while let Some(&(r_sample, class)) = upcoming.next_if(|(r, _)| *r as usize <= sample) {
+                if extractor.trigger(r_sample).is_ok() {
+                    triggered.push(class);
+                }
+            }
+            found.extend(extractor.poll().map(|frame| beat(&frame, &quality)));
+        }
+        extractor.finish();
+        while let Some(frame) = extractor.poll() {
+            found.push(beat(&frame, &quality));
+        }
+        (triggered, found)
+    }
 }

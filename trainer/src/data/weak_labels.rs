@@ -11,12 +11,11 @@
 //! one of half a minute are a good part of it: so the first beats as they come count as well.
 
 use super::DatasetError;
-use super::record::{Leads, RecordBeats, lead_beats, r_peaks};
+use super::record::{Lead, LeadMv, Leads, RecordBeats, r_peaks};
 use heartlens::canonical::to_canonical;
 use heartlens::evaluate::report::Peaks;
 use heartlens::records::Record;
 use heartlens_core::class::Class;
-use heartlens_core::filter::BandPass;
 use heartlens_core::patient::Patient;
 use heartlens_core::spec::STRIP_LABELS;
 use serde::{Deserialize, Serialize};
@@ -135,9 +134,12 @@ pub fn from_signal(
     };
     let inner = &peaks[2..peaks.len() - 1];
     let turn: Range<u32> = before.midpoint(*first)..last.midpoint(*after);
-    let mut filter = BandPass::new();
-    let filtered: Vec<f32> = signal_mv.iter().map(|&mv| filter.push(mv)).collect();
-    let signal = filtered[turn.start as usize..turn.end as usize].repeat(TIMES);
+    let lead = LeadMv::new(signal_mv.to_vec());
+    let repeated = |mv: &[f32]| mv[turn.start as usize..turn.end as usize].repeat(TIMES);
+    let turns = LeadMv {
+        signal: repeated(&lead.signal),
+        filtered: repeated(&lead.filtered),
+    };
     let beats: Vec<(u32, Class)> = (0..TIMES as u32)
         .flat_map(|time| {
             let shift = time * (turn.end - turn.start);
@@ -146,13 +148,13 @@ pub fn from_signal(
                 .map(move |peak| (peak - turn.start + shift, Class::Q))
         })
         .collect();
-    let (_, mut frames) = lead_beats(&signal, &beats, Patient::default());
+    let (_, mut frames) = turns.beats(&beats, Patient::default());
     // Triggers that follow each other and lie within the signal are not refused.
     debug_assert_eq!(frames.len(), TIMES * inner.len());
     frames.truncate(TIMES * inner.len() - SEAM_BEATS);
     frames.drain(..((TIMES - 1) * inner.len() + SEAM_BEATS).min(frames.len()));
     let first: Vec<(u32, Class)> = peaks.iter().map(|peak| (*peak, Class::Q)).collect();
-    let (_, first) = lead_beats(&filtered, &first, Patient::default());
+    let (_, first) = lead.beats(&first, Patient::default());
     frames.extend(first.into_iter().take(FIRST_BEATS));
     let class = match rhythm {
         Rhythm::Normal | Rhythm::Fibrillation => Class::N,
@@ -165,6 +167,7 @@ pub fn from_signal(
         database: database.to_owned(),
         peaks: Peaks::Detected,
         rhythm: Some(rhythm),
+        best: Lead::First,
         classes: vec![class; frames.len()],
         leads: Leads::Held(vec![frames]),
     })

@@ -82,8 +82,8 @@ pub struct Plan {
     pub device: Device,
     /// Folder in which the logits of held-out records are kept; a training whose logits are there is not done again.
     pub keep: Option<PathBuf>,
-    /// Whether two leads are scored as well, by the average of their logits.
-    pub both_leads: bool,
+    /// Whether the second lead is scored as well.
+    pub second_lead: bool,
     /// Whether each network is also compiled and scored as a device image.
     pub int8: bool,
 }
@@ -180,16 +180,16 @@ fn train_fold(
         folder.join(format!("{}-{seed}-{hash:016x}.safetensors", config.name))
     });
     // Of what was kept, nothing is lost when more is asked for.
-    let (mut with_int8, mut with_both_leads) = (plan.int8, plan.both_leads);
+    let (mut with_int8, mut with_second_lead) = (plan.int8, plan.second_lead);
     if let Some(path) = &kept
         && let Some(done) = HeldOut::read(path, &identity, dataset, held_out)
     {
-        let (has_int8, has_both_leads) = (done.int8.is_some(), done.both_leads.is_some());
-        if has_int8 >= with_int8 && has_both_leads >= with_both_leads {
+        let (has_int8, has_second_lead) = (done.int8.is_some(), done.second_lead.is_some());
+        if has_int8 >= with_int8 && has_second_lead >= with_second_lead {
             return Ok(HeldOut { fold, ..done });
         }
         with_int8 |= has_int8;
-        with_both_leads |= has_both_leads;
+        with_second_lead |= has_second_lead;
     }
     let start = Instant::now();
     let trainer = fit(
@@ -211,7 +211,7 @@ fn train_fold(
             .collect()
     };
     let first = score(Lead::First);
-    let both_leads = with_both_leads.then(|| mean_logits(&first, &score(Lead::Second)));
+    let second_lead = with_second_lead.then(|| score(Lead::Second));
     let scoring_s = start.elapsed().as_secs_f64();
     let int8 = if with_int8 {
         let compiled = int8::compile(&trainer, &config, dataset, &training).map_err(|source| {
@@ -230,7 +230,7 @@ fn train_fold(
         seed,
         fold,
         logits: first,
-        both_leads,
+        second_lead,
         int8,
         parameters: trainer.parameter_count(),
         training_s,
@@ -241,20 +241,6 @@ fn train_fold(
             .map_err(|source| CrossValidationError::Keep { path, source })?;
     }
     Ok(done)
-}
-
-/// Beat by beat the mean of both.
-fn mean_logits(
-    a: &BTreeMap<usize, Vec<Logits>>,
-    b: &BTreeMap<usize, Vec<Logits>>,
-) -> BTreeMap<usize, Vec<Logits>> {
-    let mean = |a: &Logits, b: &Logits| std::array::from_fn(|class| (a[class] + b[class]) / 2.0);
-    a.iter()
-        .map(|(record, beats)| {
-            let pairs = beats.iter().zip(&b[record]);
-            (*record, pairs.map(|(a, b)| mean(a, b)).collect())
-        })
-        .collect()
 }
 
 /// Trains one network of `config` on `training` (indices into the data set's records), after its teacher where it has one,

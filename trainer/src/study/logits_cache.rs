@@ -32,16 +32,16 @@ pub struct HeldOut {
     pub scoring_s: f64,
     /// One vector of logits a beat in its first lead, by index into the data set's records.
     pub logits: BTreeMap<usize, Vec<Logits>>,
-    /// The same of two leads, averaged, where that was asked for; of a record with one lead, that one's.
-    pub both_leads: Option<BTreeMap<usize, Vec<Logits>>>,
+    /// The same of the second lead, where that was asked for; of a record with one lead, that one's.
+    pub second_lead: Option<BTreeMap<usize, Vec<Logits>>>,
     /// The first lead's of the network as a device image, where it was compiled.
     pub int8: Option<BTreeMap<usize, Vec<Logits>>>,
 }
 
 /// What comes before a record's name for the logits of the device image.
 const INT8: &str = "int8 ";
-/// The same for those of two leads.
-const BOTH_LEADS: &str = "both leads ";
+/// The same for those of the second lead.
+const SECOND_LEAD: &str = "second lead ";
 
 /// What a training's result depends on, as text: the program, the device, the noise that is mixed in, the config, and the
 /// records on both sides with their classes and beats.
@@ -135,7 +135,7 @@ impl HeldOut {
             training_s: header.get("training_s")?.parse().ok()?,
             scoring_s: header.get("scoring_s")?.parse().ok()?,
             logits: read("")?,
-            both_leads: read(BOTH_LEADS),
+            second_lead: read(SECOND_LEAD),
             int8: read(INT8),
         })
     }
@@ -158,12 +158,12 @@ impl HeldOut {
         );
         let named = |name, logits| std::iter::repeat(name).zip(logits);
         let int8 = named(INT8, self.int8.iter().flatten());
-        let both_leads = named(BOTH_LEADS, self.both_leads.iter().flatten());
+        let second_lead = named(SECOND_LEAD, self.second_lead.iter().flatten());
         let data: Vec<(String, usize, Vec<u8>)> = self
             .logits
             .iter()
             .map(|logits| ("", logits))
-            .chain(both_leads)
+            .chain(second_lead)
             .chain(int8)
             .map(|(prefix, (&index, beats))| {
                 let name = format!("{prefix}{}", key(&dataset.records[index]));

@@ -6,7 +6,9 @@ use super::logits_cache::HeldOut;
 use crate::beat::config::Config;
 use crate::beat::dataset::Dataset;
 use crate::beat::fit::Logits;
+use crate::data::record::{Lead, RecordBeats};
 use crate::data::split::names;
+use heartlens::choice::weights_by_quality;
 use heartlens::evaluate::bootstrap::Bootstrap;
 use heartlens::evaluate::bxb::Table;
 use heartlens::evaluate::mapping::Mapping;
@@ -16,6 +18,7 @@ use heartlens_core::class::Class;
 use heartlens_core::spec;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a cross-validation found, the JSON of `heartlens-train cross-validate`: the keys of
@@ -248,18 +251,51 @@ pub fn results(
 pub enum Leads {
     /// The first alone.
     First,
+    /// The one of the better quality over the record, alone.
+    Best,
     /// Both, by the mean of their logits.
     Both,
+    /// Both, by the mean of their logits weighted by the quality around the beat.
+    All,
 }
 
 impl Leads {
-    /// Logits of the leads of a record that `done` has not seen; none where they were not scored.
-    pub fn logits(self, done: &HeldOut, record: usize) -> &[Logits] {
-        let scored = match self {
-            Self::First => Some(&done.logits),
-            Self::Both => done.both_leads.as_ref(),
+    /// Every choice.
+    pub const EACH: [Self; 4] = [Self::First, Self::Best, Self::Both, Self::All];
+
+    /// Logits of the leads of `record`, the data set's record `index`, which `done` has not seen; none where the second
+    /// lead was not scored.
+    pub fn logits<'a>(
+        self,
+        done: &'a HeldOut,
+        index: usize,
+        record: &RecordBeats,
+    ) -> Cow<'a, [Logits]> {
+        let first = &done.logits[&index];
+        if self == Self::First {
+            return Cow::Borrowed(first);
+        }
+        let Some(second) = done.second_lead.as_ref().map(|scored| &scored[&index]) else {
+            return Cow::Borrowed(&[]);
         };
-        scored.map_or(&[], |scored| &scored[&record])
+        let fused = |weights: &dyn Fn(usize) -> [f32; 2]| {
+            let pairs = first.iter().zip(second).enumerate();
+            let mean = |(beat, (a, b)): (usize, (&Logits, &Logits))| {
+                let [of_a, of_b] = weights(beat);
+                std::array::from_fn(|class| of_a * a[class] + of_b * b[class])
+            };
+            Cow::Owned(pairs.map(mean).collect())
+        };
+        match self {
+            Self::Best if record.best == Lead::First => Cow::Borrowed(first),
+            Self::First | Self::Best => Cow::Borrowed(second),
+            Self::Both => fused(&|_| [0.5, 0.5]),
+            Self::All => fused(&|beat| {
+                let quality = |lead| Some(record.beat(lead, beat).quality());
+                let weights = weights_by_quality(&[quality(Lead::First), quality(Lead::Second)]);
+                [weights[0], weights[1]]
+            }),
+        }
     }
 }
 
