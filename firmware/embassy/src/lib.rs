@@ -5,10 +5,10 @@
 //! channels, which are statics:
 //!
 //! ```
-//! use heartlens_embassy::{Events, Feed, Samples};
+//! use heartlens_embassy::{Feed, Reports, Samples};
 //!
 //! static SAMPLES: Samples = Samples::new();
-//! static EVENTS: Events = Events::new();
+//! static REPORTS: Reports = Reports::new();
 //!
 //! let mut feed = Feed::new(&SAMPLES);
 //! feed.push(12); // From the converter, at the rate that the wearable was told.
@@ -24,8 +24,8 @@ use heartlens_core::wearable::{Event, Wearable};
 /// Samples that may wait: a quarter of a second at 128 Hz. A slice of work takes some 1.3 ms at 64 MHz, but other tasks of the
 /// same executor take their time, too.
 const SAMPLES: usize = 32;
-/// Events that may wait until somebody reads them.
-const EVENTS: usize = 8;
+/// Reports that may wait until somebody reads them.
+const REPORTS: usize = 8;
 
 /// What comes from a converter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,17 @@ pub enum Sample {
 
 /// The way of the samples to [`watch`].
 pub type Samples = Channel<CriticalSectionRawMutex, Sample, SAMPLES>;
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// What.
+    pub event: Event,
+    /// The heart rate in beats a minute by then, as [`Wearable::rate_bpm`] has it.
+    pub rate_bpm: Option<f32>,
+}
+
 /// The way of the events from [`watch`]. Who does not read them stops the work, and samples are lost.
-pub type Events = Channel<CriticalSectionRawMutex, Event, EVENTS>;
+pub type Reports = Channel<CriticalSectionRawMutex, Report, REPORTS>;
 
 /// The converter's end of [`Samples`]. It never waits: samples that find no room are counted, and go on as a gap.
 #[derive(Debug)]
@@ -80,7 +89,11 @@ impl<'a> Feed<'a> {
 
 /// Takes samples as they come and sends on what happens, until [`Sample::End`]. Between two slices of work, each at most 80,000
 /// instructions of a Cortex-M4F, other tasks run.
-pub async fn watch<N: Network>(wearable: &mut Wearable<'_, N>, samples: &Samples, events: &Events) {
+pub async fn watch<N: Network>(
+    wearable: &mut Wearable<'_, N>,
+    samples: &Samples,
+    reports: &Reports,
+) {
     loop {
         let sample = samples.receive().await;
         match sample {
@@ -90,7 +103,8 @@ pub async fn watch<N: Network>(wearable: &mut Wearable<'_, N>, samples: &Samples
         }
         while wearable.work().is_pending() {
             while let Some(event) = wearable.poll() {
-                events.send(event).await;
+                let rate_bpm = wearable.rate_bpm();
+                reports.send(Report { event, rate_bpm }).await;
             }
             yield_now().await;
         }

@@ -19,6 +19,9 @@ const RHYTHM: &[u8] = include_bytes!("../../../models/beat/rhythm.hlr");
 const RECORDING: &[u8] = include_bytes!("../../stretch/demo.bin");
 const TARGET: &str = "thumbv7em-none-eabihf";
 
+/// Samples that the example plays.
+const PLAYED: usize = 120 * 128;
+
 /// Each event of the recording, as the example prints it.
 fn expected() -> Result<Vec<String>> {
     let mut arena = [0; arena_words(IMAGE)];
@@ -36,7 +39,8 @@ fn expected() -> Result<Vec<String>> {
     let wearable = Wearable::init(&mut place, config, executor, Network::load(RHYTHM)?)?;
     let mut events = Vec::new();
     let (counts, _) = RECORDING[12..].as_chunks::<2>();
-    for i in 0..=counts.len() {
+    let counts = &counts[..PLAYED];
+    for i in 0..=PLAYED {
         match counts.get(i) {
             Some(count) => wearable.push(i16::from_le_bytes(*count)),
             None => wearable.finish(),
@@ -50,7 +54,11 @@ fn expected() -> Result<Vec<String>> {
 
 #[test]
 fn in_qemu_no_sample_is_lost_and_the_events_are_cores() -> Result {
-    if Command::new("qemu-system-arm").arg("--version").output().is_err() {
+    if Command::new("qemu-system-arm")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
         println!("skipped: there is no qemu-system-arm; `cargo xtask setup` gets it");
         return Ok(());
     }
@@ -60,10 +68,14 @@ fn in_qemu_no_sample_is_lost_and_the_events_are_cores() -> Result {
         .args(["build", "--quiet", "--release", "--bin", "events"])
         .args(["--features", "qemu", "--target", TARGET])
         .output()?;
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    // One instruction is one nanosecond, and time in which all tasks wait is skipped.
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    // 256 ns an instruction: a slow core, on which tasks do have to give way to each other.
     let ran = Command::new("qemu-system-arm")
-        .args(["-machine", "netduinoplus2", "-icount", "shift=0,sleep=off"])
+        .args(["-machine", "netduinoplus2", "-icount", "shift=8"])
         .args(["-display", "none", "-monitor", "none", "-serial", "none"])
         .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
         .arg(folder.join("target").join(TARGET).join("release/events"))
@@ -72,9 +84,18 @@ fn in_qemu_no_sample_is_lost_and_the_events_are_cores() -> Result {
     let complaint = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{}: {complaint}", ran.status);
     assert!(said.lines().any(|line| line == "lost 0"), "{complaint}");
-    let found: Vec<&str> = said.lines().filter(|line| !line.starts_with("lost ")).collect();
+    let found: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.starts_with("lost "))
+        .collect();
     let expected = expected()?;
-    assert!(expected.iter().filter(|line| line.starts_with("Beat ")).count() > 300);
+    assert!(
+        expected
+            .iter()
+            .filter(|line| line.starts_with("Beat "))
+            .count()
+            > 120
+    );
     assert_eq!(found, expected);
     Ok(())
 }

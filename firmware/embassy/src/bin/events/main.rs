@@ -17,7 +17,7 @@ use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::sample::Calibration;
 use heartlens_core::wearable::{Config, Rate, Wearable};
-use heartlens_embassy::{Events, Feed, Sample, Samples, watch};
+use heartlens_embassy::{Feed, Reports, Sample, Samples, watch};
 use semihosting::process::ExitCode;
 use semihosting::{eprintln, println};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -30,12 +30,16 @@ const RHYTHM: &[u8] = include_bytes!("../../../../../models/beat/rhythm.hlr");
 /// Number of samples, counts per millivolt and zero, four bytes each, then counts of two bytes.
 const RECORDING: &[u8] = include_bytes!("../../../../stretch/demo.bin");
 
+/// Samples that are played: two minutes. QEMU takes a third of that.
+const PLAYED: usize = 120 * 128;
+
 type Watching = Wearable<'static, Executor<'static>>;
 
-static ARENA: ConstStaticCell<[i32; arena_words(MODEL)]> = ConstStaticCell::new([0; arena_words(MODEL)]);
+static ARENA: ConstStaticCell<[i32; arena_words(MODEL)]> =
+    ConstStaticCell::new([0; arena_words(MODEL)]);
 static PLACE: StaticCell<MaybeUninit<Watching>> = StaticCell::new();
 static SAMPLES: Samples = Samples::new();
-static EVENTS: Events = Events::new();
+static REPORTS: Reports = Reports::new();
 /// The recording is over, and its last event has been sent.
 static OVER: Signal<CriticalSectionRawMutex, ()> = Signal::new();
 
@@ -44,7 +48,7 @@ async fn convert() {
     let mut feed = Feed::new(&SAMPLES);
     let mut ticker = Ticker::every(Duration::from_hz(128));
     let (counts, _) = RECORDING[12..].as_chunks::<2>();
-    for count in counts {
+    for count in counts.iter().take(PLAYED) {
         ticker.next().await;
         feed.push(i16::from_le_bytes(*count));
     }
@@ -54,7 +58,7 @@ async fn convert() {
 
 #[embassy_executor::task]
 async fn classify(wearable: &'static mut Watching) {
-    watch(wearable, &SAMPLES, &EVENTS).await;
+    watch(wearable, &SAMPLES, &REPORTS).await;
     OVER.signal(());
 }
 
@@ -98,8 +102,8 @@ async fn main(spawner: Spawner) {
         }
     }
     loop {
-        match select(EVENTS.receive(), OVER.wait()).await {
-            Either::First(event) => println!("{event:?}"),
+        match select(REPORTS.receive(), OVER.wait()).await {
+            Either::First(report) => println!("{:?}", report.event),
             Either::Second(()) => ExitCode::SUCCESS.exit_process(),
         }
     }
