@@ -18,9 +18,7 @@ pub const EVENT_BYTES: usize = 16;
 /// The Heart Rate Measurement that a report gives: of a beat, its RR interval in 1/1024 s and the rate by then; of a signal that
 /// tells of the electrodes, whether they are on. `None` for all others.
 pub fn measurement(report: &Report) -> Option<Vec<u8, MEASUREMENT_BYTES>> {
-    let bpm = report
-        .rate_bpm
-        .map_or(0, |bpm| bpm.clamp(0.0, 255.0) as u8);
+    let bpm = report.rate_bpm.map_or(0, |bpm| bpm.clamp(0.0, 255.0) as u8);
     let mut bytes = Vec::new();
     match report.event {
         Event::Beat { beat, .. } => {
@@ -86,9 +84,7 @@ pub fn event(event: &Event) -> Option<[u8; EVENT_BYTES]> {
             (2, 0, false, number, 0, at_ms)
         }
         Event::Pause { since_ms, flat } => (3, 0, flat, 0, 0, since_ms),
-        Event::Fibrillation { since_ms, until_ms } => {
-            (4, 0, until_ms.is_some(), 0, 0, since_ms)
-        }
+        Event::Fibrillation { since_ms, until_ms } => (4, 0, until_ms.is_some(), 0, 0, since_ms),
         Event::Run {
             class,
             since_ms,

@@ -177,7 +177,11 @@ async fn serve<C: Controller>(
                 Either::Second(report) => {
                     // An error is a connection that is about to end.
                     if let Some(bytes) = measurement(&report) {
-                        let _ = server.heart.measurement.notify(&connection, &bytes, false).await;
+                        let _ = server
+                            .heart
+                            .measurement
+                            .notify(&connection, &bytes, false)
+                            .await;
                     }
                     if let Some(bytes) = event(&report.event) {
                         let _ = server.events.event.notify(&connection, &bytes, true).await;
@@ -204,11 +208,12 @@ async fn main(spawner: Spawner) {
         accuracy_ppm: nrf_mpsl::raw::MPSL_DEFAULT_CLOCK_ACCURACY_PPM as u16,
         skip_wait_lfclk_started: nrf_mpsl::raw::MPSL_DEFAULT_SKIP_WAIT_LFCLK_STARTED != 0,
     };
-    let timing = nrf_mpsl::Peripherals::new(
-        p.RTC0, p.TIMER0, p.TEMP, p.PPI_CH19, p.PPI_CH30, p.PPI_CH31,
-    );
+    let timing =
+        nrf_mpsl::Peripherals::new(p.RTC0, p.TIMER0, p.TEMP, p.PPI_CH19, p.PPI_CH30, p.PPI_CH31);
     static MPSL: StaticCell<MultiprotocolServiceLayer<'static>> = StaticCell::new();
-    let mpsl = MPSL.init(must(MultiprotocolServiceLayer::new(timing, Interrupts, clock)));
+    let mpsl = MPSL.init(must(MultiprotocolServiceLayer::new(
+        timing, Interrupts, clock,
+    )));
     spawner.spawn(must(radio(mpsl)));
 
     static RANDOM: StaticCell<rng::Rng<'static, embassy_nrf::mode::Async>> = StaticCell::new();

@@ -56,8 +56,8 @@ pub type Reports = Channel<CriticalSectionRawMutex, Report, REPORTS>;
 #[derive(Debug)]
 pub struct Feed<'a> {
     samples: &'a Samples,
+    owed: u32,
     lost: u32,
-    lost_ever: u32,
 }
 
 impl<'a> Feed<'a> {
@@ -65,25 +65,25 @@ impl<'a> Feed<'a> {
     pub const fn new(samples: &'a Samples) -> Self {
         Self {
             samples,
+            owed: 0,
             lost: 0,
-            lost_ever: 0,
         }
     }
 
     /// The converter's next sample. An interrupt may call this.
     pub fn push(&mut self, count: i16) {
-        if self.lost > 0 && self.samples.try_send(Sample::Missing(self.lost)).is_ok() {
-            self.lost = 0;
+        if self.owed > 0 && self.samples.try_send(Sample::Missing(self.owed)).is_ok() {
+            self.owed = 0;
         }
-        if self.lost > 0 || self.samples.try_send(Sample::Count(count)).is_err() {
-            self.lost += 1;
-            self.lost_ever = self.lost_ever.saturating_add(1);
+        if self.owed > 0 || self.samples.try_send(Sample::Count(count)).is_err() {
+            self.owed += 1;
+            self.lost = self.lost.saturating_add(1);
         }
     }
 
     /// Samples that found no room, since the start.
     pub const fn lost(&self) -> u32 {
-        self.lost_ever
+        self.lost
     }
 }
 
