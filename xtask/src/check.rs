@@ -34,6 +34,11 @@ pub(crate) fn run() -> Result<()> {
     report.step("format fuzz", || {
         quiet(cargo("fuzz").args(["fmt", "--all", "--check"]))
     });
+    for example in ["firmware/embassy", "firmware/ble"] {
+        report.step(&format!("format {example}"), || {
+            quiet(cargo(example).args(["fmt", "--check"]))
+        });
+    }
     report.step("format bindings for C", || {
         quiet(cargo("bindings/c").args(["fmt", "--check"]))
     });
@@ -41,10 +46,11 @@ pub(crate) fn run() -> Result<()> {
     report.step("tables as their JSON", documents::check);
     report.step("packages have their files", packages::described);
     report.step("tests from packaged files", packages::tested);
-    report.step(
-        "README's example in an empty crate",
-        packages::readme_example,
-    );
+    for readme in ["README.md", "firmware/README.md"] {
+        report.step(&format!("example of {readme} in an empty crate"), || {
+            packages::readme_example(readme)
+        });
+    }
 
     for package in packages::PACKAGES {
         let mut alone = dependencies::features(package)?;
@@ -122,11 +128,51 @@ pub(crate) fn run() -> Result<()> {
                 ]),
         )
     });
+    report.step("lints firmware/embassy", || {
+        example_lints("firmware/embassy", "qemu", "")
+    });
+    report.step("lints firmware/ble's host side", || {
+        quiet(
+            clippy(".")
+                .args(["--manifest-path", "firmware/ble/Cargo.toml"])
+                .args(["--all-targets", "--", "-D", "warnings"]),
+        )
+    });
+    match bindgen_arguments() {
+        Ok(arguments) => {
+            report.step("lints firmware/ble", || {
+                example_lints("firmware/ble", "nrf52840", &arguments)
+            });
+            report.step("firmware/ble links", || {
+                quiet(
+                    cargo(".")
+                        .args(["build", "--quiet", "--release"])
+                        .args(["--manifest-path", "firmware/ble/Cargo.toml"])
+                        .args(["--features", "nrf52840", "--target", TARGETS[0]])
+                        .env("BINDGEN_EXTRA_CLANG_ARGS", arguments),
+                )
+            });
+        }
+        Err(error) if step::is_ci() => report.step("firmware/ble", || Err(error)),
+        Err(error) => report.skip("firmware/ble on its board", &format!("{error:#}")),
+    }
     report.step("lints fuzz", || {
         quiet(clippy("fuzz").args(["--", "-D", "warnings"]))
     });
     report.step("lints bindings for C", || {
         quiet(clippy("bindings/c").args(["--all-targets", "--", "-D", "warnings"]))
+    });
+    report.step("header for C as cbindgen writes it", || {
+        quiet(
+            cargo(".")
+                .args([
+                    "test",
+                    "--quiet",
+                    "--manifest-path",
+                    "bindings/c/Cargo.toml",
+                ])
+                .args(["--test", "header"]),
+        )
     });
     report.step("docs", || {
         quiet(
@@ -146,6 +192,7 @@ pub(crate) fn run() -> Result<()> {
                 "firmware/Cargo.toml",
                 "fuzz/Cargo.toml",
                 "bindings/c/Cargo.toml",
+                "firmware/embassy/Cargo.toml",
             ] {
                 report.step(&format!("licences and sources of {manifest}"), || {
                     quiet(
@@ -163,6 +210,37 @@ pub(crate) fn run() -> Result<()> {
         ),
     }
     report.verdict()
+}
+
+/// Lints of an example's program for its board, by the feature that builds it.
+fn example_lints(folder: &str, feature: &str, bindgen: &str) -> Result<()> {
+    // From the root, where firmware's default target does not apply.
+    let mut lint = clippy(".");
+    lint.args(["--manifest-path", &format!("{folder}/Cargo.toml")])
+        .args(["--features", feature, "--target", TARGETS[0], "--bins"])
+        .args(["--", "-D", "warnings"])
+        .env("BINDGEN_EXTRA_CLANG_ARGS", bindgen);
+    quiet(&mut lint)
+}
+
+/// What libclang, which makes the bindings to the Bluetooth controller, is told: where `stdint.h` for Arm is without a C library.
+/// Gets libclang where it is not.
+fn bindgen_arguments() -> Result<String> {
+    let mut compiler = Command::new("arm-none-eabi-gcc");
+    let folder = step::first_line(compiler.arg("-print-file-name=include"))?;
+    let there = || {
+        let libraries = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+        let mut names = libraries
+            .iter()
+            .filter_map(|folder| std::fs::read_dir(folder).ok())
+            .flat_map(|entries| entries.flatten())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.any(|name| name.starts_with("libclang-") && name.contains(".so"))
+    };
+    if std::env::var_os("LIBCLANG_PATH").is_none() && !there() {
+        step::apt_get("libclang1").context("libclang is missing, and LIBCLANG_PATH names none")?;
+    }
+    Ok(format!("-ffreestanding -isystem {folder}"))
 }
 
 fn quiet(command: &mut Command) -> Result<()> {

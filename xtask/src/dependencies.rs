@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
-const RULE: [(&str, &[&str]); 11] = [
+const RULE: [(&str, &[&str]); 13] = [
     // Its own tests turn on its features.
     ("heartlens-core", &["heartlens-core"]),
     ("heartlens-records", &[]),
@@ -16,6 +16,8 @@ const RULE: [(&str, &[&str]); 11] = [
         &["heartlens-core", "heartlens", "heartlens-trainer"],
     ),
     ("heartlens-firmware", &["heartlens-core"]),
+    ("heartlens-embassy", &["heartlens-core"]),
+    ("heartlens-ble", &["heartlens-core", "heartlens-embassy"]),
     ("heartlens-c", &["heartlens-core"]),
     ("heartlens-no-panic", &["heartlens-core"]),
     ("qemu-runner", &[]),
@@ -27,7 +29,14 @@ const RULE: [(&str, &[&str]); 11] = [
 const RUNTIMES: [&str; 3] = ["default", "tract", "ort"];
 
 /// The workspaces, each by the folder of its manifest.
-const WORKSPACES: [&str; 4] = [".", "firmware", "fuzz", "bindings/c"];
+const WORKSPACES: [&str; 6] = [
+    ".",
+    "firmware",
+    "firmware/embassy",
+    "firmware/ble",
+    "fuzz",
+    "bindings/c",
+];
 
 /// Holds the crates of all workspaces against the rule. The error names every breach.
 pub(crate) fn check() -> Result<()> {

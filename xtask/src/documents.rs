@@ -61,6 +61,8 @@ impl Sources {
             "detection" => self.detection(&self.performance["detection"]),
             "chip" => self.chip(),
             "boards" => self.boards(),
+            "sizing" => self.sizing(),
+            "wearable" => self.wearable(),
             "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
             "leads" => self.leads(),
@@ -178,6 +180,67 @@ impl Sources {
                 size["image"].as_str()?,
                 thousands(size["flash_bytes"].as_u64()?),
                 thousands(size["ram_bytes"].as_u64()?),
+            )
+            .ok()?;
+        }
+        Some(table)
+    }
+
+    /// What a program with a wearable takes, part by part.
+    fn sizing(&self) -> Option<String> {
+        let wearable = &self.performance["wearable"];
+        let monitor = self.performance["size"].as_array()?.last()?;
+        let rhythm = fs::metadata(root().join("models/beat/rhythm.hlr")).ok()?;
+        let bytes = |value: &Value| value.as_u64().map(thousands);
+        let mut table = String::from("| part | flash | RAM |\n|---|---:|---:|\n");
+        for (part, flash, ram) in [
+            ("`Wearable`", None, Some(bytes(&wearable["state_bytes"])?)),
+            (
+                "the network's arena",
+                None,
+                Some(bytes(&monitor["scratch_bytes"])?),
+            ),
+            (
+                "stack, deepest",
+                None,
+                Some(bytes(&wearable["stack_bytes"])?),
+            ),
+            ("`model.hlm`", Some(bytes(&monitor["model_bytes"])?), None),
+            ("`rhythm.hlr`", Some(thousands(rhythm.len())), None),
+        ] {
+            let or_none = |bytes: Option<String>| bytes.unwrap_or_else(|| "-".to_owned());
+            writeln!(table, "| {part} | {} | {} |", or_none(flash), or_none(ram)).ok()?;
+        }
+        writeln!(
+            table,
+            "| a whole program: {} for {} | {} | {} |",
+            monitor["image"].as_str()?,
+            monitor["board"].as_str()?,
+            bytes(&monitor["flash_bytes"])?,
+            bytes(&monitor["ram_bytes"])?,
+        )
+        .ok()?;
+        Some(table)
+    }
+
+    /// Instructions of a wearable's calls at each rate.
+    fn wearable(&self) -> Option<String> {
+        let mut table = String::from(
+            "| rate, Hz | a sample | longest `push` | longest `missing` | longest `work` | the longest at 64 MHz |\n\
+             |---:|---:|---:|---:|---:|---:|\n",
+        );
+        for row in self.performance["wearable"]["rates"].as_array()? {
+            let count = |key: &str| row[key].as_u64();
+            let calls = [count("push")?, count("missing")?, count("work")?];
+            writeln!(
+                table,
+                "| {} | {} | {} | {} | {} | {:.2} ms |",
+                count("hz")?,
+                thousands(count("sample")?),
+                thousands(calls[0]),
+                thousands(calls[1]),
+                thousands(calls[2]),
+                calls.into_iter().max()? as f64 / 64e3,
             )
             .ok()?;
         }
@@ -363,9 +426,36 @@ fn measure() -> Result<()> {
     for key in ["beats", "instructions", "layers", "stack_bytes"] {
         performance["qemu"][key] = qemu[key].clone();
     }
+    performance["wearable"] = wearable_figures(&qemu)?;
     performance["size"] = read(&size)?;
     fs::write(&path, serde_json::to_string_pretty(&performance)? + "\n")
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What `docs/performance.json` keeps of a report's wearable: its memory, and the instructions of its calls at each rate.
+fn wearable_figures(qemu: &Value) -> Result<Value> {
+    let parts = qemu["parts"].as_object().context("no `parts`")?;
+    let mut rates: Vec<u64> = parts
+        .keys()
+        .filter_map(|name| name.strip_prefix("wearable-")?.strip_suffix("-push"))
+        .filter_map(|hz| hz.parse().ok())
+        .collect();
+    rates.sort_unstable();
+    let rows = rates.iter().map(|hz| {
+        let cost = |call: &str| &parts[&format!("wearable-{hz}-{call}")];
+        serde_json::json!({
+            "hz": hz,
+            "sample": cost("push")["mean"],
+            "push": cost("push")["largest"],
+            "missing": cost("missing")["largest"],
+            "work": cost("work")["largest"],
+        })
+    });
+    Ok(serde_json::json!({
+        "state_bytes": qemu["wearable"]["state_bytes"],
+        "stack_bytes": qemu["wearable"]["stack_bytes"],
+        "rates": rows.collect::<Vec<_>>(),
+    }))
 }
 
 /// Compares every table with its JSON. The error names the documents that differ.
@@ -416,6 +506,28 @@ mod tests {
     #[test]
     fn every_table_is_what_its_json_gives() {
         check().expect("tables as their JSON");
+    }
+
+    #[test]
+    fn a_wearables_figures_are_those_of_the_report() {
+        let cost = |mean: u64| serde_json::json!({"mean": mean, "largest": 10 * mean});
+        let report = serde_json::json!({
+            "wearable": {"state_bytes": 9000, "stack_bytes": 7000},
+            "parts": {
+                "slice": cost(1),
+                "wearable-1000-push": cost(2), "wearable-1000-missing": cost(3), "wearable-1000-work": cost(4),
+                "wearable-125-push": cost(5), "wearable-125-missing": cost(6), "wearable-125-work": cost(7),
+            },
+        });
+        let expected = serde_json::json!({
+            "state_bytes": 9000,
+            "stack_bytes": 7000,
+            "rates": [
+                {"hz": 125, "sample": 5, "push": 50, "missing": 60, "work": 70},
+                {"hz": 1000, "sample": 2, "push": 20, "missing": 30, "work": 40},
+            ],
+        });
+        assert_eq!(wearable_figures(&report).expect("figures"), expected);
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! `cargo xtask package`: what others install, ready to copy.
 
-use crate::setup::TARGETS;
 use crate::step::{cargo, output, root};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What `cargo xtask package` may be told.
 #[derive(Debug, clap::Args)]
@@ -18,7 +17,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum What {
-    /// A static library and a header for C, with CMake and pkg-config files, in target/package/c.
+    /// A static library and a header for C, with files for CMake, pkg-config, Zephyr, ESP-IDF and Arduino, in target/package/c.
     C,
 }
 
@@ -38,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// The files of the C package and where each comes from, from the root.
-const C_FILES: [(&str, &str); 7] = [
+const C_FILES: [(&str, &str); 16] = [
     ("include/heartlens.h", "bindings/c/include/heartlens.h"),
     ("examples/beats.c", "bindings/c/examples/beats.c"),
     ("README.md", "bindings/c/README.md"),
@@ -47,12 +46,77 @@ const C_FILES: [(&str, &str); 7] = [
         "bindings/c/cmake/heartlensConfig.cmake",
     ),
     (
+        "lib/cmake/heartlens/heartlensConfigVersion.cmake",
+        "bindings/c/cmake/heartlensConfigVersion.cmake",
+    ),
+    (
         "lib/pkgconfig/heartlens.pc",
         "bindings/c/cmake/heartlens.pc",
+    ),
+    ("zephyr/module.yml", "bindings/c/zephyr/module.yml"),
+    ("zephyr/Kconfig", "bindings/c/zephyr/Kconfig"),
+    ("zephyr/CMakeLists.txt", "bindings/c/zephyr/CMakeLists.txt"),
+    ("idf_component.yml", "bindings/c/esp-idf/idf_component.yml"),
+    ("CMakeLists.txt", "bindings/c/esp-idf/CMakeLists.txt"),
+    (
+        "arduino/Heartlens/library.properties",
+        "bindings/c/arduino/library.properties",
+    ),
+    (
+        "arduino/Heartlens/src/heartlens.h",
+        "bindings/c/include/heartlens.h",
+    ),
+    (
+        "arduino/Heartlens/examples/AD8232/AD8232.ino",
+        "bindings/c/arduino/examples/AD8232/AD8232.ino",
     ),
     ("LICENSE-MIT", "LICENSE-MIT"),
     ("LICENSE-APACHE", "LICENSE-APACHE"),
 ];
+
+/// A microcontroller's static library.
+struct Library {
+    target: &'static str,
+    /// What the compiler is told beside the target.
+    flags: &'static str,
+    /// Folders of the Arduino library's `src` that it goes to, by {build.mcu}, {build.fpu} and {build.float-abi}.
+    arduino: &'static [&'static str],
+}
+
+/// The libraries for microcontrollers. Each lies in a folder of its target's name.
+const LIBRARIES: [Library; 5] = [
+    Library {
+        target: "thumbv7em-none-eabihf",
+        flags: "",
+        arduino: &["cortex-m4/fpv4-sp-d16-hard"],
+    },
+    // With the floating-point unit, but floats in core registers between functions: Arduino's mbed boards.
+    Library {
+        target: "thumbv7em-none-eabi",
+        flags: "-Ctarget-cpu=cortex-m4 -Ctarget-feature=+vfp4d16sp",
+        arduino: &["cortex-m4/fpv4-sp-d16-softfp"],
+    },
+    Library {
+        target: "thumbv8m.main-none-eabihf",
+        flags: "",
+        arduino: &["cortex-m33/fpv5-sp-d16-hard"],
+    },
+    Library {
+        target: "thumbv6m-none-eabi",
+        flags: "",
+        arduino: &["cortex-m0plus", "cortex-m3"],
+    },
+    Library {
+        target: "riscv32imc-unknown-none-elf",
+        flags: "",
+        arduino: &["esp32c3", "esp32c6"],
+    },
+];
+
+/// Rust's names of the microcontrollers that the C package has a library for.
+pub(crate) fn targets() -> impl Iterator<Item = &'static str> {
+    LIBRARIES.iter().map(|library| library.target)
+}
 
 /// Writes the C package, in place of one that is there.
 fn c(folder: &Path) -> Result<()> {
@@ -62,26 +126,32 @@ fn c(folder: &Path) -> Result<()> {
     for (place, source) in C_FILES {
         copy(&root().join(source), &folder.join(place))?;
     }
-    let host = [("host", None)];
-    let devices = TARGETS.map(|target| (target, Some(target)));
-    for (name, target) in host.into_iter().chain(devices) {
-        let mut command = cargo("bindings/c");
-        command.args(["rustc", "--quiet", "--release", "--lib"]);
-        command.args(["--crate-type", "staticlib", "--features", "handler"]);
-        let mut built = root().join("bindings/c/target/library");
-        command.env("CARGO_TARGET_DIR", &built);
-        if let Some(target) = target {
-            command.args(["--target", target]);
-            built.push(target);
+    let place = |name: &str| folder.join("lib").join(name).join("libheartlens.a");
+    copy(&static_library(None, "")?, &place("host"))?;
+    for library in &LIBRARIES {
+        let built = static_library(Some(library.target), library.flags)?;
+        copy(&built, &place(library.target))?;
+        for board in library.arduino {
+            let sources = folder.join("arduino/Heartlens/src");
+            copy(&built, &sources.join(board).join("libheartlens.a"))?;
         }
-        output(&mut command)?;
-        let library = built.join("release/libheartlens_c.a");
-        copy(
-            &library,
-            &folder.join("lib").join(name).join("libheartlens.a"),
-        )?;
     }
     Ok(())
+}
+
+/// Builds the static library for a target, or for this machine, and says where it lies.
+fn static_library(target: Option<&str>, flags: &str) -> Result<PathBuf> {
+    let mut command = cargo("bindings/c");
+    command.args(["rustc", "--quiet", "--release", "--lib"]);
+    command.args(["--crate-type", "staticlib", "--features", "handler"]);
+    let mut built = root().join("bindings/c/target/library");
+    command.env("CARGO_TARGET_DIR", &built);
+    if let Some(target) = target {
+        command.args(["--target", target]).env("RUSTFLAGS", flags);
+        built.push(target);
+    }
+    output(&mut command)?;
+    Ok(built.join("release/libheartlens_c.a"))
 }
 
 fn copy(source: &Path, place: &Path) -> Result<()> {

@@ -93,9 +93,9 @@ pub(crate) fn tested() -> Result<()> {
     Ok(())
 }
 
-/// README's example, pasted into an empty crate, compiles for this machine and for the smallest board.
-pub(crate) fn readme_example() -> Result<()> {
-    let readme = fs::read_to_string(root().join("README.md"))?;
+/// The first example of a README, pasted into an empty crate, compiles for this machine and for the smallest board.
+pub(crate) fn readme_example(readme: &str) -> Result<()> {
+    let readme = fs::read_to_string(root().join(readme))?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
     empty_crate(folder.path(), example(&readme)?)?;
     for target in [None, Some(TARGETS[0])] {

@@ -73,6 +73,31 @@ struct Demo {
     /// One object a beat: its position, whether it is readable, and each view's checksum in hexadecimal.
     checksums: Vec<BTreeMap<String, String>>,
     kernels: Kernels,
+    wearable: Memory,
+}
+
+/// What a wearable takes of RAM.
+#[derive(Debug, PartialEq, Serialize)]
+struct Memory {
+    /// Its state, without the network's arena.
+    state_bytes: u64,
+    /// The deepest stack, without the state that lies on it in the image `wearable`.
+    stack_bytes: u64,
+}
+
+impl Memory {
+    fn of(log: &str) -> Result<Self> {
+        let memory = only(log, "memory")?;
+        let (state_bytes, stack) = (memory.number("state")?, memory.number("stack")?);
+        ensure!(
+            stack > state_bytes,
+            "a stack of {stack} bytes does not hold a wearable of {state_bytes}"
+        );
+        Ok(Self {
+            state_bytes,
+            stack_bytes: stack - state_bytes,
+        })
+    }
 }
 
 /// Means, rounded up.
@@ -140,11 +165,12 @@ fn demo_views() -> Result<(Option<DemoCosts>, Option<String>)> {
             .args(["--manifest-path", "firmware/Cargo.toml"]),
     )?;
     let kernels = output(cargo("firmware").args(["run", "--release", "--bin", "kernels"]))?;
+    let wearable = output(cargo("firmware").args(["run", "--release", "--bin", "wearable"]))?;
     let demo = Demo {
         checksums: checksums(&device)?,
         kernels: Kernels::of(&kernels)?,
+        wearable: Memory::of(&wearable)?,
     };
-    let wearable = output(cargo("firmware").args(["run", "--release", "--bin", "wearable"]))?;
     let mut costs = parts(&device)?;
     costs.extend(parts(&wearable)?);
     Ok((Some((demo, costs)), difference(&device, &host)))

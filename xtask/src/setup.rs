@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what a new machine lacks, got where it can be got.
 
 use crate::environment::{self, Environment};
+use crate::package;
 use crate::step;
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -127,6 +128,13 @@ fn machine(missing: Missing) -> Machine {
             rust_target(target, missing),
         ));
     }
+    for target in package::targets().filter(|target| !TARGETS.contains(target)) {
+        parts.push(part(
+            target,
+            "the package for C",
+            rust_target(target, missing),
+        ));
+    }
     parts.push(part(
         "C++ compiler",
         "the trainer's bindings to libtorch",
@@ -144,6 +152,13 @@ fn machine(missing: Missing) -> Machine {
         "tests of bindings/c",
         arm_compiler(missing),
     ));
+    for name in ["cmake", "pkg-config"] {
+        parts.push(part(
+            name,
+            "tests of the package for C",
+            program(name, missing),
+        ));
+    }
 
     let present = |name: &str| {
         parts
@@ -296,6 +311,24 @@ fn qemu(missing: Missing) -> State {
             };
             missing.part(remedy, || {
                 step::apt_get("qemu-system-arm").and_then(|()| version())
+            })
+        }
+    }
+}
+
+/// A program that Debian and Homebrew have under its own name.
+fn program(name: &'static str, missing: Missing) -> State {
+    let version = || step::first_line(Command::new(name).arg("--version"));
+    match version() {
+        Ok(version) => State::Found(version),
+        Err(_) => {
+            let installer = if cfg!(target_os = "macos") {
+                "brew"
+            } else {
+                "apt-get"
+            };
+            missing.part(&format!("{installer} install {name}"), || {
+                step::apt_get(name).and_then(|()| version())
             })
         }
     }

@@ -69,6 +69,14 @@ fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
             tally,
         )
     })?;
+    for example in ["firmware/embassy", "firmware/ble"] {
+        part(example, || {
+            others(
+                &["--manifest-path", &format!("{example}/Cargo.toml")],
+                tally,
+            )
+        })?;
+    }
     part("bindings for C", || {
         others(&["--manifest-path", "bindings/c/Cargo.toml"], tally)
     })

@@ -1,5 +1,6 @@
 /* The example on this machine, and calls that a program should not make. */
 #include "heartlens.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,13 @@ static int misuse(void) {
     hl_event event;
     const size_t size = HL_MEMORY_BYTES;
     EXPECT(hl_push_i16(NULL, 1), HL_ERROR_NULL);
+    EXPECT(hl_missing(NULL, 1), HL_ERROR_NULL);
+    EXPECT(hl_work(NULL), HL_ERROR_NULL);
+    EXPECT(hl_finish(NULL), HL_ERROR_NULL);
+    EXPECT(hl_next(NULL, &event), HL_ERROR_NULL);
+    EXPECT(hl_next(NULL, NULL), HL_ERROR_NULL);
+    EXPECT(hl_signal(NULL), HL_ERROR_NULL);
+    EXPECT(hl_rate_bpm(NULL) == 0.0f, 1);
     EXPECT(hl_push_i16(other, 1), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_missing(other, 1), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_work(other), HL_ERROR_NOT_INITIALISED);
@@ -33,10 +41,17 @@ static int misuse(void) {
     EXPECT(hl_next(other, &event), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_signal(other), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_rate_bpm(other) == 0.0f, 1);
-    EXPECT(hl_work((uint64_t *)((char *)other + 4)), HL_ERROR_ALIGNMENT);
+    uint64_t *crooked = (uint64_t *)((char *)other + 4);
+    EXPECT(hl_push_i16(crooked, 1), HL_ERROR_ALIGNMENT);
+    EXPECT(hl_missing(crooked, 1), HL_ERROR_ALIGNMENT);
+    EXPECT(hl_work(crooked), HL_ERROR_ALIGNMENT);
+    EXPECT(hl_finish(crooked), HL_ERROR_ALIGNMENT);
+    EXPECT(hl_next(crooked, &event), HL_ERROR_ALIGNMENT);
+    EXPECT(hl_signal(crooked), HL_ERROR_ALIGNMENT);
     EXPECT(hl_init(NULL, size, &config, beat, rhythm), HL_ERROR_NULL);
     EXPECT(hl_init(other, size, NULL, beat, rhythm), HL_ERROR_NULL);
     EXPECT(hl_init(other, size, &config, none, rhythm), HL_ERROR_NULL);
+    EXPECT(hl_init(other, size, &config, beat, none), HL_ERROR_NULL);
     EXPECT(hl_init(other, size - 1, &config, beat, rhythm), HL_ERROR_MEMORY);
     EXPECT(hl_init(other, 0, &config, beat, rhythm), HL_ERROR_MEMORY);
     EXPECT(hl_init((uint64_t *)((char *)other + 1), size, &config, beat, rhythm), HL_ERROR_ALIGNMENT);
@@ -49,8 +64,11 @@ static int misuse(void) {
     config.rules = 9;
     EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_CONFIG);
     config.rules = HL_RULES_AF;
-    config.counts_per_mv = 0.0f;
-    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_GAIN);
+    const float gains[] = {0.0f, -0.0f, NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < sizeof gains / sizeof *gains; i++) {
+        config.counts_per_mv = gains[i];
+        EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_GAIN);
+    }
     EXPECT(hl_work(other), HL_ERROR_NOT_INITIALISED);
     config.counts_per_mv = -200.0f;
     EXPECT(hl_init(other, size, &config, rhythm, rhythm), HL_ERROR_MODEL);
@@ -74,6 +92,17 @@ static int misuse(void) {
     memmove(copy.bytes + 1, copy.bytes, beat.length);
     hl_image shifted = {copy.bytes + 1, beat.length};
     EXPECT(hl_init(other, size, &config, shifted, rhythm), HL_ERROR_MODEL);
+    memcpy(copy.bytes, rhythm.bytes, rhythm.length);
+    for (size_t length = 0; length < rhythm.length; length += 13) {
+        hl_image cut = {copy.bytes, length};
+        EXPECT(hl_init(other, size, &config, beat, cut), HL_ERROR_RHYTHM);
+    }
+    for (size_t at = 0; at < rhythm.length; at += 13) {
+        hl_image whole = {copy.bytes, rhythm.length};
+        copy.bytes[at] ^= 0x10;
+        EXPECT(hl_init(other, size, &config, beat, whole), HL_ERROR_RHYTHM);
+        copy.bytes[at] ^= 0x10;
+    }
     EXPECT(hl_init(other, size, &config, beat, rhythm), HL_OK);
     EXPECT(hl_next(other, NULL), HL_ERROR_NULL);
     EXPECT(hl_next(other, &event), HL_NONE);
@@ -90,10 +119,18 @@ static int misuse(void) {
         }
         EXPECT(hl_missing(other, 4000000000u), HL_OK);
         EXPECT(hl_finish(other), HL_OK);
+        EXPECT(hl_finish(other), HL_OK);
         EXPECT(hl_push_i16(other, HL_MISSING), HL_OK);
     }
+    /* A failed start leaves nothing that could be called, even where something was. */
+    config.rate_hz = 127;
+    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_RATE);
+    EXPECT(hl_push_i16(other, 1), HL_ERROR_NOT_INITIALISED);
     for (int32_t code = HL_ERROR_RHYTHM; code <= HL_NONE; code++) {
         EXPECT(hl_text(code) != NULL && strlen(hl_text(code)) > 3, 1);
+        for (int32_t another = HL_ERROR_RHYTHM; another < code; another++) {
+            EXPECT(strcmp(hl_text(code), hl_text(another)) != 0, 1);
+        }
     }
     EXPECT(hl_text(99) == NULL && hl_text(-99) == NULL, 1);
     return 0;

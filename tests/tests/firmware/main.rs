@@ -267,6 +267,23 @@ fn the_documents_figures_are_those_of_this_firmware() -> Result {
         let documented = &documented["qemu"]["instructions"][key];
         near(key, documented, &report()["instructions"][key])?;
     }
+    let wearable = &documented["wearable"];
+    for key in ["state_bytes", "stack_bytes"] {
+        near(key, &wearable[key], &report()["wearable"][key])?;
+    }
+    let rates = wearable["rates"].as_array().ok_or("rates")?;
+    assert_eq!(rates.len(), Rate::ALL.len());
+    for row in rates {
+        for (key, call, figure) in [
+            ("sample", "push", "mean"),
+            ("push", "push", "largest"),
+            ("missing", "missing", "largest"),
+            ("work", "work", "largest"),
+        ] {
+            let part = format!("wearable-{}-{call}", row["hz"]);
+            near(&part, &row[key], &report()["parts"][&part][figure])?;
+        }
+    }
     let documented = documented["size"].as_array().ok_or("size")?;
     assert_eq!(documented.len(), sizes().len());
     for (documented, found) in documented.iter().zip(sizes()) {

@@ -2,6 +2,8 @@
 //! byte.
 #![allow(missing_docs)]
 
+mod package;
+
 use heartlens_core::model::{Aligned, Model, arena_words};
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
@@ -14,10 +16,10 @@ use std::process::Command;
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-const IMAGE: &[u8] = include_bytes!("../../../models/beat/model.hlm");
+const IMAGE: &[u8] = include_bytes!("../../../../models/beat/model.hlm");
 static MODEL: Aligned<[u8; IMAGE.len()]> =
-    Aligned(*include_bytes!("../../../models/beat/model.hlm"));
-const RHYTHM: &[u8] = include_bytes!("../../../models/beat/rhythm.hlr");
+    Aligned(*include_bytes!("../../../../models/beat/model.hlm"));
+const RHYTHM: &[u8] = include_bytes!("../../../../models/beat/rhythm.hlr");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -176,6 +178,16 @@ fn assert_same(found: &str, expected: &str) {
     assert_eq!(found.lines().count(), expected.lines().count());
 }
 
+/// QEMU's STM32F405 (Cortex-M4F), which runs the program that follows and prints what it says.
+fn qemu() -> Command {
+    let mut qemu = Command::new("qemu-system-arm");
+    qemu.args(["-machine", "netduinoplus2", "-display", "none"])
+        .args(["-monitor", "none", "-serial", "none"])
+        .args(["-semihosting-config", "enable=on,target=native,chardev=out"])
+        .args(["-chardev", "stdio,id=out", "-kernel"]);
+    qemu
+}
+
 /// Sources that both programs have, and the samples.
 fn sources(command: &mut Command) -> &mut Command {
     let stretch = format!("-DSTRETCH=\"{}\"", stretch().display());
@@ -234,23 +246,7 @@ fn on_a_cortex_m4f_without_a_c_library_it_gives_cores_events() -> Result {
             .arg("-o")
             .arg(&program),
     )?;
-    let found = run(Command::new("qemu-system-arm")
-        .args([
-            "-machine",
-            "netduinoplus2",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ])
-        .args([
-            "-serial",
-            "none",
-            "-semihosting-config",
-            "enable=on,target=native,chardev=out",
-        ])
-        .args(["-chardev", "stdio,id=out", "-kernel"])
-        .arg(&program))?;
+    let found = run(qemu().arg(&program))?;
     assert_same(&found, &expected()?);
     Ok(())
 }
