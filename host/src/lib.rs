@@ -58,6 +58,8 @@ pub mod report;
 pub mod runtime;
 pub mod summary;
 pub mod synth;
+#[cfg(feature = "parquet")]
+pub mod tables;
 
 pub use analysis::{Analysis, Beat, Stages};
 pub use annotate::annotations;

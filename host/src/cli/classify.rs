@@ -3,27 +3,25 @@
 mod files;
 pub(super) mod inputs;
 mod journal;
-#[cfg(feature = "parquet")]
-mod parquet;
 mod rows;
 mod source;
+#[cfg(feature = "parquet")]
+mod tables;
 pub(super) mod text;
 mod work;
 
 use super::guard::Guard;
 use super::model::ModelChoice;
 use super::output::Sink;
-use crate::analysis::Beat;
-use crate::choice::Taken;
+use crate::analysis::Analysis;
 use crate::engine::{Pool, Progress, Worker};
-use crate::episodes::Episode;
-use crate::hrv::Hrv;
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
 use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit, Warning};
 use crate::report::{Heading, Section};
 use crate::runtime::Kind;
-use crate::summary::Summary;
+#[cfg(feature = "parquet")]
+use crate::tables::Origin;
 use anyhow::bail;
 use clap::ValueEnum;
 use files::Combined;
@@ -49,6 +47,9 @@ use work::Work;
 Other formats:
     heartlens classify night.edf --lead best
     heartlens classify chest.csv --rate 250 --unit uV
+
+Tables of a thousand records, which the same command goes on with:
+    heartlens classify models/demo --tables tables
 
 Beats without a signal: atrial fibrillation, pauses and HRV; classes where the list has them:
     heartlens classify nsr2db/nsr001 --annotator ecg
@@ -85,6 +86,11 @@ pub(crate) struct Args {
     #[cfg(feature = "parquet")]
     #[arg(long, value_name = "FILE")]
     parquet: Option<Sink>,
+    /// Write the Parquet tables `beats`, `records` and `errors` into this folder, as Python, Ray and Spark do. What is in it is
+    /// not done again.
+    #[cfg(feature = "parquet")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = TABLES_EXCLUDES)]
+    tables: Option<PathBuf>,
     /// Write a report that stands alone, one HTML file for all records; `-` is standard output.
     #[arg(long, value_name = "FILE.html")]
     report: Option<Sink>,
@@ -124,6 +130,10 @@ const RESUME_EXCLUDES: &[&str] = &[
     "parquet",
     "report",
 ];
+
+/// Other files, which `--tables` cannot make of what is left to do.
+#[cfg(feature = "parquet")]
+const TABLES_EXCLUDES: &[&str] = &["annotations", "csv", "json", "out", "parquet", "report"];
 
 /// A kind of file that `--out` writes of each record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -312,12 +322,18 @@ pub(crate) enum PeaksChoice {
     Reference,
 }
 
-impl std::fmt::Display for PeaksChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl PeaksChoice {
+    const fn name(self) -> &'static str {
+        match self {
             Self::Detected => "detected",
             Self::Reference => "reference",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for PeaksChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -363,6 +379,15 @@ pub(crate) enum SexChoice {
     M,
 }
 
+impl SexChoice {
+    const fn sex(self) -> Sex {
+        match self {
+            Self::F => Sex::Female,
+            Self::M => Sex::Male,
+        }
+    }
+}
+
 pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(hz) if hz.is_finite() && hz > 0.0 => Ok(hz),
@@ -382,9 +407,9 @@ fn parse_age(text: &str) -> Result<f32, String> {
 struct Run {
     args: Args,
     model: String,
-    /// In the metadata of Parquet.
+    /// Of tables.
     #[cfg(feature = "parquet")]
-    runtime: &'static str,
+    origin: Origin,
     /// What tells the model's files from others.
     fingerprint: String,
     /// Of reports.
@@ -397,12 +422,7 @@ struct Classified {
     name: String,
     record: Source,
     lead: String,
-    taken: Taken,
-    runtime: &'static str,
-    beats: Vec<Beat>,
-    summary: Summary,
-    episodes: Vec<Episode>,
-    hrv: Hrv,
+    analysis: Analysis,
     warnings: Vec<String>,
     section: Option<Section>,
 }
@@ -421,14 +441,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let journal = match &args.out {
         Some(folder) => {
-            inputs::check_names(&inputs)?;
+            inputs::check_names(&inputs, "--out")?;
             Some(Journal::read(folder)?)
         }
         None => None,
     };
     let model = args.reading.model.load()?;
     let fingerprint = model.fingerprint();
+    #[cfg(feature = "parquet")]
+    let origin = args.origin(&model);
+    #[cfg(feature = "parquet")]
+    let tables = match &args.tables {
+        Some(folder) => {
+            inputs::check_names(&inputs, "--tables")?;
+            Some(tables::Tables::open(folder, &origin)?)
+        }
+        None => None,
+    };
     let is_done = |input: &Input| {
+        #[cfg(feature = "parquet")]
+        if let Some(tables) = &tables {
+            return tables.has(&input.name);
+        }
         let journal = journal.as_ref().filter(|_| args.resume);
         journal.is_some_and(|journal| journal.has(input, args, &fingerprint))
     };
@@ -457,17 +491,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args: args.clone(),
         model: model.name().to_owned(),
         #[cfg(feature = "parquet")]
-        runtime: network.name(),
+        origin,
         fingerprint,
         heading,
     };
     model.keep(args.reading.runtime, network);
     let pool = Pool::new(&model, &args.reading.options());
-    finish(args, &Work::new(run, guard, inputs, todo, journal), &pool)
+    let work = Work::new(run, guard, inputs, todo, journal);
+    #[cfg(feature = "parquet")]
+    return finish(args, &work, &pool, tables);
+    #[cfg(not(feature = "parquet"))]
+    finish(args, &work, &pool)
 }
 
 /// Takes in the results and writes what is asked of all records together.
-fn finish(args: &Args, work: &Work, pool: &Pool<'_>) -> anyhow::Result<()> {
+fn finish(
+    args: &Args,
+    work: &Work,
+    pool: &Pool<'_>,
+    #[cfg(feature = "parquet")] mut tables: Option<tables::Tables>,
+) -> anyhow::Result<()> {
     let run = &work.run;
     let several = args.records.len() > 1 || args.records.iter().any(|path| path.is_dir());
     let mut combined = Combined::begin(run, several)?;
@@ -475,18 +518,29 @@ fn finish(args: &Args, work: &Work, pool: &Pool<'_>) -> anyhow::Result<()> {
     let mut alone = None;
     let mut warnings = Vec::new();
     let mut failures: Vec<(String, anyhow::Error)> = Vec::new();
-    work.go(pool, |name, result| {
+    let gone = work.go(pool, |input, result| {
+        let name = &input.name;
+        #[cfg(feature = "parquet")]
+        if let Some(tables) = &mut tables {
+            tables.add(input, &result, run)?;
+        }
         match result {
             Ok(mut classified) => {
                 combined.add(&mut classified, run)?;
                 table.add(&classified);
-                warnings.push((name.to_owned(), classified.record.warnings()));
+                warnings.push((name.clone(), classified.record.warnings()));
                 alone = Some(classified);
             }
-            Err(error) => failures.push((name.to_owned(), error)),
+            Err(error) => failures.push((name.clone(), error)),
         }
         Ok(())
-    })?;
+    });
+    // What was done before an interruption is kept.
+    #[cfg(feature = "parquet")]
+    if let Some(tables) = &mut tables {
+        tables.commit()?;
+    }
+    gone?;
     let records = warnings.len() + failures.len();
     if warnings.is_empty() {
         drop(combined);
@@ -565,10 +619,7 @@ fn classify(
             let mut options = args.reading.options_for(record)?;
             options.patient = Patient {
                 age_years: args.age,
-                sex: args.sex.map(|sex| match sex {
-                    SexChoice::F => Sex::Female,
-                    SexChoice::M => Sex::Male,
-                }),
+                sex: args.sex.map(SexChoice::sex),
             };
             if args.wants_sections() {
                 let (analysis, section) =
@@ -587,14 +638,9 @@ fn classify(
     Ok(Classified {
         name: input.name.clone(),
         warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
-        summary: analysis.summary,
-        episodes: analysis.episodes,
-        hrv: analysis.hrv,
         record: source,
         lead,
-        taken: analysis.taken,
-        runtime: analysis.runtime,
-        beats: analysis.beats,
+        analysis,
         section,
     })
 }
