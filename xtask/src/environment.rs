@@ -1,6 +1,6 @@
 //! The Python environment that brings libtorch and ONNX Runtime: one for all clones, in the user's cache directory.
 //!
-//! Nothing of the project is written in Python; its packages are the one way to get matching builds of both libraries
+//! Python's packages are the one way to get matching builds of both libraries
 //! from a registry. The environment counts as complete once its stamp is written, which happens last: a run that was
 //! cut short leaves none, and the next one finishes the work.
 

@@ -13,6 +13,7 @@ mod fuzz;
 mod kernels;
 mod package;
 mod packages;
+mod python;
 mod qemu;
 mod replay;
 mod setup;

@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: what a new machine lacks, got where it can be got.
 
 use crate::environment::{self, Environment};
+use crate::python::Tools;
 use crate::step;
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -15,6 +16,8 @@ pub(crate) struct Machine {
     parts: Vec<Part>,
     /// libtorch and ONNX Runtime, with the compiler that binds them: needed by `trainer` and `tests`.
     pub(crate) environment: Option<Environment>,
+    /// What builds and tests the wheel.
+    pub(crate) python: Option<Tools>,
     /// Whether the firmware can be built and run.
     pub(crate) firmware: bool,
 }
@@ -145,6 +148,9 @@ fn machine(missing: Missing) -> Machine {
         arm_compiler(missing),
     ));
 
+    let (state, python) = python(missing);
+    parts.push(part("Python's tools", "tests of bindings/python", state));
+
     let present = |name: &str| {
         parts
             .iter()
@@ -152,6 +158,7 @@ fn machine(missing: Missing) -> Machine {
     };
     let machine = Machine {
         environment: environment.filter(|_| present("C++ compiler")),
+        python,
         firmware: present(TARGETS[0]) && present("QEMU for Arm"),
         parts,
     };
@@ -279,6 +286,21 @@ fn libraries(missing: Missing) -> (State, Option<Environment>) {
     }
 }
 
+fn python(missing: Missing) -> (State, Option<Tools>) {
+    if let Some(tools) = Tools::find() {
+        return (State::Found(tools.version()), Some(tools));
+    }
+    let mut got = None;
+    let remedy = "cargo xtask setup, with Python 3.11 or later, its venv module and PyPI in reach";
+    let state = missing.part(remedy, || {
+        let tools = Tools::make()?;
+        let version = tools.version();
+        got = Some(tools);
+        Ok(version)
+    });
+    (state, got)
+}
+
 /// The shell lines that set the variables of [`Environment::apply`].
 fn script_path() -> Result<std::path::PathBuf> {
     Ok(environment::cache()?.join("env.sh"))
@@ -337,6 +359,7 @@ mod tests {
                 ),
             ],
             environment: None,
+            python: None,
             firmware: false,
         };
         let table = machine.table();

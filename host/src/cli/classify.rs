@@ -17,7 +17,7 @@ use crate::analysis::Analysis;
 use crate::engine::{Pool, Progress, Worker};
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
-use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit, Warning};
+use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit};
 use crate::report::{Heading, Section};
 use crate::runtime::Kind;
 #[cfg(feature = "parquet")]
@@ -305,9 +305,10 @@ impl Reading {
     /// The same, R peaks from this record's reference annotation where that is asked for.
     pub(crate) fn options_for(&self, record: &Record) -> anyhow::Result<Options> {
         Ok(Options {
-            peaks: self
-                .reference(record)?
-                .map_or(Peaks::Detected, Peaks::Reference),
+            peaks: match self.peaks {
+                PeaksChoice::Detected => Peaks::Detected,
+                PeaksChoice::Reference => Peaks::annotated(record, &self.annotator)?,
+            },
             ..self.options()
         })
     }
@@ -335,39 +336,6 @@ impl std::fmt::Display for PeaksChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
-}
-
-impl Reading {
-    /// The samples of the record's annotated beats, if R peaks are taken from there.
-    fn reference(&self, record: &Record) -> anyhow::Result<Option<Vec<u64>>> {
-        if self.peaks == PeaksChoice::Detected {
-            return Ok(None);
-        }
-        let annotations = record.annotations(&self.annotator)?;
-        let beats: Vec<u64> = annotations.beats().map(|beat| beat.sample).collect();
-        let beats = within(record, beats);
-        if beats.is_empty() {
-            let path = record.annotation_path(&self.annotator);
-            bail!("{}: has no beat annotations", path.display());
-        }
-        Ok(Some(beats))
-    }
-}
-
-/// The beats that lie within the record, of which an annotator may have set the last one at its very end. Those that are
-/// left out become a warning; where they are many, they stay, and are found not to belong to the record.
-pub(crate) fn within(record: &Record, mut beats: Vec<u64>) -> Vec<u64> {
-    let end = record.len_samples() as u64;
-    let inside = beats.partition_point(|beat| *beat < end);
-    let beyond = beats.len() - inside;
-    if (1..=2.max(beats.len() / 100)).contains(&beyond) {
-        record.note(Warning::BeatsBeyondEnd {
-            beats: beyond,
-            sample: beats[inside],
-        });
-        beats.truncate(inside);
-    }
-    beats
 }
 
 /// Sex as the command line takes it.
