@@ -5,6 +5,7 @@
 //! with all beats in arrays and once beat by beat, which is how Heartlens itself works.
 
 use crate::environment::{Environment, cache};
+use crate::scale;
 use crate::step::{self, cargo};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args as ClapArgs;
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// Leave out the benchmarks of the crates.
     #[arg(long)]
     pipeline_only: bool,
+    /// Instead of all that, measure what a day of signal takes of a core: `--json docs/scale.json` renews docs/scale.md's figures.
+    #[arg(long, conflicts_with_all = ["hours", "runtime", "pipeline_only"])]
+    scale: bool,
     /// Writes the figures as JSON; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -76,6 +80,9 @@ struct Python {
 
 /// Runs all of it. A peer that is missing is named, and is no error.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.scale {
+        return scale::run(args.json.as_deref());
+    }
     step::run(cargo(".").args(["build", "--release", "--quiet", "-p", "heartlens"]))?;
     let heartlens = step::root().join("target/release/heartlens");
     let folder = tempfile::tempdir()?;

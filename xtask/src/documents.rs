@@ -6,6 +6,7 @@
 use crate::costs::Table;
 use crate::environment::Environment;
 use crate::qemu::{self, Instructions};
+use crate::scale;
 use crate::size;
 use crate::step::root;
 use anyhow::{Context as _, Result, bail};
@@ -15,10 +16,11 @@ use std::fs;
 use std::path::Path;
 
 /// The documents that have tables.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "docs/blind.md",
     "docs/performance.md",
+    "docs/scale.md",
     "firmware/README.md",
     "models/beat/card.md",
 ];
@@ -34,6 +36,7 @@ struct Sources {
     /// Cross-validation of the shipped configuration.
     metrics: Value,
     performance: Value,
+    scale: Value,
 }
 
 impl Sources {
@@ -46,6 +49,7 @@ impl Sources {
             blind: read("docs/blind.json")?,
             metrics: read("models/beat/metrics.json")?,
             performance: read("docs/performance.json")?,
+            scale: read(scale::FILE)?,
         })
     }
 
@@ -60,6 +64,7 @@ impl Sources {
             "boards" => self.boards(),
             "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
+            "scale" => self.scale(),
             "leads" => self.leads(),
             _ => bail!("no table is named `{name}`"),
         };
@@ -222,6 +227,11 @@ impl Sources {
             .ok()?;
         }
         Some(table)
+    }
+
+    fn scale(&self) -> Option<String> {
+        let report: scale::Report = serde_json::from_value(self.scale.clone()).ok()?;
+        Some(report.table())
     }
 
     fn speed(&self) -> Option<String> {

@@ -16,6 +16,7 @@ mod packages;
 mod python;
 mod qemu;
 mod replay;
+mod scale;
 mod setup;
 mod size;
 mod step;

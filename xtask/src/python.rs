@@ -8,9 +8,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What builds the wheel, judges it, and tests it: the packages that take its tables, and those that check its types and run its
-/// notebook.
-const REQUIREMENTS: [&str; 11] = [
+/// What builds the wheel, judges it, and tests it: the packages that take its tables, and those that check its types, run its
+/// notebook, and spread it over a cluster.
+const REQUIREMENTS: [&str; 12] = [
     "maturin==1.16.0",
     "auditwheel",
     "abi3audit",
@@ -20,6 +20,7 @@ const REQUIREMENTS: [&str; 11] = [
     "polars",
     "duckdb",
     "nbclient ipykernel",
+    "ray[data] pyspark fsspec",
     "pytest",
     "mypy",
 ];
@@ -28,7 +29,7 @@ const REQUIREMENTS: [&str; 11] = [
 const PYTHON_MIN: (u32, u32) = (3, 11);
 
 /// The modules that the requirements bring: that they load is what makes the tools complete.
-const PROBE: &str = "import sys, abi3audit, auditwheel, duckdb, ipykernel, mypy, nbclient, numpy, pandas, polars, pyarrow, pytest
+const PROBE: &str = "import sys, abi3audit, auditwheel, duckdb, fsspec, ipykernel, mypy, nbclient, numpy, pandas, polars, pyarrow, pyspark, pytest, ray.data
 print('%d.%d.%d' % sys.version_info[:3])";
 
 /// A virtual environment with the tools, in the user's cache directory. The wheel is never installed there.

@@ -150,6 +150,11 @@ fn machine(missing: Missing) -> Machine {
 
     let (state, python) = python(missing);
     parts.push(part("Python's tools", "tests of bindings/python", state));
+    parts.push(part(
+        "Java",
+        "Spark in tests of bindings/python",
+        java(missing),
+    ));
 
     let present = |name: &str| {
         parts
@@ -318,6 +323,23 @@ fn qemu(missing: Missing) -> State {
             };
             missing.part(remedy, || {
                 step::apt_get("qemu-system-arm").and_then(|()| version())
+            })
+        }
+    }
+}
+
+fn java(missing: Missing) -> State {
+    let version = || step::first_line(Command::new("java").arg("--version"));
+    match version() {
+        Ok(version) => State::Found(version),
+        Err(_) => {
+            let remedy = if cfg!(target_os = "macos") {
+                "brew install openjdk@17"
+            } else {
+                "apt-get install openjdk-17-jre-headless"
+            };
+            missing.part(remedy, || {
+                step::apt_get("openjdk-17-jre-headless").and_then(|()| version())
             })
         }
     }

@@ -9,6 +9,7 @@ use crate::watch::Watch;
 use heartlens::message::Parts;
 use heartlens::records::Warning;
 use heartlens::report::{Heading, Plot, Section, seconds_mv};
+use heartlens::tables::Origin;
 use heartlens::{Options, records};
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
@@ -73,7 +74,8 @@ impl Analysis {
         options: Options,
         analysis: heartlens::Analysis,
     ) -> PyResult<Self> {
-        let beats = Py::new(py, Beats::new(record.name(), &analysis.beats)?)?;
+        let origin = Origin::new(model, &options, "atr", &records::ReadOptions::default());
+        let beats = Py::new(py, Beats::new(record.name(), &analysis, &origin)?)?;
         Ok(Self {
             record: record.clone(),
             path: path.map(Path::to_owned),

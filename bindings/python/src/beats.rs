@@ -1,20 +1,17 @@
 //! Beats as columns.
 
 use crate::errors;
-use arrow_array::builder::StringBuilder;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, PrimitiveArray,
-    RecordBatch, RecordBatchIterator, StringArray, cast::AsArray,
+    Array, ArrayRef, PrimitiveArray, RecordBatch, RecordBatchIterator, cast::AsArray,
 };
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use heartlens::tables::Origin;
 use heartlens_core::spec::LABELS;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict, PyCapsule, PyDict, PySlice, PyString};
-use std::sync::Arc;
 
 /// Beats at either end that a notebook shows.
 const SHOWN: usize = 5;
@@ -66,17 +63,22 @@ impl Beat {
 ///
 /// Columns: ``record`` (text), ``sample`` (int64, at the record's own rate), ``time_s`` (float64, from the record's start),
 /// ``class`` (N, S, V, F or Q), ``rr_ms`` (float64 or null), ``quality`` (float32, 0 to 1), ``score_N`` ... ``score_F``
-/// (float32, 0 to 1), ``fibrillation`` (bool or null).
+/// (float32, 0 to 1), ``fibrillation`` (bool or null), ``lead`` (text), ``episode`` (text or null: ``V run``, ``S run``, ``AF`` or
+/// ``pause``). They are those of the table `beats` of ``heartlens classify --tables``.
 #[pyclass(module = "heartlens", frozen, sequence)]
 pub(crate) struct Beats {
     rows: RecordBatch,
 }
 
 impl Beats {
-    /// The beats of the record of this name.
-    pub(crate) fn new(record: &str, beats: &[heartlens::Beat]) -> PyResult<Self> {
-        let made = table(record, beats);
-        let rows = made.map_err(|error| errors::bug(&error.to_string()))?;
+    /// The beats of the record of this name, as `heartlens classify --parquet` writes them.
+    pub(crate) fn new(
+        record: &str,
+        analysis: &heartlens::Analysis,
+        origin: &Origin,
+    ) -> PyResult<Self> {
+        let rows = heartlens::tables::beats(record, analysis, origin);
+        let rows = rows.map_err(|error| errors::bug(&error.to_string()))?;
         Ok(Self { rows })
     }
 
@@ -112,98 +114,6 @@ impl Beats {
             probabilities,
         })
     }
-}
-
-/// The columns, as `heartlens classify --parquet` writes them.
-fn table(record: &str, beats: &[heartlens::Beat]) -> Result<RecordBatch, ArrowError> {
-    let text = |value: &dyn Fn(&heartlens::Beat) -> String| -> ArrayRef {
-        let mut column = StringBuilder::new();
-        beats
-            .iter()
-            .for_each(|beat| column.append_value(value(beat)));
-        Arc::new(column.finish())
-    };
-    let sample = |beat: &heartlens::Beat| i64::try_from(beat.sample).unwrap_or(i64::MAX);
-    let mut columns: Vec<(String, DataType, bool, ArrayRef)> = vec![
-        (
-            "record".to_owned(),
-            DataType::Utf8,
-            false,
-            text(&|_| record.to_owned()),
-        ),
-        (
-            "sample".to_owned(),
-            DataType::Int64,
-            false,
-            Arc::new(
-                beats
-                    .iter()
-                    .map(sample)
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .collect::<Int64Array>(),
-            ),
-        ),
-        (
-            "time_s".to_owned(),
-            DataType::Float64,
-            false,
-            Arc::new(Float64Array::from_iter_values(
-                beats.iter().map(|beat| beat.time_s),
-            )),
-        ),
-        (
-            "class".to_owned(),
-            DataType::Utf8,
-            false,
-            text(&|beat| beat.class.name().to_owned()),
-        ),
-        (
-            "rr_ms".to_owned(),
-            DataType::Float64,
-            true,
-            Arc::new(
-                beats
-                    .iter()
-                    .map(|beat| beat.rr_ms)
-                    .collect::<Float64Array>(),
-            ),
-        ),
-        (
-            "quality".to_owned(),
-            DataType::Float32,
-            false,
-            Arc::new(Float32Array::from_iter_values(
-                beats.iter().map(|beat| beat.quality),
-            )),
-        ),
-    ];
-    for (i, label) in LABELS.iter().enumerate() {
-        let scores = beats.iter().map(|beat| beat.scores[i]);
-        columns.push((
-            format!("score_{label}"),
-            DataType::Float32,
-            false,
-            Arc::new(Float32Array::from_iter_values(scores)),
-        ));
-    }
-    columns.push((
-        "fibrillation".to_owned(),
-        DataType::Boolean,
-        true,
-        Arc::new(
-            beats
-                .iter()
-                .map(|beat| beat.fibrillation)
-                .collect::<BooleanArray>(),
-        ),
-    ));
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, kind, nullable, _)| Field::new(name, kind.clone(), *nullable))
-        .collect();
-    let columns = columns.into_iter().map(|column| column.3).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 #[pymethods]
@@ -336,7 +246,7 @@ impl Beats {
         format!("{} beats: {}", self.__len__(), counts.join(", "))
     }
 
-    /// A column as a NumPy array: NaN where a number is null, text as text, and booleans that may be null as objects.
+    /// A column as a NumPy array: NaN where a number is null, text as text, and text and booleans that may be null as objects.
     fn array<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let Some(column) = self.column(name) else {
             let columns = self.columns().join(", ");
@@ -347,16 +257,22 @@ impl Beats {
             return Ok(PyArray1::from_slice(py, column.values()).into_any());
         }
         if let Some(column) = column.as_primitive_opt::<Float32Type>() {
-            return Ok(PyArray1::from_slice(py, column.values()).into_any());
+            let values = column.iter().map(|value| value.unwrap_or(f32::NAN));
+            return Ok(PyArray1::from_iter(py, values).into_any());
         }
         if let Some(column) = column.as_primitive_opt::<Float64Type>() {
             let values = column.iter().map(|value| value.unwrap_or(f64::NAN));
             return Ok(PyArray1::from_iter(py, values).into_any());
         }
         let numpy = py.import("numpy")?;
-        if let Some(column) = column.as_any().downcast_ref::<StringArray>() {
-            let texts: Vec<&str> = column.iter().flatten().collect();
-            return numpy.call_method1("array", (texts, "str"));
+        if let Some(texts) = column.as_string_opt::<i32>() {
+            let texts: Vec<Option<&str>> = texts.iter().collect();
+            let field = self.rows.schema_ref().field_with_name(name);
+            let kind = match field.is_ok_and(|field| field.is_nullable()) {
+                true => "object",
+                false => "str",
+            };
+            return numpy.call_method1("array", (texts, kind));
         }
         let values: Vec<Option<bool>> = column.as_boolean().iter().collect();
         numpy.call_method1("array", (values, "object"))

@@ -14,6 +14,7 @@ mod many;
 mod model;
 mod monitor;
 mod record;
+mod tables;
 mod verbs;
 mod watch;
 
@@ -32,6 +33,7 @@ fn _heartlens(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<model::Model>()?;
     module.add_class::<monitor::Event>()?;
     module.add_class::<monitor::Monitor>()?;
+    module.add_class::<tables::Part>()?;
     module.add_class::<record::Lead>()?;
     module.add_class::<record::Record>()?;
     module.add_class::<verbs::Compiled>()?;
@@ -41,6 +43,7 @@ fn _heartlens(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(features::views, module)?)?;
     module.add_function(wrap_pyfunction!(many::classify_records, module)?)?;
     module.add_function(wrap_pyfunction!(record::read, module)?)?;
+    module.add_function(wrap_pyfunction!(tables::records_of, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::compile, module)?)?;
     module.add_function(wrap_pyfunction!(verbs::evaluate, module)?)?;
     module.add_function(wrap_pyfunction!(command::main, module)?)

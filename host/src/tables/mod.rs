@@ -213,18 +213,7 @@ impl<'a> Recording<'a> {
     /// # Errors
     /// None that is known: Arrow's own checks.
     pub fn beats(&self, origin: &Origin) -> Result<RecordBatch, ArrowError> {
-        let lead = self.analysis.leads.join("+");
-        let episodes = episodes_of(self.analysis);
-        let beats = self.analysis.beats.iter().zip(episodes);
-        let rows: Vec<BeatRow<'_>> = beats
-            .map(|(beat, episode)| BeatRow {
-                record: self.name,
-                lead: &lead,
-                episode,
-                beat,
-            })
-            .collect();
-        batch(Table::Beats, &beat_columns(), &rows, origin)
+        beats(self.name, self.analysis, origin)
     }
 
     /// Its row of [`Table::Records`].
@@ -239,6 +228,28 @@ impl<'a> Recording<'a> {
         };
         batch(Table::Records, &record_columns(), &[row], origin)
     }
+}
+
+/// The rows of [`Table::Beats`] of a record of this name.
+///
+/// # Errors
+/// None that is known: Arrow's own checks.
+pub fn beats(
+    record: &str,
+    analysis: &Analysis,
+    origin: &Origin,
+) -> Result<RecordBatch, ArrowError> {
+    let lead = analysis.leads.join("+");
+    let beats = analysis.beats.iter().zip(episodes_of(analysis));
+    let rows: Vec<BeatRow<'_>> = beats
+        .map(|(beat, episode)| BeatRow {
+            record,
+            lead: &lead,
+            episode,
+            beat,
+        })
+        .collect();
+    batch(Table::Beats, &beat_columns(), &rows, origin)
 }
 
 /// A record that could not be classified.

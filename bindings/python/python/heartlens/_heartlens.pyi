@@ -322,3 +322,30 @@ def compile(
     progress: Callable[[str, float], object] | None = None,
 ) -> Compiled: ...
 def main(arguments: list[str]) -> int: ...
+
+@final
+class Part:
+    def __new__(
+        cls,
+        *,
+        lead: _Lead | None = None,
+        peaks: Literal["detected", "reference"] | None = None,
+        annotator: str = "atr",
+        age: float | None = None,
+        sex: _Sex | None = None,
+        rules: _Rules = "none",
+        model: Model | None = None,
+        runtime: _Runtime | None = None,
+        threads: int | None = 1,
+        fs: float | None = None,
+        unit: str | None = None,
+    ) -> Part: ...
+    @property
+    def schema_version(self) -> int: ...
+    @property
+    def origin(self) -> dict[str, str]: ...
+    def classify(self, name: str, path: str, file: _Path) -> bool: ...
+    def fail(self, name: str, path: str, message: str) -> None: ...
+    def finish(self) -> dict[str, Any]: ...
+
+def records_of(paths: _Path | Iterable[_Path]) -> list[tuple[str, PathLike[str]]]: ...

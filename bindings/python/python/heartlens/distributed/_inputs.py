@@ -25,10 +25,11 @@ def split(url: str, storage_options: Mapping[str, Any]) -> tuple[Any, str]:
     except ImportError as error:
         raise ImportError("URLs need fsspec: pip install 'heartlens[ray]' or 'heartlens[spark]'") from error
     try:
-        return url_to_fs(url, **storage_options)
+        fs, path = url_to_fs(url, **storage_options)
     except (ValueError, ImportError, OSError) as error:
         message = f"{url}: found a URL that cannot be opened ({error}), expected one that fsspec knows, such as s3:// or gs://"
         raise InputError(message, url, None, str(error), "a URL that fsspec knows") from error
+    return fs, str(path)
 
 
 def stem(path: str) -> str:

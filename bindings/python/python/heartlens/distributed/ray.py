@@ -87,7 +87,8 @@ def classify(
     def execute(job: Job, parts: Sequence[PartOfRun]) -> None:
         if not ray.is_initialized():
             ray.init()
-        size = actors or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        size = actors or max(1, int(resources.get("CPU", 1)))
         size = min(size, len(parts))
         rows = [{"names": part.names, "paths": part.paths, "alone": part.alone} for part in parts]
         blocks = min(len(rows), _BLOCKS_AN_ACTOR * size)
