@@ -231,19 +231,21 @@ def test_a_record_that_ends_its_process_is_a_row_in_errors(archive, tmp_path, mo
     out = tmp_path / "tables"
     paths = {f"0/{p.stem}": str(p) for p in sorted((archive / "0").glob("*.hea"))[:3]}
     names = list(paths)
-    # A worker began the part and is gone.
+    # A worker began the part, wrote half of it, and is gone.
     data_set = DataSet(str(out), {})
     job = _work.Job(str(out), {})
     data_set.begin(job.part())
     data_set.note(names)
+    data_set.folder.write(b"half", "beats", part_name(names))
+    (out / "records/.part.1.tmp").write_bytes(b"half")
     assert data_set.is_noted(names)
     # The records are classified one by one, and one ends its process.
     fatal = tmp_path / "python"
     fatal.write_text(f'#!/bin/sh\norder=$(cat)\ncase "$order" in *{names[1]}*) kill -9 $$;; esac\nprintf %s "$order" | exec {sys.executable} "$@"\n')
     fatal.chmod(fatal.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(sys, "executable", str(fatal))
-    done = here(paths, out)
-    assert (done.records, done.errors) == (2, 1)
+    done = here(paths, out, part_records=3)
+    assert (done.records, done.errors) == (2, 1) and not list(out.rglob("*.tmp"))
     [error] = tables(out)["errors"].to_pylist()
     assert error["record"] == names[1] and error["file"] == paths[names[1]]
     assert "SIGKILL" in error["found"] and "more memory" in error["message"]

@@ -101,6 +101,9 @@ impl DataSet {
         }
         let mut done = HashSet::new();
         let whole = parts(&folder.join(Table::Records.name()))?;
+        for table in Table::ALL {
+            remove_temporary(&folder.join(table.name()))?;
+        }
         for table in [Table::Beats, Table::Errors] {
             for part in parts(&folder.join(table.name()))? {
                 if !whole.contains(&part) {
@@ -249,6 +252,18 @@ fn parts(folder: &Path) -> Result<HashSet<String>, DataSetError> {
         }
     }
     Ok(found)
+}
+
+/// Removes the files that killed processes were about to write.
+fn remove_temporary(folder: &Path) -> Result<(), DataSetError> {
+    for entry in fs::read_dir(folder).map_err(|cause| cannot(folder, cause))? {
+        let path = entry.map_err(|cause| cannot(folder, cause))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".tmp") {
+            fs::remove_file(&path).map_err(|cause| cannot(&path, cause))?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds the names in a file's first column, `record`.

@@ -230,7 +230,8 @@ fn a_folder_is_gone_on_with_and_what_is_half_there_is_deleted() {
     let again = DataSet::open(&out, &origin()).unwrap();
     assert!(["a", "b", "c", "d", "e"].iter().all(|name| again.has(name)) && !again.has("f"));
 
-    // Killed before `records` was there.
+    // Killed before `records` was there, and in the middle of a file.
+    fs::write(out.join("beats/.heartlens-x.tmp"), "half").unwrap();
     let records = fs::read_dir(out.join("records"))
         .unwrap()
         .map(|e| e.unwrap().path());

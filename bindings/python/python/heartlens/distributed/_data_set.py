@@ -84,6 +84,13 @@ class Folder:
         except FileNotFoundError:
             pass
 
+    def remove_folder(self, *below: str) -> None:
+        """Remove an empty folder, where folders are things."""
+        try:
+            self._fs.rmdir(self.path(*below))
+        except (OSError, NotImplementedError):
+            pass
+
 
 class DataSet:
     """The tables in a folder. One process begins and ends a run; any number write parts meanwhile."""
@@ -110,13 +117,18 @@ class DataSet:
             for table in TABLES:
                 self.folder.write(files[table], table, _NO_ROWS)
             self.folder.write(json.dumps(statement).encode() + b"\n", STATEMENT)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Delete what killed processes left half done. Nobody may be writing meanwhile."""
         whole = set(self._parts("records"))
         for table in ("beats", "errors"):
             for name in set(self._parts(table)) - whole:
                 self.folder.remove(table, name)
-            for name in self.folder.list(table):
-                if name.endswith(".tmp"):
-                    self.folder.remove(table, name)
+        for below in ([], *([table] for table in (*TABLES, ATTEMPTS))):
+            for name in self.folder.list(*below):
+                if name.startswith(".") and name.endswith(".tmp"):
+                    self.folder.remove(*below, name)
 
     def _check(self, statement: Mapping[str, object]) -> None:
         try:
@@ -197,4 +209,5 @@ class DataSet:
             except (ValueError, KeyError, FileNotFoundError):
                 pass  # Cut short: then nothing had begun.
             self.folder.remove(ATTEMPTS, name)
+        self.folder.remove_folder(ATTEMPTS)
         return begun

@@ -76,6 +76,7 @@ def run(
     parts = [PartOfRun(names, [records[name] for name in names], alone) for names, alone in chunks]
     if parts:
         execute(job, parts)
+    data_set.tidy()
     classified, failed, beats = data_set.names()
     left = [name for name in missing if name not in classified and name not in failed]
     if left:
