@@ -1,6 +1,6 @@
 //! The wheel of `bindings/python`: built by maturin, installed where nothing else of the project is, and tested there.
 
-use crate::environment::{self, Environment};
+use crate::environment::{self, Environment, site_packages};
 use crate::step;
 use crate::tally::Tally;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// What builds the wheel, judges it, and tests it: the packages that take its tables, and those that check its types and run its
 /// notebook.
-const REQUIREMENTS: [&str; 11] = [
+const REQUIREMENTS: [&str; 12] = [
     "maturin==1.16.0",
     "auditwheel",
     "abi3audit",
@@ -20,6 +20,7 @@ const REQUIREMENTS: [&str; 11] = [
     "polars",
     "duckdb",
     "nbclient ipykernel",
+    "onnxruntime",
     "pytest",
     "mypy",
 ];
@@ -28,7 +29,7 @@ const REQUIREMENTS: [&str; 11] = [
 const PYTHON_MIN: (u32, u32) = (3, 11);
 
 /// The modules that the requirements bring: that they load is what makes the tools complete.
-const PROBE: &str = "import sys, abi3audit, auditwheel, duckdb, ipykernel, mypy, nbclient, numpy, pandas, polars, pyarrow, pytest
+const PROBE: &str = "import sys, abi3audit, auditwheel, duckdb, ipykernel, mypy, nbclient, numpy, onnxruntime, pandas, polars, pyarrow, pytest
 print('%d.%d.%d' % sys.version_info[:3])";
 
 /// A virtual environment with the tools, in the user's cache directory. The wheel is never installed there.
@@ -120,11 +121,6 @@ impl Tools {
 
 fn program(folder: &Path, name: &str) -> PathBuf {
     folder.join("bin").join(name)
-}
-
-fn site_packages(python: &Path) -> Result<PathBuf> {
-    let purelib = "import sysconfig; print(sysconfig.get_path('purelib'))";
-    Ok(step::first_line(Command::new(python).args(["-c", purelib]))?.into())
 }
 
 /// How a wheel is built.

@@ -114,6 +114,27 @@ impl Beats {
     }
 }
 
+/// The beats, one after the other.
+#[pyclass]
+pub(crate) struct BeatIterator {
+    beats: Py<Beats>,
+    next: usize,
+}
+
+#[pymethods]
+impl BeatIterator {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&mut self) -> Option<Beat> {
+        let beats = self.beats.get();
+        let beat = (self.next < beats.rows.num_rows()).then(|| beats.beat(self.next));
+        self.next += 1;
+        beat.flatten()
+    }
+}
+
 /// The columns, as `heartlens classify --parquet` writes them.
 fn table(record: &str, beats: &[heartlens::Beat]) -> Result<RecordBatch, ArrowError> {
     let text = |value: &dyn Fn(&heartlens::Beat) -> String| -> ArrayRef {
@@ -210,6 +231,13 @@ fn table(record: &str, beats: &[heartlens::Beat]) -> Result<RecordBatch, ArrowEr
 impl Beats {
     fn __len__(&self) -> usize {
         self.rows.num_rows()
+    }
+
+    fn __iter__(this: Py<Self>) -> BeatIterator {
+        BeatIterator {
+            beats: this,
+            next: 0,
+        }
     }
 
     fn __getitem__<'py>(

@@ -18,7 +18,7 @@ def mv(seconds=20, fs=250):
     ("signal", "fs", "found", "expected"),
     [
         ((mv() * 200).astype(np.int16), 250, "int16", "counts_per_mv"),
-        (mv().astype(complex), 250, "complex64", "float32 or float64"),
+        (mv().astype(complex), 250, "complex128", "float32 or float64"),
         (np.array(["a", "b"]), 250, "<U1", "float32"),
         (mv().reshape(2, 2, -1), 250, "(2, 2, 1250)", "(samples,) or (samples, leads)"),
         (np.stack([mv()] * 3), 250, "(3, 5000)", ".T"),
