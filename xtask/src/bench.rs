@@ -186,7 +186,7 @@ impl Wheel {
     /// With the ratios of each peer to Heartlens.
     ///
     /// # Errors
-    /// When two did not do the same work: beats that differ by more than a twentieth.
+    /// When two did not do the same work: beats that differ by more than a tenth. (Some detectors pass over early beats.)
     fn compared(mut self) -> Result<Self> {
         for runs in [&self.pipelines, &self.detectors] {
             for run in runs {
@@ -196,7 +196,7 @@ impl Wheel {
                     |ours: &&Run| ours.name.starts_with("heartlens") && ours.name.ends_with(way);
                 let ours = runs.iter().find(is_ours).context("no run of Heartlens")?;
                 ensure!(
-                    (ours.beats as f64 / run.beats as f64 - 1.0).abs() < 0.05,
+                    (ours.beats as f64 / run.beats as f64 - 1.0).abs() < 0.1,
                     "{} beats in Heartlens, {} in {}: that is not the same work",
                     ours.beats,
                     run.beats,

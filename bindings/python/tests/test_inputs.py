@@ -75,6 +75,11 @@ def test_a_peak_beyond_the_end_and_a_lead_that_is_not_there():
         hl.classify(mv(), 250, lead="V5")
 
 
+def test_a_signal_in_volts_is_told_of():
+    with pytest.warns(UserWarning, match="the unit may be wrong"):
+        hl.classify(mv() / 1000, 250)
+
+
 def test_gaps_are_told_and_read_over():
     signal = mv(60)
     signal[2000:3000] = np.nan
