@@ -250,8 +250,25 @@ fn watch<P: PeakSource>(
 mod tests {
     use super::*;
     use crate::Model;
-    use heartlens_core::views::Views;
+    use heartlens_core::views::{View, Views};
     use std::path::Path;
+
+    /// CRC-32s of the demo's views, little-endian: what the tests of bindings compare theirs with. `HEARTLENS_BLESS=1` writes
+    /// them anew.
+    fn assert_views_stay(beats: &[(u64, Views)]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/views.crc");
+        let line = |view: View| {
+            let values = beats.iter().flat_map(|(_, views)| views.get(view));
+            let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
+            let crc = heartlens_core::rhythm::checksum(&bytes);
+            format!("{} {crc:08x}\n", view.name())
+        };
+        let found: String = View::ALL.map(line).concat();
+        if std::env::var_os("HEARTLENS_BLESS").is_some() {
+            std::fs::write(&path, &found).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), found);
+    }
 
     /// Places and views are those that the network of a classification is shown.
     #[test]
@@ -280,6 +297,9 @@ mod tests {
             })
             .unwrap();
             assert!(found == seen);
+            if peaks == Peaks::Detected {
+                assert_views_stay(&found);
+            }
         }
         let stopped = beats_of(&record, 0, &Peaks::Detected, Patient::default(), |_, _| {
             ControlFlow::Break(())

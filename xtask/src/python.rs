@@ -1,6 +1,6 @@
 //! The wheel of `bindings/python`: built by maturin, installed where nothing else of the project is, and tested there.
 
-use crate::environment::{self, Environment};
+use crate::environment::{self, Environment, site_packages};
 use crate::step;
 use crate::tally::Tally;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// What builds the wheel, judges it, and tests it: the packages that take its tables, and those that check its types, run its
 /// notebook, and spread it over a cluster.
-const REQUIREMENTS: [&str; 12] = [
+const REQUIREMENTS: [&str; 13] = [
     "maturin==1.16.0",
     "auditwheel",
     "abi3audit",
@@ -21,6 +21,7 @@ const REQUIREMENTS: [&str; 12] = [
     "duckdb",
     "nbclient ipykernel",
     "ray[data] pyspark fsspec",
+    "onnxruntime",
     "pytest",
     "mypy",
 ];
@@ -29,7 +30,7 @@ const REQUIREMENTS: [&str; 12] = [
 const PYTHON_MIN: (u32, u32) = (3, 11);
 
 /// The modules that the requirements bring: that they load is what makes the tools complete.
-const PROBE: &str = "import sys, abi3audit, auditwheel, duckdb, fsspec, ipykernel, mypy, nbclient, numpy, pandas, polars, pyarrow, pyspark, pytest, ray.data
+const PROBE: &str = "import sys, abi3audit, auditwheel, duckdb, fsspec, ipykernel, mypy, nbclient, numpy, onnxruntime, pandas, polars, pyarrow, pyspark, pytest, ray.data
 print('%d.%d.%d' % sys.version_info[:3])";
 
 /// A virtual environment with the tools, in the user's cache directory. The wheel is never installed there.
@@ -121,11 +122,6 @@ impl Tools {
 
 fn program(folder: &Path, name: &str) -> PathBuf {
     folder.join("bin").join(name)
-}
-
-fn site_packages(python: &Path) -> Result<PathBuf> {
-    let purelib = "import sysconfig; print(sysconfig.get_path('purelib'))";
-    Ok(step::first_line(Command::new(python).args(["-c", purelib]))?.into())
 }
 
 /// How a wheel is built.

@@ -70,8 +70,7 @@ pub(crate) fn run(json: Option<&Path>) -> Result<()> {
             hours: HOURS,
             leads: 2,
             rate_hz: RATE_HZ,
-            bytes_in: bytes(&record.with_extension("dat"))?
-                + bytes(&record.with_extension("hea"))?,
+            bytes_in: bytes(&record.with_extension("dat"))? + bytes(&record.with_extension("hea"))?,
             beats: beats(&said)?,
             cpu_s,
             seconds,
@@ -118,10 +117,7 @@ impl Report {
                 "core-hours for a million records",
                 format!("{core_hours:.0}"),
             ),
-            (
-                "hours on 100 cores",
-                format!("{:.1}", core_hours / 100.0),
-            ),
+            ("hours on 100 cores", format!("{:.1}", core_hours / 100.0)),
             (
                 "hours on 1,000 cores",
                 format!("{:.2}", core_hours / 1000.0),
@@ -173,21 +169,27 @@ fn children_s() -> Result<f64> {
         .map(str::parse)
         .collect::<Result<_, _>>()
         .context("/proc/self/stat")?;
-    ensure!(ticks.len() == 2, "/proc/self/stat: found no times of children");
+    ensure!(
+        ticks.len() == 2,
+        "/proc/self/stat: found no times of children"
+    );
     Ok(ticks.iter().sum::<u64>() as f64 / TICKS)
 }
 
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = text.lines().find(|line| line.starts_with("model name"));
-    named
-        .and_then(|line| line.split_once(": "))
-        .map_or_else(|| "unknown processor".to_owned(), |(_, name)| name.to_owned())
+    named.and_then(|line| line.split_once(": ")).map_or_else(
+        || "unknown processor".to_owned(),
+        |(_, name)| name.to_owned(),
+    )
 }
 
 /// The count in `  all beats  N`.
 fn beats(said: &str) -> Result<u64> {
-    let line = said.lines().find(|line| line.trim().starts_with("all beats"));
+    let line = said
+        .lines()
+        .find(|line| line.trim().starts_with("all beats"));
     match line.and_then(|line| line.split_whitespace().nth(2)) {
         Some(count) => Ok(count.parse()?),
         None => bail!("`heartlens classify` said no count of beats: {said}"),

@@ -267,8 +267,8 @@ impl Analysis {
 ///     summary, episodes and HRV too.
 ///
 /// Raises:
-///     InputError: the array is of whole numbers (counts), has another shape, holds infinities or nothing, or swings as no ECG in
-///         mV does; or an argument is none.
+///     InputError: the array is of whole numbers (counts), has another shape, holds infinities or nothing, or swings by more
+///         than 20 mV within a second; or an argument is none.
 ///
 /// >>> import heartlens as hl
 /// >>> signal_mv = hl.read(DEMO).signal("II")
@@ -331,12 +331,19 @@ pub(crate) fn signal(
     })
 }
 
-/// Tells what is strange about an array. A swing that is none of an ECG is an error: nobody chose the unit of a file.
+/// The widest swing within a second that an array may have, in mV: beyond it is in another unit.
+const WIDEST_MV: f64 = 20.0;
+
+/// Tells what is strange about an array. What swings too far for an ECG in mV is refused: unlike a file, it has no unit that
+/// could be wrong.
 pub(crate) fn warn(py: Python<'_>, warnings: &[Warning]) -> PyResult<()> {
     for warning in warnings {
-        if let Warning::Amplitude { range_mv, .. } = warning {
+        if let Warning::Amplitude { range_mv, .. } = warning
+            && *range_mv > WIDEST_MV
+        {
             let found = format!("a swing of {range_mv:.3} mV within a second");
-            let expected = "0.02 to 20 mV, as of an ECG in mV: divide uV by 1000, and counts by the counts per mV";
+            let expected =
+                "up to 20 mV, as an ECG has: divide uV by 1000, and counts by the counts per mV";
             return Err(errors::input(arguments::SIGNAL, &found, expected));
         }
         let text = std::ffi::CString::new(warning.to_string()).unwrap_or_default();

@@ -210,15 +210,15 @@ pub(crate) fn record(
     if all.iter().all(|mv| mv.is_nan()) {
         return Err(errors::input(SIGNAL, "nothing but NaN", "samples in mV"));
     }
-    let lead = |lead: usize| match leads {
-        1 => all.clone(),
-        _ => all.iter().skip(lead).step_by(leads).copied().collect(),
+    let leads_mv = match <[String; 1]>::try_from(names) {
+        Ok([name]) => vec![(name, all)],
+        Err(names) => {
+            let column = |lead: usize| all.iter().skip(lead).step_by(leads).copied().collect();
+            let names = names.into_iter().enumerate();
+            names.map(|(lead, name)| (name, column(lead))).collect()
+        }
     };
-    let leads = names
-        .into_iter()
-        .enumerate()
-        .map(|(i, name)| (name, lead(i)));
-    Record::from_mv(SIGNAL, rate(fs)?, leads.collect())
+    Record::from_mv(SIGNAL, rate(fs)?, leads_mv)
         .map_err(|error| errors::of(errors::Kind::Input, None, &error))
 }
 

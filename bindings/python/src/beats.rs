@@ -116,10 +116,38 @@ impl Beats {
     }
 }
 
+/// The beats, one after the other.
+#[pyclass]
+pub(crate) struct BeatIterator {
+    beats: Py<Beats>,
+    next: usize,
+}
+
+#[pymethods]
+impl BeatIterator {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&mut self) -> Option<Beat> {
+        let beats = self.beats.get();
+        let beat = (self.next < beats.rows.num_rows()).then(|| beats.beat(self.next));
+        self.next += 1;
+        beat.flatten()
+    }
+}
+
 #[pymethods]
 impl Beats {
     fn __len__(&self) -> usize {
         self.rows.num_rows()
+    }
+
+    fn __iter__(this: Py<Self>) -> BeatIterator {
+        BeatIterator {
+            beats: this,
+            next: 0,
+        }
     }
 
     fn __getitem__<'py>(

@@ -23,6 +23,8 @@ use pyo3::prelude::*;
 /// What `import heartlens` gives is listed in `heartlens/__init__.py`.
 #[pymodule]
 fn _heartlens(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // NumPy is loaded now, and not in the middle of a call that Ctrl-C may end.
+    numpy::dtype::<f32>(module.py());
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<analysis::Analysis>()?;
     module.add_class::<beats::Beat>()?;

@@ -4,7 +4,7 @@ use crate::analysis::Analysis;
 use crate::arguments::{PeaksFrom, Reading};
 use crate::errors;
 use crate::model::{Model, or_shipped};
-use crate::record::{open, read_options};
+use crate::record::read_options;
 use crate::watch::received;
 use heartlens::records::{ReadOptions, Record};
 use heartlens::{Options, Pool, Stop};
@@ -43,8 +43,9 @@ impl Row {
     }
 }
 
-/// A record that was classified, with what it was classified with; or why not.
-type Outcome = PyResult<(Arc<Record>, Options, heartlens::Analysis)>;
+/// A record that was classified, with what it was classified with; or why not. `None` where the thread panicked. Exceptions are
+/// made where Python asks, not in threads, which may outlive the interpreter.
+type Outcome = Option<Result<(Arc<Record>, Options, heartlens::Analysis), heartlens::Error>>;
 
 /// Classified records, in the order in which they were named: an iterator of `Row`. ``len`` is how many there are.
 #[pyclass(module = "heartlens")]
@@ -198,19 +199,15 @@ fn all(
     if stop.send(pool.stop()).is_err() {
         return;
     }
-    let one = |place: usize, worker: &mut heartlens::Worker<'_>| -> Outcome {
-        let path = &inputs[place].1;
-        let record = open(path, read)?;
-        let failed = |error| errors::classify(&error, Some(path));
+    let one = |place: usize, worker: &mut heartlens::Worker<'_>| {
+        let record = Record::open_with(&inputs[place].1, read)?;
         let mut options = options.clone();
-        options.peaks = peaks.of(&record).map_err(failed)?;
+        options.peaks = peaks.of(&record)?;
         let go_on = &mut |_| ControlFlow::Continue(());
-        let analysis = worker.classify(&record, &options, go_on).map_err(failed)?;
+        let analysis = worker.classify(&record, &options, go_on)?;
         Ok((Arc::new(record), options, analysis))
     };
     let _ = pool.map(inputs.len(), one, |place, result| {
-        let name = &inputs[place].0;
-        let result = result.unwrap_or_else(|| Err(errors::bug(name)));
         match results.send((place, result)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -284,12 +281,16 @@ impl Records {
             error: None,
         };
         match outcome {
-            Ok((record, options, analysis)) => {
+            Some(Ok((record, options, analysis))) => {
                 let path = Some(row.path.as_path());
                 let analysis = Analysis::new(py, &record, path, &self.model, options, analysis)?;
                 row.analysis = Some(Py::new(py, analysis)?);
             }
-            Err(error) => row.error = Some(error.into_value(py).into_any()),
+            Some(Err(error)) => {
+                let error = errors::classify(&error, Some(&row.path));
+                row.error = Some(error.into_value(py).into_any());
+            }
+            None => row.error = Some(errors::bug(&row.name).into_value(py).into_any()),
         }
         Ok(row)
     }

@@ -98,7 +98,7 @@ pub(crate) fn read_options(fs: Option<f64>, unit: Option<&str>) -> PyResult<Read
     Ok(options)
 }
 
-pub(crate) fn open(path: &Path, options: &ReadOptions) -> PyResult<heartlens::records::Record> {
+fn open(path: &Path, options: &ReadOptions) -> PyResult<heartlens::records::Record> {
     heartlens::records::Record::open_with(path, options)
         .map_err(|error| errors::of(Kind::Record, Some(path), &error))
 }

@@ -35,7 +35,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 ///     KeyboardInterrupt: Ctrl-C, noticed at once.
 ///
 /// >>> import heartlens as hl
-/// >>> hl.evaluate(DEMO, from_s=0).qrs.se
+/// >>> hl.evaluate(DEMO, from_s=0).qrs.ppv
 /// 1.0
 #[pyfunction]
 #[pyo3(signature = (paths, *, lead=None, peaks="detected", annotator="atr", from_s=None, without=Vec::new(), noise=None, snr_db=None,
@@ -191,7 +191,13 @@ pub(crate) fn compile(
     });
     let (compiled, beats) = loop {
         match received(py, &mut told) {
-            Ok(Step::Done(done)) => break (*done)?,
+            Ok(Step::Done(done)) => {
+                let failed = |(kind, error): Failed| {
+                    let file = (kind == Kind::Model).then_some(onnx.as_path());
+                    errors::of(kind, file, &*error)
+                };
+                break done.map_err(failed)?;
+            }
             Ok(Step::Going(what, done)) => {
                 if let Some(progress) = &progress {
                     progress.call1(py, (what, done))?;
@@ -214,24 +220,25 @@ pub(crate) fn compile(
     })
 }
 
+/// Why nothing was compiled: an exception is made of it where Python asks, as the thread may outlive the interpreter.
+type Failed = (Kind, Box<dyn std::error::Error + Send + Sync>);
+
 /// What the thread that compiles tells.
 enum Step {
     Going(String, f64),
-    Done(Box<PyResult<(calibrate::Compiled, usize)>>),
+    Done(Box<Result<(calibrate::Compiled, usize), Failed>>),
 }
 
 fn compiled(
     onnx: &Path,
     records: &[PathBuf],
     hear: &dyn Fn(&str, f64),
-) -> PyResult<(calibrate::Compiled, usize)> {
-    let failed =
-        |error: &(dyn std::error::Error + 'static)| errors::of(Kind::Model, Some(onnx), error);
-    let source = Source::read(onnx).map_err(|error| failed(&error))?;
+) -> Result<(calibrate::Compiled, usize), Failed> {
+    let source = Source::read(onnx).map_err(|error| (Kind::Model, error.into()))?;
     let sample = beats::draw(records, |done| hear("reading records", done))
-        .map_err(|error| errors::of(Kind::Record, None, &error))?;
+        .map_err(|error| (Kind::Record, error.into()))?;
     let compiled = source
         .compile(&sample, &mut |what, done| hear(what, done))
-        .map_err(|error| failed(&error))?;
+        .map_err(|error| (Kind::Model, error.into()))?;
     Ok((compiled, sample.beats))
 }

@@ -60,7 +60,7 @@ def test_demo(demo, command, tmp_path, threads):
     assert_same_bits(row.analysis.beats, tmp_path / "beats.parquet")
 
 
-@pytest.mark.parametrize(("name", "lead"), [("mitdb/208", "first"), ("mitdb/222", "all"), ("svdb/800", "best")])
+@pytest.mark.parametrize(("name", "lead"), [("mitdb/208", "first"), ("mitdb/203", "all"), ("svdb/800", "best")])
 def test_real_records(data, command, tmp_path, name, lead):
     path = data / name
     if not path.with_suffix(".hea").is_file():

@@ -251,29 +251,28 @@ def test_a_record_that_ends_its_process_is_a_row_in_errors(archive, tmp_path, mo
     assert "SIGKILL" in error["found"] and "more memory" in error["message"]
 
 
-def test_a_worker_without_memory(archive, tmp_path):
-    resource = pytest.importorskip("resource")
-    import subprocess
-
-    out, record = tmp_path / "tables", archive / "0/r001.hea"
-    code = f"""
-import resource, sys
-from heartlens.distributed import _data_set, _work
-import fsspec, fsspec.implementations.local, subprocess
-job = _work.Job({str(out)!r}, {{}})
-_data_set.DataSet({str(out)!r}, {{}}).begin(job.part())
-resource.setrlimit(resource.RLIMIT_AS, (40 << 20, resource.getrlimit(resource.RLIMIT_AS)[1]))
-_work.classify_part(job, ["r001"], [{str(record)!r}], alone=True)
-"""
-    assert resource.RLIMIT_AS
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    if ended.returncode == 0:
-        [error] = tables(out)["errors"].to_pylist() if (out / "errors").exists() else [None]
-        assert error["record"] == "r001" and "more memory" in error["message"]
-    # Where even the row could not be written, nothing is half written, and the next run does it.
-    done = here({"r001": str(record)}, out)
-    assert done.records + done.errors == 1
-    assert not [path for path in out.rglob("*.tmp")]
+def test_a_worker_without_memory(archive, tmp_path, monkeypatch):
+    out, paths = tmp_path / "tables", {"r001": str(archive / "0/r001.hea")}
+    job = _work.Job(str(out), {})
+    data_set = DataSet(str(out), {})
+    data_set.begin(job.part())
+    data_set.note(["r001"])
+    poor = tmp_path / "python"
+    poor.write_text(f'#!/bin/sh\nulimit -v 50000\nexec {sys.executable} "$@"\n')
+    poor.chmod(poor.stat().st_mode | stat.S_IXUSR)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(poor))
+        done = here(paths, out)
+    assert (done.records, done.errors) == (0, 1)
+    [error] = tables(out)["errors"].to_pylist()
+    assert error["found"].startswith("a process that ") and error["expected"] == "one that ends by itself"
+    assert "give each worker more memory or start fewer, delete the files in errors/" in error["message"]
+    # As the message says.
+    for path in (out / "errors").glob("*.parquet"):
+        if "0" * 16 not in path.name:
+            path.unlink()
+    done = here(paths, out)
+    assert (done.records, done.errors) == (1, 0)
 
 
 def test_bad_input(archive, tmp_path):

@@ -9,8 +9,6 @@ from conftest import ROOT
 import heartlens as hl
 
 MODEL = ROOT / "models/beat/model.onnx"
-#: CRC-32 of the demo's views, lead 0, as `host/src/pipeline.rs` has them of core.
-CRC = {"waveform": None, "spectrum": None, "spectrogram": None, "metadata": None}
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +17,7 @@ def signal(demo):
 
 
 def test_views_have_the_bits_of_core(signal):
+    """CRC-32s of the demo's views, as a test of `host/src/pipeline.rs` has them of core."""
     views = hl.views(signal, 360)
     beats = len(views)
     assert views.waveform.shape == (beats, 2, 96) and views.spectrum.shape == (beats, 2, 64)

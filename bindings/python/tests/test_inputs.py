@@ -18,7 +18,7 @@ def mv(seconds=20, fs=250):
     ("signal", "fs", "found", "expected"),
     [
         ((mv() * 200).astype(np.int16), 250, "int16", "counts_per_mv"),
-        (mv().astype(complex), 250, "complex64", "float32 or float64"),
+        (mv().astype(complex), 250, "complex128", "float32 or float64"),
         (np.array(["a", "b"]), 250, "<U1", "float32"),
         (mv().reshape(2, 2, -1), 250, "(2, 2, 1250)", "(samples,) or (samples, leads)"),
         (np.stack([mv()] * 3), 250, "(3, 5000)", ".T"),
@@ -73,6 +73,11 @@ def test_a_peak_beyond_the_end_and_a_lead_that_is_not_there():
         hl.classify(mv(), 250, peaks=[100, 6000])
     with pytest.raises(hl.InputError, match="no lead V5; it has 0: lead 0"):
         hl.classify(mv(), 250, lead="V5")
+
+
+def test_a_signal_in_volts_is_told_of():
+    with pytest.warns(UserWarning, match="the unit may be wrong"):
+        hl.classify(mv() / 1000, 250)
 
 
 def test_gaps_are_told_and_read_over():

@@ -59,7 +59,7 @@ def test_progress_is_told_and_may_end_the_work(night, demo):
         "list(hl.classify_records([path] * 9))",
         "hl.evaluate(path)",
         "hl.compile(onnx, calibrate=path)",
-        "hl.Monitor(fs=250).push(list(hl.read(path).signal(0)) and hl.read(path).signal(0))",
+        "hl.Monitor(fs=360).push(hl.read(path).signal(0))",
         "hl.views(hl.read(path).signal(0), 360)",
     ],
 )
@@ -97,3 +97,27 @@ def test_whoever_takes_no_more_ends_the_work(night):
         next(rows)
     del rows
     assert time.monotonic() - begun < 10
+
+
+def test_ctrl_c_in_the_command(night):
+    """Classification says what is missing and ends with 130; a verb that says nothing is ended by the signal."""
+    for verb, codes in [("classify", {130}), ("compare", {-signal.SIGINT})]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heartlens", verb, night], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode in codes, stderr
+        assert verb != "classify" or "interrupted" in stderr
+
+
+def test_leaving_in_the_middle_is_quiet(night):
+    """A program that ends while threads work ends with its own exit code, and says nothing."""
+    code = f"""
+import heartlens as hl
+rows = hl.classify_records([{str(night)!r}, "no/such"] * 20, threads=2)
+next(rows)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -11,7 +11,8 @@
     hl.evaluate("mitdb/").qrs.se
     views = hl.views(signal_mv, fs=250)
 
-Signals are float arrays in mV, and rates in Hz. Research software, not a medical device.
+Signals are float arrays in mV, and rates in Hz. In the examples of docstrings, DEMO is the path of a record.
+Research software, not a medical device.
 """
 
 from heartlens._errors import HeartlensError, InputError, ModelError, RecordError
