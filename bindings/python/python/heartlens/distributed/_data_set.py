@@ -160,6 +160,12 @@ class DataSet:
         """Whether the part with exactly these records is there."""
         return self.folder.has("records", part_name(names))
 
+    def make_way(self, parts: Iterable[list[str]]) -> None:
+        """Delete what is there of parts whose records are all missing: they had errors alone, and these were deleted."""
+        there = set(self._parts("records"))
+        for name in there.intersection(map(part_name, parts)):
+            self.folder.remove("records", name)
+
     def names(self) -> tuple[Counter[str], Counter[str], int]:
         """How often each record is in `records` and in `errors`, and how many beats there are."""
         import pyarrow.parquet as pq

@@ -75,6 +75,7 @@ def run(
     chunks += [([name], True) for name in lone]
     parts = [PartOfRun(names, [records[name] for name in names], alone) for names, alone in chunks]
     if parts:
+        data_set.make_way(part.names for part in parts)
         execute(job, parts)
     data_set.tidy()
     classified, failed, beats = data_set.names()
