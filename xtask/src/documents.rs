@@ -36,7 +36,6 @@ struct Sources {
     /// Cross-validation of the shipped configuration.
     metrics: Value,
     performance: Value,
-    scale: Value,
 }
 
 impl Sources {
@@ -49,7 +48,6 @@ impl Sources {
             blind: read("docs/blind.json")?,
             metrics: read("models/beat/metrics.json")?,
             performance: read("docs/performance.json")?,
-            scale: read(scale::FILE)?,
         })
     }
 
@@ -64,7 +62,7 @@ impl Sources {
             "boards" => self.boards(),
             "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
-            "scale" => self.scale(),
+            "scale" => return scale::table(),
             "leads" => self.leads(),
             _ => bail!("no table is named `{name}`"),
         };
@@ -227,11 +225,6 @@ impl Sources {
             .ok()?;
         }
         Some(table)
-    }
-
-    fn scale(&self) -> Option<String> {
-        let report: scale::Report = serde_json::from_value(self.scale.clone()).ok()?;
-        Some(report.table())
     }
 
     fn speed(&self) -> Option<String> {

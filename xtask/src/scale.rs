@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Where the figures of `docs/scale.md` are.
-pub(crate) const FILE: &str = "docs/scale.json";
+const FILE: &str = "docs/scale.json";
 
 /// Hours of the record: two leads.
 const HOURS: u32 = 24;
@@ -94,6 +94,13 @@ pub(crate) fn run(json: Option<&Path>) -> Result<()> {
         false => print!("{table}"),
     }
     Ok(())
+}
+
+/// The table of `docs/scale.md`, from the JSON that [`run`] wrote.
+pub(crate) fn table() -> Result<String> {
+    let text = fs::read_to_string(step::root().join(FILE)).context(FILE)?;
+    let report: Report = serde_json::from_str(&text).context(FILE)?;
+    Ok(report.table())
 }
 
 impl Report {
