@@ -3,6 +3,7 @@
 use crate::canonical::RateError;
 use crate::choice::LeadError;
 use crate::records::RecordError;
+use crate::records::annotation::AnnotationError;
 use crate::runtime::ModelError;
 use std::path::PathBuf;
 
@@ -23,6 +24,15 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: RateError,
+    },
+    /// The record's annotations cannot be read.
+    #[error(transparent)]
+    Annotations(#[from] AnnotationError),
+    /// Annotations have no beats.
+    #[error("{path}: has no beat annotations")]
+    NoBeats {
+        /// The annotation file.
+        path: PathBuf,
     },
     /// Annotated beats lie beyond the signal.
     #[error(

@@ -27,7 +27,7 @@
 //! same bits here and on a microcontroller.
 //!
 //! Besides: [`evaluate`] compares beats with a reference by ANSI/AAMI EC57, [`compile`] makes a device image of an ONNX
-//! network, [`runtime`] has the executors of a network, [`device`] talks to a device, [`synth`] makes records up.
+//! network, [`runtime`] has the executors of a network, [`monitor`] watches a signal as it comes in, [`device`] talks to a device, [`synth`] makes records up.
 //!
 //! Research software, not a medical device.
 
@@ -51,6 +51,7 @@ pub mod hrv;
 mod level;
 pub mod message;
 pub mod model;
+pub mod monitor;
 mod options;
 pub mod pipeline;
 #[cfg(feature = "cli")]
@@ -59,6 +60,8 @@ pub mod runtime;
 pub mod strips;
 pub mod summary;
 pub mod synth;
+#[cfg(feature = "parquet")]
+pub mod tables;
 
 pub use analysis::{Analysis, Beat, Stages};
 pub use annotate::annotations;

@@ -29,6 +29,68 @@ pub fn one_line(error: &(dyn Error + 'static)) -> String {
     line
 }
 
+/// A message in its parts, for whoever asks an error and not a reader.
+///
+/// Messages of this project say `FILE: PLACE: found WHAT, expected WHAT; HELP`, each part but the first where there is one.
+///
+/// ```
+/// use heartlens::message::Parts;
+///
+/// let message = "a.edf: byte 236: found `x` as number of data records, expected a whole number";
+/// let parts = Parts::of(message, Some("a.edf"));
+/// assert_eq!(parts.place.as_deref(), Some("byte 236"));
+/// assert_eq!(parts.found.as_deref(), Some("`x` as number of data records"));
+/// assert_eq!(parts.expected.as_deref(), Some("a whole number"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// The file or record that was given.
+    pub file: Option<String>,
+    /// Where in it, or what was wrong.
+    pub place: Option<String>,
+    /// What is there.
+    pub found: Option<String>,
+    /// What should be.
+    pub expected: Option<String>,
+}
+
+impl Parts {
+    /// The parts of a message of one line about this file.
+    pub fn of(message: &str, file: Option<&str>) -> Self {
+        let (mut file, mut rest) = (file.map(str::to_owned), message);
+        let own = file
+            .as_deref()
+            .and_then(|file| message.strip_prefix(file)?.strip_prefix(": "));
+        if let Some(own) = own {
+            rest = own;
+        } else if let Some((path, own)) = message.split_once(": ")
+            && (path.contains('/') || path.contains('.'))
+            && !path.contains(' ')
+        {
+            // The message names another: the header of a record, a file of a model.
+            (file, rest) = (Some(path.to_owned()), own);
+        }
+        let expected = rest.split_once("expected ").map(|(_, expected)| expected);
+        let before = rest.split(", expected ").next().unwrap_or(rest);
+        let before = before.split("; expected ").next().unwrap_or(before);
+        let clause = |text: &str| text.split("; ").next().unwrap_or(text).to_owned();
+        let (place, found) = match before.split_once("found ") {
+            Some((place, found)) => (place, Some(clause(found))),
+            None => match expected {
+                Some(_) => ("", Some(clause(before))),
+                None => ("", None),
+            },
+        };
+        let place = place.trim().trim_end_matches(':');
+        Self {
+            file,
+            place: (!place.is_empty()).then(|| place.to_owned()),
+            found,
+            expected: expected.map(clause),
+        }
+    }
+}
+
 /// Whether an error comes down to a reader that closed our pipe: for a command that writes results, a success.
 pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
@@ -61,6 +123,39 @@ mod tests {
     fn control_characters_are_shown() {
         let error = std::io::Error::other("\u{1b}[2Jgone\u{7}");
         assert_eq!(one_line(&error), "\\u{1b}[2Jgone\\u{7}");
+    }
+
+    #[test]
+    fn messages_come_apart() {
+        let parts = |message, file| {
+            let Parts {
+                file,
+                place,
+                found,
+                expected,
+            } = Parts::of(message, file);
+            [file, place, found, expected].map(Option::unwrap_or_default)
+        };
+        assert_eq!(
+            parts(
+                "signal: sample rate: found 0 Hz, expected one above 0 Hz",
+                Some("signal")
+            ),
+            ["signal", "sample rate", "0 Hz", "one above 0 Hz"]
+        );
+        assert_eq!(
+            parts("d/x: no such record; expected a WFDB record", Some("d/x")),
+            ["d/x", "", "no such record", "a WFDB record"]
+        );
+        // A record's header is named where the record was given.
+        assert_eq!(
+            parts(
+                "d/x.hea: line 2: found `a` as gain, expected a number; see signal(5)",
+                Some("d/x")
+            ),
+            ["d/x.hea", "line 2", "`a` as gain", "a number"]
+        );
+        assert_eq!(parts("cancelled", None), ["", "", "", ""]);
     }
 
     #[test]

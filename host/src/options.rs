@@ -1,6 +1,8 @@
 //! What to read of a record, and how.
 
 use crate::choice::LeadChoice;
+use crate::error::Error;
+use crate::records::{Record, Warning};
 use crate::runtime::Kind;
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::Rules;
@@ -57,6 +59,40 @@ pub enum Peaks {
     /// From a reference annotation: the beats' samples at the record's own rate, ascending. Each is classified, and
     /// none becomes Q: the annotator vouches for it.
     Reference(Vec<u64>),
+}
+
+impl Peaks {
+    /// The beats that are annotated by `annotator` (`atr` for the reference). Those few that an annotator set beyond the record's
+    /// end are left out, with a warning of the record; where they are many they stay, and are found not to belong to it.
+    ///
+    /// # Errors
+    /// When the annotations cannot be read, or have no beats.
+    pub fn annotated(record: &Record, annotator: &str) -> Result<Self, Error> {
+        let annotations = record.annotations(annotator)?;
+        let beats: Vec<u64> = annotations.beats().map(|beat| beat.sample).collect();
+        if beats.is_empty() {
+            return Err(Error::NoBeats {
+                path: record.annotation_path(annotator),
+            });
+        }
+        Ok(Self::Reference(within(record, beats)))
+    }
+}
+
+/// The beats that lie within the record, of which an annotator may have set the last one at its very end. Those that are
+/// left out become a warning; where they are many, they stay, and are found not to belong to the record.
+pub(crate) fn within(record: &Record, mut beats: Vec<u64>) -> Vec<u64> {
+    let end = record.len_samples() as u64;
+    let inside = beats.partition_point(|beat| *beat < end);
+    let beyond = beats.len() - inside;
+    if (1..=2.max(beats.len() / 100)).contains(&beyond) {
+        record.note(Warning::BeatsBeyondEnd {
+            beats: beyond,
+            sample: beats[inside],
+        });
+        beats.truncate(inside);
+    }
+    beats
 }
 
 /// What [`Model::classify`](crate::Model::classify) is to do. Take the default and change what should be different:

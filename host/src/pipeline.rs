@@ -4,12 +4,14 @@
 use crate::canonical::{self, RateError};
 use crate::error::Error;
 use crate::level;
+use crate::options::Peaks;
 use crate::records::resample::Resampler;
 use crate::records::{Blocks, Record};
+use heartlens_core::detector::Detector;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
 use heartlens_core::patient::Patient;
 use heartlens_core::strip::{Strip, StripWindow};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// A lead at the canonical rate, in mV: all of it. [`stream_canonical`] gives the same in blocks.
 ///
@@ -213,5 +215,125 @@ pub fn for_each_beat<P: PeakSource>(
     monitor.finish();
     while let Some(beat) = monitor.poll() {
         visit(beat);
+    }
+}
+
+/// The beats that [`Model::classify`](crate::Model::classify) finds in one lead, or has of `peaks`, each with its place at the record's
+/// own rate and everything that core knows of it before a network has run. `visit` may break off.
+///
+/// # Errors
+/// When the lead cannot be read, its rate cannot be brought to the canonical one, or a peak lies beyond its end; and
+/// [`Error::Cancelled`] where `visit` breaks off.
+pub fn beats_of(
+    record: &Record,
+    lead: usize,
+    peaks: &Peaks,
+    patient: Patient,
+    visit: impl FnMut(u64, &MonitoredBeat) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let signal = stream_canonical(record, lead)?;
+    match peaks {
+        Peaks::Detected => watch(record, signal, Detector::new(), patient, None, visit),
+        Peaks::Reference(samples) => {
+            let known = canonical_peaks(record, samples, signal.len_samples())?;
+            watch(record, signal, known, patient, Some(samples), visit)
+        }
+    }
+}
+
+fn watch<P: PeakSource>(
+    record: &Record,
+    signal: Canonical<'_>,
+    peaks: P,
+    patient: Patient,
+    samples: Option<&[u64]>,
+    mut visit: impl FnMut(u64, &MonitoredBeat) -> ControlFlow<()>,
+) -> Result<(), Error> {
+    let mut monitor = Monitor::with_peaks(peaks, patient);
+    let mut found = 0;
+    let mut tell = |beat: MonitoredBeat| {
+        let known = samples.and_then(|samples| samples.get(found)).copied();
+        found += 1;
+        let nearest =
+            || canonical::from_canonical_index(beat.frame.r_sample, record.sample_rate_hz());
+        match visit(known.unwrap_or_else(nearest), &beat) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    };
+    for block in signal {
+        for sample in block? {
+            if let Some(beat) = monitor.push(sample) {
+                tell(beat)?;
+            }
+        }
+    }
+    monitor.finish();
+    while let Some(beat) = monitor.poll() {
+        tell(beat)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::Model;
+    use heartlens_core::views::{View, Views};
+    use std::path::Path;
+
+    /// CRC-32s of the demo's views, little-endian: what the tests of bindings compare theirs with. `HEARTLENS_BLESS=1` writes
+    /// them anew.
+    fn assert_views_stay(beats: &[(u64, Views)]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/views.crc");
+        let line = |view: View| {
+            let values = beats.iter().flat_map(|(_, views)| views.get(view));
+            let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
+            let crc = heartlens_core::rhythm::checksum(&bytes);
+            format!("{} {crc:08x}\n", view.name())
+        };
+        let found: String = View::ALL.map(line).concat();
+        if std::env::var_os("HEARTLENS_BLESS").is_some() {
+            std::fs::write(&path, &found).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), found);
+    }
+
+    /// Places and views are those that the network of a classification is shown.
+    #[test]
+    fn beats_are_those_that_are_classified() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/demo");
+        let record = Record::open(demo).unwrap();
+        for peaks in [Peaks::Detected, Peaks::annotated(&record, "atr").unwrap()] {
+            let mut options = crate::Options::default();
+            options.peaks = peaks.clone();
+            let mut seen = Vec::new();
+            let model = Model::shipped().unwrap();
+            let pool = crate::Pool::new(&model, &options);
+            let analysis = pool.one(|worker| {
+                let go_on = &mut |_| ControlFlow::Continue(());
+                worker.classify_watched(&record, &options, go_on, &mut |beat| {
+                    seen.push((beat.beat.sample, beat.views[0].clone()));
+                })
+            });
+            assert!(analysis.unwrap().beats.len() > 300);
+            let mut found = Vec::new();
+            beats_of(&record, 0, &peaks, Patient::default(), |sample, beat| {
+                let mut views = Views::ZERO;
+                views.compute(&beat.frame);
+                found.push((sample, views));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert!(found == seen);
+            if peaks == Peaks::Detected {
+                assert_views_stay(&found);
+            }
+        }
+        let stopped = beats_of(&record, 0, &Peaks::Detected, Patient::default(), |_, _| {
+            ControlFlow::Break(())
+        });
+        assert!(matches!(stopped, Err(Error::Cancelled)));
     }
 }

@@ -58,6 +58,7 @@ mod flac;
 pub mod header;
 mod ishne;
 mod kind;
+mod memory;
 #[cfg(feature = "xml")]
 mod muse;
 mod outline;
@@ -453,17 +454,21 @@ impl Record {
         let name = stem
             .file_name()
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let record = Self {
-            name,
-            stem,
-            tallies: contents.leads.iter().map(|_| OnceLock::new()).collect(),
-            contents,
-            notes: Mutex::default(),
-        };
+        let record = Self::of(&name, stem, contents);
         if options.rate_hz.is_some() && format != Format::Table {
             record.note(Warning::OptionsUnused);
         }
         Ok(record)
+    }
+
+    fn of(name: &str, stem: PathBuf, contents: Contents) -> Self {
+        Self {
+            name: name.to_owned(),
+            stem,
+            tallies: contents.leads.iter().map(|_| OnceLock::new()).collect(),
+            contents,
+            notes: Mutex::default(),
+        }
     }
 
     /// Whether a file is in a format that is told by its first bytes: any that is read, but for tables. For whoever looks

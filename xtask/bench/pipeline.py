@@ -113,8 +113,18 @@ def views_in_turn(signal, peaks, columns):
         }
 
 
-def main():
-    record, model, out, mode = sys.argv[1:]
+def detected(signal, rate, detector):
+    """R peaks of a signal that has been filtered."""
+    if detector == "neurokit2":
+        import neurokit2
+
+        cleaned = neurokit2.ecg_clean(signal, sampling_rate=rate)
+        return neurokit2.ecg_peaks(cleaned, sampling_rate=rate)[1]["ECG_R_Peaks"]
+    return sleepecg.detect_heartbeats(signal, rate, backend="c")
+
+
+def run(record, model, out, mode, detector="sleepecg"):
+    """The whole way; gives what `main` prints."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -136,7 +146,7 @@ def main():
         signal = sps.resample_poly(signal, RATE_HZ // divisor, rate // divisor)
     signal = sps.sosfilt(sps.butter(2, [0.5, 40], "bandpass", fs=RATE_HZ, output="sos"), signal)
     lap("resample, filter")
-    peaks = sleepecg.detect_heartbeats(signal, RATE_HZ, backend="c")
+    peaks = detected(signal, RATE_HZ, detector)
     lap("R peaks")
     columns = shapes["metadata"][1]
 
@@ -163,7 +173,11 @@ def main():
     names = ("wfdb", "sleepecg", "scipy", "numpy", "onnxruntime")
     versions = {name: importlib.metadata.version(name) for name in names}
     result = {"mode": mode, "versions": versions, "beats": len(peaks), "stages": seconds}
-    print(json.dumps(result | {"seconds": sum(seconds.values())}))
+    return result | {"seconds": sum(seconds.values())}
+
+
+def main():
+    print(json.dumps(run(*sys.argv[1:])))
 
 
 if __name__ == "__main__":

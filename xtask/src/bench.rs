@@ -5,6 +5,8 @@
 //! with all beats in arrays and once beat by beat, which is how Heartlens itself works.
 
 use crate::environment::{Environment, cache};
+use crate::python::{self, Profile, Tools};
+use crate::scale;
 use crate::step::{self, cargo};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args as ClapArgs;
@@ -16,6 +18,8 @@ use std::time::Instant;
 
 /// What the Python pipeline needs besides the packages of the environment.
 const PEERS: [&str; 2] = ["wfdb==4.3.1", "sleepecg==0.6.0"];
+/// What the wheel is compared with besides.
+const WHEEL_PEERS: [&str; 1] = ["neurokit2"];
 
 /// The ways in which the Python pipeline works: all beats at once, and one after another.
 const MODES: [&str; 2] = ["arrays", "beats"];
@@ -32,9 +36,16 @@ pub(crate) struct Args {
     /// What runs the network in Heartlens; its default, where not told.
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
+    /// The wheel beside Python's packages, in one process: whole pipelines with all beats in arrays and beat by beat, and
+    /// detectors of R peaks. Leaves everything else out.
+    #[arg(long, conflicts_with_all = ["runtime", "pipeline_only"])]
+    python: bool,
     /// Leave out the benchmarks of the crates.
     #[arg(long)]
     pipeline_only: bool,
+    /// Instead of all that, measure what a day of signal takes of a core: `--json docs/scale.json` renews docs/scale.md's figures.
+    #[arg(long, conflicts_with_all = ["hours", "python", "runtime", "pipeline_only"])]
+    scale: bool,
     /// Writes the figures as JSON; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -76,6 +87,9 @@ struct Python {
 
 /// Runs all of it. A peer that is missing is named, and is no error.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.scale {
+        return scale::run(args.json.as_deref());
+    }
     step::run(cargo(".").args(["build", "--release", "--quiet", "-p", "heartlens"]))?;
     let heartlens = step::root().join("target/release/heartlens");
     let folder = tempfile::tempdir()?;
@@ -87,10 +101,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .arg("--out")
             .arg(&record),
     )?;
+    if args.python {
+        return wheel(&record, args.json.as_deref());
+    }
     let ours = fastest(RUNS, || ours(&heartlens, &record, args.runtime.as_deref()))?;
     let mut missing = Vec::new();
     let mut theirs = Vec::new();
-    match peers() {
+    match peers(&PEERS, "onnxruntime, scipy, sleepecg, wfdb") {
         Ok(environment) => {
             let out = folder.path().join("python.csv");
             for mode in MODES {
@@ -116,6 +133,119 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         benches()?;
     }
     Ok(())
+}
+
+/// What `wheel.py` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Wheel {
+    hours: f64,
+    versions: BTreeMap<String, String>,
+    pipelines: Vec<Run>,
+    detectors: Vec<Run>,
+    /// Of each peer, its seconds over those of Heartlens in the same way of working.
+    #[serde(default)]
+    ratios: BTreeMap<String, f64>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Run {
+    name: String,
+    seconds: f64,
+    beats: usize,
+}
+
+/// The wheel beside Python's packages.
+fn wheel(record: &Path, json: Option<&Path>) -> Result<()> {
+    let packages = [&PEERS[..], &WHEEL_PEERS].concat();
+    let environment = peers(&packages, "neurokit2, onnxruntime, scipy, sleepecg, wfdb")?;
+    let tools = Tools::find().map_or_else(Tools::make, Ok)?;
+    let target = step::root().join("target/python/bench");
+    let wheel = python::wheel(&tools, None, Profile::Release, &target.join("wheels"))?;
+    let behind = [environment.packages()?];
+    let python = python::install(&tools, &wheel, &target.join("venv"), &behind)?;
+    let text = step::output(
+        Command::new(python)
+            .arg(step::root().join("xtask/bench/wheel.py"))
+            .arg(record)
+            .arg(step::root().join("models/beat/model.onnx")),
+    )?;
+    let last = text.lines().last().unwrap_or_default();
+    let wheel: Wheel =
+        serde_json::from_str(last).with_context(|| format!("wheel.py printed {text:?}"))?;
+    let wheel = wheel.compared()?;
+    let text = serde_json::to_string_pretty(&wheel)? + "\n";
+    match json {
+        Some(path) if path == Path::new("-") => {
+            print!("{text}");
+            eprint!("{}", wheel.table());
+        }
+        Some(path) => {
+            std::fs::write(path, text).with_context(|| path.display().to_string())?;
+            print!("{}", wheel.table());
+        }
+        None => print!("{}", wheel.table()),
+    }
+    Ok(())
+}
+
+impl Wheel {
+    /// With the ratios of each peer to Heartlens.
+    ///
+    /// # Errors
+    /// When two did not do the same work: beats that differ by more than a tenth. (Some detectors pass over early beats.)
+    fn compared(mut self) -> Result<Self> {
+        for runs in [&self.pipelines, &self.detectors] {
+            for run in runs {
+                // `heartlens, arrays` for `..., arrays`, and `heartlens` where there is one way.
+                let way = run.name.split_once(", ").map_or("", |(_, way)| way);
+                let is_ours =
+                    |ours: &&Run| ours.name.starts_with("heartlens") && ours.name.ends_with(way);
+                let ours = runs.iter().find(is_ours).context("no run of Heartlens")?;
+                ensure!(
+                    (ours.beats as f64 / run.beats as f64 - 1.0).abs() < 0.1,
+                    "{} beats in Heartlens, {} in {}: that is not the same work",
+                    ours.beats,
+                    run.beats,
+                    run.name
+                );
+                if run.name != ours.name {
+                    self.ratios
+                        .insert(run.name.clone(), run.seconds / ours.seconds);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    fn table(&self) -> String {
+        let mut out = format!(
+            "\n{} h at 360 Hz, one lead, one thread, fastest of {RUNS} runs, imports left out\n{:<48}{:>10}{:>10}{:>8}\n",
+            self.hours, "", "seconds", "beats", "ratio"
+        );
+        for (title, runs) in [
+            ("From files to classes", &self.pipelines),
+            ("R peaks of an array", &self.detectors),
+        ] {
+            out += &format!("{title}\n");
+            for Run {
+                name,
+                seconds,
+                beats,
+            } in runs
+            {
+                let ratio = self.ratios.get(name);
+                let ratio = ratio.map_or_else(String::new, |ratio| format!("{ratio:.1}"));
+                out += &format!("  {name:<46}{seconds:>10.3}{beats:>10}{ratio:>8}\n");
+            }
+        }
+        let versions: Vec<_> = self
+            .versions
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
+        out + &format!("({})\n", versions.join(", "))
+    }
 }
 
 /// What takes a known time.
@@ -179,12 +309,12 @@ fn ours(heartlens: &Path, record: &Path, runtime: Option<&str>) -> Result<Ours> 
 
 /// The environment with the packages of the pipeline, got where they are missing. What the environment has stays at its
 /// version.
-fn peers() -> Result<Environment> {
+fn peers(packages: &[&str], modules: &str) -> Result<Environment> {
     let environment = Environment::find(&cache()?).context("the Python environment is missing")?;
     let import = || {
         let mut python = Command::new("python3");
         environment.apply(&mut python);
-        python.args(["-c", "import onnxruntime, scipy, sleepecg, wfdb"]);
+        python.args(["-c", &format!("import {modules}")]);
         step::output(&mut python)
     };
     if import().is_ok() {
@@ -192,7 +322,7 @@ fn peers() -> Result<Environment> {
     }
     eprintln!(
         "installing {} into the Python environment",
-        PEERS.join(", ")
+        packages.join(", ")
     );
     let pip = |arguments: &[&str]| {
         let mut pip = Command::new("python3");
@@ -206,7 +336,7 @@ fn peers() -> Result<Environment> {
     std::fs::write(constraints.path(), versions)?;
     let path = constraints.path().display().to_string();
     let mut arguments = vec!["install", "--quiet", "--constraint", &path];
-    arguments.extend(PEERS);
+    arguments.extend(packages);
     step::output(&mut pip(&arguments))?;
     import().context("the packages do not load")?;
     Ok(environment)
@@ -360,6 +490,33 @@ mod tests {
         other.heartlens.beats = 7000;
         let error = print(Some(Path::new("/dev/null")), &other).expect_err("1400 beats apart");
         assert!(error.to_string().contains("not the same work"));
+    }
+
+    #[test]
+    fn the_wheel_is_compared_with_the_same_way_of_working() -> Result<()> {
+        let run = |name: &str, seconds, beats| Run {
+            name: name.to_owned(),
+            seconds,
+            beats,
+        };
+        let mut wheel = Wheel {
+            hours: 2.0,
+            versions: BTreeMap::new(),
+            pipelines: vec![
+                run("heartlens, arrays", 0.5, 100),
+                run("heartlens, beat by beat", 1.0, 100),
+                run("other, beat by beat", 8.0, 101),
+            ],
+            detectors: vec![run("heartlens", 0.1, 100), run("other", 0.4, 99)],
+            ratios: BTreeMap::new(),
+        };
+        let compared = wheel.clone().compared()?;
+        assert_eq!(compared.ratios["other, beat by beat"], 8.0);
+        assert_eq!(compared.ratios["other"], 4.0);
+        assert!(compared.table().contains("other, beat by beat"));
+        wheel.detectors[1].beats = 50;
+        assert!(wheel.compared().is_err());
+        Ok(())
     }
 
     #[test]

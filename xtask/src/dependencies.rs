@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
-const RULE: [(&str, &[&str]); 13] = [
+const RULE: [(&str, &[&str]); 14] = [
     // Its own tests turn on its features.
     ("heartlens-core", &["heartlens-core"]),
     ("heartlens-records", &[]),
@@ -19,6 +19,7 @@ const RULE: [(&str, &[&str]); 13] = [
     ("heartlens-embassy", &["heartlens-core"]),
     ("heartlens-ble", &["heartlens-core", "heartlens-embassy"]),
     ("heartlens-c", &["heartlens-core"]),
+    ("heartlens-python", &["heartlens-core", "heartlens"]),
     ("heartlens-no-panic", &["heartlens-core"]),
     ("qemu-runner", &[]),
     ("heartlens-fuzz", &["heartlens-core", "heartlens"]),

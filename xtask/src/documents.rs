@@ -6,6 +6,7 @@
 use crate::costs::Table;
 use crate::environment::Environment;
 use crate::qemu::{self, Instructions};
+use crate::scale;
 use crate::size;
 use crate::step::root;
 use anyhow::{Context as _, Result, bail};
@@ -65,6 +66,7 @@ impl Sources {
             "wearable" => self.wearable(),
             "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
+            "scale" => return scale::table(),
             "leads" => self.leads(),
             "lead-gain" => self.lead_gain(),
             _ => bail!("no table is named `{name}`"),

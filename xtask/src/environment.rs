@@ -1,6 +1,6 @@
 //! The Python environment that brings libtorch and ONNX Runtime: one for all clones, in the user's cache directory.
 //!
-//! Nothing of the project is written in Python; its packages are the one way to get matching builds of both libraries
+//! Python's packages are the one way to get matching builds of both libraries
 //! from a registry. The environment counts as complete once its stamp is written, which happens last: a run that was
 //! cut short leaves none, and the next one finishes the work.
 
@@ -164,6 +164,11 @@ impl Environment {
         )
     }
 
+    /// Where its packages are.
+    pub(crate) fn packages(&self) -> Result<PathBuf> {
+        site_packages(&python(&self.folder))
+    }
+
     /// Lets the command build and run against this environment's libtorch and ONNX Runtime.
     pub(crate) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for (name, value) in self.plain() {
@@ -225,6 +230,12 @@ fn with_first(folder: PathBuf, name: &str) -> String {
 
 fn python(folder: &Path) -> PathBuf {
     folder.join("bin/python3")
+}
+
+/// Where a Python keeps its packages.
+pub(crate) fn site_packages(python: &Path) -> Result<PathBuf> {
+    let purelib = "import sysconfig; print(sysconfig.get_path('purelib'))";
+    Ok(step::first_line(Command::new(python).args(["-c", purelib]))?.into())
 }
 
 fn probe(python: &Path) -> Result<Installed> {

@@ -1,5 +1,6 @@
 //! `cargo xtask package`: what others install, ready to copy.
 
+use crate::python;
 use crate::step::{cargo, output, root};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
@@ -8,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// What `cargo xtask package` may be told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  cargo xtask package c")]
+  cargo xtask package c
+  cargo xtask package python")]
 pub(crate) struct Args {
     /// What to package.
     #[arg(value_enum)]
@@ -19,6 +21,8 @@ pub(crate) struct Args {
 enum What {
     /// A static library and a header for C, with files for CMake, pkg-config, Zephyr, ESP-IDF and Arduino, in target/package/c.
     C,
+    /// The wheel for Python, in target/package/python.
+    Python,
 }
 
 /// `cargo xtask package`.
@@ -32,6 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 println!("  {line}");
             }
         }
+        What::Python => python::package(&root().join("target/package/python"))?,
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::environment::{self, Environment};
 use crate::package;
+use crate::python::Tools;
 use crate::step;
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -16,6 +17,8 @@ pub(crate) struct Machine {
     parts: Vec<Part>,
     /// libtorch and ONNX Runtime, with the compiler that binds them: needed by `trainer` and `tests`.
     pub(crate) environment: Option<Environment>,
+    /// What builds and tests the wheel.
+    pub(crate) python: Option<Tools>,
     /// Whether the firmware can be built and run.
     pub(crate) firmware: bool,
 }
@@ -160,6 +163,14 @@ fn machine(missing: Missing) -> Machine {
         ));
     }
 
+    let (state, python) = python(missing);
+    parts.push(part("Python's tools", "tests of bindings/python", state));
+    parts.push(part(
+        "Java",
+        "Spark in tests of bindings/python",
+        java(missing),
+    ));
+
     let present = |name: &str| {
         parts
             .iter()
@@ -167,6 +178,7 @@ fn machine(missing: Missing) -> Machine {
     };
     let machine = Machine {
         environment: environment.filter(|_| present("C++ compiler")),
+        python,
         firmware: present(TARGETS[0]) && present("QEMU for Arm"),
         parts,
     };
@@ -294,6 +306,21 @@ fn libraries(missing: Missing) -> (State, Option<Environment>) {
     }
 }
 
+fn python(missing: Missing) -> (State, Option<Tools>) {
+    if let Some(tools) = Tools::find() {
+        return (State::Found(tools.version()), Some(tools));
+    }
+    let mut got = None;
+    let remedy = "cargo xtask setup, with Python 3.11 or later, its venv module and PyPI in reach";
+    let state = missing.part(remedy, || {
+        let tools = Tools::make()?;
+        let version = tools.version();
+        got = Some(tools);
+        Ok(version)
+    });
+    (state, got)
+}
+
 /// The shell lines that set the variables of [`Environment::apply`].
 fn script_path() -> Result<std::path::PathBuf> {
     Ok(environment::cache()?.join("env.sh"))
@@ -329,6 +356,23 @@ fn program(name: &'static str, missing: Missing) -> State {
             };
             missing.part(&format!("{installer} install {name}"), || {
                 step::apt_get(name).and_then(|()| version())
+            })
+        }
+    }
+}
+
+fn java(missing: Missing) -> State {
+    let version = || step::first_line(Command::new("java").arg("--version"));
+    match version() {
+        Ok(version) => State::Found(version),
+        Err(_) => {
+            let remedy = if cfg!(target_os = "macos") {
+                "brew install openjdk@17"
+            } else {
+                "apt-get install openjdk-17-jre-headless"
+            };
+            missing.part(remedy, || {
+                step::apt_get("openjdk-17-jre-headless").and_then(|()| version())
             })
         }
     }
@@ -370,6 +414,7 @@ mod tests {
                 ),
             ],
             environment: None,
+            python: None,
             firmware: false,
         };
         let table = machine.table();

@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::setup::{self, Machine};
 use crate::step::{self, cargo, elapsed};
 use crate::tally::{Listener, Tally};
-use crate::{qemu, size};
+use crate::{python, qemu, size};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -79,7 +79,16 @@ fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
     }
     part("bindings for C", || {
         others(&["--manifest-path", "bindings/c/Cargo.toml"], tally)
-    })
+    })?;
+    match &machine.python {
+        Some(tools) => part("wheel for Python", || {
+            python::test(tools, machine.environment.as_ref(), tally)
+        }),
+        None => {
+            skip(tally, "wheel for Python: see above for what is missing");
+            Ok(())
+        }
+    }
 }
 
 /// What this machine has. Calls `setup` where something is missing, and says so, unless told not to.

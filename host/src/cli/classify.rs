@@ -3,28 +3,25 @@
 mod files;
 pub(super) mod inputs;
 mod journal;
-#[cfg(feature = "parquet")]
-mod parquet;
 mod rows;
 mod source;
+#[cfg(feature = "parquet")]
+mod tables;
 pub(super) mod text;
 mod work;
 
 use super::guard::Guard;
 use super::model::ModelChoice;
 use super::output::Sink;
-use crate::analysis::Beat;
-use crate::choice::Taken;
+use crate::analysis::Analysis;
 use crate::engine::{Pool, Progress, Worker};
-use crate::episodes::Episode;
-use crate::hrv::Hrv;
 use crate::message::one_line;
 use crate::options::{Leads, Options, Peaks};
-use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit, Warning};
+use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit};
 use crate::report::{Heading, Section};
 use crate::runtime::Kind;
-use crate::strips::Strip;
-use crate::summary::Summary;
+#[cfg(feature = "parquet")]
+use crate::tables::Origin;
 use anyhow::bail;
 use clap::ValueEnum;
 use files::Combined;
@@ -50,6 +47,9 @@ use work::Work;
 Other formats:
     heartlens classify night.edf --lead best
     heartlens classify chest.csv --rate 250 --unit uV
+
+Tables of a thousand records, which the same command goes on with:
+    heartlens classify models/demo --tables tables
 
 Beats without a signal: atrial fibrillation, pauses and HRV; classes where the list has them:
     heartlens classify nsr2db/nsr001 --annotator ecg
@@ -86,6 +86,11 @@ pub(crate) struct Args {
     #[cfg(feature = "parquet")]
     #[arg(long, value_name = "FILE")]
     parquet: Option<Sink>,
+    /// Write the Parquet tables `beats`, `records` and `errors` into this folder, as Python, Ray and Spark do. What is in it is
+    /// not done again.
+    #[cfg(feature = "parquet")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = TABLES_EXCLUDES)]
+    tables: Option<PathBuf>,
     /// Write a report that stands alone, one HTML file for all records; `-` is standard output.
     #[arg(long, value_name = "FILE.html")]
     report: Option<Sink>,
@@ -125,6 +130,10 @@ const RESUME_EXCLUDES: &[&str] = &[
     "parquet",
     "report",
 ];
+
+/// Other files, which `--tables` cannot make of what is left to do.
+#[cfg(feature = "parquet")]
+const TABLES_EXCLUDES: &[&str] = &["annotations", "csv", "json", "out", "parquet", "report"];
 
 /// A kind of file that `--out` writes of each record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -296,9 +305,10 @@ impl Reading {
     /// The same, R peaks from this record's reference annotation where that is asked for.
     pub(crate) fn options_for(&self, record: &Record) -> anyhow::Result<Options> {
         Ok(Options {
-            peaks: self
-                .reference(record)?
-                .map_or(Peaks::Detected, Peaks::Reference),
+            peaks: match self.peaks {
+                PeaksChoice::Detected => Peaks::Detected,
+                PeaksChoice::Reference => Peaks::annotated(record, &self.annotator)?,
+            },
             ..self.options()
         })
     }
@@ -313,46 +323,19 @@ pub(crate) enum PeaksChoice {
     Reference,
 }
 
-impl std::fmt::Display for PeaksChoice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl PeaksChoice {
+    const fn name(self) -> &'static str {
+        match self {
             Self::Detected => "detected",
             Self::Reference => "reference",
-        })
+        }
     }
 }
 
-impl Reading {
-    /// The samples of the record's annotated beats, if R peaks are taken from there.
-    fn reference(&self, record: &Record) -> anyhow::Result<Option<Vec<u64>>> {
-        if self.peaks == PeaksChoice::Detected {
-            return Ok(None);
-        }
-        let annotations = record.annotations(&self.annotator)?;
-        let beats: Vec<u64> = annotations.beats().map(|beat| beat.sample).collect();
-        let beats = within(record, beats);
-        if beats.is_empty() {
-            let path = record.annotation_path(&self.annotator);
-            bail!("{}: has no beat annotations", path.display());
-        }
-        Ok(Some(beats))
+impl std::fmt::Display for PeaksChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
-}
-
-/// The beats that lie within the record, of which an annotator may have set the last one at its very end. Those that are
-/// left out become a warning; where they are many, they stay, and are found not to belong to the record.
-pub(crate) fn within(record: &Record, mut beats: Vec<u64>) -> Vec<u64> {
-    let end = record.len_samples() as u64;
-    let inside = beats.partition_point(|beat| *beat < end);
-    let beyond = beats.len() - inside;
-    if (1..=2.max(beats.len() / 100)).contains(&beyond) {
-        record.note(Warning::BeatsBeyondEnd {
-            beats: beyond,
-            sample: beats[inside],
-        });
-        beats.truncate(inside);
-    }
-    beats
 }
 
 /// Sex as the command line takes it.
@@ -362,6 +345,15 @@ pub(crate) enum SexChoice {
     F,
     /// Male.
     M,
+}
+
+impl SexChoice {
+    const fn sex(self) -> Sex {
+        match self {
+            Self::F => Sex::Female,
+            Self::M => Sex::Male,
+        }
+    }
 }
 
 pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
@@ -383,9 +375,9 @@ fn parse_age(text: &str) -> Result<f32, String> {
 struct Run {
     args: Args,
     model: String,
-    /// In the metadata of Parquet.
+    /// Of tables.
     #[cfg(feature = "parquet")]
-    runtime: &'static str,
+    origin: Origin,
     /// What tells the model's files from others.
     fingerprint: String,
     /// Of reports.
@@ -398,13 +390,7 @@ struct Classified {
     name: String,
     record: Source,
     lead: String,
-    taken: Taken,
-    runtime: &'static str,
-    beats: Vec<Beat>,
-    summary: Summary,
-    strips: Vec<Strip>,
-    episodes: Vec<Episode>,
-    hrv: Hrv,
+    analysis: Analysis,
     warnings: Vec<String>,
     section: Option<Section>,
 }
@@ -421,14 +407,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     guard.sinks(args.named_sinks())?;
     let journal = match &args.out {
         Some(folder) => {
-            inputs::check_names(&inputs)?;
+            inputs::check_names(&inputs, "--out")?;
             Some(Journal::read(folder)?)
         }
         None => None,
     };
     let model = args.reading.model.load()?;
     let fingerprint = model.fingerprint();
+    #[cfg(feature = "parquet")]
+    let origin = args.origin(&model);
+    #[cfg(feature = "parquet")]
+    let tables = match &args.tables {
+        Some(folder) => {
+            inputs::check_names(&inputs, "--tables")?;
+            Some(tables::Tables::open(folder, &origin)?)
+        }
+        None => None,
+    };
     let is_done = |input: &Input| {
+        #[cfg(feature = "parquet")]
+        if let Some(tables) = &tables {
+            return tables.has(&input.name);
+        }
         let journal = journal.as_ref().filter(|_| args.resume);
         journal.is_some_and(|journal| journal.has(input, args, &fingerprint))
     };
@@ -457,17 +457,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args: args.clone(),
         model: model.name().to_owned(),
         #[cfg(feature = "parquet")]
-        runtime: network.name(),
+        origin,
         fingerprint,
         heading,
     };
     model.keep(args.reading.runtime, network);
     let pool = Pool::new(&model, &args.reading.options());
-    finish(args, &Work::new(run, guard, inputs, todo, journal), &pool)
+    let work = Work::new(run, guard, inputs, todo, journal);
+    #[cfg(feature = "parquet")]
+    return finish(args, &work, &pool, tables);
+    #[cfg(not(feature = "parquet"))]
+    finish(args, &work, &pool)
 }
 
 /// Takes in the results and writes what is asked of all records together.
-fn finish(args: &Args, work: &Work, pool: &Pool<'_>) -> anyhow::Result<()> {
+fn finish(
+    args: &Args,
+    work: &Work,
+    pool: &Pool<'_>,
+    #[cfg(feature = "parquet")] mut tables: Option<tables::Tables>,
+) -> anyhow::Result<()> {
     let run = &work.run;
     let several = args.records.len() > 1 || args.records.iter().any(|path| path.is_dir());
     let mut combined = Combined::begin(run, several)?;
@@ -475,18 +484,29 @@ fn finish(args: &Args, work: &Work, pool: &Pool<'_>) -> anyhow::Result<()> {
     let mut alone = None;
     let mut warnings = Vec::new();
     let mut failures: Vec<(String, anyhow::Error)> = Vec::new();
-    work.go(pool, |name, result| {
+    let gone = work.go(pool, |input, result| {
+        let name = &input.name;
+        #[cfg(feature = "parquet")]
+        if let Some(tables) = &mut tables {
+            tables.add(input, &result, run)?;
+        }
         match result {
             Ok(mut classified) => {
                 combined.add(&mut classified, run)?;
                 table.add(&classified);
-                warnings.push((name.to_owned(), classified.record.warnings()));
+                warnings.push((name.clone(), classified.record.warnings()));
                 alone = Some(classified);
             }
-            Err(error) => failures.push((name.to_owned(), error)),
+            Err(error) => failures.push((name.clone(), error)),
         }
         Ok(())
-    })?;
+    });
+    // What was done before an interruption is kept.
+    #[cfg(feature = "parquet")]
+    if let Some(tables) = &mut tables {
+        tables.commit()?;
+    }
+    gone?;
     let records = warnings.len() + failures.len();
     if warnings.is_empty() {
         drop(combined);
@@ -565,10 +585,7 @@ fn classify(
             let mut options = args.reading.options_for(record)?;
             options.patient = Patient {
                 age_years: args.age,
-                sex: args.sex.map(|sex| match sex {
-                    SexChoice::F => Sex::Female,
-                    SexChoice::M => Sex::Male,
-                }),
+                sex: args.sex.map(SexChoice::sex),
             };
             if args.wants_sections() {
                 let (analysis, section) =
@@ -587,15 +604,9 @@ fn classify(
     Ok(Classified {
         name: input.name.clone(),
         warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
-        summary: analysis.summary,
-        strips: analysis.strips,
-        episodes: analysis.episodes,
-        hrv: analysis.hrv,
         record: source,
         lead,
-        taken: analysis.taken,
-        runtime: analysis.runtime,
-        beats: analysis.beats,
+        analysis,
         section,
     })
 }

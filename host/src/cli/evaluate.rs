@@ -2,12 +2,12 @@
 
 use super::classify::inputs::inputs;
 use super::classify::text::listed;
-use super::classify::{PeaksChoice, Reading, progress_bar, within};
+use super::classify::{PeaksChoice, Reading, progress_bar};
 use super::guard::Guard;
 use super::output::Sink;
 use crate::analysis::Beat;
 use crate::canonical;
-use crate::engine::{Pool, Worker};
+use crate::engine::{Pool, Stop, Worker};
 use crate::evaluate::bootstrap::Bootstrap;
 use crate::evaluate::bxb::{self, Comparison, Event, Kind, Label, Options};
 use crate::evaluate::episodes::{Episodes, names_rhythm};
@@ -16,7 +16,8 @@ use crate::evaluate::noise::{self, Noise, NoiseError};
 use crate::evaluate::report::{self, Report, Setting};
 use crate::evaluate::tally::{Tally, is_named};
 use crate::message::one_line;
-use crate::options::{Leads, Options as Classification, Peaks};
+use crate::model::Model;
+use crate::options::{Leads, Options as Classification, Peaks, within};
 use crate::records::annotation::Annotations;
 use crate::records::{Outline, Record};
 use crate::report::Heading;
@@ -138,8 +139,40 @@ struct Subject {
     reference: Vec<Event>,
 }
 
+/// Who asks for figures: the command, which writes and prints them, or a program, which takes them.
+#[derive(Default)]
+pub(super) struct Asked<'a> {
+    /// Of a program; the command has none.
+    pub(super) program: Option<Program<'a>>,
+    /// What the JSON file has.
+    pub(super) figures: Value,
+    /// What the command says on standard error.
+    pub(super) warnings: Vec<String>,
+}
+
+/// A program that asks for figures.
+pub(super) struct Program<'a> {
+    pub(super) model: Model,
+    /// Hears what ends the work.
+    pub(super) begun: &'a dyn Fn(Stop),
+}
+
+impl Asked<'_> {
+    fn warn(&mut self, warning: String) {
+        match self.program {
+            Some(_) => self.warnings.push(warning),
+            None => eprintln!("warning: {warning}"),
+        }
+    }
+}
+
 /// Runs the verb. Nothing is written before every record has been compared.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    evaluate(args, &mut Asked::default())
+}
+
+/// The same, for whoever asks.
+pub(super) fn evaluate(args: &Args, asked: &mut Asked<'_>) -> anyhow::Result<()> {
     if args.false_alarms {
         if let Some(json) = &args.json {
             Guard::new(args.records.iter().map(PathBuf::as_path)).sink("--json", json)?;
@@ -167,7 +200,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         MappingChoice::Bxb => Mapping::Bxb,
     };
     if let Some(test) = &args.test {
-        return compare_files(args, test, mapping);
+        return compare_files(args, test, mapping, asked);
     }
     let mut subjects = Vec::new();
     let mut failures = Failures::of(&args.records);
@@ -192,7 +225,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         PeaksChoice::Detected => Options::FROM_S,
         PeaksChoice::Reference => 0.0,
     });
-    check_lengths(&subjects, from_s)?;
+    if let Some(warning) = check_lengths(&subjects, from_s)? {
+        asked.warn(warning);
+    }
     let noise = args.noise.as_deref().map(AddedNoise::open).transpose()?;
     let levels: Vec<Option<(&AddedNoise, f64)>> = match &noise {
         Some(noise) => args
@@ -203,7 +238,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None => vec![None],
     };
     if !subjects.is_empty() {
-        evaluate_at(args, &subjects, &levels, mapping, from_s, &mut failures)?;
+        evaluate_at(
+            args,
+            &subjects,
+            &levels,
+            mapping,
+            from_s,
+            &mut failures,
+            asked,
+        )?;
     }
     let is_done = |subject: &&Subject| !failures.has(&subject.name);
     let evaluated = subjects.iter().filter(is_done).count();
@@ -211,11 +254,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Refuses a comparison that begins behind the end of every record, and tells of the records that it leaves out.
-fn check_lengths(subjects: &[Subject], from_s: f64) -> anyhow::Result<()> {
+fn check_lengths(subjects: &[Subject], from_s: f64) -> anyhow::Result<Option<String>> {
     let is_short = |subject: &&Subject| subject.record.duration_s() <= from_s;
     let short: Vec<&Subject> = subjects.iter().filter(is_short).collect();
     let Some(first) = short.first() else {
-        return Ok(());
+        return Ok(None);
     };
     let ends = format!(
         "{}: ends at {:.1} s, before the comparison begins at {from_s} s; --from 0 compares all of it",
@@ -229,8 +272,7 @@ fn check_lengths(subjects: &[Subject], from_s: f64) -> anyhow::Result<()> {
         1 => String::new(),
         n => format!(" (so do {} more)", n - 1),
     };
-    eprintln!("warning: {ends}{others}");
-    Ok(())
+    Ok(Some(format!("{ends}{others}")))
 }
 
 /// Records that could not be evaluated. Where one alone is named, its error ends the run.
@@ -294,14 +336,21 @@ fn evaluate_at(
     mapping: Mapping,
     from_s: f64,
     failures: &mut Failures,
+    asked: &mut Asked<'_>,
 ) -> anyhow::Result<()> {
-    let model = args.reading.model.load()?;
+    let model = match &asked.program {
+        Some(program) => program.model.clone(),
+        None => args.reading.model.load()?,
+    };
     let options = args.reading.options();
     let network = model.network(options.runtime)?;
     let (model_name, runtime) = (model.name().to_owned(), network.name());
     model.keep(options.runtime, network);
     let once_s: f64 = subjects.iter().map(|s| s.record.duration_s()).sum();
-    let progress = progress_bar(once_s * levels.len() as f64);
+    let progress = match asked.program {
+        Some(_) => ProgressBar::hidden(),
+        None => progress_bar(once_s * levels.len() as f64),
+    };
     let begun = args.report.as_ref().map(Sink::begin).transpose()?;
     let mut mistakes = BTreeMap::new();
     let mut reports = Vec::with_capacity(levels.len());
@@ -314,7 +363,11 @@ fn evaluate_at(
             .filter(|subject| !failures.has(&subject.name))
             .collect();
         let mut failed = Ok(());
-        let _ = Pool::new(&model, &options).map(
+        let pool = Pool::new(&model, &options);
+        if let Some(program) = &asked.program {
+            (program.begun)(pool.stop());
+        }
+        let _ = pool.map(
             left.len(),
             |place, worker| {
                 let (subject, peaks) = (left[place], args.reading.peaks);
@@ -340,6 +393,9 @@ fn evaluate_at(
             },
         );
         failed?;
+        if pool.stop().is_stopped() {
+            return Err(crate::Error::Cancelled.into());
+        }
         if subjects.iter().all(|subject| failures.has(&subject.name)) {
             progress.finish_and_clear();
             return Ok(());
@@ -359,7 +415,8 @@ fn evaluate_at(
         "lead": args.reading.lead.to_string(),
         "annotator": args.reading.annotator,
     });
-    write_json(args, &reports, levels, &without, &source)?;
+    asked.figures = figures(&reports, levels, &without, &source)?;
+    write_json(args, &asked.figures)?;
     if let (Some(mut out), [report]) = (begun, reports.as_slice()) {
         let lead = &args.reading.lead;
         let mut setting = format!(
@@ -390,7 +447,7 @@ fn evaluate_at(
     }
     for subject in subjects {
         for warning in subject.record.warnings() {
-            eprintln!("warning: {}: {warning}", subject.name);
+            asked.warn(format!("{}: {warning}", subject.name));
         }
     }
     let mut text = format!(
@@ -408,7 +465,7 @@ fn evaluate_at(
         _ => text.push_str(&noise_table(levels, &reports)),
     }
     text.push_str(&format!("\n{NOTICE}\n"));
-    print(args, &text)
+    print(args, asked, &text)
 }
 
 /// One line a level of noise: detection, and what the classes come to.
@@ -489,7 +546,12 @@ fn name_of(path: &Path, record: &str) -> String {
 }
 
 /// Compares the test's annotation file of each record with the reference's.
-fn compare_files(args: &Args, test: &str, mapping: Mapping) -> anyhow::Result<()> {
+fn compare_files(
+    args: &Args,
+    test: &str,
+    mapping: Mapping,
+    asked: &mut Asked<'_>,
+) -> anyhow::Result<()> {
     let annotator = &args.reading.annotator;
     let from_s = args.from.unwrap_or(Options::FROM_S);
     let mut tally = Tally::new();
@@ -517,13 +579,14 @@ fn compare_files(args: &Args, test: &str, mapping: Mapping) -> anyhow::Result<()
     let reports = [tally.report(&setting)];
     let without = reports_without(args, &tally, &setting);
     let source = json!({"model": null, "annotator": annotator, "test": test});
-    write_json(args, &reports, &[None], &without, &source)?;
+    asked.figures = figures(&reports, &[None], &without, &source)?;
+    write_json(args, &asked.figures)?;
     let text = format!(
         "Annotations {test} against {annotator}, from {from_s} s; rates in percent\n\n{}{}\n{NOTICE}\n",
         reports[0],
         without_table(&reports[0], &without)
     );
-    print(args, &text)?;
+    print(args, asked, &text)?;
     failures.end(names.len())
 }
 
@@ -636,17 +699,13 @@ fn without_table(whole: &Report, without: &BTreeMap<&str, Report>) -> String {
     text
 }
 
-/// Writes the reports, one object each, with what is to be said of all of them.
-fn write_json(
-    args: &Args,
+/// The reports, one object each, with what is to be said of all of them.
+fn figures(
     reports: &[Report],
     levels: &[Option<(&AddedNoise, f64)>],
     without: &BTreeMap<&str, Report>,
     source: &Value,
-) -> anyhow::Result<()> {
-    let Some(sink) = &args.json else {
-        return Ok(());
-    };
+) -> anyhow::Result<Value> {
     let mut objects = Vec::with_capacity(reports.len());
     for (report, noise) in reports.iter().zip(levels) {
         let mut object = serde_json::to_value(report)?;
@@ -661,18 +720,27 @@ fn write_json(
         }
         objects.push(object);
     }
-    let whole = match objects.len() {
+    Ok(match objects.len() {
         1 => objects.swap_remove(0),
         _ => objects.into(),
+    })
+}
+
+/// Writes figures where that is asked for.
+fn write_json(args: &Args, figures: &Value) -> anyhow::Result<()> {
+    let Some(sink) = &args.json else {
+        return Ok(());
     };
-    let mut text = serde_json::to_vec_pretty(&whole)?;
+    let mut text = serde_json::to_vec_pretty(figures)?;
     text.push(b'\n');
     sink.write(&text)
 }
 
 /// Shows tables to whoever looks on.
-fn print(args: &Args, text: &str) -> anyhow::Result<()> {
-    if [&args.json, &args.report].contains(&&Some(Sink::Stdout)) {
+fn print(args: &Args, asked: &Asked<'_>, text: &str) -> anyhow::Result<()> {
+    if asked.program.is_some() {
+        Ok(())
+    } else if [&args.json, &args.report].contains(&&Some(Sink::Stdout)) {
         eprint!("{text}");
         Ok(())
     } else {

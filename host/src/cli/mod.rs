@@ -20,8 +20,11 @@ mod output;
 mod plot;
 mod synth;
 
+use crate::engine::Stop;
 use crate::message::{is_broken_pipe, one_line};
+use crate::model::Model;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Reads an ECG through four views - waveform, spectrum, spectrogram and what surrounds the beat - and classifies
@@ -59,6 +62,11 @@ impl Cli {
     /// interrupted (Ctrl-C). (2, wrong usage, is clap's and never comes from here.) A reader that closes our pipe is
     /// success.
     pub fn run(self) -> ExitCode {
+        self.status().into()
+    }
+
+    /// As [`Cli::run`], for a caller that ends the process itself: the exit code as a number.
+    pub fn status(self) -> u8 {
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
             Verb::Compare(args) => compare::run(args),
@@ -77,17 +85,53 @@ impl Cli {
             Verb::Man(args) => man::run(args),
         };
         match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+            Ok(()) => 0,
+            Err(error) if is_broken_pipe(error.as_ref()) => 0,
             Err(error) => {
                 eprintln!("error: {}", one_line(error.as_ref()));
                 match error.is::<Interrupted>() {
-                    true => ExitCode::from(EXIT_INTERRUPTED),
-                    false => ExitCode::from(1),
+                    true => EXIT_INTERRUPTED,
+                    false => 1,
                 }
             }
         }
     }
+}
+
+/// The records that are meant by these paths, as `classify` takes them: each one's name and path. A folder means all records in it
+/// and below, by name; their names are those of their files without extension, below that folder.
+///
+/// # Errors
+/// When a folder cannot be read, or holds no record.
+pub fn records_of(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let inputs = classify::inputs::inputs(paths)?;
+    Ok(inputs.into_iter().map(|i| (i.name, i.path)).collect())
+}
+
+/// The figures of `heartlens evaluate` for a program: those of its `--json`, and its warnings. `arguments` are the verb's, without
+/// `--model`; `begun` hears what ends the work.
+///
+/// # Errors
+/// As the verb.
+pub fn evaluate(
+    arguments: &[String],
+    model: &Model,
+    begun: &dyn Fn(Stop),
+) -> anyhow::Result<(serde_json::Value, Vec<String>)> {
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Alone {
+        #[command(flatten)]
+        args: evaluate::Args,
+    }
+    let Alone { args } = Alone::try_parse_from(arguments)?;
+    let mut asked = evaluate::Asked::default();
+    asked.program = Some(evaluate::Program {
+        model: model.clone(),
+        begun,
+    });
+    evaluate::evaluate(&args, &mut asked)?;
+    Ok((asked.figures, asked.warnings))
 }
 
 /// What a shell makes of a program that Ctrl-C ended: 128 and the number of SIGINT.

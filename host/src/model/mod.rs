@@ -42,6 +42,8 @@ struct Parts {
     reads_patient: bool,
     /// What the files lie in, as error messages call it.
     folder: PathBuf,
+    /// The beat network's file, where it was named by itself.
+    file: Option<PathBuf>,
     image: Option<Bytes>,
     onnx: Option<Bytes>,
     rhythm: Option<Bytes>,
@@ -95,12 +97,54 @@ impl Model {
         )
     }
 
+    /// A network of one's own: an ONNX file, which tract and ONNX Runtime run, beside the shipped rhythm network.
+    /// [`compile`](crate::compile) makes a device image of it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no network that fits this build.
+    #[cfg(feature = "tract")]
+    pub fn from_onnx(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        Self::with_beats(path.as_ref(), |bytes| (None, Some(bytes)))
+    }
+
+    /// A device image of one's own, as `heartlens compile` writes it, beside the shipped rhythm network.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no image, or was made for other features.
+    pub fn from_image(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        Self::with_beats(path.as_ref(), |bytes| (Some(bytes), None))
+    }
+
+    /// The beat network in this file, as image or as ONNX, beside the shipped rhythm network.
+    fn with_beats(
+        path: &Path,
+        form: impl FnOnce(Bytes) -> (Option<Bytes>, Option<Bytes>),
+    ) -> Result<Self, ModelError> {
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        let (image, onnx) = form(bytes.into());
+        let rhythm = Self::shipped()?.0.rhythm.clone();
+        Self::of(path, Some(path), image, onnx, rhythm)
+    }
+
     fn new(
         folder: &Path,
         image: Option<Bytes>,
         onnx: Option<Bytes>,
         rhythm: Option<Bytes>,
         strip: Option<Bytes>,
+    ) -> Result<Self, ModelError> {
+        Self::of(folder, None, image, onnx, rhythm)
+    }
+
+    fn of(
+        folder: &Path,
+        file: Option<&Path>,
+        image: Option<Bytes>,
+        onnx: Option<Bytes>,
+        rhythm: Option<Bytes>,
     ) -> Result<Self, ModelError> {
         if let Some(bytes) = &rhythm {
             Network::load(bytes).map_err(|source| ModelError::Rhythm {
@@ -112,6 +156,7 @@ impl Model {
             name: String::new(),
             reads_patient: false,
             folder: folder.to_owned(),
+            file: file.map(Path::to_owned),
             image,
             onnx,
             rhythm,
@@ -132,6 +177,7 @@ impl Model {
             name: network.model_name().to_owned(),
             reads_patient: network.reads_patient(),
             folder: self.0.folder.clone(),
+            file: self.0.file.clone(),
             image: self.0.image.clone(),
             onnx: self.0.onnx.clone(),
             rhythm: self.0.rhythm.clone(),
@@ -249,15 +295,28 @@ impl Parts {
         }
     }
 
+    /// Where the file of this name is, or would be.
+    fn path(&self, name: &str) -> PathBuf {
+        let is_there = match name {
+            IMAGE_FILE => self.image.is_some(),
+            _ => self.onnx.is_some(),
+        };
+        match &self.file {
+            Some(file) if is_there => file.clone(),
+            Some(file) => file.with_extension(Path::new(name).extension().unwrap_or_default()),
+            None => self.folder.join(name),
+        }
+    }
+
     fn int8(&self) -> Result<Int8, ModelError> {
-        let path = self.folder.join(IMAGE_FILE);
+        let path = self.path(IMAGE_FILE);
         match (&self.image, &self.onnx) {
             (Some(image), _) => {
                 Int8::new(image).map_err(|source| ModelError::Image { path, source })
             }
             (None, Some(_)) => Err(ModelError::NotCompiled {
                 path,
-                network: self.folder.join(ONNX_FILE),
+                network: self.path(ONNX_FILE),
             }),
             (None, None) => Err(missing(path)),
         }
@@ -275,7 +334,7 @@ impl Parts {
     /// The name of the ONNX file, and what is in it.
     #[cfg(feature = "tract")]
     fn onnx(&self) -> Result<(PathBuf, &[u8]), ModelError> {
-        let path = self.folder.join(ONNX_FILE);
+        let path = self.path(ONNX_FILE);
         match &self.onnx {
             Some(bytes) => Ok((path, bytes)),
             None => Err(missing(path)),
@@ -364,6 +423,32 @@ mod tests {
         let message = Model::load(nothing.path()).unwrap_err().to_string();
         assert!(
             message.contains(IMAGE_FILE) && message.contains("cannot be read"),
+            "{message}"
+        );
+    }
+
+    #[cfg(feature = "tract")]
+    #[test]
+    fn a_network_named_by_its_file_keeps_the_shipped_rhythm() {
+        let copy = some(&[ONNX_FILE, IMAGE_FILE]);
+        let own = copy.path().join("own.onnx");
+        std::fs::rename(copy.path().join(ONNX_FILE), &own).unwrap();
+        let model = Model::from_onnx(&own).unwrap();
+        assert_eq!(model.name(), "beat");
+        assert!(model.rhythm(Rules::SHIPPED).is_some() && model.network(Kind::Tract).is_ok());
+        let message = model.network(Kind::Int8).err().unwrap().to_string();
+        assert!(
+            message.contains("own.onnx") && message.contains("own.hlm"),
+            "{message}"
+        );
+
+        let model = Model::from_image(copy.path().join(IMAGE_FILE)).unwrap();
+        assert!(model.rhythm(Rules::SHIPPED).is_some() && model.network(Kind::Int8).is_ok());
+        let message = Model::from_image(&own).unwrap_err().to_string();
+        assert!(message.starts_with(&own.display().to_string()), "{message}");
+        let message = Model::from_onnx("no/such.onnx").unwrap_err().to_string();
+        assert!(
+            message.starts_with("no/such.onnx: cannot be read"),
             "{message}"
         );
     }

@@ -9,6 +9,8 @@ mod leads;
 mod many;
 mod plot;
 mod reports;
+#[cfg(feature = "parquet")]
+mod tables;
 
 use serde_json::Value;
 use std::fs;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Output;
 
 /// A folder with these synthetic records of `minutes`.
-fn records(names: &[&str], minutes: &str) -> tempfile::TempDir {
+pub(super) fn records(names: &[&str], minutes: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (seed, name) in (1..).zip(names) {
         let seed = seed.to_string();
@@ -30,7 +30,7 @@ fn records(names: &[&str], minutes: &str) -> tempfile::TempDir {
 }
 
 /// `classify FOLDER` with these flags; `@` stands for the folder.
-fn classify(folder: &Path, flags: &[&str]) -> Output {
+pub(super) fn classify(folder: &Path, flags: &[&str]) -> Output {
     let folder = folder.to_str().unwrap();
     let flags = flags.iter().map(|flag| flag.replace('@', folder));
     heartlens(
@@ -40,12 +40,12 @@ fn classify(folder: &Path, flags: &[&str]) -> Output {
     )
 }
 
-fn json(path: &Path) -> Value {
+pub(super) fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
 /// All files below a folder, as paths below it.
-fn files(folder: &Path) -> Vec<String> {
+pub(super) fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -418,7 +418,9 @@ fn parquet_has_the_same_beats() {
                 "score_S",
                 "score_V",
                 "score_F",
-                "fibrillation"
+                "fibrillation",
+                "lead",
+                "episode"
             ]
         );
         let near = |field: &Field, value: &Value, within: f64| match (field, value.as_f64()) {

@@ -98,9 +98,7 @@ fn write_format(
         #[cfg(feature = "parquet")]
         Format::Parquet => {
             let out = Sink::File(path.to_owned()).begin()?;
-            let mut table = super::parquet::Table::new(out, run)?;
-            table.add(classified)?;
-            table.finish()?.finish()
+            super::tables::write_beats(out, classified, run)
         }
         Format::Report => {
             let mut out = Sink::File(path.to_owned()).begin()?;
@@ -118,7 +116,7 @@ fn write_annotations(path: &Path, classified: &Classified, run: &Run) -> anyhow:
         run.model
     )
     .into_bytes();
-    let beats = annotations(&classified.beats);
+    let beats = annotations(&classified.analysis.beats);
     let preamble = classified.record.annotation_preamble();
     let annotations = Annotations {
         list: preamble.into_iter().chain([note]).chain(beats).collect(),
@@ -134,7 +132,7 @@ pub(super) struct Combined {
     csv: Option<Csv<Output>>,
     json: Option<Json>,
     #[cfg(feature = "parquet")]
-    parquet: Option<super::parquet::Table<Output>>,
+    parquet: Option<super::tables::Beats>,
     report: Option<(Output, Heading, Vec<Section>)>,
 }
 
@@ -148,7 +146,7 @@ impl Combined {
             json: begin(&args.json)?.map(|out| Json::new(out, several)),
             #[cfg(feature = "parquet")]
             parquet: begin(&args.parquet)?
-                .map(|out| super::parquet::Table::new(out, run))
+                .map(|out| super::tables::Beats::new(out, run))
                 .transpose()?,
             report: begin(&args.report)?.map(|out| (out, run.heading.clone(), Vec::new())),
         })
@@ -164,7 +162,7 @@ impl Combined {
         }
         #[cfg(feature = "parquet")]
         if let Some(parquet) = &mut self.parquet {
-            parquet.add(classified)?;
+            parquet.add(classified, run)?;
         }
         if let Some((.., sections)) = &mut self.report {
             sections.extend(classified.section.take());
@@ -182,7 +180,7 @@ impl Combined {
         }
         #[cfg(feature = "parquet")]
         if let Some(parquet) = self.parquet {
-            parquet.finish()?.finish()?;
+            parquet.finish()?;
         }
         if let Some((mut out, heading, sections)) = self.report {
             report::write(&sections, &heading, &mut out)?;

@@ -45,13 +45,13 @@ pub(in crate::cli) fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     Ok(inputs)
 }
 
-/// Refuses two records that would be written to the same files.
-pub(super) fn check_names(inputs: &[Input]) -> anyhow::Result<()> {
+/// Refuses two records that `flag` would write under the same name.
+pub(super) fn check_names(inputs: &[Input], flag: &str) -> anyhow::Result<()> {
     let mut named: BTreeMap<&str, &Path> = BTreeMap::new();
     for input in inputs {
         if let Some(other) = named.insert(&input.name, &input.path) {
             bail!(
-                "{} and {}: --out would write both as {}; classify them into different folders",
+                "{} and {}: {flag} would write both as {}; classify them into different folders",
                 other.display(),
                 input.path.display(),
                 input.name
@@ -151,9 +151,9 @@ mod tests {
         let found = inputs(&[folder.path().to_owned(), named, "x/100".into()])?;
         let names: Vec<&str> = found.iter().map(|input| input.name.as_str()).collect();
         assert_eq!(names, ["a", "b/1", "b/2", "v1.2", "beats", "100"]);
-        assert!(check_names(&found).is_ok());
+        assert!(check_names(&found, "--out").is_ok());
         let twice = inputs(&["x/100".into(), "y/100.hea".into()])?;
-        let refusal = check_names(&twice).err().map(|e| e.to_string());
+        let refusal = check_names(&twice, "--out").err().map(|e| e.to_string());
         assert!(refusal.is_some_and(|text| text.starts_with("x/100 and y/100.hea: ")));
         let empty = folder.path().join("empty");
         std::fs::create_dir(&empty)?;

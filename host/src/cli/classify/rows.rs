@@ -24,7 +24,7 @@ struct Object<'a> {
     lead: &'a str,
     leads: &'a [TakenLead],
     lead_reason: &'a str,
-    peaks: String,
+    peaks: &'static str,
     /// Where the classes come from: the network, the list of beats, or nowhere.
     classes: &'static str,
     synthetic: bool,
@@ -122,10 +122,10 @@ fn rounded(x: f64, digits: i32) -> f64 {
 }
 
 /// Where the R peaks come from.
-pub(super) fn peaks(classified: &Classified, run: &Run) -> String {
+pub(super) fn peaks(classified: &Classified, run: &Run) -> &'static str {
     match &classified.record {
-        Source::Record(_) => run.args.reading.peaks.to_string(),
-        Source::Beats(_) => "annotation".to_owned(),
+        Source::Record(_) => run.args.reading.peaks.name(),
+        Source::Beats(_) => "annotation",
     }
 }
 
@@ -140,18 +140,18 @@ pub(super) fn write_json(
         sample_rate_hz: classified.record.sample_rate_hz(),
         duration_s: classified.record.duration_s(),
         lead: &classified.lead,
-        leads: &classified.taken.leads,
-        lead_reason: &classified.taken.why,
+        leads: &classified.analysis.taken.leads,
+        lead_reason: &classified.analysis.taken.why,
         peaks: peaks(classified, run),
         classes: classified.record.classes(),
         synthetic: classified.record.is_synthetic(),
         model: &run.model,
-        runtime: classified.runtime,
-        beats: classified.beats.iter().map(row).collect(),
-        summary: &classified.summary,
-        strips: classified.strips.iter().map(strip).collect(),
-        episodes: classified.episodes.iter().map(episode).collect(),
-        hrv: &classified.hrv,
+        runtime: classified.analysis.runtime,
+        beats: classified.analysis.beats.iter().map(row).collect(),
+        summary: &classified.analysis.summary,
+        strips: classified.analysis.strips.iter().map(strip).collect(),
+        episodes: classified.analysis.episodes.iter().map(episode).collect(),
+        hrv: &classified.analysis.hrv,
         warnings: &classified.warnings,
         notice: "research software, not a medical device",
     };
@@ -213,7 +213,7 @@ impl<W: Write> Csv<W> {
 
     /// Writes one record's beats.
     pub(super) fn add(&mut self, classified: &Classified) -> anyhow::Result<()> {
-        for beat in &classified.beats {
+        for beat in &classified.analysis.beats {
             let mut row = vec![
                 classified.name.clone(),
                 beat.sample.to_string(),

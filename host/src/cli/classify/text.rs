@@ -18,7 +18,7 @@ const UNUSUAL_SHOWN: usize = 8;
 pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let out = &mut text;
-    let (record, summary) = (&result.record, &result.summary);
+    let (record, summary) = (&result.record, &result.analysis.summary);
     let synthetic = if record.is_synthetic() {
         "  SYNTHETIC"
     } else {
@@ -28,7 +28,7 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
         Source::Record(_) => format!(
             "model {} in {}, R peaks {}",
             run.model,
-            result.runtime,
+            result.analysis.runtime,
             peaks(result, run)
         ),
         Source::Beats(_) => format!("a list of beats; rhythm of model {}", run.model),
@@ -40,8 +40,8 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
         clock(record.duration_s(), 0),
         record.sample_rate_hz(),
     )?;
-    if !result.taken.leads.is_empty() {
-        writeln!(out, "{}", lead(&result.taken))?;
+    if !result.analysis.taken.leads.is_empty() {
+        writeln!(out, "{}", lead(&result.analysis.taken))?;
     }
     writeln!(out)?;
     let is_judged = record.classes() != NOT_JUDGED;
@@ -109,8 +109,13 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
             )?;
         }
     }
-    writeln!(out, "  HRV             {}", variability(&result.hrv))?;
+    writeln!(
+        out,
+        "  HRV             {}",
+        variability(&result.analysis.hrv)
+    )?;
     let mut unusual = result
+        .analysis
         .beats
         .iter()
         .filter(|beat| is_judged && beat.class != Class::N)
@@ -183,7 +188,7 @@ impl Table {
     /// Adds a record's line.
     pub(super) fn add(&mut self, classified: &Classified) {
         let duration_s = classified.record.duration_s();
-        let summary = &classified.summary;
+        let summary = &classified.analysis.summary;
         let rate = summary.heart_rate_bpm;
         let cells = cells(duration_s, &summary.counts)
             + &format!(

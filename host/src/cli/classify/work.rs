@@ -50,14 +50,14 @@ impl Work {
         }
     }
 
-    /// Classifies all records, and gives name and result of each to `take`, in the order in which they were named.
+    /// Classifies all records, and gives each with its result to `take`, in the order in which they were named.
     ///
     /// # Errors
     /// The first of `take`, or that the run was interrupted.
     pub(super) fn go(
         &self,
         pool: &Pool<'_>,
-        mut take: impl FnMut(&str, anyhow::Result<Classified>) -> anyhow::Result<()>,
+        mut take: impl FnMut(&Input, anyhow::Result<Classified>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         interrupt_by_ctrl_c(pool.stop())?;
         let all = match self.todo.len() as u64 {
@@ -76,7 +76,7 @@ impl Work {
                     Err(anyhow!("{}: failed; this is a bug", input.path.display()))
                 });
                 all.inc(1);
-                taken = take(&input.name, result);
+                taken = take(input, result);
                 match taken {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(_) => ControlFlow::Break(()),
@@ -129,12 +129,20 @@ impl Work {
         let names: Vec<&str> = missing
             .map(|place| self.inputs[todo[place]].name.as_str())
             .collect();
-        let what_next = match &args.out {
-            Some(folder) => {
+        #[cfg(feature = "parquet")]
+        let tables = &args.tables;
+        #[cfg(not(feature = "parquet"))]
+        let tables = &None::<std::path::PathBuf>;
+        let what_next = match (&args.out, tables) {
+            (Some(folder), _) => {
                 let folder = folder.display();
                 format!("{folder} is whole, and --out {folder} --resume goes on from there")
             }
-            None => "--out and --resume make a run that can be taken up again".to_owned(),
+            (None, Some(folder)) => {
+                let folder = folder.display();
+                format!("{folder} is whole, and --tables {folder} goes on from there")
+            }
+            (None, None) => "--out and --resume make a run that can be taken up again".to_owned(),
         };
         let all = match args.sinks().next() {
             Some(_) => "; no file of all records was written",
