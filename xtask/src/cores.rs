@@ -146,16 +146,23 @@ pub(crate) fn run(json: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// A fast heart, in beats a second, and samples a second.
+const PER_SECOND: (f64, f64) = (3.0, 128.0);
+
 /// The rows as a table.
 pub(crate) fn markdown(rows: &serde_json::Value) -> Option<String> {
     let mut table = String::from(
-        "| core | target | flash | RAM | instructions a sample | a beat | the longest call |\n\
-         |---|---|---:|---:|---:|---:|---:|\n",
+        "| core | target | flash | RAM | instructions a sample | a beat | the longest call | a second, millions |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|\n",
     );
     for row in rows.as_array()? {
         let count = |pointer: &str| row.pointer(pointer)?.as_u64().map(thousands);
+        let number = |pointer: &str| row.pointer(pointer)?.as_f64();
+        let (beats, samples) = PER_SECOND;
+        let second = beats * number("/instructions/per_beat")?
+            + samples * number("/instructions/per_sample")?;
         table.push_str(&format!(
-            "| {} | `{}` | {} | {} | {} | {} | {} |\n",
+            "| {} | `{}` | {} | {} | {} | {} | {} | {:.1} |\n",
             row["core"].as_str()?,
             row["target"].as_str()?,
             count("/flash_bytes")?,
@@ -163,6 +170,7 @@ pub(crate) fn markdown(rows: &serde_json::Value) -> Option<String> {
             count("/instructions/per_sample")?,
             count("/instructions/per_beat")?,
             count("/instructions/longest_slice")?,
+            second / 1e6,
         ));
     }
     Some(table)
@@ -325,11 +333,11 @@ mod tests {
     fn a_row_of_a_table() {
         let rows = serde_json::json!([{
             "core": "C", "target": "t", "flash_bytes": 1000, "ram_bytes": 200,
-            "instructions": {"per_sample": 1, "per_beat": 2000, "longest_slice": 30}
+            "instructions": {"per_sample": 10_000, "per_beat": 2_000_000, "longest_slice": 30}
         }]);
         let table = markdown(&rows).expect("figures");
         assert!(
-            table.ends_with("| C | `t` | 1,000 | 200 | 1 | 2,000 | 30 |\n"),
+            table.ends_with("| C | `t` | 1,000 | 200 | 10,000 | 2,000,000 | 30 | 7.3 |\n"),
             "{table}"
         );
         assert_eq!(markdown(&serde_json::json!([{"core": "C"}])), None);

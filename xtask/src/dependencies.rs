@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
-const RULE: [(&str, &[&str]); 11] = [
+const RULE: [(&str, &[&str]); 12] = [
     // Its own tests turn on its features.
     ("heartlens-core", &["heartlens-core"]),
     ("heartlens-records", &[]),
@@ -16,6 +16,7 @@ const RULE: [(&str, &[&str]); 11] = [
         &["heartlens-core", "heartlens", "heartlens-trainer"],
     ),
     ("heartlens-firmware", &["heartlens-core"]),
+    ("heartlens-cores", &["heartlens-core", "heartlens-firmware"]),
     ("heartlens-c", &["heartlens-core"]),
     ("heartlens-no-panic", &["heartlens-core"]),
     ("qemu-runner", &[]),
