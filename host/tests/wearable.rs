@@ -326,10 +326,11 @@ fn a_wrong_rate_is_told_as_far_as_it_can_be() -> Result {
     // there is no heart.
     for (told, least) in [
         (Rate::HZ_256, 0.0),
-        (Rate::HZ_1000, 0.90),
-        (Rate::HZ_512, 0.70),
-        (Rate::HZ_128, 0.75),
-        (Rate::HZ_100, 0.90),
+        (Rate::HZ_360, 0.30),
+        (Rate::HZ_1000, 0.78),
+        (Rate::HZ_512, 0.90),
+        (Rate::HZ_128, 0.90),
+        (Rate::HZ_100, 0.95),
     ] {
         let mut found = (0, 0);
         for signal in &signals {
