@@ -32,12 +32,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         format!("{error}; `heartlens-train export --config models/rhythm/config.toml` makes one")
     })?;
 
-    if std::env::var("CARGO_CFG_TARGET_OS")? == "none" {
-        let chosen = |board: &&str| {
-            std::env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase())).is_some()
-        };
-        // Two boards, or none, are an error of the crate itself.
-        let board = BOARDS.into_iter().find(chosen).unwrap_or(BOARDS[0]);
+    println!("cargo::rustc-check-cfg=cfg(board)");
+    let chosen = |board: &&str| {
+        std::env::var_os(format!("CARGO_FEATURE_{}", board.to_uppercase())).is_some()
+    };
+    // Two boards are an error of the crate itself. With none, its portable part is built.
+    let board = BOARDS.into_iter().find(chosen);
+    if let (Some(board), "none") = (board, std::env::var("CARGO_CFG_TARGET_OS")?.as_str()) {
+        println!("cargo::rustc-cfg=board");
         place(&format!("memory/{board}.x"), &out.join("memory.x"))?;
         println!("cargo::rustc-link-search={}", out.display());
         for argument in ["-Tlink.x", "-Tdefmt.x", "--nmagic"] {

@@ -407,6 +407,63 @@ fn what_is_wrong_with_the_signal_is_said() {
     );
 }
 
+fn said(counts_per_mv: f32, counts: impl IntoIterator<Item = i16>) -> Vec<Signal> {
+    let image = rhythm_image();
+    let mut config = config(Rate::HZ_250);
+    config.calibration.counts_per_mv = counts_per_mv;
+    let mut place = MaybeUninit::uninit();
+    let rhythm = rhythm::Network::load(&image).unwrap();
+    let wearable = Wearable::init(&mut place, config, Shapes, rhythm).unwrap();
+    let mut bench = Bench {
+        wearable,
+        events: Vec::new(),
+    };
+    bench.push(counts);
+    bench.signals()
+}
+
+/// A signal that is in millivolts already, and counts that are taken for millivolts.
+#[test]
+fn millivolts_for_counts_and_counts_for_millivolts_are_said() {
+    let counts = ecg(Rate::HZ_250, 60.0, &regular(0.5, 60.0, 0.8));
+    let readable = said(1000.0, counts.iter().copied());
+    assert!(readable.contains(&Signal::Readable), "{readable:?}");
+    let millivolts = said(1000.0, counts.iter().map(|count| count / 1000));
+    let taken = said(1.0, counts.iter().copied());
+    for (signals, expected) in [
+        (millivolts, &[Signal::Flat, Signal::Constant][..]),
+        (taken, &[Signal::Gain, Signal::ElectrodeOff][..]),
+    ] {
+        assert!(!signals.contains(&Signal::Readable), "{signals:?}");
+        assert!(
+            expected.iter().any(|signal| signals.contains(signal)),
+            "{signals:?}"
+        );
+    }
+}
+
+/// A converter of 250 Hz of which it is told that it has 1000, or 100.
+#[test]
+fn a_rate_that_no_heart_could_have_is_said() {
+    let counts = ecg(Rate::HZ_250, 120.0, &regular(0.5, 120.0, 0.8));
+    for (told, expected) in [
+        (Rate::HZ_250, false),
+        (Rate::HZ_1000, true),
+        (Rate::HZ_100, true),
+    ] {
+        with(told, |mut bench| {
+            bench.push(counts.iter().copied());
+            let signals = bench.signals();
+            assert_eq!(
+                signals.contains(&Signal::Rate) || !signals.contains(&Signal::Readable),
+                expected,
+                "{} Hz: {signals:?}",
+                told.hz()
+            );
+        });
+    }
+}
+
 #[test]
 fn a_gain_of_nothing_is_refused() {
     let image = rhythm_image();

@@ -1,7 +1,8 @@
 //! Heartlens on a Cortex-M4F: what core computes there, and what it costs.
 //!
-//! [`stretch`], [`replay`], [`pipeline`], [`network`] and [`live`] are portable, so that a host runs the very same code and
-//! both can be compared; the board, its stopwatch, faults and logging are compiled for the machine alone.
+//! [`stretch`], [`replay`], [`pipeline`], [`watch`], [`network`] and [`live`] are portable, so that a host, and the cores without a
+//! board of `heartlens-cores`, run the very same code and all can be compared; the board, its stopwatch, faults and logging are
+//! compiled for a board alone.
 
 #![no_std]
 
@@ -10,10 +11,11 @@ pub mod network;
 pub mod pipeline;
 pub mod replay;
 pub mod stretch;
+pub mod watch;
 
-#[cfg(target_os = "none")]
+#[cfg(board)]
 pub mod board;
-#[cfg(target_os = "none")]
+#[cfg(board)]
 #[expect(
     unsafe_code,
     reason = "the runtime declares exception handlers unsafe to call"
@@ -21,13 +23,13 @@ pub mod board;
 mod fault;
 #[cfg(target_os = "none")]
 pub mod stack;
-#[cfg(target_os = "none")]
+#[cfg(board)]
 pub mod stopwatch;
 
 // Linked for what they define: the critical section, and where the log goes.
-#[cfg(target_os = "none")]
+#[cfg(board)]
 use cortex_m as _;
-#[cfg(all(target_os = "none", feature = "nrf52840"))]
+#[cfg(all(board, feature = "nrf52840"))]
 use defmt_rtt as _;
-#[cfg(all(target_os = "none", feature = "netduinoplus2"))]
+#[cfg(all(board, feature = "netduinoplus2"))]
 use defmt_semihosting as _;

@@ -28,6 +28,47 @@ pub struct Lights {
     pub unreadable: bool,
 }
 
+/// Counts the blocks that a converter filled and nobody took, by a clock that does not wait.
+#[derive(Debug)]
+pub struct Overruns {
+    block_us: u32,
+    last_us: Option<u32>,
+    /// How much later than the earliest possible the last block came.
+    late_us: u32,
+    lost: u32,
+}
+
+impl Overruns {
+    /// Of blocks that last so many microseconds.
+    pub const fn new(block_us: u32) -> Self {
+        Self {
+            block_us,
+            last_us: None,
+            late_us: 0,
+            lost: 0,
+        }
+    }
+
+    /// Takes note of a block that came at this time, modulo 2^32 microseconds. How many blocks are missing before it.
+    pub fn block(&mut self, now_us: u32) -> u32 {
+        let Some(last_us) = self.last_us.replace(now_us) else {
+            return 0;
+        };
+        let late_us = self.late_us + now_us.wrapping_sub(last_us);
+        // Earlier than due: it is the block before that was late.
+        self.late_us = late_us.saturating_sub(self.block_us);
+        let lost = self.late_us / self.block_us;
+        self.late_us -= lost * self.block_us;
+        self.lost += lost;
+        lost
+    }
+
+    /// All blocks that were lost so far.
+    pub const fn lost(&self) -> u32 {
+        self.lost
+    }
+}
+
 /// A classifier and the lights.
 #[derive(Debug)]
 pub struct Live<'a, N> {
@@ -55,18 +96,20 @@ impl<'a, N: Network> Live<'a, N> {
         }
     }
 
-    /// Takes a block of samples, sets the lights after it and gives each beat to `on_beat`. While an electrode is off,
-    /// there are no samples. The calibration is the same in all calls.
+    /// Takes a block of samples, before which so many are `lost`, sets the lights after it and gives each beat to `on_beat`. While an
+    /// electrode is off, there are no samples. The calibration is the same in all calls.
     pub fn block(
         &mut self,
+        lost: u32,
         counts: &[[i16; 1]],
         calibration: &Calibration,
         board: &mut impl Board,
         mut on_beat: impl FnMut(&Beat),
     ) {
         let off = board.electrode_off();
-        for [count] in counts {
-            let count = if off { MISSING } else { *count };
+        let missing = (0..lost).map(|_| MISSING);
+        for count in missing.chain(counts.iter().map(|[count]| *count)) {
+            let count = if off { MISSING } else { count };
             self.lit = self.lit.saturating_sub(1);
             let Some(beat) = self.classifier.push(calibration.sample_mv(count)) else {
                 continue;
@@ -149,7 +192,7 @@ mod tests {
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 30 {
-            live.block(&block(index), &CALIBRATION, &mut board, |beat| {
+            live.block(0, &block(index), &CALIBRATION, &mut board, |beat| {
                 beats.push(*beat);
             });
         }
@@ -183,7 +226,7 @@ mod tests {
         let mut beats = Vec::new();
         for index in 0..8 * 40 {
             board.off = (8 * 20..8 * 30).contains(&index);
-            live.block(&block(index), &CALIBRATION, &mut board, |beat| {
+            live.block(0, &block(index), &CALIBRATION, &mut board, |beat| {
                 beats.push(*beat);
             });
             assert!(!board.off || board.shown.last().is_some_and(|l| l.unreadable));
@@ -205,5 +248,47 @@ mod tests {
             "{:?}",
             of(33, 39)
         );
+    }
+
+    #[test]
+    fn blocks_that_nobody_took_are_counted() {
+        let mut overruns = Overruns::new(125_000);
+        // Across the clock's turn; a few milliseconds late are none lost.
+        let start = u32::MAX - 200_000;
+        let mut at = |us: u32| overruns.block(start.wrapping_add(us));
+        assert_eq!(at(0), 0);
+        assert_eq!(at(125_000), 0);
+        assert_eq!(at(259_000), 0);
+        assert_eq!(at(375_000), 0);
+        // Taking that one took 260 ms: the next came, and was overwritten by the one after.
+        assert_eq!(at(635_000), 1);
+        assert_eq!(at(750_000), 0);
+        assert_eq!(at(875_000), 0);
+        assert_eq!(at(1_500_000), 4);
+        assert_eq!(overruns.lost(), 5);
+    }
+
+    /// A beat keeps its time behind lost samples, and the signal is a gap there.
+    #[test]
+    fn lost_samples_become_a_gap() {
+        let mut live = Live::new(Thirds::default(), None);
+        let mut board = Bench::default();
+        let mut beats = Vec::new();
+        for index in 0..8 * 40 {
+            // Of the second from 20 s on, half was lost.
+            if (8 * 20..8 * 20 + 4).contains(&index) {
+                continue;
+            }
+            let lost = if index == 8 * 20 + 4 { 64 } else { 0 };
+            live.block(lost, &block(index), &CALIBRATION, &mut board, |beat| {
+                beats.push(*beat);
+            });
+        }
+        assert!(beats.len() > 30, "{} beats", beats.len());
+        let late = beats.iter().filter(|beat| beat.r_sample > 128 * 25);
+        assert!(late.clone().count() > 10);
+        for beat in late {
+            assert!((beat.r_sample % 128).abs_diff(64) <= 2, "{}", beat.r_sample);
+        }
     }
 }

@@ -36,7 +36,7 @@ pub trait PinnedFlash: MappedFlash {
 /// Why a model is not taken. An image's own words are for the host, which has checked it before: formatting all of them
 /// would take 10 KiB of flash.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(target_os = "none", derive(defmt::Format))]
+#[cfg_attr(board, derive(defmt::Format))]
 pub enum NetworkError {
     /// It did not get into its slot.
     Slot(SlotError),
@@ -165,7 +165,7 @@ impl<F: PinnedFlash> ModelStore<Network> for Store<F> {
         self.slots.end(|image| match usable(image) {
             Ok(_) => Ok(()),
             Err(error) => {
-                #[cfg(target_os = "none")]
+                #[cfg(board)]
                 defmt::warn!("a model is refused: {}", error);
                 Err(NetworkError::Image(error))
             }

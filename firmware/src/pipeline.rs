@@ -38,7 +38,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    const NONE: Self = Self {
+    /// Nothing measured.
+    pub const NONE: Self = Self {
         count: 0,
         total: 0,
         largest: 0,
@@ -80,7 +81,7 @@ pub struct NetworkCosts {
 
 /// Counts the instructions between two readings of a clock.
 #[derive(Debug, Clone, Copy)]
-struct Stopwatch<C> {
+pub(crate) struct Stopwatch<C> {
     clock: C,
     /// Instructions of reading the clock.
     overhead: u32,
@@ -88,7 +89,7 @@ struct Stopwatch<C> {
 }
 
 impl<C: Clock> Stopwatch<C> {
-    fn new(clock: C) -> Self {
+    pub(crate) fn new(clock: C) -> Self {
         let from = clock.now();
         let overhead = black_box(&clock).now().wrapping_sub(from);
         Self {
@@ -98,11 +99,11 @@ impl<C: Clock> Stopwatch<C> {
         }
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.from = self.clock.now();
     }
 
-    fn elapsed(&self) -> u32 {
+    pub(crate) fn elapsed(&self) -> u32 {
         let taken = self.clock.now().wrapping_sub(self.from);
         taken.wrapping_sub(self.overhead)
     }

@@ -41,7 +41,7 @@ pub struct Stretch<'a> {
 
 /// The bytes are not a stretch: their number is not what the header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(target_os = "none", derive(defmt::Format))]
+#[cfg_attr(board, derive(defmt::Format))]
 pub struct LengthError {
     /// Bytes that the header, or having one, asks for.
     pub expected: usize,

@@ -5,11 +5,13 @@ use heartlens::records::resample::resample;
 use heartlens_core::model::Logits;
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{self, Rules, Summary};
+use heartlens_core::sample::Calibration;
 use heartlens_core::views::Views;
-use heartlens_core::wearable::Rate;
 use heartlens_core::wearable::rate::Resampler;
+use heartlens_core::wearable::{Config, Event, Rate, Signal, Wearable};
 use heartlens_core::{Classifier, Network};
 use std::f64::consts::TAU;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
@@ -269,6 +271,78 @@ fn missing_samples_are_missing_where_the_host_says_so() -> Result {
         };
         assert_eq!(gaps(&found), gaps(&expected), "{} Hz", rate.hz());
         assert!(gaps(&found).len() > 40);
+    }
+    Ok(())
+}
+
+/// What a wearable says of the first ten minutes of a signal at 256 Hz, in mV, as those of a converter that is told as one of another
+/// rate: whether it ever says that the rate is wrong, and whether it ever says that the signal is anything but readable or noisy.
+fn said_of_a_rate(told: Rate, signal: &[f32]) -> Result<(bool, bool)> {
+    let image = std::fs::read(root().join("models/beat/rhythm.hlr"))?;
+    let config = Config {
+        rate: told,
+        calibration: Calibration {
+            counts_per_mv: 1000.0,
+            zero: 0,
+        },
+        patient: Patient::default(),
+        rules: Rules::NONE,
+    };
+    let mut place = MaybeUninit::uninit();
+    let wearable = Wearable::init(&mut place, config, Normal, rhythm::Network::load(&image)?)?;
+    let mut said = (false, false);
+    for sample in &signal[..signal.len().min(600 * 256)] {
+        wearable.push((1000.0 * sample).round() as i16);
+        while wearable.work().is_pending() {
+            if let Some(Event::Signal { signal, .. }) = wearable.poll() {
+                said.0 |= signal == Signal::Rate;
+                said.1 |= matches!(signal, Signal::Rate | Signal::NoHeartbeat);
+            }
+        }
+    }
+    Ok(said)
+}
+
+/// Of 61 patients: at the right rate none is told a wrong one. How many are where it is wrong.
+#[test]
+fn a_wrong_rate_is_told_as_far_as_it_can_be() -> Result {
+    let mut signals = Vec::new();
+    for name in ["mitdb", "svdb"] {
+        let Some(folder) = data(name) else {
+            return Ok(());
+        };
+        for entry in folder.read_dir()? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "hea") {
+                let record = Record::open(file.with_extension(""))?;
+                let samples = record.read_lead(0)?;
+                signals.push(resample(&samples, record.sample_rate_hz(), 256.0)?);
+            }
+        }
+    }
+    let all = signals.len();
+    assert!(all >= 61, "{all} records");
+    // The rate that is told instead of 256 Hz, and the share of the patients of whom it is said that the rate is wrong, or that
+    // there is no heart.
+    for (told, least) in [
+        (Rate::HZ_256, 0.0),
+        (Rate::HZ_360, 0.30),
+        (Rate::HZ_1000, 0.78),
+        (Rate::HZ_512, 0.90),
+        (Rate::HZ_128, 0.90),
+        (Rate::HZ_100, 0.95),
+    ] {
+        let mut found = (0, 0);
+        for signal in &signals {
+            let (rate, any) = said_of_a_rate(told, signal)?;
+            found.0 += usize::from(rate);
+            found.1 += usize::from(any);
+        }
+        println!("{} Hz: {found:?} of {all}", told.hz());
+        match told.hz() == 256 {
+            true => assert_eq!(found.0, 0),
+            false => assert!(found.1 as f64 >= least * all as f64, "{found:?} of {all}"),
+        }
     }
     Ok(())
 }

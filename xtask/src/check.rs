@@ -11,7 +11,7 @@ use std::time::Instant;
 const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
 
 /// All features of core.
-const CORE_FEATURES: &str = "defmt,link,serde,simd,slots";
+const CORE_FEATURES: &str = "defmt,dsp,link,serde,simd,slots";
 
 /// The licence checker, installed on demand: about five minutes on two cores.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -103,6 +103,15 @@ pub(crate) fn run() -> Result<()> {
             quiet(
                 clippy("firmware")
                     .args(["--no-default-features", "--features", board])
+                    .args(["--", "-D", "warnings"]),
+            )
+        });
+    }
+    for target in ["thumbv8m.main-none-eabihf", "riscv32imc-unknown-none-elf"] {
+        report.step(&format!("lints other cores on {target}"), || {
+            quiet(
+                clippy("firmware")
+                    .args(["--package", "heartlens-cores", "--target", target])
                     .args(["--", "-D", "warnings"]),
             )
         });

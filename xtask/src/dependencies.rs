@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
-const RULE: [(&str, &[&str]); 14] = [
+const RULE: [(&str, &[&str]); 15] = [
     // Its own tests turn on its features.
     ("heartlens-core", &["heartlens-core"]),
     ("heartlens-records", &[]),
@@ -18,6 +18,7 @@ const RULE: [(&str, &[&str]); 14] = [
     ("heartlens-firmware", &["heartlens-core"]),
     ("heartlens-embassy", &["heartlens-core"]),
     ("heartlens-ble", &["heartlens-core", "heartlens-embassy"]),
+    ("heartlens-cores", &["heartlens-core", "heartlens-firmware"]),
     ("heartlens-c", &["heartlens-core"]),
     ("heartlens-python", &["heartlens-core", "heartlens"]),
     ("heartlens-no-panic", &["heartlens-core"]),

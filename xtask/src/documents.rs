@@ -3,6 +3,7 @@
 //! A document marks the place of a table by `<!-- table: NAME -->` and `<!-- end -->`. A test compares what stands
 //! between the marks with what the JSON gives; `cargo xtask documents` writes it anew.
 
+use crate::cores;
 use crate::costs::Table;
 use crate::environment::Environment;
 use crate::qemu::{self, Instructions};
@@ -64,6 +65,7 @@ impl Sources {
             "boards" => self.boards(),
             "sizing" => self.sizing(),
             "wearable" => self.wearable(),
+            "cores" => cores::markdown(&self.performance["cores"]),
             "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
             "scale" => return scale::table(),
@@ -415,12 +417,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// The firmware's figures into `docs/performance.json`; the others stay.
 fn measure() -> Result<()> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
-    let (qemu, size) = (
-        folder.path().join("qemu.json"),
-        folder.path().join("size.json"),
-    );
+    let [qemu, size, played] =
+        ["qemu.json", "size.json", "cores.json"].map(|name| folder.path().join(name));
     qemu::run(&qemu::Args::json(&qemu))?;
     size::measure_all(Environment::here().as_ref())?.write(&size)?;
+    cores::run(Some(&played))?;
     let read = |path: &Path| -> Result<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
     let path = root().join("docs/performance.json");
     let mut performance = read(&path)?;
@@ -430,6 +431,7 @@ fn measure() -> Result<()> {
     }
     performance["wearable"] = wearable_figures(&qemu)?;
     performance["size"] = read(&size)?;
+    performance["cores"] = read(&played)?;
     fs::write(&path, serde_json::to_string_pretty(&performance)? + "\n")
         .with_context(|| format!("cannot write {}", path.display()))
 }

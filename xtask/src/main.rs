@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod cores;
 mod costs;
 mod dependencies;
 mod documents;

@@ -5,6 +5,7 @@
 //! the instructions that the images counted are reported. So are those of the integer kernels, which the image `kernels`
 //! counts, and of each call of a wearable at each of its rates, which the image `wearable` does.
 
+use crate::cores;
 use crate::costs::Table;
 use crate::kernels::Kernels;
 use crate::replay::{self, Layer, Played};
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Plays every record of `mitdb` and `svdb` in the folder that HEARTLENS_DATA names.
     #[arg(long)]
     all: bool,
+    /// Plays the demo record on other cores than the boards', and compares its beats alone.
+    #[arg(long, conflicts_with_all = ["record", "all", "lead"])]
+    cores: bool,
     /// The lead to play, by name or by its place from 0.
     #[arg(long, value_name = "NAME|INDEX", default_value = "0")]
     lead: String,
@@ -122,6 +126,9 @@ pub(crate) struct Cost {
 
 /// `cargo xtask qemu`. An error where the two machines differ.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.cores {
+        return cores::run(args.json.as_deref());
+    }
     let mut records = args.record.clone();
     if args.all {
         records.extend(replay::all_records()?);

@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: what a new machine lacks, got where it can be got.
 
+use crate::cores;
 use crate::environment::{self, Environment};
 use crate::package;
 use crate::python::Tools;
@@ -124,7 +125,8 @@ pub(crate) fn prepare() -> Machine {
 
 fn machine(missing: Missing) -> Machine {
     let mut parts = vec![part("Rust", "everything", rust())];
-    for target in TARGETS {
+    let others = cores::targets().filter(|target| !TARGETS.contains(target));
+    for target in TARGETS.into_iter().chain(others) {
         parts.push(part(
             target,
             "core and firmware on microcontrollers",
@@ -149,7 +151,16 @@ fn machine(missing: Missing) -> Machine {
         "trainer and tests",
         libraries,
     ));
-    parts.push(part("QEMU for Arm", "firmware's tests", qemu(missing)));
+    for (name, program, package) in [
+        ("QEMU for Arm", "qemu-system-arm", "qemu-system-arm"),
+        ("QEMU for RISC-V", "qemu-system-riscv32", "qemu-system-misc"),
+    ] {
+        parts.push(part(
+            name,
+            "firmware's tests",
+            qemu(program, package, missing),
+        ));
+    }
     parts.push(part(
         "C compiler for Arm",
         "tests of bindings/c",
@@ -326,19 +337,17 @@ fn script_path() -> Result<std::path::PathBuf> {
     Ok(environment::cache()?.join("env.sh"))
 }
 
-fn qemu(missing: Missing) -> State {
-    let version = || step::first_line(Command::new("qemu-system-arm").arg("--version"));
+fn qemu(program: &str, package: &str, missing: Missing) -> State {
+    let version = || step::first_line(Command::new(program).arg("--version"));
     match version() {
         Ok(version) => State::Found(version),
         Err(_) => {
             let remedy = if cfg!(target_os = "macos") {
-                "brew install qemu"
+                "brew install qemu".to_owned()
             } else {
-                "apt-get install qemu-system-arm"
+                format!("apt-get install {package}")
             };
-            missing.part(remedy, || {
-                step::apt_get("qemu-system-arm").and_then(|()| version())
-            })
+            missing.part(&remedy, || step::apt_get(package).and_then(|()| version()))
         }
     }
 }

@@ -190,6 +190,11 @@
 #define HL_SIGNAL_GAIN 7
 
 /*
+ The beats are too fast and narrow, or too slow and wide, for any heart: the rate that was told is probably wrong.
+ */
+#define HL_SIGNAL_RATE 8
+
+/*
  Bytes that stay where they are for as long as they are in use: a network.
  */
 typedef struct {

@@ -105,6 +105,8 @@ pub const HL_SIGNAL_ELECTRODE_OFF: u8 = 5;
 pub const HL_SIGNAL_NO_HEARTBEAT: u8 = 6;
 /// The beats are larger than a body's: the counts per millivolt are wrong.
 pub const HL_SIGNAL_GAIN: u8 = 7;
+/// The beats are too fast and narrow, or too slow and wide, for any heart: the rate that was told is probably wrong.
+pub const HL_SIGNAL_RATE: u8 = 8;
 
 /// What hl_init is told.
 #[repr(C)]
@@ -496,6 +498,7 @@ const fn signal(signal: Signal) -> u8 {
         Signal::ElectrodeOff => HL_SIGNAL_ELECTRODE_OFF,
         Signal::NoHeartbeat => HL_SIGNAL_NO_HEARTBEAT,
         Signal::Gain => HL_SIGNAL_GAIN,
+        Signal::Rate => HL_SIGNAL_RATE,
         _ => HL_SIGNAL_UNKNOWN,
     }
 }

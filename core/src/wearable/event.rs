@@ -77,4 +77,10 @@ pub enum Signal {
     NoHeartbeat,
     /// The beats are larger than a body's: the counts per millivolt are wrong.
     Gain,
+    /// The beats are too fast and narrow, or too slow and wide, for any heart since the recording began: the rate that was told is
+    /// probably not the converter's. It is told from 64 readable beats on, and until 64 beats are some heart's. Of 61 patients, none is
+    /// told so at the right rate. Where the rate is wrong, this or [`NoHeartbeat`](Self::NoHeartbeat) says so in nine of ten patients if it is
+    /// twice or half the right one, in four of five if it is four times, and in a third if it is 1.4 times
+    /// (`host/tests/wearable.rs`). A heart in ventricular escape rhythm, or faster than 150 a minute all the time, may be told so as well.
+    Rate,
 }

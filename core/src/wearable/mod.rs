@@ -44,6 +44,7 @@
 mod event;
 pub mod rate;
 mod run;
+mod timing;
 
 pub use event::{Event, Signal};
 pub use rate::Rate;
@@ -60,6 +61,7 @@ use core::task::Poll;
 use heapless::Deque;
 use rate::Resampler;
 use run::Run;
+use timing::Timing;
 
 /// Events that wait to be polled at the most. A call adds no more than these.
 const EVENTS: usize = 8;
@@ -143,6 +145,7 @@ pub struct Wearable<'a, N> {
     paused: Option<u32>,
     fibrillation: Option<Episode>,
     run: Run,
+    timing: Timing,
     intervals: Ring<f32, RATE_BEATS>,
     last_beat: Option<u32>,
     /// [`LONGEST_SAMPLES`]; less in tests.
@@ -217,6 +220,7 @@ impl<'a, N> Wearable<'a, N> {
             paused: None,
             fibrillation: None,
             run: Run::NONE,
+            timing: Timing::UNKNOWN,
             intervals: Ring::new(),
             last_beat: None,
             longest: LONGEST_SAMPLES,
@@ -404,6 +408,7 @@ impl<N: Network> Wearable<'_, N> {
         self.held = (0, 0);
         self.signal = Told::NOTHING;
         (self.paused, self.last_beat) = (None, None);
+        self.timing = Timing::UNKNOWN;
         self.intervals.clear();
         let at_ms = self.ms(0);
         self.tell(Event::Restarted { at_ms });
@@ -415,7 +420,14 @@ impl<N: Network> Wearable<'_, N> {
         let at_ms = self.ms(beat.r_sample);
         self.tell(Event::Beat { at_ms, beat: *beat });
         match beat.rr_s {
-            Some(rr_s) if beat.readable => self.intervals.push(rr_s),
+            Some(rr_s) if beat.readable => {
+                self.intervals.push(rr_s);
+                if let Some(beat) = self.classifier.beat()
+                    && beat.frame.is_heartbeat()
+                {
+                    self.timing.push(rr_s, &beat.frame.template);
+                }
+            }
             _ => {}
         }
         match (beat.fibrillation, &mut self.fibrillation) {
@@ -522,6 +534,8 @@ impl<N: Network> Wearable<'_, N> {
             Signal::Noisy
         } else if self.classifier.rhythm().is_no_heartbeat() {
             Signal::NoHeartbeat
+        } else if self.timing.is_implausible() {
+            Signal::Rate
         } else {
             Signal::Readable
         }

@@ -55,8 +55,8 @@ fn main() -> ! {
     // On the stack, where nothing has to be moved to or kept in flash.
     let mut live = live(network, rhythm);
     let calibration = front_end.calibration();
-    front_end.run(|block| {
-        live.block(block, &calibration, &mut panel, |beat| {
+    front_end.run(|lost, block| {
+        live.block(lost, block, &calibration, &mut panel, |beat| {
             store.classified();
             defmt::info!(
                 "beat r_sample={=u32} class={=str} rr_ms={=u32} logits={} fibrillation={} stack={=usize}",

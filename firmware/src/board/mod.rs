@@ -23,7 +23,5 @@ pub use nrf52840::{
     Flash, FrontEnd, NAME, Panel, Serial, finish, instructions, live, serial, start,
 };
 
-#[cfg(not(any(feature = "netduinoplus2", feature = "nrf52840")))]
-compile_error!("choose a board: --features netduinoplus2 or --features nrf52840");
 #[cfg(all(feature = "netduinoplus2", feature = "nrf52840"))]
 compile_error!("choose one board: --no-default-features --features nrf52840");

@@ -8,7 +8,7 @@
 //! | P0.06, P0.08 | serial line out and in, wired to the kit's USB bridge; 115,200 baud |
 
 use super::slots;
-use crate::live::{self, Lights};
+use crate::live::{self, Lights, Overruns};
 use crate::network::PinnedFlash;
 use core::future::Future;
 use core::ops::Range;
@@ -16,11 +16,15 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use cortex_m::peripheral::{DCB, DWT, SCB};
 use embassy_nrf::buffered_uarte::{self, BufferedUarte};
+use embassy_nrf::config::{Config, HfclkSource};
 use embassy_nrf::gpio::{Input, Level, Output, OutputDrive, Pull};
+use embassy_nrf::interrupt::{self, InterruptExt as _};
 use embassy_nrf::nvmc::Nvmc;
+use embassy_nrf::pac::NVMC;
+use embassy_nrf::pac::nvmc::vals::Wen;
 use embassy_nrf::saadc::{self, CallbackResult, ChannelConfig, Resolution, Saadc};
-use embassy_nrf::timer::Frequency;
-use embassy_nrf::{Peri, bind_interrupts, peripherals, uarte};
+use embassy_nrf::timer::{Frequency, Timer};
+use embassy_nrf::{Peri, Peripherals, bind_interrupts, peripherals, uarte};
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
@@ -42,6 +46,14 @@ const _: () = assert!(TICKS * SAMPLE_RATE_HZ == 16_000_000);
 
 /// Samples of one of the two buffers that the converter fills in turn (125 ms).
 const BLOCK: usize = 16;
+/// Microseconds of a block.
+const BLOCK_US: u32 = 1_000_000 * BLOCK as u32 / SAMPLE_RATE_HZ;
+const _: () = assert!(BLOCK_US * SAMPLE_RATE_HZ == 1_000_000 * BLOCK as u32);
+
+/// A page of flash is erased in parts of so many milliseconds, in which the core stands still, and so many of them. A page takes 85 ms
+/// at most, and a part may be a tenth shorter than told.
+const ERASE_PART_MS: u8 = 10;
+const ERASE_PARTS: u32 = 10;
 
 /// 14 bits over 3.6 V (gain 1/6, reference 0.6 V; nRF52840 product specification, section 6.23) behind the AD8232's gain
 /// of 100, at half of 3.3 V without a signal.
@@ -53,8 +65,9 @@ const CALIBRATION: Calibration = Calibration {
 /// Bytes that may wait to be read, or to be sent.
 const SERIAL_BYTES: usize = 256;
 
-/// Starts the core's cycle counter.
+/// Starts the core's cycle counter, and the instruction cache, without which flash makes the core wait.
 pub fn start() {
+    NVMC.icachecnf().write(|cache| cache.set_cacheen(true));
     // Taken here alone; the HAL takes the chip's own peripherals.
     if let Some(mut core) = cortex_m::Peripherals::take() {
         core.DCB.enable_trace();
@@ -77,8 +90,37 @@ pub fn finish(success: bool) -> ! {
         SCB::sys_reset()
     }
     loop {
-        cortex_m::asm::wfe();
+        sleep();
     }
+}
+
+/// The chip's peripherals. Its clock is the crystal, since the RC oscillator may be 1.5 % off and with it each RR interval; its
+/// DC/DC converter, which the energy table of performance.md assumes, needs the inductors that the kit has.
+fn chip() -> Peripherals {
+    let mut config = Config::default();
+    config.hfclk_source = HfclkSource::ExternalXtal;
+    config.dcdc.reg1 = true;
+    embassy_nrf::init(config)
+}
+
+/// Sleeps until an interrupt.
+///
+/// An exception of the FPU's, such as that a result is not exact, stays in FPSCR and pends an interrupt that nobody takes, which
+/// ends each sleep at once (nRF52840 errata, 87). Both are cleared before.
+fn sleep() {
+    #[expect(unsafe_code, reason = "a register of the core's")]
+    // SAFETY: clears the bits that say which exceptions there were; the rounding mode and the flags of comparisons stay.
+    unsafe {
+        core::arch::asm!(
+            "vmrs {0}, fpscr",
+            "bic {0}, {0}, #0x9f",
+            "vmsr fpscr, {0}",
+            out(reg) _,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+    interrupt::FPU.unpend();
+    cortex_m::asm::wfe();
 }
 
 /// Waits for what interrupts bring about, asleep between them.
@@ -90,13 +132,13 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
             return output;
         }
         // An interrupt since the poll has set the event that this waits for.
-        cortex_m::asm::wfe();
+        sleep();
     }
 }
 
 /// The serial line and the model slots.
 pub fn serial() -> (Serial, Flash) {
-    let chip = embassy_nrf::init(Default::default());
+    let chip = chip();
     let mut config = uarte::Config::default();
     config.baudrate = uarte::Baudrate::Baud115200;
     let (Some(input), Some(output)) = (
@@ -143,7 +185,7 @@ impl Serial {
 
 /// What the live monitor needs: the converter, electrodes and lights, and the model slots.
 pub fn live() -> (FrontEnd, Panel, Flash) {
-    let chip = embassy_nrf::init(Default::default());
+    let chip = chip();
     let mut config = saadc::Config::default();
     config.resolution = Resolution::_14bit;
     let channel = ChannelConfig::single_ended(chip.P0_02);
@@ -153,6 +195,7 @@ pub fn live() -> (FrontEnd, Panel, Flash) {
     let front_end = FrontEnd {
         converter: Saadc::new(chip.SAADC, Interrupts, config, [channel]),
         timer: chip.TIMER1,
+        clock: chip.TIMER2,
         restart: chip.PPI_CH0,
         sample: chip.PPI_CH1,
     };
@@ -174,6 +217,7 @@ pub fn live() -> (FrontEnd, Panel, Flash) {
 pub struct FrontEnd {
     converter: Saadc<'static, 1>,
     timer: Peri<'static, peripherals::TIMER1>,
+    clock: Peri<'static, peripherals::TIMER2>,
     restart: Peri<'static, peripherals::PPI_CH0>,
     sample: Peri<'static, peripherals::PPI_CH1>,
 }
@@ -184,9 +228,14 @@ impl FrontEnd {
         CALIBRATION
     }
 
-    /// Gives block after block to `take`, asleep in between. While one is taken, the next is filled.
-    pub fn run(mut self, mut take: impl FnMut(&[[i16; 1]])) -> ! {
+    /// Gives block after block to `take`, asleep in between, each with the number of samples lost before it. While one is
+    /// taken, the next is filled; where taking one is not over by then, the one after is lost.
+    pub fn run(mut self, mut take: impl FnMut(u32, &[[i16; 1]])) -> ! {
         let mut buffers = [[[0; 1]; BLOCK]; 2];
+        let clock = Timer::new(self.clock);
+        clock.set_frequency(Frequency::F1MHz);
+        clock.start();
+        let mut overruns = Overruns::new(BLOCK_US);
         loop {
             wait(self.converter.calibrate());
             wait(self.converter.run_task_sampler(
@@ -197,7 +246,11 @@ impl FrontEnd {
                 TICKS,
                 &mut buffers,
                 |block| {
-                    take(block);
+                    let lost = overruns.block(clock.cc(0).capture());
+                    if lost > 0 {
+                        defmt::warn!("overrun blocks={=u32} all={=u32}", lost, overruns.lost());
+                    }
+                    take(lost * BLOCK as u32, block);
                     CallbackResult::Continue
                 },
             ));
@@ -264,14 +317,36 @@ impl NorFlash for Flash {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
         check_erase(self, from, to)?;
-        let erased = self.0.erase(Self::address(from), Self::address(to));
-        erased.map_err(|_| NorFlashErrorKind::Other)
+        for page in (from..to).step_by(Self::ERASE_SIZE) {
+            erase_page(Self::address(page));
+            let page = page as usize..page as usize + Self::ERASE_SIZE;
+            if slots::bytes(page).iter().any(|byte| *byte != 0xff) {
+                return Err(NorFlashErrorKind::Other);
+            }
+        }
+        Ok(())
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
         check_write(self, offset, bytes.len())?;
         let written = self.0.write(Self::address(offset), bytes);
         written.map_err(|_| NorFlashErrorKind::Other)
+    }
+}
+
+/// Erases a page part by part. While a part is erased the core stands still; between two, interrupts are served, and samples and the
+/// serial line go on by DMA all the while. In one piece, the 85 ms of a page would be two thirds of a block.
+fn erase_page(address: u32) {
+    let ready = || while !NVMC.ready().read().ready() {};
+    ready();
+    NVMC.erasepagepartialcfg()
+        .write(|part| part.set_duration(ERASE_PART_MS));
+    for _ in 0..ERASE_PARTS {
+        NVMC.config().write(|config| config.set_wen(Wen::Een));
+        NVMC.erasepagepartial().write_value(address);
+        ready();
+        NVMC.config().write(|config| config.set_wen(Wen::Ren));
+        ready();
     }
 }
 

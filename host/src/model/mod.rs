@@ -97,7 +97,7 @@ impl Model {
         )
     }
 
-    /// A network of one's own: an ONNX file, which tract and ONNX Runtime run, beside the shipped rhythm network.
+    /// A network of one's own: an ONNX file, which tract and ONNX Runtime run, beside the shipped rhythm and strip networks.
     /// [`compile`](crate::compile) makes a device image of it.
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl Model {
         Self::with_beats(path.as_ref(), |bytes| (None, Some(bytes)))
     }
 
-    /// A device image of one's own, as `heartlens compile` writes it, beside the shipped rhythm network.
+    /// A device image of one's own, as `heartlens compile` writes it, beside the shipped rhythm and strip networks.
     ///
     /// # Errors
     /// When the file cannot be read, is no image, or was made for other features.
@@ -115,7 +115,7 @@ impl Model {
         Self::with_beats(path.as_ref(), |bytes| (Some(bytes), None))
     }
 
-    /// The beat network in this file, as image or as ONNX, beside the shipped rhythm network.
+    /// The beat network in this file, as image or as ONNX, beside the shipped rhythm and strip networks.
     fn with_beats(
         path: &Path,
         form: impl FnOnce(Bytes) -> (Option<Bytes>, Option<Bytes>),
@@ -125,8 +125,9 @@ impl Model {
             source,
         })?;
         let (image, onnx) = form(bytes.into());
-        let rhythm = Self::shipped()?.0.rhythm.clone();
-        Self::of(path, Some(path), image, onnx, rhythm)
+        let shipped = Self::shipped()?.0;
+        let (rhythm, strip) = (shipped.rhythm.clone(), shipped.strip.clone());
+        Self::of(path, Some(path), image, onnx, rhythm, strip)
     }
 
     fn new(
@@ -136,7 +137,7 @@ impl Model {
         rhythm: Option<Bytes>,
         strip: Option<Bytes>,
     ) -> Result<Self, ModelError> {
-        Self::of(folder, None, image, onnx, rhythm)
+        Self::of(folder, None, image, onnx, rhythm, strip)
     }
 
     fn of(
@@ -145,6 +146,7 @@ impl Model {
         image: Option<Bytes>,
         onnx: Option<Bytes>,
         rhythm: Option<Bytes>,
+        strip: Option<Bytes>,
     ) -> Result<Self, ModelError> {
         if let Some(bytes) = &rhythm {
             Network::load(bytes).map_err(|source| ModelError::Rhythm {

@@ -324,6 +324,57 @@ fn the_whole_road_has_the_same_bytes_on_the_device() -> Result {
     Ok(())
 }
 
+/// Every core has this machine's beats, and costs what the documents say.
+#[test]
+fn other_cores_have_the_same_beats_and_cost_what_is_documented() -> Result {
+    if skipped_without_qemu() {
+        return Ok(());
+    }
+    let output = cargo(".")
+        .args(["run", "--quiet", "--package", "xtask", "--"])
+        .args(["qemu", "--cores", "--json", "-"])
+        .output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let found: Vec<Value> = serde_json::from_slice(&output.stdout)?;
+    let documented: Value =
+        serde_json::from_slice(&std::fs::read(root().join("docs/performance.json"))?)?;
+    let documented = documented["cores"].as_array().ok_or("no cores")?;
+    assert!(documented.len() >= 6, "{} cores", documented.len());
+    assert!(found.len() >= 5, "{} cores; {stderr}", found.len());
+    for found in &found {
+        let core = &found["core"];
+        let documented = documented
+            .iter()
+            .find(|documented| documented["core"] == *core)
+            .ok_or_else(|| format!("{core} is not documented"))?;
+        assert_eq!(found["identical_to_host"], true, "{core}");
+        assert_eq!(found["beats"], documented["beats"], "{core}");
+        for key in [
+            "/flash_bytes",
+            "/ram_bytes",
+            "/instructions/per_sample",
+            "/instructions/per_beat",
+            "/instructions/longest_slice",
+        ] {
+            let number = |value: &Value| value.pointer(key).and_then(Value::as_f64);
+            let (found, documented) = number(found).zip(number(documented)).ok_or(key)?;
+            assert!(
+                (found - documented).abs() <= 0.02 * documented,
+                "{core}: {key} is {found}, documented is {documented}; `cargo xtask documents --measure` renews it"
+            );
+        }
+        let ram = found["ram_bytes"].as_u64();
+        assert!(ram.is_some_and(|bytes| bytes <= 24_576), "{core}: {ram:?}");
+    }
+    // Where there is an FPU and DSP, no call is longer than this.
+    for found in &found[..2] {
+        let longest = found["instructions"]["longest_slice"].as_u64();
+        assert!(longest.is_some_and(|longest| longest <= 80_000), "{found}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_fault_ends_the_run_as_a_failure_that_says_why() -> Result {
     if skipped_without_qemu() {
