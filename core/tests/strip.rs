@@ -11,13 +11,18 @@ const WINDOWS: [(u32, u32); 4] = [(0, 1280), (0, 3840), (3840, 7680), (8320, 121
 
 fn samples() -> Vec<f32> {
     let (counts, _) = SAMPLES.as_chunks::<2>();
-    let mv = counts.iter().map(|bytes| f32::from(i16::from_le_bytes(*bytes)) / 256.0);
+    let mv = counts
+        .iter()
+        .map(|bytes| f32::from(i16::from_le_bytes(*bytes)) / 256.0);
     mv.collect()
 }
 
 fn peaks() -> Vec<u32> {
     let (peaks, _) = PEAKS.as_chunks::<4>();
-    peaks.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
+    peaks
+        .iter()
+        .map(|bytes| u32::from_le_bytes(*bytes))
+        .collect()
 }
 
 /// A strip that has just taken the sample before `end`, with all beats before it.
@@ -39,10 +44,26 @@ fn strip_at(end: u32) -> Strip {
 #[test]
 fn views_are_those_of_the_reference() {
     let reference: [(StripView, &[u8], f64); 4] = [
-        (StripView::Beats, include_bytes!("reference/strip_beats.f64"), 2e-5),
-        (StripView::Average, include_bytes!("reference/strip_average.f64"), 1e-6),
-        (StripView::Power, include_bytes!("reference/strip_power.f64"), 1e-4),
-        (StripView::Statistics, include_bytes!("reference/strip_statistics.f64"), 2e-5),
+        (
+            StripView::Beats,
+            include_bytes!("reference/strip_beats.f64"),
+            2e-5,
+        ),
+        (
+            StripView::Average,
+            include_bytes!("reference/strip_average.f64"),
+            1e-6,
+        ),
+        (
+            StripView::Power,
+            include_bytes!("reference/strip_power.f64"),
+            1e-4,
+        ),
+        (
+            StripView::Statistics,
+            include_bytes!("reference/strip_statistics.f64"),
+            2e-5,
+        ),
     ];
     for (view, bytes, bound) in reference {
         let (values, _) = bytes.as_chunks::<8>();
@@ -101,9 +122,18 @@ fn windows_come_in_order_and_keep_their_bits() {
     let len = samples.len() as u32;
     let mut ends: Vec<u32> = (1..=len / 1280).map(|i| i * 1280).collect();
     ends.push(len);
-    assert_eq!(found.iter().map(|(window, _)| window.end).collect::<Vec<_>>(), ends);
+    assert_eq!(
+        found
+            .iter()
+            .map(|(window, _)| window.end)
+            .collect::<Vec<_>>(),
+        ends
+    );
     for (window, views) in &found {
-        assert_eq!(window.start, window.end.saturating_sub(STRIP_SAMPLES as u32));
+        assert_eq!(
+            window.start,
+            window.end.saturating_sub(STRIP_SAMPLES as u32)
+        );
         let mut late = Strip::new();
         let mut beats = peaks.iter().peekable();
         for (position, sample) in (0..window.end).zip(&samples) {
@@ -144,7 +174,11 @@ fn an_even_heart_is_even() {
     for channel in &channels[1..4] {
         assert!(channel.iter().all(|x| *x == 0.0));
     }
-    assert!(channels[4][STRIP_BEATS - beats..].iter().all(|x| *x > 0.999));
+    assert!(
+        channels[4][STRIP_BEATS - beats..]
+            .iter()
+            .all(|x| *x > 0.999)
+    );
 }
 
 #[test]

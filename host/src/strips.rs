@@ -17,7 +17,7 @@ pub struct Strip {
     /// Where it ends.
     pub to_s: f64,
     /// The probability of each class, in the order of [`STRIP_LABELS`]: normal, atrial fibrillation, another rhythm, noise. They add
-    /// up to 1. A window in which a quarter of the beats or more are no heartbeats in readable signal is noise.
+    /// up to 1. In a window in which the heart beats evenly fibrillation is ruled out. A window in which a quarter of the beats or more are no heartbeats in readable signal is noise.
     pub probabilities: Logits,
 }
 
@@ -28,6 +28,17 @@ impl Strip {
         probabilities[NOISE] = 1.0;
         probabilities
     };
+
+    /// The same probabilities where fibrillation is ruled out: its share goes to the others, in proportion.
+    pub(crate) fn without_fibrillation(mut probabilities: Logits) -> Logits {
+        let rest = 1.0 - probabilities[FIBRILLATION];
+        probabilities[FIBRILLATION] = 0.0;
+        if rest > 0.0 {
+            probabilities.map(|probability| probability / rest)
+        } else {
+            Self::NOISE
+        }
+    }
 }
 
 /// What windows say of moments: windows overlap, and each has a say in proportion to its length.

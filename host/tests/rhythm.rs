@@ -115,6 +115,7 @@ fn classify(rr_s: &[f64], rules: Option<Rules>) -> Vec<Beat> {
     let mut options = Options::default();
     options.rules = rules;
     let model = Model::shipped()
+        .and_then(|model| model.without_strips())
         .unwrap()
         .with_network(|| Box::new(EarlyIsS));
     let record = Record::open(path).unwrap();
@@ -230,7 +231,7 @@ mod command {
         assert!(share > 0.9, "{rhythm}");
         assert_eq!(rhythm["fibrillation_episodes"], 1);
         let [is, is_not, unknown] = fibrillation(&json);
-        assert!(is > 320 && unknown > 0, "{is} {is_not} {unknown}");
+        assert!(is > 320, "{is} {is_not} {unknown}");
 
         for rr_s in [regular(), with_early_beats()] {
             let json = classify(&rr_s, &[]);

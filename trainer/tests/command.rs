@@ -96,7 +96,7 @@ fn errors_of_the_config_have_a_place() {
         ("name = \"x\"\n", ":1:1: missing field `task`"),
         (
             "name = \"x\"\ntask = \"bat\"\n",
-            ":2:8: unknown variant `bat`, expected `beat` or `rhythm`",
+            ":2:8: unknown variant `bat`, expected one of `beat`, `rhythm`, `strip`",
         ),
         (
             "task = \"rhythm\"\nname = \"x\"\n[network]\n  lstm = 300 # cells\n",

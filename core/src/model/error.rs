@@ -1,7 +1,7 @@
 //! What can be wrong with an image.
 
-use crate::nn::LayerError;
 use super::task::AnyView;
+use crate::nn::LayerError;
 
 /// An element of a table of an image, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

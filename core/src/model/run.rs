@@ -4,9 +4,9 @@ use super::format::{Input, NONE, Step};
 use super::layer::Layer;
 use super::plan::scratch;
 use super::scores::Logits;
+use super::task::{ViewValues, view};
 use super::{ImageError, Model, TensorInfo};
 use crate::spec::LABELS;
-use super::task::{ViewValues, view};
 use core::task::Poll;
 
 /// A loaded network with the memory that it works in. Running it cannot fail, and gives the same bits on every machine.

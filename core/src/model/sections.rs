@@ -6,9 +6,9 @@ use super::format::{
     Operator, READS_PATIENT, Step, Tensor, VERSION,
 };
 use super::layer::{Layer, operator};
+use super::task::{Task, view};
 use crate::crc::CRC_OF_IMAGES;
 use crate::nn::LayerError;
-use super::task::{Task, view};
 use crate::spec::LABELS;
 use bytemuck::Pod;
 use core::mem::offset_of;
@@ -244,9 +244,8 @@ impl<'a> Sections<'a> {
         for (index, input) in self.inputs.iter().enumerate() {
             let place = at("input", index);
             let last = self.task.views().len() - 1;
-            let view = view(self.task, input.view).ok_or_else(|| {
-                out_of_range(place, "view", input.view.into(), 0, last)
-            })?;
+            let view = view(self.task, input.view)
+                .ok_or_else(|| out_of_range(place, "view", input.view.into(), 0, last))?;
             in_range(place, "reserved", input.reserved.into(), 0, 0)?;
             let tensor = self.tensor(place, input.tensor)?;
             let expected = view.tensor_shape().map(|side| side as u16);

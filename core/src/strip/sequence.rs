@@ -113,7 +113,10 @@ pub(super) fn resemblance(
     beats: Range<usize>,
 ) {
     let count = strip.beats_in(window).count();
-    let average: Segment = *views.average.first_chunk().unwrap_or(&[0.0; STRIP_AVERAGE_LEN]);
+    let average: Segment = *views
+        .average
+        .first_chunk()
+        .unwrap_or(&[0.0; STRIP_AVERAGE_LEN]);
     let of = |x: &Segment, range: Range<usize>| -> f32 {
         let (x, y) = (x.get(range.clone()), average.get(range));
         pearson(x.unwrap_or_default(), y.unwrap_or_default())

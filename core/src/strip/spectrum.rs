@@ -55,7 +55,13 @@ pub(super) fn add_frame(
     let bins = microfft::real::rfft_256(&mut buffer);
     let sums = views.power.as_chunks_mut::<STRIP_SPECTRUM_BINS>().0;
     // Bin 0 holds DC and, packed into its imaginary part, the Nyquist bin: the view begins after it.
-    for (sum, bin) in sums.iter_mut().skip(without).take(1).flatten().zip(bins.iter().skip(1)) {
+    for (sum, bin) in sums
+        .iter_mut()
+        .skip(without)
+        .take(1)
+        .flatten()
+        .zip(bins.iter().skip(1))
+    {
         let (re, im) = (bin.re * PER_UNIT, bin.im * PER_UNIT);
         *sum += re * re + im * im;
     }
@@ -77,14 +83,7 @@ fn complexes(strip: &Strip, window: StripWindow) -> impl Iterator<Item = [u32; 2
 }
 
 /// Puts a line between two samples of the signal where they lie in the frame that begins at `start`.
-fn bridge(
-    buffer: &mut [f32],
-    start: u32,
-    strip: &Strip,
-    per_scale: f32,
-    from: u32,
-    to: u32,
-) {
+fn bridge(buffer: &mut [f32], start: u32, strip: &Strip, per_scale: f32, from: u32, to: u32) {
     let end = start + buffer.len() as u32;
     if to <= start || from >= end {
         return;

@@ -38,6 +38,8 @@ use libm::{expf, logf};
 
 /// The place of the number of beats,
 pub(super) const BEATS: usize = 1;
+/// of the median of the steps' magnitudes,
+pub(super) const USUAL_STEP: usize = 5;
 /// of the part of them that are no heartbeats,
 pub(super) const STRANGE: usize = 37;
 /// and of the scale.
@@ -272,9 +274,8 @@ fn of_resemblance(views: &StripViews, beats: usize) -> [f32; 7] {
 /// Places 33 to 35.
 fn of_average(views: &StripViews) -> [f32; 3] {
     let (average, spread) = views.average.split_at(STRIP_AVERAGE_LEN);
-    let about = |x: &[f32], range: core::ops::Range<usize>| {
-        std_dev(x.get(range).unwrap_or_default())
-    };
+    let about =
+        |x: &[f32], range: core::ops::Range<usize>| std_dev(x.get(range).unwrap_or_default());
     let root = |x: &[f32], range: core::ops::Range<usize>| rms(x.get(range).unwrap_or_default());
     let (p, qrs) = (about(average, P) + TINY, about(average, QRS) + TINY);
     [p / qrs, root(spread, P) / p, root(spread, QRS) / qrs]

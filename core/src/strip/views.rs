@@ -113,6 +113,8 @@ const BEAT_PARTS: usize = STRIP_BEATS / BEATS_PER_PART;
 /// then the spectra, frame by frame, and last the statistics.
 const POWER_PARTS: usize = 2 * spectrum::FRAMES;
 
+/// In an even window half of the steps, of logarithms, are smaller.
+const EVEN_STEP: f32 = 0.03;
 /// A readable window has fewer beats that are no heartbeats, as a part of all.
 const STRANGE_MOST: f32 = 0.25;
 
@@ -157,6 +159,12 @@ impl StripViews {
             && self.statistics[statistics::STRANGE] < STRANGE_MOST
     }
 
+    /// Whether the heart beats too evenly to fibrillate: half of the steps from one interval to the next are below 3 %. Atrial
+    /// fibrillation is irregular by definition, and a network that has seen few even hearts without P waves does not know it.
+    pub fn is_even(&self) -> bool {
+        self.statistics[statistics::USUAL_STEP] < EVEN_STEP
+    }
+
     /// One part of [`Strip::compute`], numbered from 0, to be called in order on a strip that has not changed. Whether more are to
     /// come. Between the parts the views are unfinished.
     pub fn compute_part(&mut self, strip: &Strip, window: StripWindow, part: usize) -> bool {
@@ -177,7 +185,13 @@ impl StripViews {
         let part = part - AVERAGE_PARTS;
         if part < BEAT_PARTS {
             let first = part * BEATS_PER_PART;
-            sequence::resemblance(self, strip, window, per_scale, first..first + BEATS_PER_PART);
+            sequence::resemblance(
+                self,
+                strip,
+                window,
+                per_scale,
+                first..first + BEATS_PER_PART,
+            );
             return true;
         }
         let part = part - BEAT_PARTS;

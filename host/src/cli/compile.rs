@@ -16,14 +16,13 @@ const STEPS: f64 = 1000.0;
 
 /// Compile a trained network (ONNX) into a device image: int8 weights and activations, read in place from flash.
 ///
-/// Ranges are measured on beats of the first lead of the records - a third of the records, or of a single record's time,
+/// Ranges are measured on beats of the first lead of the records, of a strip network on its windows of half a minute - a third of the records, or of a single record's time,
 /// is held out - and every rule for choosing them is tried: what agrees best with the float network on held-out beats is
 /// taken. The same input gives the same bytes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens compile models/beat/model.onnx --calibrate models/demo/demo --out model.hlm
-  heartlens compile models/beat/model.onnx --calibrate mitdb svdb --out model.hlm
-  heartlens compile models/beat/strip.onnx --calibrate cinc2017 --out strip.hlm")]
+  heartlens compile models/beat/model.onnx --calibrate mitdb svdb --out model.hlm")]
 pub(crate) struct Args {
     /// The network, as `heartlens-train export` writes it.
     #[arg(value_name = "MODEL.onnx")]
@@ -59,7 +58,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .collect();
     let reading = |done| show("reading records", done);
     let compiled = match source.task() {
-        Task::Beat => compile(args, &source, beats::draw(&records, reading)?, "beats", show),
+        Task::Beat => compile(
+            args,
+            &source,
+            beats::draw(&records, reading)?,
+            "beats",
+            show,
+        ),
         Task::Strip => {
             let sample = beats::draw_strips(&records, reading)?;
             compile(args, &source, sample, "windows", show)

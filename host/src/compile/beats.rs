@@ -141,7 +141,9 @@ pub fn draw_strips(
                 expected: LEAST_BEATS,
             });
         }
-        let views = chosen.iter().map(|(record, window)| all[*record][*window].clone());
+        let views = chosen
+            .iter()
+            .map(|(record, window)| all[*record][*window].clone());
         Ok(views.collect())
     };
     Ok(Sample {

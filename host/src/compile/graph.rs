@@ -18,7 +18,10 @@ pub struct Graph {
 impl Graph {
     /// What the network is for: what its inputs are views of.
     pub fn task(&self) -> Task {
-        let first = self.inputs.first().and_then(|input| self.tensors.get(*input));
+        let first = self
+            .inputs
+            .first()
+            .and_then(|input| self.tensors.get(*input));
         let view = first.and_then(|tensor| AnyView::named(&tensor.name));
         view.map_or(Task::Beat, AnyView::task)
     }

@@ -7,9 +7,9 @@ use heartlens_core::model::format::{
     self, ALIGNMENT, Header, Input, Label, MAGIC, NAME_LEN, NONE, READS_PATIENT, Step, Tensor,
     VERSION,
 };
+use heartlens_core::model::{AnyView, Task};
 use heartlens_core::model::{ImageError, Model, checksum};
 use heartlens_core::nn::LayerError;
-use heartlens_core::model::{AnyView, Task};
 
 /// Why a network has no image. Every variant names the culprit, what was found and what was expected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

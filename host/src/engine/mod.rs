@@ -289,11 +289,12 @@ impl Judge<'_, '_> {
         let start_s = f64::from(self.start) / f64::from(SAMPLE_RATE_HZ);
         let at_s = |sample: u32| start_s + f64::from(sample) / f64::from(SAMPLE_RATE_HZ);
         let windows = done.windows.iter();
-        self.strips.extend(windows.map(|(window, probabilities)| Strip {
-            from_s: at_s(window.start),
-            to_s: at_s(window.end),
-            probabilities: *probabilities,
-        }));
+        self.strips
+            .extend(windows.map(|(window, probabilities)| Strip {
+                from_s: at_s(window.start),
+                to_s: at_s(window.end),
+                probabilities: *probabilities,
+            }));
         self.stages += done.stages;
         self.stages.rhythm += begun.elapsed();
     }

@@ -489,7 +489,11 @@ impl Worker<'_> {
             strip.compute(*window, &mut views);
             let probabilities = if views.is_readable() {
                 let logits = network.run(std::slice::from_ref(&views))?;
-                logits.first().map_or(Strip::NOISE, softmax)
+                let probabilities = logits.first().map_or(Strip::NOISE, softmax);
+                match views.is_even() {
+                    true => Strip::without_fibrillation(probabilities),
+                    false => probabilities,
+                }
             } else {
                 Strip::NOISE
             };

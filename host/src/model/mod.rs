@@ -189,6 +189,24 @@ impl Model {
         }))
     }
 
+    /// The same model without its strip network: fibrillation is told from intervals alone, beat by beat, as a device tells it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn without_strips(&self) -> Result<Self, ModelError> {
+        let parts = &self.0;
+        let (image, onnx, rhythm) = (&parts.image, &parts.onnx, &parts.rhythm);
+        let file = parts.file.as_deref();
+        Self::of(
+            &parts.folder,
+            file,
+            image.clone(),
+            onnx.clone(),
+            rhythm.clone(),
+            None,
+        )
+    }
+
     /// The model's name.
     pub fn name(&self) -> &str {
         &self.0.name
@@ -326,7 +344,9 @@ impl Parts {
 
     fn strip(&self) -> Result<Option<Int8>, ModelError> {
         let image = self.strip.as_deref();
-        let strip = image.map(|image| Int8::for_task(image, Task::Strip)).transpose();
+        let strip = image
+            .map(|image| Int8::for_task(image, Task::Strip))
+            .transpose();
         strip.map_err(|source| ModelError::Image {
             path: self.folder.join(STRIP_FILE),
             source,

@@ -18,9 +18,9 @@ use crate::fit::early_stopping::{self, Judge, Judgements, Verdict};
 use crate::fit::log::{Line, Log, read};
 use crate::fit::tensorboard::EventFile;
 use crate::fit::training_loop::{self, Batches, Learner, StepReport, Watch, train};
-use crate::{rhythm, strip};
 use crate::study::results::Headline;
 use crate::study::results::digits;
+use crate::{rhythm, strip};
 use anyhow::Context;
 use heartlens_core::class::Class;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -130,6 +130,7 @@ impl Arguments {
     }
 
     fn rhythm(&self, config: &rhythm::config::Config, device: Device) -> anyhow::Result<()> {
+        self.no_flags_of_beats()?;
         let recordings = self.source.recordings(config)?;
         let all: Vec<_> = recordings.iter().collect();
         let data = rhythm::fit::TrainingData::new(config, &all)?;
@@ -141,6 +142,7 @@ impl Arguments {
     }
 
     fn strip(&self, config: &strip::config::Config, device: Device) -> anyhow::Result<()> {
+        self.no_flags_of_beats()?;
         let recordings = self.source.strips(config)?;
         let all: Vec<_> = recordings.iter().collect();
         let data = strip::fit::TrainingData::new(config, &all)?;
@@ -150,6 +152,10 @@ impl Arguments {
         // A config has one window or more a batch.
         let sizes = (config.training.steps, config.training.batch as usize);
         self.windows(&config.name, trainer, &data, &probe, &what, sizes)
+    }
+
+    fn no_flags_of_beats(&self) -> anyhow::Result<()> {
+        beats_alone(&[("--hold-out", !self.hold_out.is_empty())])
     }
 
     /// Trains on windows of recordings: so many steps of so many windows.
@@ -162,7 +168,6 @@ impl Arguments {
         what: &str,
         (steps, batch): (u32, usize),
     ) -> anyhow::Result<()> {
-        beats_alone(&[("--hold-out", !self.hold_out.is_empty())])?;
         let out = self.outputs(name);
         std::fs::create_dir_all(&out.folder).with_context(|| out.folder.display().to_string())?;
         trainer.set_precision(self.precision);

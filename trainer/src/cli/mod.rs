@@ -20,9 +20,9 @@ use crate::data::record::RecordBeats;
 use crate::data::split::names;
 use crate::file::write_atomically;
 use crate::fit::device::DeviceChoice;
-use crate::{rhythm, strip};
 use crate::rhythm::dataset::Recording;
 use crate::study::cross_validate::Plan;
+use crate::{rhythm, strip};
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
 use heartlens::evaluate::report::Peaks;
@@ -143,7 +143,10 @@ impl Source {
     }
 
     /// The recordings of a strip model.
-    fn strips(&self, config: &strip::config::Config) -> anyhow::Result<Vec<strip::dataset::Recording>> {
+    fn strips(
+        &self,
+        config: &strip::config::Config,
+    ) -> anyhow::Result<Vec<strip::dataset::Recording>> {
         let database = &config.data.weak_labels;
         let recordings = strip::dataset::read(&self.folders().database(database)?)?;
         let windows: usize = recordings.iter().map(|r| r.windows.len()).sum();

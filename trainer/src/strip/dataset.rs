@@ -87,9 +87,18 @@ impl Recording {
             if end - start > STRIP_STEP_SAMPLES {
                 let third = (end - start) / 3;
                 for part in [
-                    StripWindow { start, end: end - third },
-                    StripWindow { start: start + third, end },
-                    StripWindow { start: start + third / 2, end: end - third / 2 },
+                    StripWindow {
+                        start,
+                        end: end - third,
+                    },
+                    StripWindow {
+                        start: start + third,
+                        end,
+                    },
+                    StripWindow {
+                        start: start + third / 2,
+                        end: end - third / 2,
+                    },
                 ] {
                     self.others.push(compute(part));
                 }

@@ -45,7 +45,11 @@ pub fn write(
     path: &Path,
 ) -> Result<f32, ExportError> {
     let model = model(network, config);
-    let inputs: Vec<&Tensor> = config.views.iter().map(|view| &views[*view as usize]).collect();
+    let inputs: Vec<&Tensor> = config
+        .views
+        .iter()
+        .map(|view| &views[*view as usize])
+        .collect();
     let difference = onnx::compare(&model, &inputs, logits, &STRIP_LABELS)?;
     write_atomically(path, &model.encode_to_vec()).map_err(|source| ExportError::Write {
         path: path.to_owned(),

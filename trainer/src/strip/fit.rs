@@ -93,7 +93,11 @@ impl<'a> TrainingData<'a> {
         let count = recording.windows.len() + recording.others.len();
         let place = rng.random_range(0..count);
         let windows = recording.windows.iter().chain(&recording.others);
-        let mut views = windows.skip(place).next().cloned().unwrap_or(StripViews::ZERO);
+        let mut views = windows
+            .skip(place)
+            .next()
+            .cloned()
+            .unwrap_or(StripViews::ZERO);
         augment(&mut views, config, rng);
         (views, recording.class)
     }
@@ -171,8 +175,11 @@ impl Learner for StripNetwork {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         };
-        let views = batch(windows.views.iter()).map(|view| view.to_device(pass.device).to_kind(kind));
-        let logits = self.forward(&views, Some(&mut pass.rng)).to_kind(Kind::Float);
+        let views =
+            batch(windows.views.iter()).map(|view| view.to_device(pass.device).to_kind(kind));
+        let logits = self
+            .forward(&views, Some(&mut pass.rng))
+            .to_kind(Kind::Float);
         logits.cross_entropy_loss::<Tensor>(
             &Tensor::from_slice(&windows.classes).to_device(pass.device),
             None,
@@ -190,7 +197,9 @@ impl Learner for StripNetwork {
 
 /// Windows to check an export on: the last one of some recordings, evenly spread.
 pub fn probe(recordings: &[Recording]) -> Windows {
-    let last = recordings.iter().filter_map(|recording| recording.windows.last());
+    let last = recordings
+        .iter()
+        .filter_map(|recording| recording.windows.last());
     let views: Vec<StripViews> = last
         .step_by(recordings.len().div_ceil(PROBE_WINDOWS).max(1))
         .cloned()

@@ -42,7 +42,11 @@ pub fn shape_of(view: StripView) -> Vec<i64> {
 /// Windows as tensors on the CPU, one a view in the order of [`StripView::ALL`], each `[batch, ...shape_of(view)]`.
 pub fn batch<'a>(windows: impl Iterator<Item = &'a StripViews> + Clone) -> [Tensor; 4] {
     StripView::ALL.map(|view| {
-        let values: Vec<f32> = windows.clone().flat_map(|views| views.get(view)).copied().collect();
+        let values: Vec<f32> = windows
+            .clone()
+            .flat_map(|views| views.get(view))
+            .copied()
+            .collect();
         let shape: Vec<i64> = std::iter::once(-1).chain(shape_of(view)).collect();
         Tensor::from_slice(&values).reshape(shape)
     })
@@ -87,12 +91,16 @@ impl StripNetwork {
             .iter()
             .map(|(view, blocks)| {
                 let x = views[*view as usize].shallow_clone();
-                blocks.iter().fold(x, |x, block| block.forward(&x, training))
+                blocks
+                    .iter()
+                    .fold(x, |x, block| block.forward(&x, training))
             })
             .collect();
-        self.head.iter().fold(Tensor::cat(&features, 1), |x, block| {
-            block.forward(&dropout(&x, self.dropout, train.as_deref_mut()), training)
-        })
+        self.head
+            .iter()
+            .fold(Tensor::cat(&features, 1), |x, block| {
+                block.forward(&dropout(&x, self.dropout, train.as_deref_mut()), training)
+            })
     }
 
     /// Writes inputs, nodes and the output `logits` of the network into `graph`.

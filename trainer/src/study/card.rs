@@ -199,8 +199,9 @@ pub fn rhythm_ablation_table(results: &Value) -> Option<String> {
 /// `metrics` lacks a key.
 fn strip_table(metrics: &Value) -> Option<String> {
     use std::fmt::Write;
-    let mut text =
-        String::from("| seed | F1 of N | A | O | ~ | mean of N, A, O |\n|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| seed | F1 of N | A | O | ~ | mean of N, A, O |\n|---|---|---|---|---|---|\n",
+    );
     let mut row = |name: &str, figures: &Value| {
         let f1 = |label: &str| rate(&figures["f1"][label]);
         let (n, a, o, noise) = (f1("N"), f1("A"), f1("O"), f1("~"));

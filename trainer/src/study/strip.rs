@@ -126,7 +126,10 @@ pub fn split(recordings: &[Recording], folds: usize, seed: u64) -> Vec<Vec<usize
 
 /// What a network makes of recordings: probabilities of all classes, the mean over the windows, weighted by their lengths.
 pub fn judge(network: &StripNetwork, recordings: &[&Recording]) -> Vec<Option<[f64; CLASSES]>> {
-    let windows: Vec<_> = recordings.iter().flat_map(|recording| &recording.windows).collect();
+    let windows: Vec<_> = recordings
+        .iter()
+        .flat_map(|recording| &recording.windows)
+        .collect();
     let mut probabilities: Vec<[f32; CLASSES]> = Vec::with_capacity(windows.len());
     for part in windows.chunks(BATCH) {
         let logits = tch::no_grad(|| network.forward(&batch(part.iter().copied()), None));
@@ -193,7 +196,10 @@ fn figures(recordings: &[Recording], judged: &[Judged]) -> Figures {
     let mut confusion = [[0; CLASSES]; CLASSES];
     for (index, probabilities) in judged.iter().flat_map(|judged| &judged.probabilities) {
         let likeliest = |of: &[f64; CLASSES]| {
-            (0..CLASSES).fold(0, |best, class| if of[class] > of[best] { class } else { best })
+            (0..CLASSES).fold(
+                0,
+                |best, class| if of[class] > of[best] { class } else { best },
+            )
         };
         let said = probabilities.as_ref().map_or(CLASSES - 1, likeliest);
         confusion[recordings[*index].class][said] += 1;
@@ -223,10 +229,12 @@ pub fn cross_validate(
         let names: Vec<&str> = fold.iter().map(|&i| recordings[i].name.as_str()).collect();
         names.join(" ")
     };
-    let seeds = judged.chunk_by(|a, b| a.seed == b.seed).map(|judged| SeedFigures {
-        seed: judged.first().map_or(0, |judged| judged.seed),
-        figures: figures(recordings, judged),
-    });
+    let seeds = judged
+        .chunk_by(|a, b| a.seed == b.seed)
+        .map(|judged| SeedFigures {
+            seed: judged.first().map_or(0, |judged| judged.seed),
+            figures: figures(recordings, judged),
+        });
     Ok(Results {
         model: config.name.clone(),
         parameters: judged.first().map_or(0, |judged| judged.parameters),

@@ -176,8 +176,14 @@ impl<'a> Importer<'a> {
         };
         let view = AnyView::named(&input.name);
         // All of one task: that of the first.
-        let first = self.graph.inputs.first().map(|first| &self.graph.tensors[*first].name);
-        let task = first.and_then(|name| AnyView::named(name)).map(AnyView::task);
+        let first = self
+            .graph
+            .inputs
+            .first()
+            .map(|first| &self.graph.tensors[*first].name);
+        let task = first
+            .and_then(|name| AnyView::named(name))
+            .map(AnyView::task);
         let Some(view) = view.filter(|view| task.is_none_or(|task| task == view.task())) else {
             let of = |task: Task| task.views().map(AnyView::name).join(", ");
             let known = task.map_or_else(|| Task::ALL.map(of).join(", or "), of);
