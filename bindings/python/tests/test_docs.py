@@ -66,9 +66,12 @@ def test_the_readmes_lines_run(name, demo, tmp_path, monkeypatch):
     exec(compile(text, name, "exec"), names)
 
 
-def test_types_are_complete():
+def test_types_are_complete(tmp_path):
     pytest.importorskip("mypy")
-    stubtest = [sys.executable, "-m", "mypy.stubtest", "heartlens", "--ignore-missing-stub"]
+    # The one module whose types are beside its code. pyarrow and fsspec, which others import, come without types.
+    config = tmp_path / "mypy.ini"
+    config.write_text("[mypy]\nignore_missing_imports = true\n")
+    stubtest = [sys.executable, "-m", "mypy.stubtest", "heartlens._heartlens", "--ignore-missing-stub", "--mypy-config-file", str(config)]
     done = subprocess.run(stubtest, capture_output=True, text=True, check=False, cwd=HERE)
     assert done.returncode == 0, done.stdout
     example = """

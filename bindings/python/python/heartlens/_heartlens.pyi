@@ -336,7 +336,7 @@ class Part:
         rules: _Rules = "none",
         model: Model | None = None,
         runtime: _Runtime | None = None,
-        threads: int | None = 1,
+        threads: int | None = ...,
         fs: float | None = None,
         unit: str | None = None,
     ) -> Part: ...
