@@ -151,6 +151,20 @@ impl Strip {
         f32::from(counts.copied().unwrap_or(0)) * (1.0 / COUNTS_PER_MV)
     }
 
+    /// The samples from a position on, in mV; none where it is not kept.
+    pub(super) fn samples_mv(&self, start: u32) -> impl Iterator<Item = f32> {
+        let oldest = self.len - self.samples.len() as u32;
+        let (older, newer) = self.samples.as_slices();
+        let skip = match start.checked_sub(oldest) {
+            Some(skip) => skip as usize,
+            None => older.len() + newer.len(),
+        };
+        let from_older = older.get(skip..).unwrap_or_default();
+        let from_newer = newer.get(skip.saturating_sub(older.len())..);
+        let counts = from_older.iter().chain(from_newer.unwrap_or_default());
+        counts.map(|counts| f32::from(*counts) * (1.0 / COUNTS_PER_MV))
+    }
+
     /// The beats of a window that lie in it whole, the oldest first; of more than [`STRIP_BEATS`] the last.
     pub(super) fn beats_in(&self, window: StripWindow) -> impl Iterator<Item = Kept> {
         let whole = move |beat: &Kept| {

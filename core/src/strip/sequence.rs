@@ -126,8 +126,8 @@ pub(super) fn resemblance(
     for (index, beat) in chosen.skip(beats.start).take(beats.len()) {
         let mut segment: Segment = [0.0; STRIP_AVERAGE_LEN];
         let start = beat.r_sample - STRIP_BEFORE_SAMPLES as u32;
-        for (position, sample) in (start..).zip(&mut segment) {
-            *sample = scaled(strip.sample_mv(position), per_scale);
+        for (sample, mv) in segment.iter_mut().zip(strip.samples_mv(start)) {
+            *sample = scaled(mv, per_scale);
         }
         let amplitude = libm::logf((peak_to_peak(&segment) + TINY) / height);
         for (channel, value) in [

@@ -41,8 +41,8 @@ pub(super) fn add_frame(
     }
     let start = window.start + (frame * STRIP_HOP_SAMPLES) as u32;
     let mut buffer = [0.0; STRIP_FRAME_SAMPLES];
-    for (position, sample) in (start..).zip(&mut buffer) {
-        *sample = scaled(strip.sample_mv(position), per_scale);
+    for (sample, mv) in buffer.iter_mut().zip(strip.samples_mv(start)) {
+        *sample = scaled(mv, per_scale);
     }
     if without == 1 {
         for [from, to] in complexes(strip, window) {

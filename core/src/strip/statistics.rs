@@ -64,9 +64,8 @@ impl Strip {
         let mut heights: Vec<f32, SECONDS> = Vec::new();
         let mut start = window.start;
         while start + SAMPLE_RATE_HZ <= window.end {
-            let second = start..start + SAMPLE_RATE_HZ;
-            let (low, high) = second.fold((f32::MAX, f32::MIN), |(low, high), position| {
-                let mv = self.sample_mv(position);
+            let second = self.samples_mv(start).take(SAMPLE_RATE_HZ as usize);
+            let (low, high) = second.fold((f32::MAX, f32::MIN), |(low, high), mv| {
                 (low.min(mv), high.max(mv))
             });
             // There is room: a window has no more seconds.
