@@ -68,27 +68,29 @@ fn set(views: &mut StripViews, at: usize, value: f32) {
     }
 }
 
-/// Fills one place of the average beat and of its spread.
-pub(super) fn average_at(
+/// Fills these places of the average beat and of its spread.
+pub(super) fn average(
     views: &mut StripViews,
     strip: &Strip,
     window: StripWindow,
     per_scale: f32,
-    place: usize,
+    places: Range<usize>,
 ) {
-    let mut values: Vec<f32, STRIP_BEATS> = Vec::new();
-    for beat in strip.beats_in(window) {
-        let position = beat.r_sample + place as u32 - STRIP_BEFORE_SAMPLES as u32;
-        // There is room: `beats_in` gives no more.
-        let _ = values.push(scaled(strip.sample_mv(position), per_scale));
-    }
-    let middle = median(&mut values);
-    for value in &mut values {
-        *value = (*value - middle).abs();
-    }
+    // Found once, not at each place.
+    let peaks = strip.beats_in(window).map(|beat| beat.r_sample);
+    let peaks: Vec<u32, STRIP_BEATS> = peaks.take(STRIP_BEATS).collect();
     let (average, spread) = views.average.split_at_mut(STRIP_AVERAGE_LEN);
-    if let (Some(average), Some(at)) = (average.get_mut(place), spread.get_mut(place)) {
-        (*average, *at) = (middle, median(&mut values));
+    let both = average.iter_mut().zip(spread).enumerate();
+    for (place, (average, spread)) in both.skip(places.start).take(places.len()) {
+        let before = (STRIP_BEFORE_SAMPLES as u32).saturating_sub(place as u32);
+        let behind = (place as u32).saturating_sub(STRIP_BEFORE_SAMPLES as u32);
+        let at = |peak: &u32| scaled(strip.sample_mv(peak - before + behind), per_scale);
+        let mut values: Vec<f32, STRIP_BEATS> = peaks.iter().map(at).collect();
+        *average = median(&mut values);
+        for value in &mut values {
+            *value = (*value - *average).abs();
+        }
+        *spread = median(&mut values);
     }
 }
 

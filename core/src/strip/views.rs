@@ -177,9 +177,8 @@ impl StripViews {
         let part = part - 1;
         if part < AVERAGE_PARTS {
             let first = part * AVERAGE_PER_PART;
-            for place in first..first + AVERAGE_PER_PART {
-                sequence::average_at(self, strip, window, per_scale, place);
-            }
+            let places = first..first + AVERAGE_PER_PART;
+            sequence::average(self, strip, window, per_scale, places);
             return true;
         }
         let part = part - AVERAGE_PARTS;
