@@ -34,6 +34,11 @@ pub(super) const P_LIKENESS: usize = 5;
 pub(super) const T_LIKENESS: usize = 6;
 pub(super) const AMPLITUDE: usize = 7;
 
+/// Places of the average beat that are filled at a time.
+pub(super) const AVERAGE_PLACES: usize = 8;
+/// So many places of each beat, in scales.
+type Columns = [[f32; AVERAGE_PLACES]; STRIP_BEATS];
+
 /// One beat's samples, in scales.
 type Segment = [f32; STRIP_AVERAGE_LEN];
 
@@ -68,31 +73,88 @@ fn set(views: &mut StripViews, at: usize, value: f32) {
     }
 }
 
-/// Fills these places of the average beat and of its spread.
+/// Fills the average beat and its spread at these places of the beat, so many that [`sort_columns`] sorts at a time.
 pub(super) fn average(
     views: &mut StripViews,
     strip: &Strip,
     window: StripWindow,
     per_scale: f32,
-    places: Range<usize>,
+    first: usize,
 ) {
-    // Found once, not at each place.
-    let peaks = strip.beats_in(window).map(|beat| beat.r_sample);
-    let peaks: Vec<u32, STRIP_BEATS> = peaks.take(STRIP_BEATS).collect();
-    let (average, spread) = views.average.split_at_mut(STRIP_AVERAGE_LEN);
-    let both = average.iter_mut().zip(spread).enumerate();
-    for (place, (average, spread)) in both.skip(places.start).take(places.len()) {
-        let before = (STRIP_BEFORE_SAMPLES as u32).saturating_sub(place as u32);
-        let behind = (place as u32).saturating_sub(STRIP_BEFORE_SAMPLES as u32);
-        let at = |peak: &u32| scaled(strip.sample_mv(peak - before + behind), per_scale);
-        let mut values: Vec<f32, STRIP_BEATS> = peaks.iter().map(at).collect();
-        *average = median(&mut values);
-        for value in &mut values {
-            *value = (*value - *average).abs();
+    // What no beat has comes last.
+    let mut values: Columns = [[f32::INFINITY; AVERAGE_PLACES]; STRIP_BEATS];
+    let mut count = 0;
+    for (beat, row) in strip.beats_in(window).zip(&mut values) {
+        let start = beat.r_sample - STRIP_BEFORE_SAMPLES as u32 + first as u32;
+        for (value, mv) in row.iter_mut().zip(strip.samples_mv(start)) {
+            *value = scaled(mv, per_scale);
         }
-        *spread = median(&mut values);
+        count += 1;
+    }
+    let middle = medians(&mut values, count);
+    for row in values.iter_mut().take(count) {
+        for (value, middle) in row.iter_mut().zip(middle) {
+            *value = (*value - middle).abs();
+        }
+    }
+    let (average, spread) = views.average.split_at_mut(STRIP_AVERAGE_LEN);
+    for (row, medians) in [(average, middle), (spread, medians(&mut values, count))] {
+        for (place, median) in row.iter_mut().skip(first).zip(medians) {
+            *place = median;
+        }
     }
 }
+
+/// The median of the first `count` values of each column; 0 of nothing.
+fn medians(values: &mut Columns, count: usize) -> [f32; AVERAGE_PLACES] {
+    sort_columns(values);
+    let middle = |place: usize| values.get(place).copied().unwrap_or_default();
+    let Some(last) = count.checked_sub(1) else {
+        return [0.0; AVERAGE_PLACES];
+    };
+    let mut medians = middle(last / 2);
+    for (below, above) in medians.iter_mut().zip(middle(count / 2)) {
+        *below = (*below + above) / 2.0;
+    }
+    medians
+}
+
+/// Sorts each column, the smallest first. The same places are compared whatever the values: beats differ too little for a
+/// processor to foresee what a search among them does, and this takes the same time always.
+fn sort_columns(values: &mut Columns) {
+    for places in &COMPARED {
+        if let Ok([low, high]) = values.get_disjoint_mut(places.map(usize::from)) {
+            for (a, b) in low.iter_mut().zip(high) {
+                (*a, *b) = if *b < *a { (*b, *a) } else { (*a, *b) };
+            }
+        }
+    }
+}
+
+/// The places that Batcher's odd-even merge sort (1968) compares, in its order.
+static COMPARED: [[u8; 2]; 543] = {
+    let mut pairs = [[0; 2]; 543];
+    let mut count = 0;
+    let mut size = 1;
+    while size < STRIP_BEATS {
+        let mut apart = size;
+        while apart > 0 {
+            let mut low = apart % size;
+            while low + apart < STRIP_BEATS {
+                let begins = (low - apart % size) % (2 * apart) < apart;
+                if begins && low / (2 * size) == (low + apart) / (2 * size) {
+                    pairs[count] = [low as u8, (low + apart) as u8];
+                    count += 1;
+                }
+                low += 1;
+            }
+            apart /= 2;
+        }
+        size *= 2;
+    }
+    assert!(count == pairs.len());
+    pairs
+};
 
 /// A sample in scales, clipped.
 pub(super) fn scaled(mv: f32, per_scale: f32) -> f32 {
@@ -161,5 +223,53 @@ pub(super) fn intervals(views: &mut StripViews, strip: &Strip, window: StripWind
             set(views, place(STEP, index + 1, count), clip(log - before));
         }
         before = Some(*log);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network that sorts every sequence of zeros and ones sorts all (Knuth, The Art of Computer Programming 3, 5.3.4); here each
+    /// number of ones at places drawn at random.
+    #[test]
+    fn columns_are_sorted() {
+        let mut seed = 1_u32;
+        let mut draw = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 16) as usize
+        };
+        for ones in 0..=STRIP_BEATS {
+            for _ in 0..50 {
+                let mut values: Columns = [[0.0; AVERAGE_PLACES]; STRIP_BEATS];
+                for column in 0..AVERAGE_PLACES {
+                    let mut left = ones;
+                    while left > 0 {
+                        let place = &mut values[draw() % STRIP_BEATS][column];
+                        left -= usize::from(*place == 0.0);
+                        *place = 1.0;
+                    }
+                }
+                sort_columns(&mut values);
+                for (place, row) in values.iter().enumerate() {
+                    let expected = f32::from(u8::from(place >= STRIP_BEATS - ones));
+                    assert!(row.iter().all(|x| *x == expected), "{ones} ones");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn medians_are_those_of_the_first_values() {
+        let mut values: Columns = [[f32::INFINITY; AVERAGE_PLACES]; STRIP_BEATS];
+        assert_eq!(medians(&mut values, 0), [0.0; AVERAGE_PLACES]);
+        for (row, x) in values.iter_mut().zip([5.0, 1.0, 9.0, 6.0]) {
+            *row = [x; AVERAGE_PLACES];
+        }
+        assert_eq!(medians(&mut values, 4), [5.5; AVERAGE_PLACES]);
+        for (row, x) in values.iter_mut().zip([5.0, 1.0, 9.0, f32::INFINITY]) {
+            *row = [x; AVERAGE_PLACES];
+        }
+        assert_eq!(medians(&mut values, 3), [5.0; AVERAGE_PLACES]);
     }
 }

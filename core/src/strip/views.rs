@@ -1,6 +1,7 @@
 //! The views of a strip.
 
 use super::kept::{Strip, StripWindow};
+use super::sequence::AVERAGE_PLACES;
 use super::{sequence, spectrum, statistics};
 use crate::spec::{
     STRIP_AVERAGE_LEN, STRIP_BEAT_CHANNELS, STRIP_BEATS, STRIP_SPECTRUM_BINS, STRIP_STATISTICS,
@@ -103,10 +104,8 @@ pub struct StripViews {
     pub statistics: [f32; STRIP_STATISTICS],
 }
 
-/// Parts of [`StripViews::compute_part`], in order: the scale, then
-const AVERAGE_PARTS: usize = STRIP_AVERAGE_LEN / AVERAGE_PER_PART;
-/// places of the average beat at a time,
-const AVERAGE_PER_PART: usize = 8;
+/// Parts of [`StripViews::compute_part`], in order: the scale, then some places of the average beat at a time,
+const AVERAGE_PARTS: usize = STRIP_AVERAGE_LEN / AVERAGE_PLACES;
 /// then beats at a time,
 const BEATS_PER_PART: usize = 16;
 const BEAT_PARTS: usize = STRIP_BEATS / BEATS_PER_PART;
@@ -119,7 +118,7 @@ const EVEN_STEP: f32 = 0.03;
 const STRANGE_MOST: f32 = 0.25;
 
 const _: () = {
-    assert!(AVERAGE_PARTS * AVERAGE_PER_PART == STRIP_AVERAGE_LEN);
+    assert!(AVERAGE_PARTS * AVERAGE_PLACES == STRIP_AVERAGE_LEN);
     assert!(BEAT_PARTS * BEATS_PER_PART == STRIP_BEATS);
 };
 
@@ -176,9 +175,7 @@ impl StripViews {
         let per_scale = 1.0 / self.statistics[statistics::SCALE];
         let part = part - 1;
         if part < AVERAGE_PARTS {
-            let first = part * AVERAGE_PER_PART;
-            let places = first..first + AVERAGE_PER_PART;
-            sequence::average(self, strip, window, per_scale, places);
+            sequence::average(self, strip, window, per_scale, part * AVERAGE_PLACES);
             return true;
         }
         let part = part - AVERAGE_PARTS;
