@@ -5,8 +5,8 @@ use crate::episodes::Episode;
 use crate::hrv::Hrv;
 use crate::records::Warning;
 use crate::runtime::Logits;
-use crate::strips::Strip;
 use crate::summary::Summary;
+use crate::verdicts::StripVerdict;
 use heartlens_core::class::Class;
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub struct Analysis {
     /// Atrial fibrillation, runs and pauses, in order of time.
     pub episodes: Vec<Episode>,
     /// What the strip network says of half a minute at a time, every 10 s; empty where it is not asked, or the model has none.
-    pub strips: Vec<Strip>,
+    pub strips: Vec<StripVerdict>,
     /// Heart rate variability.
     pub hrv: Hrv,
     /// What was strange about the record, but not wrong enough to fail.

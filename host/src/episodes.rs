@@ -16,8 +16,8 @@ pub const LONGEST_PAUSE_MS: f64 = 30_000.0;
 /// What an episode is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum EpisodeKind {
-    /// Atrial fibrillation, by the rhythm network. Its score is smoothed: the episode is told some 20 to 150 beats after it
-    /// began, and as much after it ended.
+    /// Atrial fibrillation, by the strip network: its windows last up to 30 s and end every 10 s, so that an episode begins and ends
+    /// up to half a minute off. Of a list of beats, by the rhythm network, whose smoothed score follows 20 to 150 beats late.
     #[serde(rename = "AF")]
     AtrialFibrillation,
     /// A run of [`RUN_BEATS`] or more V beats.

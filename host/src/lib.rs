@@ -57,11 +57,11 @@ pub mod pipeline;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod runtime;
-pub mod strips;
 pub mod summary;
 pub mod synth;
 #[cfg(feature = "parquet")]
 pub mod tables;
+pub mod verdicts;
 
 pub use analysis::{Analysis, Beat, Stages};
 pub use annotate::annotations;

@@ -37,7 +37,8 @@ pub struct Summary {
 /// What a recording's rhythm comes to, as [`rhythm::Summary`] counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Rhythm {
-    /// Time that the rhythm network has judged, in seconds: it needs 24 RR intervals first.
+    /// Time whose rhythm has been judged, in seconds: readable signal, and of a list of beats what follows the first 24 RR
+    /// intervals.
     pub judged_s: f64,
     /// Share of that time in atrial fibrillation, 0..=1; `None` where nothing was judged.
     pub fibrillation_share: Option<f64>,

@@ -61,17 +61,6 @@ impl View {
             Self::Metadata => &[METADATA_LEN],
         }
     }
-
-    /// The tensor that it is quantised into: height, width, channels. The channel is last, and a feature of the
-    /// metadata is a channel.
-    pub const fn tensor_shape(self) -> [usize; 3] {
-        match *self.shape() {
-            [channels, width] => [1, width, channels],
-            [channels, height, width] => [height, width, channels],
-            [channels, ..] => [1, 1, channels],
-            [] => [0; 3],
-        }
-    }
 }
 
 impl core::fmt::Display for View {
@@ -108,19 +97,17 @@ mod tests {
 
     #[test]
     fn names_numbers_shapes_and_values_agree() {
-        let expected: [(&str, &[usize], [usize; 3]); 4] = [
-            ("waveform", &[2, 96], [1, 96, 2]),
-            ("spectrum", &[2, 64], [1, 64, 2]),
-            ("spectrogram", &[2, 16, 11], [16, 11, 2]),
-            ("metadata", &[46], [1, 1, 46]),
+        let expected: [(&str, &[usize]); 4] = [
+            ("waveform", &[2, 96]),
+            ("spectrum", &[2, 64]),
+            ("spectrogram", &[2, 16, 11]),
+            ("metadata", &[46]),
         ];
         let mut views = Views::ZERO;
-        for (number, (view, (name, shape, tensor))) in
-            View::ALL.into_iter().zip(expected).enumerate()
-        {
+        for (number, (view, (name, shape))) in View::ALL.into_iter().zip(expected).enumerate() {
             assert_eq!(view as usize, number);
             assert_eq!((view.name(), View::named(name)), (name, Some(view)));
-            assert_eq!((view.shape(), view.tensor_shape()), (shape, tensor));
+            assert_eq!(view.shape(), shape);
             let len = shape.iter().product::<usize>();
             assert_eq!(views.get(view).len(), len, "{view}");
             views.get_mut(view).fill(number as f32 + 1.0);

@@ -8,7 +8,7 @@ use crate::compile::image::AlignedImage;
 use crate::compile::import;
 use crate::compile::source::Source;
 use crate::evaluate::mapping;
-use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, RHYTHM_FILE, SPEC_HASH_KEY};
+use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, RHYTHM_FILE, SPEC_HASH_KEY, STRIP_FILE};
 use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::runtime::ModelError;
 use anyhow::{Context, bail};
@@ -159,7 +159,7 @@ fn described(model: &ModelFacts, text: &mut String) -> anyhow::Result<Vec<u8>> {
     Ok(serde_json::to_vec_pretty(model)?)
 }
 
-/// The models of a folder: the network, its device image, and the rhythm network.
+/// The models of a folder: the network, its device image, the rhythm network and the strip network.
 fn folder(path: &Path) -> anyhow::Result<Vec<ModelFacts>> {
     let mut models = Vec::new();
     let network = path.join(ONNX_FILE);
@@ -174,9 +174,13 @@ fn folder(path: &Path) -> anyhow::Result<Vec<ModelFacts>> {
     if intervals.is_file() {
         models.push(rhythm(&intervals)?);
     }
+    let strip = path.join(STRIP_FILE);
+    if strip.is_file() {
+        models.push(image(&strip)?);
+    }
     if models.is_empty() {
         bail!(
-            "{}: this folder has none of {ONNX_FILE}, {IMAGE_FILE} and {RHYTHM_FILE}; a record is named by its file",
+            "{}: this folder has none of {ONNX_FILE}, {IMAGE_FILE}, {RHYTHM_FILE} and {STRIP_FILE}; a record is named by its file",
             path.display()
         );
     }

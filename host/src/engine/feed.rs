@@ -304,12 +304,18 @@ impl<'r, P: PeakSource> Feed<'r, P> {
     fn push_first(&mut self, sample_mv: f32) {
         let before = self.first.beats.len();
         self.first.push(sample_mv);
+        self.note_from(before);
         if let Some(strip) = &mut self.strip {
-            for beat in self.first.beats.iter().skip(before) {
-                strip.note(beat);
-            }
             strip.push(self.first.monitor.filtered_mv());
             ready(strip, &mut self.windows);
+        }
+    }
+
+    /// Has the strip note the first lead's beats from this one on.
+    fn note_from(&mut self, first: usize) {
+        if let Some(strip) = &mut self.strip {
+            let beats = self.first.beats.iter();
+            beats.skip(first).for_each(|beat| strip.note(beat));
         }
     }
 
@@ -317,10 +323,8 @@ impl<'r, P: PeakSource> Feed<'r, P> {
     fn end_first(&mut self) {
         let before = self.first.beats.len();
         self.first.end();
+        self.note_from(before);
         if let Some(strip) = &mut self.strip {
-            for beat in self.first.beats.iter().skip(before) {
-                strip.note(beat);
-            }
             strip.finish();
             ready(strip, &mut self.windows);
         }

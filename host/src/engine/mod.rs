@@ -23,8 +23,8 @@ use crate::hrv::Hrv;
 use crate::model::Model;
 use crate::options::{Options, Peaks};
 use crate::records::{Record, Warning};
-use crate::strips::{Strip, Verdicts};
 use crate::summary::Summary;
+use crate::verdicts::{StripVerdict, Verdicts};
 use feed::{Feed, Signal};
 use heartlens_core::detector::Detector;
 use heartlens_core::monitor::PeakSource;
@@ -230,7 +230,7 @@ struct Judge<'a, 's> {
     reference: Option<&'a [u64]>,
     rhythm: Rhythm,
     beats: Vec<Beat>,
-    strips: Vec<Strip>,
+    strips: Vec<StripVerdict>,
     /// Whether fibrillation is what the strip network says.
     judges_strips: bool,
     /// Each lead's weights, summed up.
@@ -290,7 +290,7 @@ impl Judge<'_, '_> {
         let at_s = |sample: u32| start_s + f64::from(sample) / f64::from(SAMPLE_RATE_HZ);
         let windows = done.windows.iter();
         self.strips
-            .extend(windows.map(|(window, probabilities)| Strip {
+            .extend(windows.map(|(window, probabilities)| StripVerdict {
                 from_s: at_s(window.start),
                 to_s: at_s(window.end),
                 probabilities: *probabilities,

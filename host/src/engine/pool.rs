@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::options::Options;
 use crate::runtime::int8::Int8;
 use crate::runtime::{Kind, Logits, ModelError, Runtime, softmax};
-use crate::strips::Strip;
+use crate::verdicts::StripVerdict;
 use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::monitor::MonitoredBeat;
 use heartlens_core::quality::BeatQuality;
@@ -489,13 +489,13 @@ impl Worker<'_> {
             strip.compute(*window, &mut views);
             let probabilities = if views.is_readable() {
                 let logits = network.run(std::slice::from_ref(&views))?;
-                let probabilities = logits.first().map_or(Strip::NOISE, softmax);
+                let probabilities = logits.first().map_or(StripVerdict::NOISE, softmax);
                 match views.is_even() {
-                    true => Strip::without_fibrillation(probabilities),
+                    true => StripVerdict::without_fibrillation(probabilities),
                     false => probabilities,
                 }
             } else {
-                Strip::NOISE
+                StripVerdict::NOISE
             };
             judged.push((*window, probabilities));
         }

@@ -1,4 +1,4 @@
-//! A trained model: the beat network in each form that a runtime reads, and the rhythm network.
+//! A trained model: the beat network in each form that a runtime reads, the rhythm network and the strip network.
 //!
 //! A model is a folder with the files [`IMAGE_FILE`], [`RHYTHM_FILE`], [`STRIP_FILE`] and [`ONNX_FILE`]; the one that is shipped is
 //! inside the program.

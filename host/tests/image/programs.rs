@@ -1,6 +1,7 @@
 //! Programs to write: random ones of all operators, and small ones.
 
 use heartlens::compile::program::{Input, LstmWeights, Operator, Program, Step, Tensor, TensorId};
+use heartlens_core::model::AnyView;
 use heartlens_core::nn::{Channel, GateRow, LstmOutput, LstmShape, Operand, WindowShape};
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::{View, Views};
@@ -9,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// A dense layer of the metadata alone: the example of `docs/model-image.md`.
 pub(crate) fn smallest() -> Program {
-    let inputs = View::Metadata.tensor_shape()[2];
+    let inputs = AnyView::Beat(View::Metadata).tensor_shape()[2];
     let weights = (0..LABELS.len() * inputs).map(|i| (i % 7) as i8 - 3);
     Program {
         name: "smallest".to_owned(),
@@ -18,7 +19,7 @@ pub(crate) fn smallest() -> Program {
         reads_patient: true,
         tensors: vec![Tensor {
             name: "metadata".to_owned(),
-            shape: View::Metadata.tensor_shape(),
+            shape: AnyView::Beat(View::Metadata).tensor_shape(),
             scale: 0.0625,
             zero_point: -3,
         }],
@@ -103,9 +104,10 @@ impl Maker {
     }
 
     pub(crate) fn input(&mut self, view: View) -> TensorId {
-        let tensor = self.tensor(view.tensor_shape());
+        let shape = AnyView::Beat(view).tensor_shape();
+        let tensor = self.tensor(shape);
         let own = self.rng.random_bool(0.5);
-        let channels = if own { view.tensor_shape()[2] } else { 0 };
+        let channels = if own { shape[2] } else { 0 };
         let channel_scales = (0..channels).map(|_| self.rng.random_range(0.02..0.06));
         let channel_scales = channel_scales.collect();
         self.program.inputs.push(Input {

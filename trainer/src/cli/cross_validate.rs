@@ -17,6 +17,7 @@ use anyhow::ensure;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;
 use heartlens_core::rhythm::{Network, Rules};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::Device;
@@ -77,9 +78,7 @@ impl Arguments {
     }
 
     fn strip(&self, config: &strip::config::Config, device: Device) -> anyhow::Result<()> {
-        self.no_flags_of_beats()?;
-        let folds = self.trainings.folds;
-        ensure!(folds >= 2, "--folds {folds}: expected 2 or more");
+        let folds = self.folds_of_recordings()?;
         let recordings = self.source.strips(config)?;
         let plan = self
             .trainings
@@ -108,26 +107,31 @@ impl Arguments {
                 digits(figures.challenge_f1)
             );
         }
-        for path in self.json.iter().chain(&self.summary) {
-            write_json(&results, path)?;
-        }
-        Ok(())
+        self.keep_all(&results)
     }
 
-    fn no_flags_of_beats(&self) -> anyhow::Result<()> {
+    /// The number of folds that recordings are split into, where no flag is for beats alone.
+    fn folds_of_recordings(&self) -> anyhow::Result<usize> {
         beats_alone(&[
             ("--keep", self.keep.is_some()),
             ("--rhythm", self.rhythm.is_some()),
             ("--train-on", self.train_on.is_some()),
             ("--lead", self.lead != Leads::First),
             ("--int8", self.int8),
-        ])
+        ])?;
+        let folds = self.trainings.folds;
+        ensure!(folds >= 2, "--folds {folds}: expected 2 or more");
+        Ok(folds)
+    }
+
+    /// Writes results that have no figures of single recordings to leave out.
+    fn keep_all(&self, results: &impl Serialize) -> anyhow::Result<()> {
+        let mut paths = self.json.iter().chain(&self.summary);
+        paths.try_for_each(|path| write_json(results, path))
     }
 
     fn rhythm(&self, config: &rhythm::config::Config, device: Device) -> anyhow::Result<()> {
-        self.no_flags_of_beats()?;
-        let folds = self.trainings.folds;
-        ensure!(folds >= 2, "--folds {folds}: expected 2 or more");
+        let folds = self.folds_of_recordings()?;
         let recordings = self.source.recordings(config)?;
         let plan = self
             .trainings
@@ -153,11 +157,7 @@ impl Arguments {
                 digits(figures.ppv),
             );
         }
-        // It has no figures of single recordings to leave out.
-        for path in self.json.iter().chain(&self.summary) {
-            write_json(&results, path)?;
-        }
-        Ok(())
+        self.keep_all(&results)
     }
 
     fn beat(&self, config: &beat::config::Config, device: Device) -> anyhow::Result<()> {

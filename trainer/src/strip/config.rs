@@ -3,7 +3,7 @@
 //! Input shapes are not in it: they follow from [`heartlens_core::spec`].
 
 use crate::beat::config::Conv1dConfig;
-use crate::config::{ConfigError, Task, canonical, limits, parse, text};
+use crate::config::{ConfigError, Task, canonical, limits, parse};
 use heartlens_core::strip::StripView;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize};
@@ -141,18 +141,10 @@ pub struct AugmentationConfig {
 }
 
 impl Config {
-    /// Reads a config file.
-    ///
-    /// # Errors
-    /// If the file cannot be read, is not TOML of this layout (unknown keys included), or a value is out of its range.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(&text(path)?, path)
-    }
-
     /// Parses a config; `origin` is named in errors.
     ///
     /// # Errors
-    /// As [`Config::read`].
+    /// If `text` is not TOML of this layout (unknown keys included), or a value is out of its range.
     pub fn parse(text: &str, origin: &Path) -> Result<Self, ConfigError> {
         parse(text, origin)
     }

@@ -3,8 +3,8 @@
 use crate::data::DatasetError;
 use crate::data::weak_labels::{find_all, signal};
 use crate::progress::bar;
-use heartlens_core::monitor::Monitor;
-use heartlens_core::patient::Patient;
+use heartlens::pipeline::for_each_strip;
+use heartlens_core::detector::Detector;
 use heartlens_core::spec::STRIP_STEP_SAMPLES;
 use heartlens_core::strip::{Strip, StripViews, StripWindow};
 use rayon::prelude::*;
@@ -56,53 +56,30 @@ impl Recording {
             seconds: Vec::new(),
             others: Vec::new(),
         };
-        let mut monitor = Monitor::new(Patient::default());
-        let mut strip = Strip::new();
-        for sample in signal_mv {
-            if let Some(beat) = monitor.push(*sample) {
-                strip.note(&beat);
-            }
-            strip.push(monitor.filtered_mv());
-            recording.take(&mut strip);
-        }
-        monitor.finish();
-        while let Some(beat) = monitor.poll() {
-            strip.note(&beat);
-        }
-        strip.finish();
-        recording.take(&mut strip);
+        for_each_strip(signal_mv, Detector::new(), |strip, window| {
+            recording.take(strip, window);
+        });
         recording
     }
 
-    fn take(&mut self, strip: &mut Strip) {
-        while let Some(window) = strip.ready() {
-            let compute = |window| {
-                let mut views = StripViews::ZERO;
-                strip.compute(window, &mut views);
-                views
-            };
-            self.windows.push(compute(window));
-            self.seconds.push(window.seconds());
-            let StripWindow { start, end } = window;
-            if end - start > STRIP_STEP_SAMPLES {
-                let third = (end - start) / 3;
-                for part in [
-                    StripWindow {
-                        start,
-                        end: end - third,
-                    },
-                    StripWindow {
-                        start: start + third,
-                        end,
-                    },
-                    StripWindow {
-                        start: start + third / 2,
-                        end: end - third / 2,
-                    },
-                ] {
-                    self.others.push(compute(part));
-                }
-            }
+    fn take(&mut self, strip: &Strip, window: StripWindow) {
+        let compute = |window| {
+            let mut views = StripViews::ZERO;
+            strip.compute(window, &mut views);
+            views
+        };
+        self.windows.push(compute(window));
+        self.seconds.push(window.seconds());
+        let StripWindow { start, end } = window;
+        if end - start > STRIP_STEP_SAMPLES {
+            let third = (end - start) / 3;
+            let parts = [(0, third), (third, 0), (third / 2, third / 2)];
+            self.others.extend(parts.map(|(from_start, from_end)| {
+                compute(StripWindow {
+                    start: start + from_start,
+                    end: end - from_end,
+                })
+            }));
         }
     }
 }

@@ -42,12 +42,12 @@ pub struct Results {
 
 /// One seed over all folds.
 #[derive(Debug, Clone, Serialize)]
-pub struct SeedFigures {
+pub struct SeedFigures<F = Figures> {
     /// The seed.
     pub seed: u64,
     /// Its figures.
     #[serde(flatten)]
-    pub figures: Figures,
+    pub figures: F,
 }
 
 /// Atrial fibrillation against sinus and other rhythms, by recording: its smoothed score at the end, as
@@ -128,13 +128,22 @@ fn auc(verdicts: &[Verdict]) -> Option<f64> {
 /// Splits recordings into `folds`, each rhythm evenly. Returns indices, in order. One recording of the challenge is one
 /// patient, as far as is known.
 pub fn split(recordings: &[Recording], folds: usize, seed: u64) -> Vec<Vec<usize>> {
+    let rhythms: Vec<Rhythm> = recordings.iter().map(|r| r.rhythm).collect();
+    evenly(&rhythms, &Rhythm::ALL, folds, seed)
+}
+
+/// Splits recordings of these kinds into `folds`, each of `kinds` evenly. Returns indices, in order.
+pub(super) fn evenly<K: PartialEq>(
+    of: &[K],
+    kinds: &[K],
+    folds: usize,
+    seed: u64,
+) -> Vec<Vec<usize>> {
     let mut rng = stream(seed, Purpose::Folds, 0);
     let mut split = vec![Vec::new(); folds];
     let mut next = 0;
-    for rhythm in Rhythm::ALL {
-        let mut members: Vec<usize> = (0..recordings.len())
-            .filter(|&index| recordings[index].rhythm == rhythm)
-            .collect();
+    for kind in kinds {
+        let mut members: Vec<usize> = (0..of.len()).filter(|&index| of[index] == *kind).collect();
         members.shuffle(&mut rng);
         for index in members {
             split[next % folds].push(index);

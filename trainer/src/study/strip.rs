@@ -1,14 +1,13 @@
 //! How good is the strip network on recordings that it has not seen.
 
 use super::cross_validate::{Plan, in_parallel};
+use super::rhythm::{SeedFigures, evenly};
 use crate::fit::training_loop::StepReport;
-use crate::nn::rng::{Purpose, stream};
 use crate::strip::config::Config;
 use crate::strip::dataset::Recording;
 use crate::strip::fit::{FitError, fit};
 use crate::strip::network::{StripNetwork, batch};
 use heartlens_core::spec::{STRIP_HASH, STRIP_LABELS};
-use rand::seq::SliceRandom;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tch::Kind;
@@ -39,19 +38,9 @@ pub struct Results {
     #[serde(flatten)]
     pub pooled: Figures,
     /// Each seed alone.
-    pub seeds: Vec<SeedFigures>,
+    pub seeds: Vec<SeedFigures<Figures>>,
     /// The held-out recordings of each fold, by name, separated by spaces.
     pub splits: Vec<String>,
-}
-
-/// One seed over all folds.
-#[derive(Debug, Clone, Serialize)]
-pub struct SeedFigures {
-    /// The seed.
-    pub seed: u64,
-    /// Its figures.
-    #[serde(flatten)]
-    pub figures: Figures,
 }
 
 /// Recordings by class. A recording's class is the likeliest by the mean of its windows' probabilities, weighted by their lengths; one
@@ -100,28 +89,6 @@ pub struct Judged {
     pub macs: usize,
     /// Of each recording of the fold, by its index: the probabilities of all classes; `None` without a window.
     pub probabilities: Vec<(usize, Option<[f64; CLASSES]>)>,
-}
-
-/// Splits recordings into `folds`, each class evenly. Returns indices, in order. One recording of the challenge is one patient,
-/// as far as is known.
-pub fn split(recordings: &[Recording], folds: usize, seed: u64) -> Vec<Vec<usize>> {
-    let mut rng = stream(seed, Purpose::Folds, 0);
-    let mut split = vec![Vec::new(); folds];
-    let mut next = 0;
-    for class in 0..CLASSES {
-        let mut members: Vec<usize> = (0..recordings.len())
-            .filter(|&index| recordings[index].class == class)
-            .collect();
-        members.shuffle(&mut rng);
-        for index in members {
-            split[next % folds].push(index);
-            next += 1;
-        }
-    }
-    for fold in &mut split {
-        fold.sort_unstable();
-    }
-    split
 }
 
 /// What a network makes of recordings: probabilities of all classes, the mean over the windows, weighted by their lengths.
@@ -219,7 +186,10 @@ pub fn cross_validate(
     plan: &Plan,
     observe: impl FnMut(StepReport),
 ) -> Result<Results, FitError> {
-    let splits = split(recordings, folds, config.training.seed);
+    // One recording of the challenge is one patient, as far as is known.
+    let classes: Vec<usize> = recordings.iter().map(|r| r.class).collect();
+    let kinds: Vec<usize> = (0..CLASSES).collect();
+    let splits = evenly(&classes, &kinds, folds, config.training.seed);
     let judged = train_folds(config, recordings, &splits, plan, observe)?;
     let mut records = BTreeMap::new();
     for recording in recordings {

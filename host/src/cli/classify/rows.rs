@@ -7,8 +7,8 @@ use crate::choice::TakenLead;
 use crate::cli::output::Output;
 use crate::episodes::Episode;
 use crate::hrv::Hrv;
-use crate::strips::Strip;
 use crate::summary::Summary;
+use crate::verdicts::StripVerdict;
 use anyhow::Context;
 use heartlens_core::spec::{LABELS, STRIP_LABELS};
 use serde::ser::SerializeMap;
@@ -78,7 +78,7 @@ impl Serialize for Scores {
     }
 }
 
-fn strip(strip: &Strip) -> StripRow {
+fn strip(strip: &StripVerdict) -> StripRow {
     StripRow {
         from_s: rounded(strip.from_s, 4),
         to_s: rounded(strip.to_s, 4),

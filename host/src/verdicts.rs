@@ -11,7 +11,7 @@ const NOISE: usize = 3;
 /// What the strip network says of one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct Strip {
+pub struct StripVerdict {
     /// Where the window begins, in seconds from the record's start.
     pub from_s: f64,
     /// Where it ends.
@@ -21,7 +21,7 @@ pub struct Strip {
     pub probabilities: Logits,
 }
 
-impl Strip {
+impl StripVerdict {
     /// A window of noise.
     pub(crate) const NOISE: Logits = {
         let mut probabilities = [0.0; STRIP_LABELS.len()];
@@ -43,14 +43,14 @@ impl Strip {
 
 /// What windows say of moments: windows overlap, and each has a say in proportion to its length.
 pub(crate) struct Verdicts<'a> {
-    strips: &'a [Strip],
+    strips: &'a [StripVerdict],
     /// The first window that may hold the next moment.
     first: usize,
 }
 
 impl<'a> Verdicts<'a> {
     /// Of windows in order of time.
-    pub(crate) const fn new(strips: &'a [Strip]) -> Self {
+    pub(crate) const fn new(strips: &'a [StripVerdict]) -> Self {
         Self { strips, first: 0 }
     }
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn windows_have_a_say_by_their_length() {
-        let strip = |from_s: f64, to_s: f64, probabilities| Strip {
+        let strip = |from_s: f64, to_s: f64, probabilities| StripVerdict {
             from_s,
             to_s,
             probabilities,
@@ -92,7 +92,7 @@ mod tests {
         let strips = [
             strip(0.0, 10.0, [0.2, 0.8, 0.0, 0.0]),
             strip(0.0, 20.0, [0.6, 0.4, 0.0, 0.0]),
-            strip(20.0, 30.0, Strip::NOISE),
+            strip(20.0, 30.0, StripVerdict::NOISE),
         ];
         let mut verdicts = Verdicts::new(&strips);
         // 8 + 8 of 30 for fibrillation.
