@@ -306,8 +306,10 @@ mod tests {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/demo");
         let record = Record::open(demo).unwrap();
         for peaks in [Peaks::Detected, Peaks::annotated(&record, "atr").unwrap()] {
-            let mut options = crate::Options::default();
-            options.peaks = peaks.clone();
+            let options = crate::Options {
+                peaks: peaks.clone(),
+                ..crate::Options::default()
+            };
             let mut seen = Vec::new();
             let model = Model::shipped().unwrap();
             let pool = crate::Pool::new(&model, &options);

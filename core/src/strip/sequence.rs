@@ -241,13 +241,16 @@ mod tests {
         };
         for ones in 0..=STRIP_BEATS {
             for _ in 0..50 {
+                // As many of each column, at places of its own.
                 let mut values: Columns = [[0.0; AVERAGE_PLACES]; STRIP_BEATS];
-                for column in 0..AVERAGE_PLACES {
-                    let mut left = ones;
-                    while left > 0 {
-                        let place = &mut values[draw() % STRIP_BEATS][column];
-                        left -= usize::from(*place == 0.0);
-                        *place = 1.0;
+                let mut left = [ones; AVERAGE_PLACES];
+                while left.iter().any(|left| *left > 0) {
+                    let row = &mut values[draw() % STRIP_BEATS];
+                    for (value, left) in row.iter_mut().zip(&mut left) {
+                        if *value == 0.0 && *left > 0 && draw() % 2 == 0 {
+                            *value = 1.0;
+                            *left -= 1;
+                        }
                     }
                 }
                 sort_columns(&mut values);

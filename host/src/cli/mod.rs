@@ -125,11 +125,13 @@ pub fn evaluate(
         args: evaluate::Args,
     }
     let Alone { args } = Alone::try_parse_from(arguments)?;
-    let mut asked = evaluate::Asked::default();
-    asked.program = Some(evaluate::Program {
-        model: model.clone(),
-        begun,
-    });
+    let mut asked = evaluate::Asked {
+        program: Some(evaluate::Program {
+            model: model.clone(),
+            begun,
+        }),
+        ..evaluate::Asked::default()
+    };
     evaluate::evaluate(&args, &mut asked)?;
     Ok((asked.figures, asked.warnings))
 }

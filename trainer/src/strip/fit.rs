@@ -92,12 +92,8 @@ impl<'a> TrainingData<'a> {
         let recording = self.recordings[index.min(self.recordings.len() - 1)];
         let count = recording.windows.len() + recording.others.len();
         let place = rng.random_range(0..count);
-        let windows = recording.windows.iter().chain(&recording.others);
-        let mut views = windows
-            .skip(place)
-            .next()
-            .cloned()
-            .unwrap_or(StripViews::ZERO);
+        let mut windows = recording.windows.iter().chain(&recording.others);
+        let mut views = windows.nth(place).cloned().unwrap_or(StripViews::ZERO);
         augment(&mut views, config, rng);
         (views, recording.class)
     }
