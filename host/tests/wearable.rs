@@ -1,7 +1,8 @@
-//! What core tells of signals that are none, and its resampler against the one of records.
+//! What core and the program tell of signals that are none, and its resampler against the one of records.
 
 use heartlens::records::Record;
 use heartlens::records::resample::resample;
+use heartlens::{Model, Options};
 use heartlens_core::model::Logits;
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{self, Rules, Summary};
@@ -64,12 +65,25 @@ fn signal(mut next: impl FnMut(f64) -> f64) -> Vec<f32> {
     (0..HOUR).map(|i| next(i as f64 / 128.0) as f32).collect()
 }
 
+/// What the program makes of a signal at 128 Hz, by half a minute at a time.
+fn rhythm_on_host(name: &str, signal: &[f32]) -> Result<heartlens::summary::Rhythm> {
+    let record = Record::from_mv(name, 128.0, vec![("II".to_owned(), signal.to_vec())])?;
+    let model = Model::shipped()?;
+    Ok(model.classify(&record, &Options::default())?.summary.rhythm)
+}
+
 fn assert_no_fibrillation(name: &str, signal: &[f32]) -> Result {
-    let summary = rhythm_of(signal)?;
-    assert_eq!(summary.episodes, 0, "{name}");
-    let judged = summary.judged_s() / (signal.len() as f64 / 128.0);
-    println!("{name}: {:.1} % judged", 100.0 * judged);
-    assert!(judged < 0.01, "{name}: {judged} of the time was judged");
+    let (device, host) = (rhythm_of(signal)?, rhythm_on_host(name, signal)?);
+    assert_eq!(device.episodes, 0, "{name}");
+    assert_eq!(host.fibrillation_episodes, 0, "{name}, on a host");
+    for (on, judged_s) in [("device", device.judged_s()), ("host", host.judged_s)] {
+        let judged = judged_s / (signal.len() as f64 / 128.0);
+        println!("{name}: {:.1} % judged on a {on}", 100.0 * judged);
+        assert!(
+            judged < 0.01,
+            "{name}: {judged} of the time was judged on a {on}"
+        );
+    }
     Ok(())
 }
 
@@ -150,6 +164,12 @@ fn no_fibrillation_is_told_of_recorded_noise() -> Result {
             let summary = rhythm_of(&signal)?;
             println!("{name} {index}: {:.0} s judged", summary.judged_s());
             assert_eq!(summary.episodes, 0, "{name}, lead {index}");
+            let host = rhythm_on_host(name, &signal)?;
+            println!("{name} {index}: {:.0} s judged on a host", host.judged_s);
+            assert_eq!(
+                host.fibrillation_episodes, 0,
+                "{name}, lead {index}, on a host"
+            );
         }
     }
     Ok(())
