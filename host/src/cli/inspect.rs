@@ -406,7 +406,7 @@ impl ModelFacts {
         }
         write!(
             text,
-            "  {} weights and biases, {} multiply-accumulates a beat, {} bytes",
+            "  {} weights and biases, {} multiply-accumulates a run, {} bytes",
             self.params, self.macs, self.bytes
         )?;
         match self.scratch_bytes {

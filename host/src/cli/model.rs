@@ -10,7 +10,7 @@ pub(crate) const VARIABLE: &str = "HEARTLENS_MODEL";
 /// The flag of every verb with a model.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ModelChoice {
-    /// Folder of another model than the one inside the program: model.hlm, model.onnx, rhythm.hlr. The environment
+    /// Folder of another model than the one inside the program: model.hlm, model.onnx, rhythm.hlr, strip.hlm. The environment
     /// variable HEARTLENS_MODEL names one, too.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,

@@ -201,7 +201,7 @@ impl fmt::Display for Report {
         writeln!(f)?;
         writeln!(
             f,
-            "{}: {} bytes, {} bytes of memory, {} multiply-accumulates a beat; {:.2} % of {} held-out beats have the \
+            "{}: {} bytes, {} bytes of memory, {} multiply-accumulates a run; {:.2} % of {} held-out examples have the \
              label of the float network, the worst difference of a logit is {:.3}",
             self.name,
             self.bytes,
