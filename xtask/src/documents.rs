@@ -17,10 +17,11 @@ use std::fs;
 use std::path::Path;
 
 /// The documents that have tables.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "docs/blind.md",
     "docs/performance.md",
+    "docs/scale.md",
     "firmware/README.md",
     "models/beat/card.md",
 ];
