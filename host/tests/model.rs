@@ -239,8 +239,16 @@ fn inspect_keeps_the_promise_of_its_json() {
             .sum();
         assert_eq!(rhythm[key].as_u64(), Some(sum), "{key}");
     }
+    let strip = json(&heartlens(&[
+        "inspect",
+        "models/beat/strip.hlm",
+        "--json",
+        "-",
+    ]));
+    assert_eq!(strip["name"], "strip");
+    assert_eq!(strip["labels"], serde_json::json!(["N", "A", "O", "~"]));
     let folder = json(&heartlens(&["inspect", "models/beat", "--json", "-"]));
-    assert_eq!(folder, serde_json::json!([float, image, rhythm]));
+    assert_eq!(folder, serde_json::json!([float, image, rhythm, strip]));
 
     let record = json(&heartlens(&["inspect", "models/demo/demo", "--json", "-"]));
     let classes = &record["annotations"]["classes"];
