@@ -269,6 +269,6 @@ fn inspect_keeps_the_promise_of_its_json() {
     );
     refused(
         &["inspect", "docs"],
-        &["docs: this folder has none of model.onnx, model.hlm and rhythm.hlr"],
+        &["docs: this folder has none of model.onnx, model.hlm, rhythm.hlr and strip.hlm"],
     );
 }
