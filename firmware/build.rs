@@ -13,6 +13,9 @@ const MODEL: &str = "../models/beat/model.hlm";
 /// Names another rhythm network than the shipped one to build in.
 const RHYTHM_VARIABLE: &str = "HEARTLENS_RHYTHM";
 const RHYTHM: &str = "../models/beat/rhythm.hlr";
+/// Names another strip network than the shipped one to build in.
+const STRIP_VARIABLE: &str = "HEARTLENS_STRIP";
+const STRIP: &str = "../models/beat/strip.hlm";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -31,6 +34,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     place(&rhythm, &out.join("rhythm.hlr")).map_err(|error| {
         format!("{error}; `heartlens-train export --config models/rhythm/config.toml` makes one")
     })?;
+
+    println!("cargo::rerun-if-env-changed={STRIP_VARIABLE}");
+    let strip = std::env::var(STRIP_VARIABLE).unwrap_or_else(|_| STRIP.into());
+    place(&strip, &out.join("strip.hlm"))
+        .map_err(|error| format!("{error}; `heartlens compile` makes a model for devices"))?;
 
     println!("cargo::rustc-check-cfg=cfg(board)");
     let chosen = |board: &&str| {

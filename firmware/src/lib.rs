@@ -1,6 +1,6 @@
 //! Heartlens on a Cortex-M4F: what core computes there, and what it costs.
 //!
-//! [`stretch`], [`replay`], [`pipeline`], [`watch`], [`network`] and [`live`] are portable, so that a host, and the cores without a
+//! [`stretch`], [`replay`], [`pipeline`], [`watch`], [`strips`], [`network`] and [`live`] are portable, so that a host, and the cores without a
 //! board of `heartlens-cores`, run the very same code and all can be compared; the board, its stopwatch, faults and logging are
 //! compiled for a board alone.
 
@@ -10,6 +10,7 @@ pub mod live;
 pub mod network;
 pub mod pipeline;
 pub mod replay;
+pub mod strips;
 pub mod stretch;
 pub mod watch;
 
@@ -21,6 +22,8 @@ pub mod board;
     reason = "the runtime declares exception handlers unsafe to call"
 )]
 mod fault;
+#[cfg(all(board, feature = "netduinoplus2"))]
+pub mod source;
 #[cfg(target_os = "none")]
 pub mod stack;
 #[cfg(board)]

@@ -17,6 +17,19 @@ static IMAGE: Aligned<[u8; BYTES.len()]> =
 /// The rhythm network that the firmware was built with.
 pub static RHYTHM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rhythm.hlr"));
 
+const STRIP_BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/strip.hlm"));
+static STRIP_IMAGE: Aligned<[u8; STRIP_BYTES.len()]> =
+    Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/strip.hlm")));
+
+/// The strip network that the firmware was built with. An image that does not use it does not contain it.
+pub static STRIP: &[u8] = &STRIP_IMAGE.0;
+
+/// Words of memory for the strip network's activations.
+pub const STRIP_ARENA_WORDS: usize = arena_words(STRIP_BYTES);
+
+/// The memory of the strip network's activations.
+pub type StripArena = [i32; STRIP_ARENA_WORDS];
+
 /// Words of memory for the network's activations: what the built-in model takes. Another model may take no more.
 pub const ARENA_WORDS: usize = arena_words(BYTES);
 

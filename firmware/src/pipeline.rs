@@ -115,9 +115,10 @@ struct Metered<'a, C> {
     executor: Executor<'a>,
     stopwatch: Stopwatch<C>,
     costs: NetworkCosts,
-    /// The instructions of quantising this beat's inputs, and of all its parts so far.
+    /// The instructions of quantising this beat's inputs, of all its parts so far, and of the slices of the layer under way.
     quantise: u32,
     all: u32,
+    layer: u32,
 }
 
 impl<C: Clock> Network for Metered<'_, C> {
@@ -133,7 +134,7 @@ impl<C: Clock> Network for Metered<'_, C> {
 
     fn part(&mut self, views: &Views, part: usize) -> Poll<Logits> {
         if part == 0 {
-            (self.quantise, self.all) = (0, 0);
+            (self.quantise, self.all, self.layer) = (0, 0, 0);
         }
         self.stopwatch.start();
         let (progress, logits) = black_box(self.executor.run_part(black_box(views), part));
@@ -141,9 +142,11 @@ impl<C: Clock> Network for Metered<'_, C> {
         self.all = self.all.wrapping_add(taken);
         match progress {
             Progress::Quantised(_) => self.quantise = self.quantise.wrapping_add(taken),
+            Progress::Computing(_) => self.layer = self.layer.wrapping_add(taken),
             Progress::Computed(step) => {
+                let layer = core::mem::take(&mut self.layer).wrapping_add(taken);
                 if let Some(cost) = self.costs.layers.get_mut(step) {
-                    cost.add(taken);
+                    cost.add(layer);
                 }
             }
         }
@@ -207,6 +210,7 @@ impl<'a, C: Clock> Pipeline<'a, C> {
             },
             quantise: 0,
             all: 0,
+            layer: 0,
         };
         Self {
             classifier: Classifier::new(network, Some(rhythm), Patient::default()),

@@ -28,6 +28,9 @@ struct Run {
     unit: f32,
     /// What has been loaded binds and runs without error; this is where it would show if not.
     sound: bool,
+    /// The step that is next, and of it the slice.
+    step: usize,
+    slice: usize,
 }
 
 impl Run {
@@ -35,16 +38,20 @@ impl Run {
         wide: [0; LABELS.len()],
         unit: 1.0,
         sound: true,
+        step: 0,
+        slice: 0,
     };
 }
 
-/// What [`Executor::run_layers`] has just done.
+/// What [`Executor::run_part`] has just done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// It has quantised the network's input of this index.
     Quantised(usize),
-    /// It has run the step of this index.
+    /// It has run the step of this index, or the last slice of it.
     Computed(usize),
+    /// It has run a slice of the step of this index, and more of them are to come.
+    Computing(usize),
 }
 
 /// `x` as an integer: `floor(x * inverse_scale + (zero_point + 128.5)) - 128` in f32, that is, rounded to the nearest,
@@ -89,7 +96,9 @@ impl<'a> Executor<'a> {
         let mut part = 0;
         loop {
             let (progress, logits) = self.run_part(views, part);
-            observe(progress, self);
+            if !matches!(progress, Progress::Computing(_)) {
+                observe(progress, self);
+            }
             if let Poll::Ready(logits) = logits {
                 return logits;
             }
@@ -97,7 +106,7 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// One part of a run: one input, or one layer. The parts are numbered from 0 and run in this order, on the same views;
+    /// One part of a run: one input, or one layer, or a slice of a layer that takes long. The parts are numbered from 0 and run in this order, on the same views;
     /// the last one gives the logits. [`Network::part`](crate::Network::part) is this.
     pub fn run_part<V: ViewValues>(&mut self, views: &V, part: usize) -> (Progress, Poll<Logits>) {
         let sections = self.model.sections;
@@ -111,11 +120,18 @@ impl<'a> Executor<'a> {
             }
             return (Progress::Quantised(part), Poll::Pending);
         }
-        let index = part - sections.inputs.len();
+        let (index, slice) = (self.run.step, self.run.slice);
+        let mut slices = 1;
         if let Some(step) = sections.steps.get(index) {
-            let done = self.run_layer(index, step);
+            let done = self.run_layer(index, step, slice);
             self.run.sound &= done.is_some();
+            slices = done.unwrap_or(1);
         }
+        if slice + 1 < slices {
+            self.run.slice += 1;
+            return (Progress::Computing(index), Poll::Pending);
+        }
+        (self.run.step, self.run.slice) = (index + 1, 0);
         let logits = if index + 1 < sections.steps.len() {
             Poll::Pending
         } else if self.run.sound {
@@ -140,13 +156,14 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// The tensor that has just been written, and its elements, channels last; `None` for the logits. Of a concatenation
+    /// The tensor that has just been written, and its elements, channels last; `None` for the logits, and while more slices are to come. Of a concatenation
     /// whose other parts are still to come, their elements are arbitrary.
     pub fn output(&self, progress: Progress) -> Option<(TensorInfo<'a>, &[i8])> {
         let sections = &self.model.sections;
         let tensor = match progress {
             Progress::Quantised(input) => sections.inputs.get(input)?.tensor,
             Progress::Computed(step) => sections.steps.get(step)?.output,
+            Progress::Computing(_) => return None,
         };
         if tensor == NONE {
             return None;
@@ -185,8 +202,9 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// `None` where the layer does not bind or the memory plan does not hold, which loading has ruled out.
-    fn run_layer(&mut self, index: usize, step: &Step) -> Option<()> {
+    /// A slice of a layer; the number of its slices. `None` where the layer does not bind or the memory plan does not hold, which
+    /// loading has ruled out.
+    fn run_layer(&mut self, index: usize, step: &Step, slice: usize) -> Option<usize> {
         let model = self.model;
         let sections = model.sections;
         let layer = &Layer::bind(index, step, sections.tensors, sections.image).ok()?;
@@ -199,13 +217,13 @@ impl<'a> Executor<'a> {
         let Self { arena, run, .. } = self;
         let memory: &mut [i8] = bytemuck::must_cast_slice_mut(arena);
         match layer {
-            Layer::ConcatInPlace(_) => return Some(()),
+            Layer::ConcatInPlace(_) => return Some(1),
             Layer::Relu(relu, _) => {
                 for (from, to) in first.zip(output.clone()) {
                     *memory.get_mut(to)? = *memory.get(from)?;
                 }
                 relu.run(memory.get_mut(output)?);
-                return Some(());
+                return Some(1);
             }
             _ => {}
         }
@@ -231,10 +249,13 @@ impl<'a> Executor<'a> {
             Layer::AveragePool(layer) => layer.run(a, scratch, output),
             Layer::Add(layer) => layer.run(a, b, output),
             Layer::ConcatPart(layer) => layer.run(a, output),
-            Layer::Lstm(layer) => layer.run(a, scratch, output),
+            Layer::Lstm(layer) => {
+                layer.run_slice(slice, a, scratch, output);
+                return Some(layer.slices());
+            }
             Layer::ConcatInPlace(_) | Layer::Relu(..) => {}
         }
-        Some(())
+        Some(1)
     }
 
     fn memory(&self) -> &[i8] {

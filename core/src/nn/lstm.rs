@@ -6,6 +6,7 @@ use super::arithmetic::{multiply_q32, round_shift, saturate_i8, saturate_i16};
 use super::error::{LayerError, multiplier, same_len, within};
 use super::{backend, holds, portable};
 use crate::bytes::record;
+use core::ops::Range;
 
 /// Most inputs, and most hidden cells.
 pub const MAX_GATE_COLUMNS: usize = 1 << 10;
@@ -13,6 +14,10 @@ pub const MAX_GATE_COLUMNS: usize = 1 << 10;
 pub const MAX_GATE_BIAS: i32 = (1 << 24) - 1;
 /// Accumulators are taken this many bits to the left before their multiplier, so that ratios up to 2^5 fit.
 pub(crate) const GATE_SHIFT: u32 = 6;
+/// Multiply-accumulates of a slice at the most, unless two steps have more: some 45,000 instructions of a Cortex-M4F.
+const SLICE_MACS: usize = 1 << 14;
+/// Whether this processor is one that needs slices. The vector kernels of x86 keep a direction's state in registers.
+const IN_SLICES: bool = cfg!(not(all(feature = "simd", target_arch = "x86_64")));
 /// Gates of a cell, in the order input, forget, candidate, output.
 const GATES: usize = 4;
 
@@ -212,14 +217,73 @@ impl<'w> Lstm<'w> {
         self.shape.steps * self.directions() * GATES * self.shape.hidden * columns
     }
 
+    /// Steps of a slice: as many as [`SLICE_MACS`] allow, an even number, since fast twins take two at a time.
+    const fn slice_steps(&self) -> usize {
+        let step = GATES * self.shape.hidden * (self.shape.inputs + self.shape.hidden);
+        let steps = SLICE_MACS / step / 2 * 2;
+        if steps < 2 { 2 } else { steps }
+    }
+
+    /// Slices that [`run_slice`](Self::run_slice) does [`run`](Self::run) in: 1 on a processor that needs none.
+    pub const fn slices(&self) -> usize {
+        if IN_SLICES { self.slices_portable() } else { 1 }
+    }
+
+    /// Slices that [`run_slice_portable`](Self::run_slice_portable) does [`run_portable`](Self::run_portable) in.
+    pub const fn slices_portable(&self) -> usize {
+        self.directions() * self.shape.steps.div_ceil(self.slice_steps())
+    }
+
     /// Computes the output, by the processor's fast twin where it has one.
     pub fn run(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         self.both(input, scratch, output, backend::lstm);
     }
 
+    /// One slice of [`run`](Self::run), numbered from 0 to less than [`slices`](Self::slices), to be called in order on the same
+    /// buffers. In between, nobody else may write to the scratch memory.
+    pub fn run_slice(&self, slice: usize, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
+        if IN_SLICES {
+            self.slice(slice, input, scratch, output, backend::lstm);
+        } else {
+            self.run(input, scratch, output);
+        }
+    }
+
     /// Computes the output: the specification.
     pub fn run_portable(&self, input: &[i8], scratch: &mut [i32], output: &mut [i8]) {
         self.both(input, scratch, output, portable::lstm);
+    }
+
+    /// One slice of [`run_portable`](Self::run_portable), as [`run_slice`](Self::run_slice).
+    pub fn run_slice_portable(
+        &self,
+        slice: usize,
+        input: &[i8],
+        scratch: &mut [i32],
+        output: &mut [i8],
+    ) {
+        self.slice(slice, input, scratch, output, portable::lstm);
+    }
+
+    fn slice(
+        &self,
+        slice: usize,
+        input: &[i8],
+        scratch: &mut [i32],
+        output: &mut [i8],
+        one_direction: impl OneDirection<'w>,
+    ) {
+        let fits = holds("input", input, self.input_len())
+            && holds("scratch", scratch, self.scratch_len())
+            && holds("output", output, self.output_len());
+        let each = self.slice_steps();
+        let of_direction = self.shape.steps.div_ceil(each).max(1);
+        if fits {
+            let first = slice % of_direction * each;
+            let steps = first..self.shape.steps.min(first + each);
+            let index = slice / of_direction;
+            self.direction(index, steps, input, scratch, output, &one_direction);
+        }
     }
 
     /// Computes the output, each direction by `one_direction`.
@@ -228,42 +292,63 @@ impl<'w> Lstm<'w> {
         input: &[i8],
         scratch: &mut [i32],
         output: &mut [i8],
-        one_direction: impl Fn(&Self, &Direction<'w>, Order, &[i8], &mut [i32], &mut States<'_>),
+        one_direction: impl OneDirection<'w>,
     ) {
         let fits = holds("input", input, self.input_len())
             && holds("scratch", scratch, self.scratch_len())
             && holds("output", output, self.output_len());
-        if !fits {
-            return;
-        }
-        let directions = [
-            (Some(&self.forward), Order::Forward),
-            (self.backward.as_ref(), Order::Backward),
-        ];
-        for (index, (direction, order)) in directions.into_iter().enumerate() {
-            if let Some(direction) = direction {
-                let mut states = States {
-                    output: &mut *output,
-                    pitch: self.directions() * self.shape.hidden,
-                    offset: index * self.shape.hidden,
-                    hidden: self.shape.hidden,
-                    kept: self.shape.output,
-                };
-                one_direction(self, direction, order, input, scratch, &mut states);
+        if fits {
+            for index in 0..self.directions() {
+                let steps = 0..self.shape.steps;
+                self.direction(index, steps, input, scratch, output, &one_direction);
             }
         }
     }
 
-    /// One direction: the specification, for buffers that fit.
+    /// Some steps of a direction, 0 forward and 1 backward, in buffers that fit.
+    fn direction(
+        &self,
+        index: usize,
+        steps: Range<usize>,
+        input: &[i8],
+        scratch: &mut [i32],
+        output: &mut [i8],
+        one_direction: &impl OneDirection<'w>,
+    ) {
+        let (direction, order) = match index {
+            0 => (Some(&self.forward), Order::Forward),
+            _ => (self.backward.as_ref(), Order::Backward),
+        };
+        if let Some(direction) = direction {
+            let mut states = States {
+                output,
+                pitch: self.directions() * self.shape.hidden,
+                offset: index * self.shape.hidden,
+                hidden: self.shape.hidden,
+                kept: self.shape.output,
+            };
+            let pass = Pass {
+                direction,
+                order,
+                steps,
+            };
+            one_direction(self, &pass, input, scratch, &mut states);
+        }
+    }
+
+    /// Some steps of one direction: the specification, for buffers that fit. Between the steps of two passes the state lies in the
+    /// scratch memory, in this order only after an even number of steps.
     pub(super) fn compute(
         &self,
-        direction: &Direction<'w>,
-        order: Order,
+        pass: &Pass<'_, 'w>,
         input: &[i8],
         scratch: &mut [i32],
         states: &mut States<'_>,
     ) {
         let shape = &self.shape;
+        let Pass {
+            direction, order, ..
+        } = *pass;
         let input_groups = shape.inputs.div_ceil(4);
         let hidden_groups = shape.hidden.div_ceil(4);
         let mut rest = scratch;
@@ -271,10 +356,12 @@ impl<'w> Lstm<'w> {
         let values = take(4 * input_groups);
         let (mut hidden, mut next) = (take(4 * hidden_groups), take(4 * hidden_groups));
         let cells = take(shape.hidden);
-        for zeroed in [&mut *values, &mut *hidden, &mut *next, &mut *cells] {
-            zeroed.fill(0);
+        if pass.steps.start == 0 {
+            for zeroed in [&mut *values, &mut *hidden, &mut *next, &mut *cells] {
+                zeroed.fill(0);
+            }
         }
-        for step in 0..shape.steps {
+        for step in pass.steps.clone() {
             let time = order.time(step, shape.steps);
             let start = time * shape.inputs;
             let now = input.get(start..start + shape.inputs).unwrap_or_default();
@@ -325,6 +412,26 @@ fn advance(gates: [i16; GATES], cell: &mut i32, multiplier: i32) -> i8 {
     *cell = i32::from(next);
     let state = i32::from(sigmoid(output)) * i32::from(tanh(twice_cell(next)));
     saturate_i8(multiply_q32(state, multiplier))
+}
+
+/// Some steps of one direction. What a pass that does not begin with step 0 goes on from, the one before it has left in the scratch
+/// memory: it has done an even number of steps.
+#[derive(Debug)]
+pub(crate) struct Pass<'p, 'w> {
+    pub(crate) direction: &'p Direction<'w>,
+    pub(crate) order: Order,
+    pub(crate) steps: Range<usize>,
+}
+
+/// What does a pass.
+pub(crate) trait OneDirection<'w>:
+    Fn(&Lstm<'w>, &Pass<'_, 'w>, &[i8], &mut [i32], &mut States<'_>)
+{
+}
+
+impl<'w, F> OneDirection<'w> for F where
+    F: Fn(&Lstm<'w>, &Pass<'_, 'w>, &[i8], &mut [i32], &mut States<'_>)
+{
 }
 
 /// Which way an LSTM reads.

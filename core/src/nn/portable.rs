@@ -2,7 +2,7 @@
 
 use super::convolution::Convolution;
 use super::dense::Dense;
-use super::lstm::{Direction, Lstm, Order, States};
+use super::lstm::{Lstm, Pass, States};
 use super::pool::MaxPool;
 
 /// [`Convolution::run_portable`], for buffers that fit.
@@ -30,14 +30,13 @@ pub(crate) fn max_pool(layer: &MaxPool, input: &[i8], output: &mut [i8]) {
     layer.compute(raise, input, output);
 }
 
-/// One direction of [`Lstm::run_portable`], for buffers that fit.
-pub(crate) fn lstm(
-    layer: &Lstm<'_>,
-    direction: &Direction<'_>,
-    order: Order,
+/// Some steps of one direction of [`Lstm::run_portable`], for buffers that fit.
+pub(crate) fn lstm<'w>(
+    layer: &Lstm<'w>,
+    pass: &Pass<'_, 'w>,
     input: &[i8],
     scratch: &mut [i32],
     states: &mut States<'_>,
 ) {
-    layer.compute(direction, order, input, scratch, states);
+    layer.compute(pass, input, scratch, states);
 }

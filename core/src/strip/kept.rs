@@ -8,10 +8,13 @@ use crate::spec::{
 };
 use crate::window::Ring;
 
-/// Samples that are kept: a window, and what comes in until its last beat is known.
-const KEPT_SAMPLES: usize = STRIP_SAMPLES + SUCCESSOR_TIMEOUT_SAMPLES;
-/// Beats that are kept: those of a window, the one before it, and those that come in meanwhile.
-const KEPT_BEATS: usize = 2 * STRIP_BEATS;
+/// Samples in which the work on a window may be done, while others come in (4 s).
+const WORK_SAMPLES: usize = 4 * SAMPLE_RATE_HZ as usize;
+/// Samples that are kept: a window, what comes in until its last beat is known, and what comes in until the work is done.
+const KEPT_SAMPLES: usize = STRIP_SAMPLES + SUCCESSOR_TIMEOUT_SAMPLES + WORK_SAMPLES;
+/// Beats that are kept: those of 50 s, since a beat's fibrillation is certain only then, at up to 230 a minute.
+const KEPT_BEATS: usize = 3 * STRIP_BEATS;
+const _: () = assert!(KEPT_BEATS * 60 / 50 >= 230);
 /// Counts a millivolt of the samples that are kept.
 const COUNTS_PER_MV: f32 = 2048.0;
 
@@ -39,7 +42,7 @@ pub struct StripWindow {
 ///
 /// Each filtered sample is [pushed](Self::push), each beat [noted](Self::note) when it is complete, both in order. A window ends
 /// every [`STRIP_STEP_SAMPLES`] and is [ready](Self::ready) [`SUCCESSOR_TIMEOUT_SAMPLES`] later, when all of its beats are
-/// known; after [`finish`](Self::finish) a last one ends with the recording.
+/// known; after [`finish`](Self::finish) a last one ends with the recording. For 4 s more the window is [kept](Self::holds).
 ///
 /// It takes [`RAM_BYTES`](Self::RAM_BYTES) of RAM.
 #[derive(Debug, Clone)]
@@ -107,7 +110,24 @@ impl Strip {
         self.ended = true;
     }
 
-    /// The next window, once it is ready; it is given once. To be asked after every sample, before the next is pushed, and after
+    /// Whether the recording has ended.
+    pub(super) const fn is_over(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether all samples of a window are still kept.
+    pub fn holds(&self, window: StripWindow) -> bool {
+        window.start >= self.len - self.samples.len() as u32
+    }
+
+    /// The first beat whose R peak lies in this range.
+    pub(super) fn beat_in(&self, range: core::ops::Range<u32>) -> Option<Kept> {
+        self.beats
+            .iter()
+            .find(|beat| range.contains(&beat.r_sample))
+    }
+
+    /// The next window, once it is ready; it is given once. To be asked after every sample or some seconds later, and after
     /// [`finish`](Self::finish) until `None`. A recording that is shorter than [`STRIP_MIN_SAMPLES`] has none.
     pub fn ready(&mut self) -> Option<StripWindow> {
         let due = self.next.saturating_add(SUCCESSOR_TIMEOUT_SAMPLES as u32);

@@ -6,14 +6,18 @@
 //! its QRST complexes, and statistics.
 //!
 //! [`Strip`] keeps the last samples and beats of a lead. Every 10 s it has a window of the last 30 s ready, of the first 10
-//! and 20 s at the start of a recording. The arithmetic is plain f32 in one written order, so that a view has the same bits on
+//! and 20 s at the start of a recording. [`StripVerdict`] is what the network says of one, and [`StripMonitor`] does it all on a device. The arithmetic is plain f32 in one written order, so that a view has the same bits on
 //! every machine.
 
 mod kept;
+mod monitor;
 mod sequence;
 mod spectrum;
 mod statistics;
+mod verdict;
 mod views;
 
 pub use kept::{Strip, StripWindow};
+pub use monitor::{JudgedBeat, StripMonitor};
+pub use verdict::StripVerdict;
 pub use views::{StripView, StripViews};

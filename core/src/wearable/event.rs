@@ -2,6 +2,7 @@
 
 use crate::class::Class;
 use crate::classifier::Beat;
+use crate::model::Logits;
 
 /// Something that a product may want to know. Times are in ms since the first sample, missing samples included.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,7 +12,8 @@ pub enum Event {
     Beat {
         /// When its R peak was.
         at_ms: u64,
-        /// The beat; its `r_sample` counts at 128 Hz from the start of the recording under way.
+        /// The beat; its `r_sample` counts at 128 Hz from the start of the recording under way. With a strip network its
+        /// `fibrillation` is `None`: [`Fibrillation`](Self::Fibrillation) tells it later.
         beat: Beat,
     },
     /// The signal has become good for something else.
@@ -29,7 +31,18 @@ pub enum Event {
         /// The line does not move at all. That is asystole, or a front end that does not see the body.
         flat: bool,
     },
-    /// Atrial fibrillation begins, or ends. It is told from readable heartbeats alone.
+    /// Half a minute has been judged, every 10 s and 6 s after its end. Only where there is a strip network.
+    Strip {
+        /// The first sample of it; the recording's start in the first half minute.
+        from_ms: u64,
+        /// One past its last sample.
+        until_ms: u64,
+        /// The probability of each class, in the order of [`STRIP_LABELS`](crate::spec::STRIP_LABELS): normal, atrial fibrillation,
+        /// another rhythm, noise. They add up to 1.
+        probabilities: Logits,
+    },
+    /// Atrial fibrillation begins, or ends. It is told from readable heartbeats alone: by intervals, at the beat, 24 beats or more
+    /// after the beginning; with a strip network by all half minutes that hold a beat, up to 46 s after it.
     Fibrillation {
         /// The first beat in it.
         since_ms: u64,

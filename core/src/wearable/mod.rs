@@ -3,6 +3,9 @@
 //! [`Wearable`] is [`Classifier`] with what stands around it on a device: a [resampler](rate), a clock, gaps, what the signal is
 //! good for, pauses, and runs. Each call takes at most 80,000 instructions of a Cortex-M4F with the shipped model.
 //!
+//! Fibrillation is told by the intervals alone ([`Wearable::init`]), or by half a minute of signal as a host tells it
+//! ([`Wearable::with_strips`]), which takes a second network and more memory.
+//!
 //! ```
 //! use core::mem::MaybeUninit;
 //! use core::task::Poll;
@@ -44,23 +47,28 @@
 mod event;
 pub mod rate;
 mod run;
+mod strips;
 mod timing;
 
 pub use event::{Event, Signal};
 pub use rate::Rate;
+pub use strips::{NoStrips, Strips};
 
 use crate::classifier::{Beat, Classifier, Network};
 use crate::detector::Detector;
+use crate::model::Executor;
 use crate::patient::Patient;
 use crate::rhythm::{self, Rules};
 use crate::sample::{Calibration, MISSING};
 use crate::spec::{DETECTOR_MAX_DELAY_SAMPLES, SAMPLE_RATE_HZ};
+use crate::strip::{StripMonitor, StripVerdict};
 use crate::window::Ring;
 use core::mem::MaybeUninit;
 use core::task::Poll;
 use heapless::Deque;
 use rate::Resampler;
 use run::Run;
+use strips::Sealed;
 use timing::Timing;
 
 /// Events that wait to be polled at the most. A call adds no more than these.
@@ -122,10 +130,14 @@ impl core::fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-/// Watches one lead. See the [module](self) for how it is called.
+/// Beats whose fibrillation one call tells at most.
+const JUDGED_SLICE: usize = 8;
+
+/// Watches one lead. See the [module](self) for how it is called. `S` tells fibrillation.
 #[derive(Debug)]
-pub struct Wearable<'a, N> {
+pub struct Wearable<'a, N, S = NoStrips> {
     classifier: Classifier<'a, N>,
+    strips: S,
     resampler: Resampler,
     calibration: Calibration,
     patient: Patient,
@@ -181,10 +193,7 @@ struct Episode {
 }
 
 impl<'a, N> Wearable<'a, N> {
-    /// What a wearable takes of RAM, in bytes: all of its state, the network's arena excepted. Its stack comes on top.
-    pub const RAM_BYTES: usize = size_of::<Self>();
-
-    /// Makes a wearable in its place, at the start of a recording.
+    /// Makes a wearable in its place, at the start of a recording. It tells fibrillation by intervals alone.
     ///
     /// # Errors
     /// If the calibration's gain is 0 or no finite number.
@@ -196,6 +205,42 @@ impl<'a, N> Wearable<'a, N> {
         network: N,
         rhythm: rhythm::Network<'a>,
     ) -> Result<&'p mut Self, ConfigError> {
+        Self::make(place, config, network, rhythm, ())
+    }
+}
+
+impl<'a, N> Wearable<'a, N, StripMonitor<'a>> {
+    /// As [`init`](Wearable::init), with a strip network, [loaded](crate::model::Model::load_for) for [`Task::Strip`](crate::model::Task::Strip):
+    /// every 10 s [`Event::Strip`] says what the last half minute was, and fibrillation is told by that, some half a minute late.
+    ///
+    /// # Errors
+    /// If the calibration's gain is 0 or no finite number.
+    // Not inlined: what it takes of the stack is gone when the work begins.
+    #[inline(never)]
+    pub fn with_strips<'p>(
+        place: &'p mut MaybeUninit<Self>,
+        config: Config,
+        network: N,
+        rhythm: rhythm::Network<'a>,
+        strip: Executor<'a>,
+    ) -> Result<&'p mut Self, ConfigError> {
+        Self::make(place, config, network, rhythm, strip)
+    }
+}
+
+impl<'a, N, S: Strips> Wearable<'a, N, S> {
+    /// What a wearable takes of RAM, in bytes: all of its state, the networks' arenas excepted. Its stack comes on top.
+    pub const RAM_BYTES: usize = size_of::<Self>();
+
+    // Inlined into what is not, so that everything is written where it stays.
+    #[inline(always)]
+    fn make<'p>(
+        place: &'p mut MaybeUninit<Self>,
+        config: Config,
+        network: N,
+        rhythm: rhythm::Network<'a>,
+        strip: <S as Sealed>::Network,
+    ) -> Result<&'p mut Self, ConfigError> {
         let gain = config.calibration.counts_per_mv;
         if !gain.is_finite() || gain == 0.0 {
             return Err(ConfigError::Gain { found: gain });
@@ -206,6 +251,7 @@ impl<'a, N> Wearable<'a, N> {
         };
         Ok(place.write(Self {
             classifier: Classifier::new(network, Some(rhythm), config.patient),
+            strips: S::new(strip),
             resampler: Resampler::new(config.rate),
             calibration: config.calibration,
             patient: config.patient,
@@ -230,6 +276,11 @@ impl<'a, N> Wearable<'a, N> {
     /// The classifier: its newest beat's features, and the rhythm so far.
     pub const fn classifier(&self) -> &Classifier<'a, N> {
         &self.classifier
+    }
+
+    /// What tells fibrillation.
+    pub const fn strips(&self) -> &S {
+        &self.strips
     }
 
     /// Time since the first sample, in ms, missing samples included.
@@ -277,7 +328,7 @@ impl<'a, N> Wearable<'a, N> {
     }
 }
 
-impl<N: Network> Wearable<'_, N> {
+impl<N: Network, S: Strips> Wearable<'_, N, S> {
     /// Takes the converter's next sample: a few hundred instructions. [`MISSING`] is one that is missing.
     ///
     /// After a gap of more than 2 s, and after [`finish`](Self::finish), it is the first of a new recording; beats of the one
@@ -342,6 +393,10 @@ impl<N: Network> Wearable<'_, N> {
                 Poll::Pending
             }
             Poll::Ready(None) => {
+                // Only then has every complete beat been noted.
+                if S::JUDGED && self.work_on_strips() {
+                    return Poll::Pending;
+                }
                 self.look();
                 match self.events.is_empty() {
                     true => Poll::Ready(()),
@@ -349,6 +404,47 @@ impl<N: Network> Wearable<'_, N> {
                 }
             }
         }
+    }
+
+    /// One slice of the work on half minutes. Whether there was any.
+    fn work_on_strips(&mut self) -> bool {
+        if self.tell_judged() {
+            return true;
+        }
+        match self.strips.work() {
+            Poll::Pending => true,
+            Poll::Ready(Some(verdict)) => {
+                self.tell_strip(&verdict);
+                true
+            }
+            // What is certain only now that there are no more windows.
+            Poll::Ready(None) => self.over && self.tell_judged(),
+        }
+    }
+
+    fn tell_strip(&mut self, verdict: &StripVerdict) {
+        let event = Event::Strip {
+            from_ms: self.ms(verdict.window.start),
+            until_ms: self.ms(verdict.window.end),
+            probabilities: verdict.probabilities,
+        };
+        self.tell(event);
+    }
+
+    /// Tells the fibrillation of some beats. Whether there were any.
+    #[inline(never)]
+    fn tell_judged(&mut self) -> bool {
+        for told in 0..JUDGED_SLICE {
+            let Some(beat) = self.strips.poll() else {
+                return told > 0;
+            };
+            let at_ms = self.ms(beat.r_sample);
+            self.tell_fibrillation(at_ms, beat.fibrillation);
+            if !self.events.is_empty() {
+                return true;
+            }
+        }
+        true
     }
 
     /// Missing samples of the converter's that one call passes on.
@@ -364,7 +460,7 @@ impl<N: Network> Wearable<'_, N> {
             // What is owed is less than 2 s of samples.
             match self.resampler.skip(left as u32) {
                 Some(given) => {
-                    (0..given).for_each(|_| self.classifier.take(f32::NAN));
+                    (0..given).for_each(|_| self.take_mv(f32::NAN));
                     return;
                 }
                 None => self.take(MISSING),
@@ -384,7 +480,14 @@ impl<N: Network> Wearable<'_, N> {
                 Some(count) => (count - zero as f32) / counts_per_mv,
                 None => f32::NAN,
             };
-            self.classifier.take(sample_mv);
+            self.take_mv(sample_mv);
+        }
+    }
+
+    fn take_mv(&mut self, sample_mv: f32) {
+        self.classifier.take(sample_mv);
+        if S::JUDGED {
+            self.strips.push(self.classifier.monitor().filtered_mv());
         }
     }
 
@@ -392,6 +495,7 @@ impl<N: Network> Wearable<'_, N> {
         if !self.over {
             self.over = true;
             self.classifier.finish();
+            self.strips.finish();
         }
     }
 
@@ -403,6 +507,7 @@ impl<N: Network> Wearable<'_, N> {
         (self.gap, self.owed, self.over) = (0, 0, false);
         self.resampler = Resampler::new(self.resampler.rate());
         self.classifier.restart(Detector::new(), self.patient);
+        self.strips.restart();
         self.close_fibrillation();
         self.close_run();
         self.held = (0, 0);
@@ -418,7 +523,17 @@ impl<N: Network> Wearable<'_, N> {
     #[inline(never)]
     fn tell_beat(&mut self, beat: &Beat) {
         let at_ms = self.ms(beat.r_sample);
+        let fibrillation = beat.fibrillation.filter(|_| !S::JUDGED);
+        let beat = &Beat {
+            fibrillation,
+            ..*beat
+        };
         self.tell(Event::Beat { at_ms, beat: *beat });
+        if let Some(beat) = self.classifier.beat()
+            && S::JUDGED
+        {
+            self.strips.note(beat);
+        }
         match beat.rr_s {
             Some(rr_s) if beat.readable => {
                 self.intervals.push(rr_s);
@@ -430,7 +545,21 @@ impl<N: Network> Wearable<'_, N> {
             }
             _ => {}
         }
-        match (beat.fibrillation, &mut self.fibrillation) {
+        if !S::JUDGED {
+            self.tell_fibrillation(at_ms, fibrillation);
+        }
+        if self.run.breaks(beat) {
+            self.close_run();
+        }
+        if self.run.push(beat, at_ms) {
+            let event = self.run.event(false);
+            self.tell(event);
+        }
+    }
+
+    /// Takes whether the next beat lies in fibrillation.
+    fn tell_fibrillation(&mut self, at_ms: u64, fibrillation: Option<bool>) {
+        match (fibrillation, &mut self.fibrillation) {
             (Some(true), Some(episode)) => episode.last_ms = at_ms,
             (Some(true), none) => {
                 *none = Some(Episode {
@@ -447,13 +576,6 @@ impl<N: Network> Wearable<'_, N> {
                 self.close_fibrillation();
             }
             _ => {}
-        }
-        if self.run.breaks(beat) {
-            self.close_run();
-        }
-        if self.run.push(beat, at_ms) {
-            let event = self.run.event(false);
-            self.tell(event);
         }
     }
 

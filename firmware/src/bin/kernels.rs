@@ -215,7 +215,11 @@ impl Bench {
             (scratch, layer.scratch_len()),
             (fast, portable, layer.output_len()),
             layer.macs(),
-            |scratch, output| layer.run(input, scratch, output),
+            |scratch, output| {
+                for slice in 0..layer.slices() {
+                    layer.run_slice(slice, input, scratch, output);
+                }
+            },
             |scratch, output| layer.run_portable(input, scratch, output),
         );
         Ok((costs, layer.output_len()))
@@ -297,7 +301,11 @@ impl Bench {
             (scratch, layer.scratch_len()),
             (fast, portable, layer.output_len()),
             layer.macs(),
-            |scratch, output| layer.run(input, scratch, output),
+            |scratch, output| {
+                for slice in 0..layer.slices() {
+                    layer.run_slice(slice, input, scratch, output);
+                }
+            },
             |scratch, output| layer.run_portable(input, scratch, output),
         );
         Ok((costs, layer.output_len()))

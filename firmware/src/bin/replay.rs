@@ -15,25 +15,18 @@
 #![no_std]
 #![no_main]
 
-use core::ffi::CStr;
 use heartlens_core::model::Model;
 use heartlens_core::rhythm::{self, Rules};
 use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN, RHYTHM};
 use heartlens_firmware::pipeline::{Clock, Cost, MeteredBeat, Pipeline};
 use heartlens_firmware::replay::Meter as _;
 use heartlens_firmware::stopwatch::{Stopwatch, known_loop};
-use heartlens_firmware::stretch::{EMBEDDED, HEADER_BYTES, SAMPLE_BYTES, counts, header};
+use heartlens_firmware::source::Source;
 use heartlens_firmware::{board, stack};
-use semihosting::fs::File;
-use semihosting::io::Read as _;
 use static_cell::ConstStaticCell;
 
 /// Turns of the loop of known length by which the instruction counter is checked.
 const LOOP_TURNS: u32 = 1_000_000;
-/// Longest path of a file, in bytes.
-const PATH_MAX: usize = 512;
-/// Samples that are read at a time.
-const BLOCK: usize = 256;
 
 #[derive(Clone, Copy)]
 struct BoardClock;
@@ -41,57 +34,6 @@ struct BoardClock;
 impl Clock for BoardClock {
     fn now(&self) -> u32 {
         board::instructions()
-    }
-}
-
-/// Where the samples come from.
-enum Source {
-    Flash(&'static [u8]),
-    File(File),
-}
-
-impl Source {
-    /// The file that the first argument names, or the stretch in flash.
-    fn open() -> Self {
-        let Ok(arguments) = semihosting::experimental::env::args::<PATH_MAX>() else {
-            defmt::panic!("the arguments are longer than {=usize} bytes", PATH_MAX)
-        };
-        let Some(Ok(path)) = (&arguments).nth(1) else {
-            return Self::Flash(EMBEDDED);
-        };
-        let mut bytes = [0; PATH_MAX + 1];
-        let Some(place) = bytes.get_mut(..path.len()) else {
-            defmt::panic!("the path is longer than {=usize} bytes", PATH_MAX)
-        };
-        place.copy_from_slice(path.as_bytes());
-        match CStr::from_bytes_until_nul(&bytes).map(File::open) {
-            Ok(Ok(file)) => Self::File(file),
-            _ => defmt::panic!("{=str}: cannot be read", path),
-        }
-    }
-
-    /// Fills the buffer as far as there are bytes, and gives how many there were.
-    fn read(&mut self, buffer: &mut [u8]) -> usize {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            let count = match self {
-                Self::Flash(bytes) => {
-                    let (now, later) = bytes.split_at(rest.len().min(bytes.len()));
-                    *bytes = later;
-                    rest[..now.len()].copy_from_slice(now);
-                    now.len()
-                }
-                Self::File(file) => match file.read(rest) {
-                    Ok(count) => count,
-                    Err(_) => defmt::panic!("the file cannot be read on"),
-                },
-            };
-            if count == 0 {
-                break;
-            }
-            filled += count;
-        }
-        filled
     }
 }
 
@@ -154,33 +96,13 @@ fn main() -> ! {
         Err(error) => defmt::panic!("{}", error),
     };
     let mut pipeline = Pipeline::new(executor, rhythm, BoardClock);
-    let mut source = Source::open();
-    let mut start = [0; HEADER_BYTES];
-    if source.read(&mut start) < HEADER_BYTES {
-        defmt::panic!("the stretch ends within its header");
-    }
-    let (samples, calibration) = header(&start);
-    let mut block = [0; BLOCK * SAMPLE_BYTES];
-    let mut seen = 0;
-    loop {
-        let count = source.read(&mut block);
-        for count in counts(&block[..count]) {
-            seen += 1;
-            if let Some(beat) = pipeline.push(calibration.sample_mv(count)) {
-                log_beat(&beat);
-            }
+    let source = Source::open();
+    let calibration = source.calibration();
+    let seen = source.each(|count| {
+        if let Some(beat) = pipeline.push(calibration.sample_mv(count)) {
+            log_beat(&beat);
         }
-        if count < block.len() {
-            break;
-        }
-    }
-    if seen != samples {
-        defmt::panic!(
-            "the stretch has {=u32} samples, its header says {=u32}",
-            seen,
-            samples
-        );
-    }
+    });
     pipeline.finish();
     while let Some(beat) = pipeline.poll() {
         log_beat(&beat);

@@ -32,6 +32,7 @@ pub(super) fn run<V: ViewValues>(
             let tensor = match progress {
                 Progress::Quantised(input) => Some(program.inputs[input].tensor.0),
                 Progress::Computed(step) => outputs[step],
+                Progress::Computing(_) => None,
             };
             if let (Some(tensor), Some((_, elements))) = (tensor, executor.output(progress)) {
                 observe(beat, tensor, elements);

@@ -116,7 +116,7 @@ impl Runtime for Int8 {
         let mut outputs = Vec::new();
         let logits = executor.run_layers(beat, |progress, executor| {
             let operator = match progress {
-                Progress::Quantised(_) => return,
+                Progress::Quantised(_) | Progress::Computing(_) => return,
                 Progress::Computed(step) => operators.get(step),
             };
             if let (Some(operator), Some((tensor, elements))) =

@@ -33,6 +33,7 @@ fn compare(program: &Program, seed: u64) {
             let written = match progress {
                 Progress::Quantised(input) => Some(program.inputs[input].tensor),
                 Progress::Computed(step) => program.steps[step].output,
+                Progress::Computing(_) => None,
             };
             let later = |step: usize| {
                 program.steps[step + 1..]

@@ -8,7 +8,7 @@ mod instructions;
 use super::affine::{Affine, Channel, WeightBlock};
 use super::convolution::Convolution;
 use super::dense::Dense;
-use super::lstm::{Direction, Lstm, Order, States};
+use super::lstm::{Lstm, Pass, States};
 use super::pool::MaxPool;
 use super::windows::Windows;
 use instructions::{
@@ -143,13 +143,15 @@ fn last_pair<'w>(affine: &Affine<'w>) -> (&'w [WeightBlock], &'w [Channel]) {
 /// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.
 pub(crate) fn lstm(
     layer: &Lstm<'_>,
-    direction: &Direction<'_>,
-    order: Order,
+    pass: &Pass<'_, '_>,
     input: &[i8],
     scratch: &mut [i32],
     states: &mut States<'_>,
 ) {
     let shape = &layer.shape;
+    let Pass {
+        direction, order, ..
+    } = *pass;
     let input_groups = shape.inputs.div_ceil(4);
     let hidden_groups = shape.hidden.div_ceil(4);
     let mut rest = scratch;
@@ -158,8 +160,11 @@ pub(crate) fn lstm(
     let (hidden, next) = (take(2 * hidden_groups), take(hidden_groups));
     let (cells, early) = (take(shape.hidden), take(4 * shape.hidden));
     let late = take(4 * shape.hidden);
-    cells.fill(0);
-    next.fill(0);
+    // The state of a pass before lies there.
+    if pass.steps.start == 0 {
+        cells.fill(0);
+        next.fill(0);
+    }
     let next = bytes_of(next);
     let Some((one, two)) = bytes_of(staged).split_at_mut_checked(4 * input_groups) else {
         return;
@@ -169,10 +174,10 @@ pub(crate) fn lstm(
         let start = time * shape.inputs;
         input.get(start..start + shape.inputs).unwrap_or_default()
     };
-    for step in (0..shape.steps).step_by(2) {
+    for step in pass.steps.clone().step_by(2) {
         copy(at(step), one);
         // After the last of an odd number of steps the second position is whatever it was.
-        if step + 1 < shape.steps {
+        if step + 1 < pass.steps.end {
             copy(at(step + 1), two);
         }
         unpack_first(one, values);
@@ -185,7 +190,7 @@ pub(crate) fn lstm(
             values,
             [&mut *early, &mut *late],
         );
-        let times = step..shape.steps.min(step + 2);
+        let times = step..pass.steps.end.min(step + 2);
         for (step, gates) in times.zip([&mut *early, &mut *late]) {
             unpack_one(next, hidden);
             add_hidden(hidden_groups, direction.hidden, rows, hidden, gates);

@@ -18,7 +18,7 @@ mod tests;
 
 use super::convolution::Convolution;
 use super::dense::Dense;
-use super::lstm::{Direction, Lstm, Order, States};
+use super::lstm::{Lstm, Pass, States};
 use super::pool::MaxPool;
 use super::portable;
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -55,19 +55,18 @@ pub(crate) fn max_pool(layer: &MaxPool, input: &[i8], output: &mut [i8]) {
     }
 }
 
-/// The twin of one direction of [`Lstm::run_portable`], for buffers that fit.
+/// The twin of one direction of [`Lstm::run_portable`], all of its steps, for buffers that fit.
 #[inline]
-pub(crate) fn lstm(
-    layer: &Lstm<'_>,
-    direction: &Direction<'_>,
-    order: Order,
+pub(crate) fn lstm<'w>(
+    layer: &Lstm<'w>,
+    pass: &Pass<'_, 'w>,
     input: &[i8],
     scratch: &mut [i32],
     states: &mut States<'_>,
 ) {
     match Level::best() {
-        Some(level) => level.lstm(layer, direction, order, input, scratch, states),
-        None => portable::lstm(layer, direction, order, input, scratch, states),
+        Some(level) => level.lstm(layer, pass, input, scratch, states),
+        None => portable::lstm(layer, pass, input, scratch, states),
     }
 }
 
@@ -163,12 +162,14 @@ impl Level {
     fn lstm(
         self,
         layer: &Lstm<'_>,
-        direction: &Direction<'_>,
-        order: Order,
+        pass: &Pass<'_, '_>,
         input: &[i8],
         scratch: &mut [i32],
         states: &mut States<'_>,
     ) {
+        let Pass {
+            direction, order, ..
+        } = *pass;
         // SAFETY: there is no level that the processor has not.
         unsafe {
             match self.0 {
@@ -188,7 +189,8 @@ macro_rules! compiled {
     ($module:ident, $isa:ident, $features:literal) => {
         mod $module {
             use super::isa::$isa;
-            use super::{Convolution, Dense, Direction, Lstm, Order, States, kernels};
+            use super::{Convolution, Dense, Lstm, States, kernels};
+            use crate::nn::lstm::{Direction, Order};
 
             #[target_feature(enable = $features)]
             pub(super) fn convolution(

@@ -208,11 +208,17 @@ proptest! {
         });
         for level in levels() {
             let found = computed(lens, 2, |scratch, output| {
-                layer.both(&input, scratch, output, |layer, direction, order, input, scratch, states| {
-                    level.lstm(layer, direction, order, input, scratch, states);
+                layer.both(&input, scratch, output, |layer, pass, input, scratch, states| {
+                    level.lstm(layer, pass, input, scratch, states);
                 });
             });
             prop_assert_eq!(&found, &expected, "{:?}", level);
         }
+        let in_slices = computed(lens, 3, |scratch, output| {
+            for slice in 0..layer.slices_portable() {
+                layer.run_slice_portable(slice, &input, scratch, output);
+            }
+        });
+        prop_assert_eq!(&in_slices, &expected);
     }
 }
