@@ -22,6 +22,7 @@ use crate::rhythm::{
     self, Input, Intervals, NetworkError, Observation, Pass, Probabilities, Rhythm,
 };
 use crate::spec::{LABELS, RHYTHM_INTERVALS};
+use crate::strip::StripVerdict;
 use crate::views::Views;
 use core::task::Poll;
 
@@ -388,6 +389,11 @@ impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
             }
         }
         Poll::Pending
+    }
+
+    /// Takes what a strip network says of half a minute of the same lead ([`Rhythm::hear`]).
+    pub fn hear(&mut self, verdict: &StripVerdict) {
+        self.rhythm.hear(verdict);
     }
 
     /// Ends the recording: the last beats need no successor. [`poll`](Self::poll) then gives what is left.

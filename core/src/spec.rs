@@ -114,6 +114,8 @@ pub const STRIP_STATISTICS: usize = 40;
 pub const STRIP_CLIP_SCALES: f32 = 3.0;
 /// What the strip network tells apart, in the order of its output: the classes of the Computing in Cardiology challenge 2017.
 pub const STRIP_LABELS: [&str; 4] = ["N", "A", "O", "~"];
+/// Atrial fibrillation among [`STRIP_LABELS`].
+pub const STRIP_FIBRILLATION: usize = 1;
 
 /// Longest time that the detector may take to report an R peak, in samples after the peak (2 s).
 pub const DETECTOR_MAX_DELAY_SAMPLES: usize = 256;

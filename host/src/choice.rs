@@ -218,7 +218,8 @@ impl Leads {
                 })
             }
             Self::One(choice) => Ok(one(choice.index(record)?, "asked for".to_owned())),
-            Self::Both => match ecg_leads(record)?[..] {
+            Self::Both | Self::Two => match ecg_leads(record)?[..] {
+                [only] if *self == Self::Two => Ok(one(only, "the only ECG lead".to_owned())),
                 [first, second, ..] => Ok(Taken {
                     leads: vec![taken(first, None), taken(second, None)],
                     why: "the first two ECG leads, averaged; R peaks are found in the first"

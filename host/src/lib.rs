@@ -23,7 +23,7 @@
 //!
 //! [`records`] reads WFDB, EDF and CSV. A [`Model`] is the one inside the program ([`Model::shipped`]) or a folder
 //! ([`Model::load`]). [`Options`] say which lead is read, where the R peaks come from, what runs the network and on how
-//! many threads; an [`Analysis`] owns all that came out. A [`Pool`] classifies many records side by side. Whatever is computed of a signal, `heartlens_core` computes: the
+//! many threads, and whether the whole recording has a say ([`Mode`]); an [`Analysis`] owns all that came out. A [`Pool`] classifies many records side by side. Whatever is computed of a signal, `heartlens_core` computes: the
 //! same bits here and on a microcontroller.
 //!
 //! Besides: [`evaluate`] compares beats with a reference by ANSI/AAMI EC57, [`compile`] makes a device image of an ONNX
@@ -62,6 +62,7 @@ pub mod synth;
 #[cfg(feature = "parquet")]
 pub mod tables;
 pub mod verdicts;
+pub mod whole;
 
 pub use analysis::{Analysis, Beat, Stages};
 pub use annotate::annotations;
@@ -70,4 +71,4 @@ pub use error::Error;
 pub use heartlens_records as records;
 pub use heartlens_records::file;
 pub use model::Model;
-pub use options::{Leads, Options, Peaks};
+pub use options::{Leads, Mode, Options, Peaks};

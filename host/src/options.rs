@@ -9,13 +9,45 @@ use heartlens_core::rhythm::Rules;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-/// Which leads the network reads. Parses from `first`, `0`, `MLII`, `best`, `both` or `all`.
+/// When a beat is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// As it comes, by what lies before it and the interval behind it: as a device does, to the bit.
+    #[default]
+    Streaming,
+    /// With the whole recording at hand: by the beats that look like it, and by what the rhythm is before and after ([`crate::whole`]).
+    /// Read from two leads where there are two ([`Mode::leads`]), it is the most accurate.
+    Whole,
+}
+
+impl Mode {
+    /// The leads that are read where nobody says which.
+    pub const fn leads(self) -> Leads {
+        match self {
+            Self::Streaming => Leads::One(LeadChoice::First),
+            Self::Whole => Leads::Two,
+        }
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Streaming => "streaming",
+            Self::Whole => "whole",
+        })
+    }
+}
+
+/// Which leads the network reads. Parses from `first`, `0`, `MLII`, `best`, `both`, `two` or `all`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leads {
     /// One lead.
     One(LeadChoice),
     /// The first two ECG leads of the record, their logits averaged; beats are found in the first.
     Both,
+    /// As [`Both`](Self::Both), and of a record with a single ECG lead that one.
+    Two,
     /// All ECG leads of the record. A beat's logits are the mean of the leads' that can be read there, weighted by their
     /// [quality](heartlens_core::quality::BeatQuality::weight) around the beat. R peaks are found in the best lead, and where that cannot be
     /// read in the next best that can.
@@ -34,6 +66,7 @@ impl std::str::FromStr for Leads {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "both" => Ok(Self::Both),
+            "two" => Ok(Self::Two),
             "all" => Ok(Self::All),
             _ => text.parse().map(Self::One),
         }
@@ -45,6 +78,7 @@ impl std::fmt::Display for Leads {
         match self {
             Self::One(choice) => choice.fmt(f),
             Self::Both => f.pad("both"),
+            Self::Two => f.pad("two"),
             Self::All => f.pad("all"),
         }
     }
@@ -105,6 +139,8 @@ pub(crate) fn within(record: &Record, mut beats: Vec<u64>) -> Vec<u64> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
+    /// When a beat is judged; by default as it comes.
+    pub mode: Mode,
     /// The leads; by default the first that is an ECG.
     pub leads: Leads,
     /// The R peaks; by default those that the detector finds.
@@ -129,6 +165,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            mode: Mode::default(),
             leads: Leads::default(),
             peaks: Peaks::default(),
             patient: Patient::default(),

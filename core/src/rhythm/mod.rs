@@ -2,17 +2,20 @@
 //!
 //! In atrial fibrillation every early beat looks supraventricular to whoever sees one beat at a time; and in a sustained
 //! supraventricular tachycardia none does, because its own intervals have become the patient's usual ones. So a beat's
-//! probabilities are weighed after the network, in three steps:
+//! probabilities are weighed after the network, in four steps:
 //!
 //! 1. [`Intervals`] keeps the last RR intervals and lays them out for the *rhythm network* ([`Network`]), a small LSTM
 //!    trained to tell atrial fibrillation from every other rhythm. Its one output is the *score*, a logit.
 //! 2. [`Context`] smooths the score and moves probability between N and S.
-//! 3. [`Summary`] counts: time in atrial fibrillation, runs of ectopic beats.
+//! 3. Where a [`Strip`](crate::strip) is kept as well, its network's verdicts on half a minute of signal are heard ([`Rhythm::hear`]). Where they
+//!    speak of fibrillation, all probability of S goes to N.
+//! 4. [`Summary`] counts: time in atrial fibrillation, runs of ectopic beats.
 //!
-//! [`Rhythm`] is the last two in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
+//! [`Rhythm`] is the last three in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
 //! whatever ran the beat's own network.
 
 mod context;
+mod heard;
 mod intervals;
 mod network;
 mod summary;
@@ -30,6 +33,8 @@ use crate::class::Class;
 use crate::classifier::{Beat, Observed, Scores};
 use crate::model::softmax;
 use crate::spec::{METADATA_LEN, RHYTHM_FEATURES, RHYTHM_INTERVALS, RR_FEATURES};
+use crate::strip::StripVerdict;
+use heard::Heard;
 
 /// What the rhythm reads of one beat.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,6 +99,7 @@ impl<'a> Model<'a> {
 pub struct Rhythm {
     /// `None` where nothing weighs.
     context: Option<Context>,
+    heard: Heard,
     summary: Summary,
     /// Whether the last beats were heartbeats in readable signal, a bit each, the newest lowest.
     heartbeats: u32,
@@ -117,6 +123,7 @@ impl Rhythm {
         };
         Self {
             context,
+            heard: Heard::new(),
             summary: Summary::new(),
             heartbeats: 0,
             beats: 0,
@@ -136,6 +143,9 @@ impl Rhythm {
         if let Some(context) = &mut self.context {
             context.push(beat, scores.rhythm.filter(|_| judged));
             probabilities = context.weigh(beat, &probabilities);
+            if context.rules().strip && self.heard.is_fibrillation(observed.r_sample) {
+                context::all_s_to_n(&mut probabilities);
+            }
         }
         let class = Class::of(&probabilities, observed.readable);
         let context = self.context.as_ref().filter(|_| judged);
@@ -151,6 +161,12 @@ impl Rhythm {
             rr_s: beat.rr_s,
             fibrillation,
         }
+    }
+
+    /// Takes what the strip network says of the next window. It has a say, by [`Rules::strip`], in beats whose R peak lies 10 s after the
+    /// window's end or later; to be called before the first of these is judged, and in order of time.
+    pub fn hear(&mut self, verdict: &StripVerdict) {
+        self.heard.push(verdict);
     }
 
     /// The smoothed score so far, and whether that is fibrillation; `None` where nothing weighs.

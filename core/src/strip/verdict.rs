@@ -3,10 +3,8 @@
 use super::kept::StripWindow;
 use super::views::StripViews;
 use crate::model::{Logits, softmax};
-use crate::spec::STRIP_LABELS;
+use crate::spec::{STRIP_FIBRILLATION, STRIP_LABELS};
 
-/// Atrial fibrillation among [`STRIP_LABELS`].
-const FIBRILLATION: usize = 1;
 /// Noise among them.
 const NOISE: usize = 3;
 
@@ -43,8 +41,8 @@ impl StripVerdict {
 
     /// The same probabilities where fibrillation is ruled out: its share goes to the others, in proportion.
     fn without_fibrillation(mut probabilities: Logits) -> Logits {
-        let rest = 1.0 - probabilities[FIBRILLATION];
-        probabilities[FIBRILLATION] = 0.0;
+        let rest = 1.0 - probabilities[STRIP_FIBRILLATION];
+        probabilities[STRIP_FIBRILLATION] = 0.0;
         if rest > 0.0 {
             probabilities.map(|probability| probability / rest)
         } else {
@@ -75,7 +73,7 @@ impl StripVerdict {
         if largest == 0.0 || sums[NOISE] == largest {
             return None;
         }
-        Some(sums[FIBRILLATION] == largest)
+        Some(sums[STRIP_FIBRILLATION] == largest)
     }
 }
 

@@ -414,6 +414,7 @@ impl<N: Network, S: Strips> Wearable<'_, N, S> {
         match self.strips.work() {
             Poll::Pending => true,
             Poll::Ready(Some(verdict)) => {
+                self.classifier.hear(&verdict);
                 self.tell_strip(&verdict);
                 true
             }

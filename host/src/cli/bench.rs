@@ -50,7 +50,7 @@ struct HolterArgs {
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
     /// What the rhythm does to the classes.
-    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::None)]
+    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::Strip)]
     rules: RulesChoice,
     /// Write the figures as one object; `-` is standard output.
     #[arg(long, value_name = "FILE")]

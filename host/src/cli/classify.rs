@@ -16,7 +16,7 @@ use super::output::Sink;
 use crate::analysis::Analysis;
 use crate::engine::{Pool, Progress, Worker};
 use crate::message::one_line;
-use crate::options::{Leads, Options, Peaks};
+use crate::options::{Leads, Mode, Options, Peaks};
 use crate::records::{BeatColumn, BeatOptions, ReadOptions, Record, VoltageUnit};
 use crate::report::{Heading, Section};
 use crate::runtime::Kind;
@@ -161,6 +161,7 @@ impl Args {
             model: _,
             runtime,
             lead,
+            mode,
             rate,
             unit,
             peaks,
@@ -169,7 +170,7 @@ impl Args {
             threads: _,
         } = &self.reading;
         format!(
-            "{runtime} {lead:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?} {:?} {:?} {:?} {}",
+            "{runtime} {lead:?} {mode:?} {rate:?} {unit:?} {peaks} {annotator} {rules:?} {:?} {:?} {:?} {:?} {:?} {}",
             self.age, self.sex, self.beats, self.title, self.comment, self.no_disclosure
         )
     }
@@ -220,13 +221,13 @@ pub(crate) struct Reading {
     #[arg(long, value_enum, default_value_t = Kind::ALL[0])]
     runtime: Kind,
     /// The lead to read, by name or by its place from 0; `first` is the first that is an ECG, `best` the one of the
-    /// best quality, `both` averages the first two, `all` fuses all by their quality at each beat.
-    #[arg(
-        long,
-        value_name = "NAME|INDEX|first|best|both|all",
-        default_value = "first"
-    )]
-    pub(crate) lead: Leads,
+    /// best quality, `both` averages the first two, `two` does where there are two, `all` fuses all by their quality at each
+    /// beat [default: first; with --mode whole: two]
+    #[arg(long, value_name = "NAME|INDEX|first|best|both|two|all")]
+    lead: Option<Leads>,
+    /// When a beat is judged.
+    #[arg(long, value_enum, default_value_t = ModeChoice::Streaming)]
+    pub(crate) mode: ModeChoice,
     /// Samples per second of tables (CSV), instead of what their times say.
     #[arg(long, value_name = "HZ", value_parser = parse_rate)]
     rate: Option<f64>,
@@ -239,8 +240,8 @@ pub(crate) struct Reading {
     /// Extension of the reference annotation.
     #[arg(long, value_name = "EXT", default_value = "atr")]
     pub(crate) annotator: String,
-    /// Rules by which the rhythm, told by the model's `rhythm.hlr`, weighs on the classes.
-    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::None)]
+    /// Rules by which the rhythm weighs on the classes; with --mode whole the whole recording has its own.
+    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::Strip)]
     rules: RulesChoice,
     /// Threads that work, on several records and inside one [default: one a core].
     #[arg(long, value_name = "N")]
@@ -259,9 +260,11 @@ enum BeatsChoice {
 /// Which rules weigh on the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RulesChoice {
+    /// The strip rule: where half minutes of signal show atrial fibrillation, early beats count as N rather than S.
+    Strip,
     /// The network alone decides; atrial fibrillation is told all the same.
     None,
-    /// The AF rule: in atrial fibrillation early beats count as N rather than S.
+    /// The AF rule: where the intervals speak of atrial fibrillation, early beats count as N rather than S.
     #[value(alias = "gate")]
     Af,
     /// The AF rule and the SVT rule: in a sustained supraventricular tachycardia beats count as S.
@@ -275,6 +278,7 @@ impl RulesChoice {
     /// The rules of this choice; `None` where the rhythm is not to be judged.
     pub(crate) fn rules(self) -> Option<Rules> {
         match self {
+            Self::Strip => Some(Rules::STRIP),
             Self::None => Some(Rules::NONE),
             Self::Af => Some(Rules::AF),
             Self::AfSvt => Some(Rules::AF_SVT),
@@ -283,7 +287,33 @@ impl RulesChoice {
     }
 }
 
+/// When a beat is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeChoice {
+    /// As it comes: as a device does, to the bit.
+    Streaming,
+    /// With the whole recording at hand, by the beats that look like it and the rhythm on both sides: the most accurate.
+    Whole,
+}
+
+impl ModeChoice {
+    /// The library's name for it.
+    pub(crate) const fn mode(self) -> Mode {
+        match self {
+            Self::Streaming => Mode::Streaming,
+            Self::Whole => Mode::Whole,
+        }
+    }
+}
+
 impl Reading {
+    /// The leads to read.
+    pub(crate) fn leads(&self) -> Leads {
+        self.lead
+            .clone()
+            .unwrap_or_else(|| self.mode.mode().leads())
+    }
+
     /// What records are to be read with.
     pub(crate) fn read_options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
@@ -294,7 +324,8 @@ impl Reading {
     /// What a record is to be classified with, but for its reference annotation.
     pub(crate) fn options(&self) -> Options {
         Options {
-            leads: self.lead.clone(),
+            mode: self.mode.mode(),
+            leads: self.leads(),
             rules: self.rules.rules(),
             runtime: self.runtime,
             threads: self.threads,
@@ -596,10 +627,10 @@ fn classify(
             }
         }
     };
-    let lead = match &args.reading.lead {
-        Leads::Both => "both".to_owned(),
+    let lead = match args.reading.leads() {
         Leads::All => "all".to_owned(),
-        Leads::One(_) => analysis.leads.concat(),
+        _ if analysis.leads.len() > 1 => "both".to_owned(),
+        _ => analysis.leads.concat(),
     };
     Ok(Classified {
         name: input.name.clone(),

@@ -412,15 +412,16 @@ fn evaluate_at(
 
     let source = json!({
         "model": model_name,
-        "lead": args.reading.lead.to_string(),
+        "lead": args.reading.leads().to_string(),
+        "mode": args.reading.mode.mode().to_string(),
         "annotator": args.reading.annotator,
     });
     asked.figures = figures(&reports, levels, &without, &source)?;
     write_json(args, &asked.figures)?;
     if let (Some(mut out), [report]) = (begun, reports.as_slice()) {
-        let lead = &args.reading.lead;
+        let (lead, mode) = (args.reading.leads(), args.reading.mode.mode());
         let mut setting = format!(
-            "Model {model_name} in {runtime}, R peaks {}, lead {lead}",
+            "Model {model_name} in {runtime}, mode {mode}, R peaks {}, lead {lead}",
             args.reading.peaks
         );
         if let [Some((noise, snr_db))] = levels {

@@ -147,7 +147,7 @@ pub(super) fn run(paths: &[PathBuf], reading: &Reading, json: Option<&Sink>) -> 
         "Model {} in {runtime}, lead {}: S and V in recordings whose diagnosis says that there are none\n\n{}\n{unsaid} of {count} records \
          have no such diagnosis.\n\n{NOTICE}\n",
         model.name(),
-        reading.lead,
+        reading.leads(),
         table(&groups, &rows),
     );
     if let Some(sink) = json {
@@ -162,7 +162,7 @@ pub(super) fn run(paths: &[PathBuf], reading: &Reading, json: Option<&Sink>) -> 
             .filter_map(|(key, figures)| Some((key.as_str()?.to_owned(), figures)))
             .collect();
         let object = json!({
-            "model": model.name(), "runtime": runtime, "lead": reading.lead.to_string(),
+            "model": model.name(), "runtime": runtime, "lead": reading.leads().to_string(),
             "false_alarms": groups, "per_record": rows, "notice": NOTICE,
         });
         let mut bytes = serde_json::to_vec_pretty(&object)?;

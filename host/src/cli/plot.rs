@@ -120,7 +120,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             args.from
         );
     }
-    let taken = args.reading.lead.take(&record)?;
+    let taken = args.reading.leads().take(&record)?;
     let seconds = args.from..args.from + args.seconds as usize;
     let leads = taken
         .leads

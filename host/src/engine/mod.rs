@@ -21,17 +21,22 @@ use crate::episodes::episodes;
 use crate::error::Error;
 use crate::hrv::Hrv;
 use crate::model::Model;
-use crate::options::{Options, Peaks};
+use crate::options::{Mode, Options, Peaks};
 use crate::records::{Record, Warning};
 use crate::summary::Summary;
 use crate::verdicts::{StripVerdict, Verdicts};
+use crate::whole::Whole;
 use feed::{Feed, Signal};
+use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
+use heartlens_core::model::softmax;
 use heartlens_core::monitor::PeakSource;
 use heartlens_core::rhythm::Rhythm;
-use heartlens_core::spec::SAMPLE_RATE_HZ;
+use heartlens_core::spec::{SAMPLE_RATE_HZ, STRIP_STEP_SAMPLES};
+use heartlens_core::strip;
 use heartlens_core::views::Views;
 use pool::{Done, Fusion};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -128,16 +133,16 @@ impl Worker<'_> {
         match &options.peaks {
             Peaks::Detected if taken.by_quality => {
                 let feed = Feed::scouted(first, others, patient);
-                self.run(record, taken, feed, None, progress, see)
+                self.run(record, options, taken, feed, None, progress, see)
             }
             Peaks::Detected => {
                 let feed = Feed::new(first, others, Detector::new(), patient);
-                self.run(record, taken, feed, None, progress, see)
+                self.run(record, options, taken, feed, None, progress, see)
             }
             Peaks::Reference(samples) => {
                 let (samples, peaks) = first.known_peaks(samples)?;
                 let feed = Feed::new(first, others, peaks, patient);
-                self.run(record, taken, feed, Some(samples), progress, see)
+                self.run(record, options, taken, feed, Some(samples), progress, see)
             }
         }
     }
@@ -145,6 +150,7 @@ impl Worker<'_> {
     fn run<P: PeakSource>(
         &mut self,
         record: &Record,
+        options: &Options,
         mut taken: Taken,
         mut feed: Feed<'_, P>,
         reference: Option<&[u64]>,
@@ -163,7 +169,10 @@ impl Worker<'_> {
             reference,
             rhythm: Rhythm::new(rules),
             beats: Vec::new(),
+            r_samples: Vec::new(),
             strips: Vec::new(),
+            heard: 0,
+            whole: (options.mode == Mode::Whole).then(Whole::default),
             judges_strips,
             weights: vec![0.0; taken.leads.len()],
             stages: Stages::default(),
@@ -173,7 +182,8 @@ impl Worker<'_> {
             true => Fusion::ByQuality,
             false => Fusion::Mean,
         };
-        let mut lane = self.lane(judge.see.is_some(), fusion);
+        let shown = judge.see.is_some() || judge.whole.is_some();
+        let mut lane = self.lane(shown, fusion);
         let mut found = Vec::new();
         loop {
             let more = feed.advance(&mut found)?;
@@ -196,21 +206,22 @@ impl Worker<'_> {
         }
         drop(lane);
         judge.tell_fibrillation();
+        judge.settle(options.thread_count());
         for lead in feed.upside_down() {
             record.note(Warning::UpsideDown { lead });
         }
         let mut stages = judge.stages;
         stages += feed.stages();
-        let beats = judge.beats.len();
+        let (beats, strips) = (judge.beats.len(), judge.strips());
         for (lead, sum) in taken.leads.iter_mut().zip(judge.weights) {
             lead.weight = (beats > 0).then(|| sum / beats as f64);
         }
         Ok(Analysis {
+            strips,
             hrv: Hrv::of(&judge.beats, record.duration_s()),
             summary: Summary::of(&judge.beats),
             episodes: episodes(&judge.beats),
             beats: judge.beats,
-            strips: judge.strips,
             warnings: record.warnings(),
             leads: feed.leads(),
             taken,
@@ -230,7 +241,13 @@ struct Judge<'a, 's> {
     reference: Option<&'a [u64]>,
     rhythm: Rhythm,
     beats: Vec<Beat>,
-    strips: Vec<StripVerdict>,
+    /// Where the R peaks of the beats are, at the canonical rate; none where no strips are judged.
+    r_samples: Vec<u32>,
+    strips: Vec<strip::StripVerdict>,
+    /// How many of them the rhythm has heard.
+    heard: usize,
+    /// What the whole recording says, where it is asked.
+    whole: Option<Whole>,
     /// Whether fibrillation is what the strip network says.
     judges_strips: bool,
     /// Each lead's weights, summed up.
@@ -243,10 +260,12 @@ impl Judge<'_, '_> {
     /// Takes the next batch.
     fn take(&mut self, done: &Done) {
         let begun = Instant::now();
+        self.strips.extend(&done.windows);
         for (i, scored) in done.beats.iter().enumerate() {
             let mut observed = scored.observed;
             observed.readable |= self.reference.is_some();
             observed.heartbeat |= self.reference.is_some();
+            self.hear(observed.r_sample);
             let judged = self.rhythm.judge(&observed, &scored.scores);
             let annotated = self
                 .reference
@@ -281,20 +300,17 @@ impl Judge<'_, '_> {
                     weights: &scored.weights,
                 });
             }
+            if let Some(whole) = &mut self.whole {
+                whole.push(judged.r_sample, judged.class != Class::Q, &done.views_of(i));
+            }
             for (sum, weight) in self.weights.iter_mut().zip(&scored.weights) {
                 *sum += f64::from(*weight);
             }
             self.beats.push(beat);
+            if self.judges_strips {
+                self.r_samples.push(judged.r_sample);
+            }
         }
-        let start_s = f64::from(self.start) / f64::from(SAMPLE_RATE_HZ);
-        let at_s = |sample: u32| start_s + f64::from(sample) / f64::from(SAMPLE_RATE_HZ);
-        let windows = done.windows.iter();
-        self.strips
-            .extend(windows.map(|(window, probabilities)| StripVerdict {
-                from_s: at_s(window.start),
-                to_s: at_s(window.end),
-                probabilities: *probabilities,
-            }));
         self.stages += done.stages;
         self.stages.rhythm += begun.elapsed();
     }
@@ -307,10 +323,55 @@ impl Judge<'_, '_> {
             return;
         }
         let mut verdicts = Verdicts::new(&self.strips);
-        for beat in &mut self.beats {
-            let said = verdicts.fibrillation_at(beat.time_s);
+        for (beat, r_sample) in self.beats.iter_mut().zip(&self.r_samples) {
+            let said = verdicts.fibrillation_at(*r_sample);
             beat.fibrillation = beat.fibrillation.and(said);
         }
+    }
+
+    /// Has the rhythm hear the verdicts that have a say in a beat: not before, as on a device that is slow.
+    fn hear(&mut self, r_sample: u32) {
+        let rest = self.strips.get(self.heard..).unwrap_or_default();
+        let due = rest
+            .iter()
+            .take_while(|verdict| verdict.window.end + STRIP_STEP_SAMPLES <= r_sample);
+        for verdict in due {
+            self.rhythm.hear(verdict);
+            self.heard += 1;
+        }
+    }
+
+    /// Has the whole recording say what each beat is, where it is asked.
+    fn settle(&mut self, threads: NonZeroUsize) {
+        let Some(whole) = self.whole.take() else {
+            return;
+        };
+        let begun = Instant::now();
+        let mut scores: Vec<_> = self
+            .beats
+            .iter()
+            .map(|beat| softmax(&beat.logits))
+            .collect();
+        whole.weigh(&mut scores, &self.strips, threads);
+        for (beat, scores) in self.beats.iter_mut().zip(scores) {
+            if beat.class != Class::Q {
+                beat.class = Class::of(&scores, true);
+                beat.scores = scores;
+            }
+        }
+        self.stages.rhythm += begun.elapsed();
+    }
+
+    /// What was said of windows, in seconds from the record's start.
+    fn strips(&self) -> Vec<StripVerdict> {
+        let start_s = f64::from(self.start) / f64::from(SAMPLE_RATE_HZ);
+        let at_s = |sample: u32| start_s + f64::from(sample) / f64::from(SAMPLE_RATE_HZ);
+        let strips = self.strips.iter().map(|strip| StripVerdict {
+            from_s: at_s(strip.window.start),
+            to_s: at_s(strip.window.end),
+            probabilities: strip.probabilities,
+        });
+        strips.collect()
     }
 }
 

@@ -1,0 +1,274 @@
+//! What the whole recording says of each beat, once all of it has been heard: [`Mode::Whole`](crate::Mode::Whole).
+//!
+//! A stream has to say what a beat is within seconds. Whoever has the recording can ask what the heart did afterwards, and
+//! what other beats look like that came hours later. Nothing is learned here, from no patient's labels; three things are
+//! done to the network's probabilities:
+//!
+//! 1. **Fibrillation, looking both ways.** Where the strip network's verdicts whose windows end within 30 s of a beat
+//!    say fibrillation with a mean probability above two thirds, all probability of S goes to N.
+//! 2. **Beats that are alike get like answers.** Each beat has [`NEIGHBOURS`] nearest neighbours by shape (P wave and QRS complex in
+//!    every lead that is read), and as many by shape and timing (the RR intervals before and behind it, against the
+//!    median of 121 around it). The mean probabilities of both enter its own by a product of experts: with `p`
+//!    its own and `a`, `b` those of its neighbours, `p^(1/2) a^(1/4) b^(1/4)`, made to add up to 1.
+//! 3. **Fibrillation again**, since neighbours may bring S back.
+//!
+//! Beats that cannot be read are Q before and after, and nobody's neighbours. What it gains is in
+//! `models/beat/card.md`; what was tried besides, in `docs/experiments.md`.
+
+use heartlens_core::model::Logits;
+use heartlens_core::spec::{
+    LABELS, SAMPLE_RATE_HZ, STRIP_FIBRILLATION, WAVEFORM_BEFORE_SAMPLES, WAVEFORM_LEN_SAMPLES,
+};
+use heartlens_core::strip::StripVerdict;
+use heartlens_core::views::Views;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+/// Neighbours of a beat, of each kind.
+pub const NEIGHBOURS: usize = 15;
+/// Neighbours are sought among this many beats before a beat and as many behind it: half an hour or more each way.
+const REACH: usize = 2048;
+/// The mean probability of fibrillation above which S is N.
+const FIBRILLATION: f32 = 2.0 / 3.0;
+/// Verdicts on windows that end within this of a beat speak of it.
+const AROUND_SAMPLES: u32 = 30 * SAMPLE_RATE_HZ;
+/// Intervals around a beat whose median its own are held against: this many before, its own, and this many behind.
+const INTERVALS_EACH_WAY: usize = 60;
+/// RR intervals are clipped to these, in seconds.
+const RR_S: Range<f32> = 0.2..3.0;
+/// Logarithms of intervals, against the median's, are clipped to +-this,
+const TIMING_MAX: f32 = 0.7;
+/// and weigh this much beside the shape.
+const TIMING_WEIGHT: f32 = 6.0;
+/// The QRS complex, in samples around the R peak,
+const QRS: Range<i32> = -16..17;
+/// and the weight of its samples: about one over the root of their number.
+const QRS_WEIGHT: f32 = 1.0 / 6.0;
+/// The P wave,
+const P: Range<i32> = -36..-9;
+/// and the weight of its samples: it is small, and says more.
+const P_WEIGHT: f32 = 2.0 / 5.2;
+/// The share of the neighbours in a beat's logarithm of probability, both kinds together.
+const SHARE: f32 = 0.5;
+/// No probability counts as less than this,
+const FLOOR: f32 = 1e-4;
+/// and of neighbours' means this is added.
+const NEIGHBOURS_FLOOR: f32 = 0.01;
+
+const N: usize = 0;
+const S: usize = 1;
+
+/// Numbers that describe a lead's shape.
+const SHAPE: usize = (QRS.end - QRS.start + P.end - P.start) as usize;
+/// Distances are summed in this many lanes.
+const LANES: usize = 8;
+
+/// The beats of a recording, as they are compared.
+#[derive(Debug, Clone, Default)]
+pub struct Whole {
+    /// Where the R peaks are, in samples at the canonical rate.
+    r_samples: Vec<u32>,
+    /// Whether a beat can be read.
+    readable: Vec<bool>,
+    /// The shapes of all beats, one after another; each padded with zeros to whole lanes.
+    shapes: Vec<f32>,
+    /// Numbers of a beat's shape.
+    width: usize,
+}
+
+impl Whole {
+    /// Takes the next beat: its R peak at 128 Hz, whether it can be read, and its views in each lead; as many leads for every beat.
+    pub fn push(&mut self, r_sample: u32, readable: bool, leads: &[&Views]) {
+        self.r_samples.push(r_sample);
+        self.readable.push(readable);
+        let start = self.shapes.len();
+        for views in leads {
+            let beat = &views.waveform[..WAVEFORM_LEN_SAMPLES];
+            for (part, weight) in [(QRS, QRS_WEIGHT), (P, P_WEIGHT)] {
+                let at = |offset: i32| (WAVEFORM_BEFORE_SAMPLES as i32 + offset) as usize;
+                let part = &beat[at(part.start)..at(part.end)];
+                let mean = part.iter().sum::<f32>() / part.len() as f32;
+                self.shapes.extend(part.iter().map(|x| weight * (x - mean)));
+            }
+        }
+        let width = (leads.len() * SHAPE).next_multiple_of(LANES);
+        self.shapes.resize(start + width, 0.0);
+        self.width = width;
+    }
+
+    /// Weighs the network's probabilities of each beat, in order, by the whole recording and the verdicts on its half minutes, which
+    /// come in order of time. `threads` work at it; their number changes no bit.
+    ///
+    /// # Panics
+    /// If there are not as many probabilities as beats.
+    pub fn weigh(
+        &self,
+        probabilities: &mut [Logits],
+        verdicts: &[StripVerdict],
+        threads: NonZeroUsize,
+    ) {
+        let beats = self.r_samples.len();
+        assert_eq!(probabilities.len(), beats, "one beat, one answer");
+        let fibrillates = fibrillation(&self.r_samples, verdicts);
+        let without_s = |probabilities: &mut [Logits]| {
+            for (beat, fibrillates) in probabilities.iter_mut().zip(&fibrillates) {
+                if *fibrillates {
+                    beat[N] += beat[S];
+                    beat[S] = 0.0;
+                }
+            }
+        };
+        without_s(probabilities);
+        let timing = self.timing();
+        let own = probabilities.to_vec();
+        let each = beats.div_ceil(threads.get()).max(1);
+        std::thread::scope(|scope| {
+            for (part, answers) in probabilities.chunks_mut(each).enumerate() {
+                let (own, timing) = (&own, &timing);
+                scope.spawn(move || {
+                    for (at, answer) in answers.iter_mut().enumerate() {
+                        *answer = self.settle(part * each + at, own, timing);
+                    }
+                });
+            }
+        });
+        without_s(probabilities);
+    }
+
+    /// The logarithms of the intervals before and behind each beat, against the median of those around it.
+    fn timing(&self) -> Vec<[f32; 2]> {
+        let gaps = self.r_samples.windows(2).map(|pair| {
+            let rr_s = (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32;
+            rr_s.clamp(RR_S.start, RR_S.end).ln()
+        });
+        let gaps: Vec<f32> = gaps.collect();
+        let (Some(first), Some(last)) = (gaps.first(), gaps.last()) else {
+            return vec![[0.0; 2]; self.r_samples.len()];
+        };
+        let before: Vec<f32> = std::iter::once(first).chain(&gaps).copied().collect();
+        let behind = gaps.iter().chain([last]);
+        let mut around: Vec<f32> = Vec::with_capacity(2 * INTERVALS_EACH_WAY + 1);
+        let beats = before.iter().zip(behind).enumerate();
+        beats
+            .map(|(at, (before_it, behind_it))| {
+                let from = at.saturating_sub(INTERVALS_EACH_WAY);
+                let to = (at + INTERVALS_EACH_WAY + 1).min(before.len());
+                around.clear();
+                around.extend_from_slice(&before[from..to]);
+                let middle = around.len() / 2;
+                let (_, median, _) = around.select_nth_unstable_by(middle, f32::total_cmp);
+                [before_it, behind_it]
+                    .map(|x| TIMING_WEIGHT * (x - *median).clamp(-TIMING_MAX, TIMING_MAX))
+            })
+            .collect()
+    }
+
+    fn shape(&self, beat: usize) -> &[f32] {
+        &self.shapes[beat * self.width..][..self.width]
+    }
+
+    /// The probabilities of a beat, its neighbours heard.
+    fn settle(&self, beat: usize, own: &[Logits], timing: &[[f32; 2]]) -> Logits {
+        let mine = own[beat];
+        if !self.readable[beat] || mine.iter().any(|p| !p.is_finite()) {
+            return mine;
+        }
+        let (mut by_shape, mut by_both) = (Nearest::new(), Nearest::new());
+        let reach = beat.saturating_sub(REACH)..(beat + REACH + 1).min(own.len());
+        let [before, behind] = timing[beat];
+        for other in reach {
+            if other == beat || !self.readable[other] {
+                continue;
+            }
+            let distance = squared_distance(self.shape(beat), self.shape(other));
+            by_shape.offer(distance, other);
+            let (a, b) = (timing[other][0] - before, timing[other][1] - behind);
+            by_both.offer(distance + a * a + b * b, other);
+        }
+        let (Some(shape), Some(both)) = (by_shape.mean(own), by_both.mean(own)) else {
+            return mine;
+        };
+        let logits: Logits = std::array::from_fn(|class| {
+            (1.0 - SHARE) * (mine[class] + FLOOR).ln()
+                + SHARE / 2.0
+                    * ((shape[class] + NEIGHBOURS_FLOOR).ln()
+                        + (both[class] + NEIGHBOURS_FLOOR).ln())
+        });
+        heartlens_core::model::softmax(&logits)
+    }
+}
+
+/// Whether each beat lies in fibrillation, by the windows that end within 30 s of it.
+fn fibrillation(r_samples: &[u32], verdicts: &[StripVerdict]) -> Vec<bool> {
+    let mut first = 0;
+    let of_beat = |r_sample: &u32| {
+        let from = r_sample.saturating_sub(AROUND_SAMPLES);
+        let to = r_sample.saturating_add(AROUND_SAMPLES);
+        let rest = verdicts.get(first..).unwrap_or_default();
+        first += rest
+            .iter()
+            .take_while(|verdict| verdict.window.end <= from)
+            .count();
+        let rest = verdicts.get(first..).unwrap_or_default();
+        let near = rest.iter().take_while(|verdict| verdict.window.end <= to);
+        let (sum, count) = near.fold((0.0, 0), |(sum, count), verdict| {
+            (sum + verdict.probabilities[STRIP_FIBRILLATION], count + 1)
+        });
+        sum > FIBRILLATION * count as f32
+    };
+    r_samples.iter().map(of_beat).collect()
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; LANES];
+    let (a, b) = (a.as_chunks::<LANES>().0, b.as_chunks::<LANES>().0);
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            let apart = a[lane] - b[lane];
+            sums[lane] += apart * apart;
+        }
+    }
+    sums.iter().sum()
+}
+
+/// The nearest beats so far, the nearest first; of equally near ones, the earlier.
+struct Nearest {
+    beats: [(f32, usize); NEIGHBOURS],
+    len: usize,
+}
+
+impl Nearest {
+    const fn new() -> Self {
+        Self {
+            beats: [(f32::INFINITY, 0); NEIGHBOURS],
+            len: 0,
+        }
+    }
+
+    fn offer(&mut self, distance: f32, beat: usize) {
+        // So that what is not a number is nobody's neighbour, too.
+        if !(distance < self.beats[NEIGHBOURS - 1].0) {
+            return;
+        }
+        let place = self
+            .beats
+            .partition_point(|(nearer, _)| *nearer <= distance);
+        self.beats[place..].rotate_right(1);
+        self.beats[place] = (distance, beat);
+        self.len = (self.len + 1).min(NEIGHBOURS);
+    }
+
+    /// The mean of their probabilities; `None` where there are none.
+    fn mean(&self, probabilities: &[Logits]) -> Option<Logits> {
+        if self.len == 0 {
+            return None;
+        }
+        let mut mean = [0.0; LABELS.len()];
+        for (_, beat) in &self.beats[..self.len] {
+            for (mean, probability) in mean.iter_mut().zip(probabilities[*beat]) {
+                *mean += probability / self.len as f32;
+            }
+        }
+        Some(mean)
+    }
+}
