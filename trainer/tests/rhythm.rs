@@ -164,7 +164,7 @@ fn the_af_rule_weighs_where_there_is_no_order() {
         let logits = vec![[1.0, 2.0, 0.0, 0.0]; 300];
         let image = trained.image();
         let network = Network::load(&image).unwrap();
-        let classes = rules::classes(network, &record, &logits, Rules::AF);
+        let classes = rules::classes(Some(network), &[], &record, &logits, Rules::AF);
         assert_eq!(classes[10], Class::S, "before the first score");
         assert!(classes[150..].iter().all(|class| *class == expected));
     }

@@ -11,13 +11,14 @@ use crate::study::cross_validate::{Plan, train_folds};
 use crate::study::logits_cache::HeldOut;
 use crate::study::results::digits;
 use crate::study::results::{Judged, Leads, NETWORK_ALONE, results, variant};
-use crate::study::rules;
+use crate::study::{rules, whole};
 use crate::{rhythm, strip};
 use anyhow::ensure;
 use heartlens::evaluate::report::Peaks;
 use heartlens_core::class::Class;
 use heartlens_core::rhythm::{Network, Rules};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tch::Device;
@@ -48,6 +49,9 @@ pub(super) struct Arguments {
     /// Config of the rhythm network: trains one a seed, and judges the rules that it feeds as well (beat models)
     #[arg(long, value_name = "FILE")]
     rhythm: Option<PathBuf>,
+    /// Judge the strip rule and the whole recording as well, by the shipped strip network (beat models)
+    #[arg(long)]
+    strip: bool,
     /// Train on this data base and the config's recordings, and judge by the others, instead of folds (beat models)
     #[arg(long, value_name = "DATABASE", conflicts_with = "folds")]
     train_on: Option<String>,
@@ -115,6 +119,7 @@ impl Arguments {
         beats_alone(&[
             ("--keep", self.keep.is_some()),
             ("--rhythm", self.rhythm.is_some()),
+            ("--strip", self.strip),
             ("--train-on", self.train_on.is_some()),
             ("--lead", self.lead != Leads::First),
             ("--int8", self.int8),
@@ -201,14 +206,32 @@ impl Arguments {
             .iter()
             .map(|image| Network::load(image))
             .collect::<Result<Vec<_>, _>>()?;
+        let verdicts = match self.strip {
+            true => whole::verdicts(&dataset, &self.source.folders())?,
+            false => BTreeMap::new(),
+        };
+        let said_of = |record: &usize| verdicts.get(record).map_or(&[][..], Vec::as_slice);
         let weighed = |leads: Leads, rules: Rules| {
             let (dataset, rhythm) = (&dataset, &rhythm);
             move |done: &HeldOut, record: usize| {
-                let network = rhythm[(done.seed - first) as usize];
+                let network = rhythm.get((done.seed - first) as usize).copied();
                 let record_beats = &dataset.records[record];
                 let logits = leads.logits(done, record, record_beats);
-                rules::classes(network, record_beats, &logits, rules)
+                rules::classes(network, said_of(&record), record_beats, &logits, rules)
             }
+        };
+        let settled = |leads: Leads| {
+            let dataset = &dataset;
+            move |done: &HeldOut, record: usize| {
+                let record_beats = &dataset.records[record];
+                let logits = leads.logits(done, record, record_beats);
+                let read = leads.read(record_beats);
+                whole::classes(record_beats, read, &logits, said_of(&record))
+            }
+        };
+        let can = |rules: Rules| match rules == Rules::STRIP {
+            true => self.strip,
+            false => !rhythm.is_empty(),
         };
         let mut variants = Vec::new();
         for leads in Leads::EACH {
@@ -225,18 +248,21 @@ impl Arguments {
                     variant(&dataset, &plan, &trained, judged, decide)
                 };
                 variants.push(of(NETWORK_ALONE, &network(leads)));
-                if !rhythm.is_empty() {
-                    for (context, rules) in rules::ALL {
+                for (context, rules) in rules::ALL {
+                    if can(rules) {
                         variants.push(of(context, &weighed(leads, rules)));
                     }
+                }
+                if self.strip {
+                    variants.push(of(rules::WHOLE, &settled(leads)));
                 }
             }
         }
         let network = network(Leads::First);
         let shipped = weighed(Leads::First, Rules::SHIPPED);
-        let context = match rhythm.is_empty() {
-            true => NETWORK_ALONE,
-            false => rules::name(Rules::SHIPPED),
+        let context = match can(Rules::SHIPPED) {
+            true => rules::name(Rules::SHIPPED),
+            false => NETWORK_ALONE,
         };
         let judged = Judged {
             peaks: Peaks::Reference,

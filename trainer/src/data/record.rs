@@ -62,6 +62,8 @@ pub struct Beat {
     pub scale_mv: f32,
     /// The metadata view.
     pub metadata: [f32; METADATA_LEN],
+    /// Position of the R peak, in samples since the record's first.
+    pub r_sample: u32,
     /// RR interval since the beat before, in seconds; 0 at the first beat.
     pre_rr_s: f32,
     /// The score of the signal around it.
@@ -344,6 +346,7 @@ impl LeadMv {
             template: frame.template,
             scale_mv: frame.scale_mv,
             metadata: frame.metadata,
+            r_sample: frame.r_sample,
             pre_rr_s: frame.pre_rr_s.unwrap_or(0.0),
             quality: quality.at(frame.r_sample).score,
         };

@@ -11,3 +11,4 @@ pub mod results;
 pub mod rhythm;
 pub mod rules;
 pub mod strip;
+pub mod whole;

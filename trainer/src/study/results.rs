@@ -263,6 +263,16 @@ impl Leads {
     /// Every choice.
     pub const EACH: [Self; 4] = [Self::First, Self::Best, Self::Both, Self::All];
 
+    /// The leads that are read of a record.
+    pub fn read(self, record: &RecordBeats) -> &'static [Lead] {
+        match self {
+            Self::First => &[Lead::First],
+            Self::Best if record.best == Lead::First => &[Lead::First],
+            Self::Best => &[Lead::Second],
+            Self::Both | Self::All => &[Lead::First, Lead::Second],
+        }
+    }
+
     /// Logits of the leads of `record`, the data set's record `index`, which `done` has not seen; none where the second
     /// lead was not scored.
     pub fn logits<'a>(

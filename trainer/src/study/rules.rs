@@ -7,9 +7,20 @@ use heartlens_core::class::Class;
 use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::quality::BeatQuality;
 use heartlens_core::rhythm::{Intervals, Network, Observation, Rhythm, Rules};
+use heartlens_core::spec::STRIP_STEP_SAMPLES;
+use heartlens_core::strip::StripVerdict;
 
 /// The rules that are judged beside the network alone, each with its name in the results.
-pub const ALL: [(&str, Rules); 2] = [("AF rule", Rules::AF), ("AF and SVT rule", Rules::AF_SVT)];
+pub const ALL: [(&str, Rules); 3] = [
+    (STRIP_RULE, Rules::STRIP),
+    ("AF rule", Rules::AF),
+    ("AF and SVT rule", Rules::AF_SVT),
+];
+
+/// The name of the strip rule in the results.
+pub const STRIP_RULE: &str = "strip rule";
+/// That of the whole recording.
+pub const WHOLE: &str = "whole recording";
 
 /// What decides with these rules, by its name in the results.
 pub fn name(rules: Rules) -> &'static str {
@@ -17,13 +28,16 @@ pub fn name(rules: Rules) -> &'static str {
     named.map_or(NETWORK_ALONE, |(name, _)| name)
 }
 
-/// The class of each beat of `record` with these logits: the likeliest after the rhythm has weighed on it by `rules`.
+/// The class of each beat of `record` with these logits: the likeliest after the rhythm has weighed on it by `rules`. The rhythm
+/// network is for the AF and the SVT rule, verdicts in order of time are for the strip rule.
 pub fn classes(
-    network: Network<'_>,
+    network: Option<Network<'_>>,
+    verdicts: &[StripVerdict],
     record: &RecordBeats,
     logits: &[Logits],
     rules: Rules,
 ) -> Vec<Class> {
+    let mut verdicts = verdicts.iter().peekable();
     let (mut intervals, mut rhythm) = (Intervals::new(), Rhythm::new(Some(rules)));
     logits
         .iter()
@@ -31,16 +45,23 @@ pub fn classes(
         .map(|(index, logits)| {
             let beat = record.beat(Lead::First, index);
             let observed = Observed {
-                r_sample: 0,
+                r_sample: beat.r_sample,
                 rhythm: Observation::new(beat.pre_rr_s(), &beat.metadata),
                 quality: BeatQuality::CLEAN,
                 readable: true,
                 heartbeat: true,
             };
+            let due =
+                |verdict: &&StripVerdict| verdict.window.end + STRIP_STEP_SAMPLES <= beat.r_sample;
+            while let Some(verdict) = verdicts.next_if(due) {
+                rhythm.hear(verdict);
+            }
             let input = intervals.push(observed.rhythm.rr_s);
             let scores = Scores {
                 logits: *logits,
-                rhythm: input.map(|input| network.score(&input)),
+                rhythm: network
+                    .zip(input)
+                    .map(|(network, input)| network.score(&input)),
             };
             rhythm.judge(&observed, &scores).class
         })
