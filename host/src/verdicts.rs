@@ -1,12 +1,7 @@
-//! Half a minute at a time: what the strip network says of a recording's windows, and what that says of its beats.
+//! Half a minute at a time: what the strip network says of a recording's windows.
 
 use crate::runtime::Logits;
-use heartlens_core::spec::STRIP_LABELS;
-
-/// Atrial fibrillation among [`STRIP_LABELS`].
-const FIBRILLATION: usize = 1;
-/// Noise among them.
-const NOISE: usize = 3;
+use heartlens_core::strip;
 
 /// What the strip network says of one window.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,90 +11,66 @@ pub struct StripVerdict {
     pub from_s: f64,
     /// Where it ends.
     pub to_s: f64,
-    /// The probability of each class, in the order of [`STRIP_LABELS`]: normal, atrial fibrillation, another rhythm, noise. They add
-    /// up to 1. In a window in which the heart beats evenly fibrillation is ruled out. A window in which a quarter of the beats or more are no heartbeats in readable signal is noise.
+    /// The probability of each class, in the order of [`STRIP_LABELS`](heartlens_core::spec::STRIP_LABELS): normal, atrial fibrillation, another
+    /// rhythm, noise. They add up to 1. In a window in which the heart beats evenly fibrillation is ruled out. A window in which a quarter of the beats or more are no heartbeats in readable signal is noise.
     pub probabilities: Logits,
 }
 
-impl StripVerdict {
-    /// A window of noise.
-    pub(crate) const NOISE: Logits = {
-        let mut probabilities = [0.0; STRIP_LABELS.len()];
-        probabilities[NOISE] = 1.0;
-        probabilities
-    };
-
-    /// The same probabilities where fibrillation is ruled out: its share goes to the others, in proportion.
-    pub(crate) fn without_fibrillation(mut probabilities: Logits) -> Logits {
-        let rest = 1.0 - probabilities[FIBRILLATION];
-        probabilities[FIBRILLATION] = 0.0;
-        if rest > 0.0 {
-            probabilities.map(|probability| probability / rest)
-        } else {
-            Self::NOISE
-        }
-    }
-}
-
-/// What windows say of moments: windows overlap, and each has a say in proportion to its length.
+/// What windows say of moments: [`strip::StripVerdict::fibrillation_at`] of the few windows that may hold one.
 pub(crate) struct Verdicts<'a> {
-    strips: &'a [StripVerdict],
+    strips: &'a [strip::StripVerdict],
     /// The first window that may hold the next moment.
     first: usize,
 }
 
 impl<'a> Verdicts<'a> {
     /// Of windows in order of time.
-    pub(crate) const fn new(strips: &'a [StripVerdict]) -> Self {
+    pub(crate) const fn new(strips: &'a [strip::StripVerdict]) -> Self {
         Self { strips, first: 0 }
     }
 
-    /// Whether the heart is in atrial fibrillation at a moment, in seconds; moments come in order. `None` where no window holds it or
-    /// noise is the likeliest.
-    pub(crate) fn fibrillation_at(&mut self, time_s: f64) -> Option<bool> {
+    /// Whether the heart is in atrial fibrillation at a sample; samples come in order.
+    pub(crate) fn fibrillation_at(&mut self, r_sample: u32) -> Option<bool> {
         let rest = self.strips.get(self.first..)?;
-        self.first += rest.iter().take_while(|strip| strip.to_s <= time_s).count();
+        let over = rest.iter().take_while(|strip| strip.window.end <= r_sample);
+        self.first += over.count();
         let rest = self.strips.get(self.first..)?;
-        let holding = rest
+        let begun = rest
             .iter()
-            .take_while(|strip| strip.from_s <= time_s)
-            .filter(|strip| strip.to_s > time_s);
-        let mut sums = [0.0; STRIP_LABELS.len()];
-        for strip in holding {
-            for (sum, probability) in sums.iter_mut().zip(strip.probabilities) {
-                *sum += (strip.to_s - strip.from_s) * f64::from(probability);
-            }
-        }
-        let largest = sums.iter().copied().fold(0.0, f64::max);
-        if largest == 0.0 || sums[NOISE] == largest {
-            return None;
-        }
-        Some(sums[FIBRILLATION] == largest)
+            .take_while(|strip| strip.window.start <= r_sample);
+        strip::StripVerdict::fibrillation_at(begun.copied(), r_sample)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heartlens_core::strip::StripWindow;
 
+    /// Each sample is told as by all windows, though most are not looked at.
     #[test]
-    fn windows_have_a_say_by_their_length() {
-        let strip = |from_s: f64, to_s: f64, probabilities| StripVerdict {
-            from_s,
-            to_s,
-            probabilities,
-        };
-        let strips = [
-            strip(0.0, 10.0, [0.2, 0.8, 0.0, 0.0]),
-            strip(0.0, 20.0, [0.6, 0.4, 0.0, 0.0]),
-            strip(20.0, 30.0, StripVerdict::NOISE),
-        ];
+    fn windows_that_are_over_have_no_say() {
+        let strips: Vec<strip::StripVerdict> = (1..40_u32)
+            .map(|i| {
+                let end = i * 1280;
+                let a = ((i * 7919) % 101) as f32 / 100.0;
+                strip::StripVerdict {
+                    window: StripWindow {
+                        start: end.saturating_sub(3840),
+                        end,
+                    },
+                    probabilities: [0.6 * (1.0 - a), a, 0.3 * (1.0 - a), 0.1 * (1.0 - a)],
+                }
+            })
+            .collect();
         let mut verdicts = Verdicts::new(&strips);
-        // 8 + 8 of 30 for fibrillation.
-        assert_eq!(verdicts.fibrillation_at(3.0), Some(true));
-        assert_eq!(verdicts.fibrillation_at(10.0), Some(false));
-        assert_eq!(verdicts.fibrillation_at(25.0), None);
-        assert_eq!(verdicts.fibrillation_at(30.0), None);
-        assert_eq!(Verdicts::new(&[]).fibrillation_at(0.0), None);
+        let mut found = [0; 3];
+        for r_sample in (0..52_000).step_by(97) {
+            let said = verdicts.fibrillation_at(r_sample);
+            let all = strip::StripVerdict::fibrillation_at(strips.iter().copied(), r_sample);
+            assert_eq!(said, all, "{r_sample}");
+            found[said.map_or(2, usize::from)] += 1;
+        }
+        assert!(found.iter().all(|count| *count > 10), "{found:?}");
     }
 }

@@ -30,6 +30,7 @@ use heartlens_core::detector::Detector;
 use heartlens_core::monitor::PeakSource;
 use heartlens_core::rhythm::Rhythm;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
+use heartlens_core::strip;
 use heartlens_core::views::Views;
 use pool::{Done, Fusion};
 use std::ops::ControlFlow;
@@ -163,6 +164,7 @@ impl Worker<'_> {
             reference,
             rhythm: Rhythm::new(rules),
             beats: Vec::new(),
+            r_samples: Vec::new(),
             strips: Vec::new(),
             judges_strips,
             weights: vec![0.0; taken.leads.len()],
@@ -201,16 +203,16 @@ impl Worker<'_> {
         }
         let mut stages = judge.stages;
         stages += feed.stages();
-        let beats = judge.beats.len();
+        let (beats, strips) = (judge.beats.len(), judge.strips());
         for (lead, sum) in taken.leads.iter_mut().zip(judge.weights) {
             lead.weight = (beats > 0).then(|| sum / beats as f64);
         }
         Ok(Analysis {
+            strips,
             hrv: Hrv::of(&judge.beats, record.duration_s()),
             summary: Summary::of(&judge.beats),
             episodes: episodes(&judge.beats),
             beats: judge.beats,
-            strips: judge.strips,
             warnings: record.warnings(),
             leads: feed.leads(),
             taken,
@@ -230,7 +232,9 @@ struct Judge<'a, 's> {
     reference: Option<&'a [u64]>,
     rhythm: Rhythm,
     beats: Vec<Beat>,
-    strips: Vec<StripVerdict>,
+    /// Where the R peaks of the beats are, at the canonical rate; none where no strips are judged.
+    r_samples: Vec<u32>,
+    strips: Vec<strip::StripVerdict>,
     /// Whether fibrillation is what the strip network says.
     judges_strips: bool,
     /// Each lead's weights, summed up.
@@ -285,16 +289,11 @@ impl Judge<'_, '_> {
                 *sum += f64::from(*weight);
             }
             self.beats.push(beat);
+            if self.judges_strips {
+                self.r_samples.push(judged.r_sample);
+            }
         }
-        let start_s = f64::from(self.start) / f64::from(SAMPLE_RATE_HZ);
-        let at_s = |sample: u32| start_s + f64::from(sample) / f64::from(SAMPLE_RATE_HZ);
-        let windows = done.windows.iter();
-        self.strips
-            .extend(windows.map(|(window, probabilities)| StripVerdict {
-                from_s: at_s(window.start),
-                to_s: at_s(window.end),
-                probabilities: *probabilities,
-            }));
+        self.strips.extend(&done.windows);
         self.stages += done.stages;
         self.stages.rhythm += begun.elapsed();
     }
@@ -307,10 +306,22 @@ impl Judge<'_, '_> {
             return;
         }
         let mut verdicts = Verdicts::new(&self.strips);
-        for beat in &mut self.beats {
-            let said = verdicts.fibrillation_at(beat.time_s);
+        for (beat, r_sample) in self.beats.iter_mut().zip(&self.r_samples) {
+            let said = verdicts.fibrillation_at(*r_sample);
             beat.fibrillation = beat.fibrillation.and(said);
         }
+    }
+
+    /// What was said of windows, in seconds from the record's start.
+    fn strips(&self) -> Vec<StripVerdict> {
+        let start_s = f64::from(self.start) / f64::from(SAMPLE_RATE_HZ);
+        let at_s = |sample: u32| start_s + f64::from(sample) / f64::from(SAMPLE_RATE_HZ);
+        let strips = self.strips.iter().map(|strip| StripVerdict {
+            from_s: at_s(strip.window.start),
+            to_s: at_s(strip.window.end),
+            probabilities: strip.probabilities,
+        });
+        strips.collect()
     }
 }
 

@@ -11,13 +11,12 @@ use crate::choice::weights_by_quality;
 use crate::model::Model;
 use crate::options::Options;
 use crate::runtime::int8::Int8;
-use crate::runtime::{Kind, Logits, ModelError, Runtime, softmax};
-use crate::verdicts::StripVerdict;
+use crate::runtime::{Kind, Logits, ModelError, Runtime};
 use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::monitor::MonitoredBeat;
 use heartlens_core::quality::BeatQuality;
 use heartlens_core::rhythm::{self, Rules};
-use heartlens_core::strip::{StripViews, StripWindow};
+use heartlens_core::strip::{StripVerdict, StripViews};
 use heartlens_core::views::Views;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -146,8 +145,8 @@ type Outcome = Result<Result<Done, ModelError>, Box<dyn Any + Send>>;
 /// A batch that has been through views and networks.
 pub(super) struct Done {
     pub(super) beats: Vec<Scored>,
-    /// What the strip network says of windows of the signal: the probability of each class.
-    pub(super) windows: Vec<(StripWindow, Logits)>,
+    /// What the strip network says of windows of the signal.
+    pub(super) windows: Vec<StripVerdict>,
     pub(super) stages: Stages,
     /// Of each lead, of each beat that it has.
     views: Vec<Vec<Views>>,
@@ -473,7 +472,7 @@ impl<'p> Worker<'p> {
 
 impl Worker<'_> {
     /// What the strip network says of windows. One that is hardly readable is noise, whatever it says.
-    fn judge(&mut self, windows: &[Window]) -> Result<Vec<(StripWindow, Logits)>, ModelError> {
+    fn judge(&mut self, windows: &[Window]) -> Result<Vec<StripVerdict>, ModelError> {
         if windows.is_empty() {
             return Ok(Vec::new());
         }
@@ -487,17 +486,16 @@ impl Worker<'_> {
         let mut views = StripViews::ZERO;
         for Window { strip, window } in windows {
             strip.compute(*window, &mut views);
-            let probabilities = if views.is_readable() {
-                let logits = network.run(std::slice::from_ref(&views))?;
-                let probabilities = logits.first().map_or(StripVerdict::NOISE, softmax);
-                match views.is_even() {
-                    true => StripVerdict::without_fibrillation(probabilities),
-                    false => probabilities,
+            let mut probabilities = StripVerdict::NOISE;
+            if views.is_readable() {
+                for logits in network.run(std::slice::from_ref(&views))? {
+                    probabilities = StripVerdict::probabilities(&views, &logits);
                 }
-            } else {
-                StripVerdict::NOISE
-            };
-            judged.push((*window, probabilities));
+            }
+            judged.push(StripVerdict {
+                window: *window,
+                probabilities,
+            });
         }
         Ok(judged)
     }
