@@ -10,8 +10,8 @@ pub mod live;
 pub mod network;
 pub mod pipeline;
 pub mod replay;
-pub mod strips;
 pub mod stretch;
+pub mod strips;
 pub mod watch;
 
 #[cfg(board)]

@@ -122,14 +122,21 @@ impl Whole {
         let timing = self.timing();
         let own = probabilities.to_vec();
         let each = beats.div_ceil(threads.get()).max(1);
+        let settle = |part: usize, answers: &mut [Logits]| {
+            for (at, answer) in answers.iter_mut().enumerate() {
+                *answer = self.settle(part * each + at, &own, &timing);
+            }
+        };
         std::thread::scope(|scope| {
-            for (part, answers) in probabilities.chunks_mut(each).enumerate() {
-                let (own, timing) = (&own, &timing);
-                scope.spawn(move || {
-                    for (at, answer) in answers.iter_mut().enumerate() {
-                        *answer = self.settle(part * each + at, own, timing);
-                    }
-                });
+            let mut parts = probabilities.chunks_mut(each).enumerate();
+            // The first is this thread's, so that there need be no other.
+            let mine = parts.next();
+            for (part, answers) in parts {
+                let settle = &settle;
+                scope.spawn(move || settle(part, answers));
+            }
+            if let Some((part, answers)) = mine {
+                settle(part, answers);
             }
         });
         without_s(probabilities);

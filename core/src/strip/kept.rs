@@ -161,28 +161,30 @@ impl Strip {
 
     /// A sample, in mV; 0 where it is not kept.
     pub(super) fn sample_mv(&self, position: u32) -> f32 {
-        let oldest = self.len - self.samples.len() as u32;
-        let place = position.checked_sub(oldest).map(|place| place as usize);
-        let (older, newer) = self.samples.as_slices();
-        let counts = place.and_then(|place| match place.checked_sub(older.len()) {
-            None => older.get(place),
-            Some(place) => newer.get(place),
-        });
-        f32::from(counts.copied().unwrap_or(0)) * (1.0 / COUNTS_PER_MV)
+        let [older, newer] = self.counts(position);
+        let counts = older.first().or(newer.first());
+        in_mv(counts.copied().unwrap_or(0))
     }
 
     /// The samples from a position on, in mV; none where it is not kept.
     pub(super) fn samples_mv(&self, start: u32) -> impl Iterator<Item = f32> {
+        let [older, newer] = self.counts(start);
+        older.iter().chain(newer).map(|counts| in_mv(*counts))
+    }
+
+    /// The samples from a position on, in counts, in two stretches, the older first; none where it is not kept.
+    pub(super) fn counts(&self, start: u32) -> [&[i16]; 2] {
         let oldest = self.len - self.samples.len() as u32;
         let (older, newer) = self.samples.as_slices();
         let skip = match start.checked_sub(oldest) {
             Some(skip) => skip as usize,
             None => older.len() + newer.len(),
         };
-        let from_older = older.get(skip..).unwrap_or_default();
         let from_newer = newer.get(skip.saturating_sub(older.len())..);
-        let counts = from_older.iter().chain(from_newer.unwrap_or_default());
-        counts.map(|counts| f32::from(*counts) * (1.0 / COUNTS_PER_MV))
+        [
+            older.get(skip..).unwrap_or_default(),
+            from_newer.unwrap_or_default(),
+        ]
     }
 
     /// The beats of a window that lie in it whole, the oldest first; of more than [`STRIP_BEATS`] the last.
@@ -197,6 +199,11 @@ impl Strip {
             .filter(whole)
             .skip(count.saturating_sub(STRIP_BEATS))
     }
+}
+
+/// Kept counts, in mV. A power of two apart, so that nothing is rounded.
+pub(super) fn in_mv(counts: i16) -> f32 {
+    f32::from(counts) * (1.0 / COUNTS_PER_MV)
 }
 
 impl Default for Strip {

@@ -1,6 +1,6 @@
 //! The beats of a strip, one by one and on average.
 
-use super::kept::{Strip, StripWindow};
+use super::kept::{Strip, StripWindow, in_mv};
 use super::views::StripViews;
 use crate::spec::{
     SAMPLE_RATE_HZ, STRIP_AVERAGE_LEN, STRIP_BEATS, STRIP_BEFORE_SAMPLES, STRIP_CLIP_SCALES,
@@ -35,9 +35,9 @@ pub(super) const T_LIKENESS: usize = 6;
 pub(super) const AMPLITUDE: usize = 7;
 
 /// Places of the average beat that are filled at a time.
-pub(super) const AVERAGE_PLACES: usize = 8;
-/// So many places of each beat, in scales.
-type Columns = [[f32; AVERAGE_PLACES]; STRIP_BEATS];
+pub(super) const AVERAGE_PLACES: usize = 4;
+/// So many places of each beat, in counts.
+type Columns = [[i16; AVERAGE_PLACES]; STRIP_BEATS];
 
 /// One beat's samples, in scales.
 type Segment = [f32; STRIP_AVERAGE_LEN];
@@ -82,52 +82,88 @@ pub(super) fn average(
     first: usize,
 ) {
     // What no beat has comes last.
-    let mut values: Columns = [[f32::INFINITY; AVERAGE_PLACES]; STRIP_BEATS];
+    let mut values: Columns = [[i16::MAX; AVERAGE_PLACES]; STRIP_BEATS];
     let mut count = 0;
     for (beat, row) in strip.beats_in(window).zip(&mut values) {
-        let start = beat.r_sample - STRIP_BEFORE_SAMPLES as u32 + first as u32;
-        for (value, mv) in row.iter_mut().zip(strip.samples_mv(start)) {
-            *value = scaled(mv, per_scale);
+        let [older, newer] =
+            strip.counts(beat.r_sample - STRIP_BEFORE_SAMPLES as u32 + first as u32);
+        for (value, counts) in row.iter_mut().zip(older.iter().chain(newer)) {
+            *value = *counts;
         }
         count += 1;
     }
-    let middle = medians(&mut values, count);
-    for row in values.iter_mut().take(count) {
-        for (value, middle) in row.iter_mut().zip(middle) {
-            *value = (*value - middle).abs();
-        }
-    }
+    // In scales, values have the same order.
+    sort_columns(&mut values);
     let (average, spread) = views.average.split_at_mut(STRIP_AVERAGE_LEN);
-    for (row, medians) in [(average, middle), (spread, medians(&mut values, count))] {
-        for (place, median) in row.iter_mut().skip(first).zip(medians) {
-            *place = median;
+    let places = average.iter_mut().zip(spread).skip(first);
+    for (column, (average, spread)) in places.take(AVERAGE_PLACES).enumerate() {
+        let mut sorted: Vec<f32, STRIP_BEATS> = Vec::new();
+        for row in values.iter().take(count) {
+            let counts = row.get(column).copied().unwrap_or_default();
+            // There is room: a row a beat.
+            let _ = sorted.push(scaled(in_mv(counts), per_scale));
         }
+        [*average, *spread] = median_and_spread(&sorted);
     }
 }
 
-/// The median of the first `count` values of each column; 0 of nothing.
-fn medians(values: &mut Columns, count: usize) -> [f32; AVERAGE_PLACES] {
-    sort_columns(values);
-    let middle = |place: usize| values.get(place).copied().unwrap_or_default();
-    let Some(last) = count.checked_sub(1) else {
-        return [0.0; AVERAGE_PLACES];
+/// The median of sorted values, and the median of the values' absolute deviations from it; zeros of nothing.
+fn median_and_spread(sorted: &[f32]) -> [f32; 2] {
+    let at = |place: usize| sorted.get(place).copied().unwrap_or_default();
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return [0.0; 2];
     };
-    let mut medians = middle(last / 2);
-    for (below, above) in medians.iter_mut().zip(middle(count / 2)) {
-        *below = (*below + above) / 2.0;
+    let (below, above) = (last / 2, sorted.len() / 2);
+    let middle = (at(below) + at(above)) / 2.0;
+    // Deviations grow from the middle downward and upward: their order is that of a merge.
+    let mut down = sorted.get(..=below).unwrap_or_default().iter().rev();
+    let mut up = sorted.get(below + 1..).unwrap_or_default().iter();
+    let mut next_down = down.next().map(|x| middle - x);
+    let mut next_up = up.next().map(|x| x - middle);
+    let mut spread = [0.0; 2];
+    for place in 0..=above {
+        let deviation = match (next_down, next_up) {
+            (Some(a), Some(b)) if b < a => {
+                next_up = up.next().map(|x| x - middle);
+                b
+            }
+            (Some(a), _) => {
+                next_down = down.next().map(|x| middle - x);
+                a
+            }
+            (None, Some(b)) => {
+                next_up = up.next().map(|x| x - middle);
+                b
+            }
+            (None, None) => break,
+        };
+        if place == below {
+            spread[0] = deviation;
+        }
+        spread[1] = deviation;
     }
-    medians
+    [middle, (spread[0] + spread[1]) / 2.0]
 }
 
 /// Sorts each column, the smallest first. The same places are compared whatever the values: beats differ too little for a
 /// processor to foresee what a search among them does, and this takes the same time always.
 fn sort_columns(values: &mut Columns) {
-    for places in &COMPARED {
-        if let Ok([low, high]) = values.get_disjoint_mut(places.map(usize::from)) {
-            for (a, b) in low.iter_mut().zip(high) {
-                (*a, *b) = if *b < *a { (*b, *a) } else { (*a, *b) };
-            }
+    for [low, high] in &COMPARED {
+        // The first of a pair lies before the second.
+        if let Some((before, from)) = values.split_at_mut_checked(usize::from(*high))
+            && let (Some(low), Some(high)) = (before.get_mut(usize::from(*low)), from.first_mut())
+        {
+            exchange(low, high);
         }
+    }
+}
+
+/// Puts the smaller value of each column into the first.
+fn exchange(low: &mut [i16; AVERAGE_PLACES], high: &mut [i16; AVERAGE_PLACES]) {
+    for (low, high) in low.iter_mut().zip(high) {
+        let (a, b) = (*low, *high);
+        *low = a.min(b);
+        *high = a.max(b);
     }
 }
 
@@ -242,20 +278,20 @@ mod tests {
         for ones in 0..=STRIP_BEATS {
             for _ in 0..50 {
                 // As many of each column, at places of its own.
-                let mut values: Columns = [[0.0; AVERAGE_PLACES]; STRIP_BEATS];
+                let mut values: Columns = [[0; AVERAGE_PLACES]; STRIP_BEATS];
                 let mut left = [ones; AVERAGE_PLACES];
                 while left.iter().any(|left| *left > 0) {
                     let row = &mut values[draw() % STRIP_BEATS];
                     for (value, left) in row.iter_mut().zip(&mut left) {
-                        if *value == 0.0 && *left > 0 && draw() % 2 == 0 {
-                            *value = 1.0;
+                        if *value == 0 && *left > 0 && draw() % 2 == 0 {
+                            *value = 1;
                             *left -= 1;
                         }
                     }
                 }
                 sort_columns(&mut values);
                 for (place, row) in values.iter().enumerate() {
-                    let expected = f32::from(u8::from(place >= STRIP_BEATS - ones));
+                    let expected = i16::from(place >= STRIP_BEATS - ones);
                     assert!(row.iter().all(|x| *x == expected), "{ones} ones");
                 }
             }
@@ -263,16 +299,25 @@ mod tests {
     }
 
     #[test]
-    fn medians_are_those_of_the_first_values() {
-        let mut values: Columns = [[f32::INFINITY; AVERAGE_PLACES]; STRIP_BEATS];
-        assert_eq!(medians(&mut values, 0), [0.0; AVERAGE_PLACES]);
-        for (row, x) in values.iter_mut().zip([5.0, 1.0, 9.0, 6.0]) {
-            *row = [x; AVERAGE_PLACES];
+    fn medians_and_spreads_are_those_of_sorting() {
+        assert_eq!(median_and_spread(&[]), [0.0; 2]);
+        assert_eq!(median_and_spread(&[5.0]), [5.0, 0.0]);
+        let mut seed = 1_u32;
+        for len in 1..=STRIP_BEATS {
+            for levels in [2, 5, 1000] {
+                let mut values: std::vec::Vec<f32> = (0..len)
+                    .map(|_| {
+                        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        ((seed >> 16) % levels) as f32 * 0.37 - 1.0
+                    })
+                    .collect();
+                values.sort_by(f32::total_cmp);
+                let found = median_and_spread(&values);
+                let middle = median(&mut values);
+                let mut apart: std::vec::Vec<f32> =
+                    values.iter().map(|x| (x - middle).abs()).collect();
+                assert_eq!(found, [middle, median(&mut apart)], "{values:?}");
+            }
         }
-        assert_eq!(medians(&mut values, 4), [5.5; AVERAGE_PLACES]);
-        for (row, x) in values.iter_mut().zip([5.0, 1.0, 9.0, f32::INFINITY]) {
-            *row = [x; AVERAGE_PLACES];
-        }
-        assert_eq!(medians(&mut values, 3), [5.0; AVERAGE_PLACES]);
     }
 }

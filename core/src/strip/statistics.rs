@@ -26,12 +26,10 @@
 //!
 //! All are clipped to +-4. Without enough beats a number is 0.
 
-use super::kept::{Strip, StripWindow};
+use super::kept::{Strip, StripWindow, in_mv};
 use super::sequence::{self, AMPLITUDE, P, P_LIKENESS, QRS, QRS_LIKENESS, T_LIKENESS};
 use super::views::StripViews;
-use crate::spec::{
-    SAMPLE_RATE_HZ, STRIP_AVERAGE_LEN, STRIP_BEATS, STRIP_SAMPLES, STRIP_STATISTICS,
-};
+use crate::spec::{SAMPLE_RATE_HZ, STRIP_AVERAGE_LEN, STRIP_BEATS, STRIP_SAMPLES};
 use crate::stats::{mean, median, pearson, rms, sort, std_dev};
 use heapless::Vec;
 use libm::{expf, logf};
@@ -64,12 +62,18 @@ impl Strip {
         let mut heights: Vec<f32, SECONDS> = Vec::new();
         let mut start = window.start;
         while start + SAMPLE_RATE_HZ <= window.end {
-            let second = self.samples_mv(start).take(SAMPLE_RATE_HZ as usize);
-            let (low, high) = second.fold((f32::MAX, f32::MIN), |(low, high), mv| {
-                (low.min(mv), high.max(mv))
-            });
+            let (mut low, mut high) = (i16::MAX, i16::MIN);
+            let mut left = SAMPLE_RATE_HZ as usize;
+            for stretch in self.counts(start) {
+                let stretch = stretch.get(..left).unwrap_or(stretch);
+                left -= stretch.len();
+                for counts in stretch {
+                    low = low.min(*counts);
+                    high = high.max(*counts);
+                }
+            }
             // There is room: a window has no more seconds.
-            let _ = heights.push(high - low);
+            let _ = heights.push(in_mv(high) - in_mv(low));
             start += SAMPLE_RATE_HZ;
         }
         median(&mut heights).max(SCALE_MIN_MV)
@@ -102,37 +106,58 @@ fn autocorrelation(x: &[f32], lag: usize) -> f32 {
     pearson(later, x.get(..later.len()).unwrap_or_default())
 }
 
-/// Fills the statistics; the other views are there, and the scale at its place.
-pub(super) fn fill(views: &mut StripViews, strip: &Strip, window: StripWindow) {
-    let scale_mv = views.statistics[SCALE];
+/// Slices of [`fill`].
+pub(super) const PARTS: usize = 4;
+
+/// Fills some of the statistics; the other views are there, and the scale at its place.
+pub(super) fn fill(views: &mut StripViews, strip: &Strip, window: StripWindow, part: usize) {
     let logs = sequence::logs(strip, window);
-    let mut all = [0.0; STRIP_STATISTICS];
     let beats = strip.beats_in(window).count();
-    let head = [
-        beats as f32 / STRIP_BEATS as f32,
-        (window.end - window.start) as f32 / STRIP_SAMPLES as f32,
-    ];
-    let numbers = head
-        .into_iter()
-        .chain(of_intervals(&logs))
-        .chain(of_plane(&logs))
-        .chain(of_resemblance(views, beats))
-        .chain(of_average(views))
-        .chain(of_signal(strip, window, scale_mv));
-    let mut sorted = logs;
-    let usual = median(&mut sorted);
-    for (place, number) in all.iter_mut().zip(core::iter::once(usual).chain(numbers)) {
+    match part {
+        0 => {
+            let mut sorted = logs;
+            let head = [
+                median(&mut sorted),
+                beats as f32 / STRIP_BEATS as f32,
+                (window.end - window.start) as f32 / STRIP_SAMPLES as f32,
+            ];
+            put(views, 0, &head);
+            put(views, 26, &of_resemblance(views, beats));
+        }
+        1 => {
+            let (spread, order) = of_intervals(&logs);
+            put(views, 3, &spread);
+            put(views, 14, &order);
+        }
+        2 => put(views, 18, &entropy(&in_seconds(&logs))),
+        _ => {
+            put(views, 20, &of_order(&logs));
+            put(views, 24, &of_plane(&logs));
+            put(views, 33, &of_average(views));
+            let scale_mv = views.statistics[SCALE];
+            put(views, 36, &of_signal(strip, window, scale_mv));
+        }
+    }
+}
+
+/// Puts numbers at their places.
+fn put(views: &mut StripViews, first: usize, numbers: &[f32]) {
+    let places = views.statistics.iter_mut().skip(first);
+    for (place, number) in places.zip(numbers) {
         *place = if number.is_finite() {
             number.clamp(-CLIP, CLIP)
         } else {
             0.0
         };
     }
-    views.statistics = all;
 }
 
-/// Places 3 to 23.
-fn of_intervals(logs: &[f32]) -> [f32; 21] {
+fn in_seconds(logs: &[f32]) -> Vec<f32, STRIP_BEATS> {
+    logs.iter().take(STRIP_BEATS).map(|x| expf(*x)).collect()
+}
+
+/// Places 3 to 13, and 14 to 17.
+fn of_intervals(logs: &[f32]) -> ([f32; 11], [f32; 4]) {
     let mut sorted: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).copied().collect();
     sort(&mut sorted);
     let mut middle = sorted.clone();
@@ -141,32 +166,15 @@ fn of_intervals(logs: &[f32]) -> [f32; 21] {
     let mut sizes: Vec<f32, STRIP_BEATS> = steps.iter().map(|step| step.abs()).collect();
     let large = part_of(&sizes, |x| x > 0.1);
     let very_large = part_of(&sizes, |x| x > 0.2);
-    let seconds: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).map(|x| expf(*x)).collect();
-    let long = part_of(&self::steps(&seconds), |x| x.abs() > 0.05);
+    let long = part_of(&self::steps(&in_seconds(logs)), |x| x.abs() > 0.05);
     let usual_step = median(&mut sizes);
     let mut apart: Vec<f32, STRIP_BEATS> = sorted.iter().map(|x| (x - usual).abs()).collect();
     let relative = |x: f32| if logs.is_empty() { 0.0 } else { x - usual };
-    let early = logf(0.85);
-    let late = logf(1.15);
-    let intervals = logs.len().max(1) as f32;
-    let pairs = |holds: &dyn Fn(f32, f32) -> bool| {
-        let both = logs.windows(2).filter(|pair| match pair {
-            [a, b] => holds(a - usual, b - usual),
-            _ => false,
-        });
-        both.count() as f32 / intervals
-    };
     let turns = steps.windows(2).filter(|pair| match pair {
         [a, b] => a * b < 0.0,
         _ => false,
     });
-    let swings = steps.windows(2).filter(|pair| match pair {
-        [a, b] => a * b < 0.0 && a.abs() > 0.1 && b.abs() > 0.1,
-        _ => false,
-    });
-    let inner = steps.len().saturating_sub(1).max(1) as f32;
-    let [entropy, alike] = entropy(&seconds);
-    [
+    let spread = [
         std_dev(logs),
         rms(&steps),
         usual_step,
@@ -178,16 +186,40 @@ fn of_intervals(logs: &[f32]) -> [f32; 21] {
         relative(sorted.last().copied().unwrap_or(0.0)),
         relative(quantile(&sorted, 0.1)),
         relative(quantile(&sorted, 0.9)),
+    ];
+    let order = [
         autocorrelation(logs, 1),
         autocorrelation(logs, 2),
         autocorrelation(&steps, 1),
-        turns.count() as f32 / inner,
-        entropy,
-        alike,
+        turns.count() as f32 / inner(&steps),
+    ];
+    (spread, order)
+}
+
+/// The number of steps that have one before them, to divide by.
+fn inner(steps: &[f32]) -> f32 {
+    steps.len().saturating_sub(1).max(1) as f32
+}
+
+/// Places 20 to 23.
+fn of_order(logs: &[f32]) -> [f32; 4] {
+    let mut sorted: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).copied().collect();
+    let usual = median(&mut sorted);
+    let steps = steps(logs);
+    let (early, late) = (logf(0.85), logf(1.15));
+    let is_compensated = |pair: &&[f32]| match pair {
+        [a, b] => a - usual < early && b - usual > late,
+        _ => false,
+    };
+    let swings = steps.windows(2).filter(|pair| match pair {
+        [a, b] => a * b < 0.0 && a.abs() > 0.1 && b.abs() > 0.1,
+        _ => false,
+    });
+    [
         part_of(logs, |x| x - usual < early),
         part_of(logs, |x| x - usual > late),
-        pairs(&|a, b| a < early && b > late),
-        swings.count() as f32 / inner,
+        logs.windows(2).filter(is_compensated).count() as f32 / logs.len().max(1) as f32,
+        swings.count() as f32 / inner(&steps),
     ]
 }
 
@@ -217,8 +249,7 @@ fn entropy(rr_s: &[f32]) -> [f32; 2] {
 /// Places 24 and 25.
 fn of_plane(logs: &[f32]) -> [f32; 2] {
     const SIDE: usize = (2 * CELLS + 1) as usize;
-    let seconds: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).map(|x| expf(*x)).collect();
-    let steps = steps(&seconds);
+    let steps = steps(&in_seconds(logs));
     let cell = |step: f32| {
         let cell = libm::floorf(step / CELL_S + 0.5) as i32;
         (cell.clamp(-CELLS, CELLS) + CELLS) as usize

@@ -107,9 +107,9 @@ pub struct StripViews {
 /// Parts of [`StripViews::compute_part`], in order: the scale, then some places of the average beat at a time,
 const AVERAGE_PARTS: usize = STRIP_AVERAGE_LEN / AVERAGE_PLACES;
 /// then beats at a time,
-const BEATS_PER_PART: usize = 16;
+const BEATS_PER_PART: usize = 4;
 const BEAT_PARTS: usize = STRIP_BEATS / BEATS_PER_PART;
-/// then the spectra, frame by frame, and last the statistics.
+/// then the spectra, frame by frame, their logarithms and the intervals, and last the statistics.
 const POWER_PARTS: usize = 2 * spectrum::FRAMES;
 
 /// In an even window half of the steps, of logarithms, are smaller.
@@ -195,9 +195,12 @@ impl StripViews {
             spectrum::add_frame(self, strip, window, per_scale, part);
             return true;
         }
-        spectrum::finish(self, window);
-        sequence::intervals(self, strip, window);
-        statistics::fill(self, strip, window);
-        false
+        let Some(part) = part.checked_sub(POWER_PARTS + 1) else {
+            spectrum::finish(self, window);
+            sequence::intervals(self, strip, window);
+            return true;
+        };
+        statistics::fill(self, strip, window, part);
+        part + 1 < statistics::PARTS
     }
 }

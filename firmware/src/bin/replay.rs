@@ -20,8 +20,8 @@ use heartlens_core::rhythm::{self, Rules};
 use heartlens_firmware::network::{ARENA_WORDS, Arena, BUILT_IN, RHYTHM};
 use heartlens_firmware::pipeline::{Clock, Cost, MeteredBeat, Pipeline};
 use heartlens_firmware::replay::Meter as _;
-use heartlens_firmware::stopwatch::{Stopwatch, known_loop};
 use heartlens_firmware::source::Source;
+use heartlens_firmware::stopwatch::{Stopwatch, known_loop};
 use heartlens_firmware::{board, stack};
 use static_cell::ConstStaticCell;
 

@@ -17,9 +17,7 @@
 #![no_main]
 
 use core::mem::MaybeUninit;
-use heartlens_firmware::network::{
-    ARENA_WORDS, Arena, STRIP, STRIP_ARENA_WORDS, StripArena,
-};
+use heartlens_firmware::network::{ARENA_WORDS, Arena, STRIP, STRIP_ARENA_WORDS, StripArena};
 use heartlens_firmware::pipeline::{Clock, Cost};
 use heartlens_firmware::replay::Meter as _;
 use heartlens_firmware::source::Source;
