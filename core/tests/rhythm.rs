@@ -437,3 +437,50 @@ proptest! {
         }
     }
 }
+
+/// Half minutes that show fibrillation take S away from the beats that come later, where the strip rule is on.
+#[test]
+fn the_strip_rule_moves_s_to_n() {
+    use heartlens_core::strip::{StripVerdict, StripWindow};
+    let verdict = |end: u32, fibrillation: f32| StripVerdict {
+        window: StripWindow { start: 0, end },
+        probabilities: [1.0 - fibrillation, fibrillation, 0.0, 0.0],
+    };
+    let judge = |rules: Rules, fibrillation: f32, r_sample: u32| {
+        let mut rhythm = Rhythm::new(Some(rules));
+        rhythm.hear(&verdict(1280, fibrillation));
+        let observed = Observed {
+            r_sample,
+            rhythm: Observation {
+                rr_s: Some(0.8),
+                qrs: 0.9,
+            },
+            quality: BeatQuality::CLEAN,
+            readable: true,
+            heartbeat: true,
+        };
+        let scores = Scores {
+            logits: [1.0, 2.0, 0.0, -1.0],
+            rhythm: None,
+        };
+        rhythm.judge(&observed, &scores)
+    };
+    let network = judge(Rules::NONE, 0.9, 5000);
+    assert_eq!(network.class, Class::S);
+    let weighed = judge(Rules::STRIP, 0.9, 2560);
+    assert_eq!(weighed.class, Class::N);
+    let [n, s, v, f] = network.probabilities;
+    assert_eq!(weighed.probabilities, [n + s, 0.0, v, f]);
+    assert_eq!(weighed.logits, network.logits, "the network's own stay");
+    assert_eq!(
+        judge(Rules::STRIP, 0.9, 2559),
+        judge(Rules::NONE, 0.9, 2559),
+        "before its time"
+    );
+    assert_eq!(
+        judge(Rules::STRIP, 0.6, 5000).class,
+        Class::S,
+        "not sure enough"
+    );
+    assert_eq!(Rules::SHIPPED, Rules::STRIP);
+}

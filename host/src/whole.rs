@@ -279,3 +279,118 @@ impl Nearest {
         Some(mean)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heartlens_core::strip::StripWindow;
+
+    /// A beat with a QRS complex of this width in samples, at this place.
+    fn beat(width: usize) -> Views {
+        let mut views = Views::ZERO;
+        for (at, x) in views.waveform[..WAVEFORM_LEN_SAMPLES]
+            .iter_mut()
+            .enumerate()
+        {
+            let from_r = at.abs_diff(WAVEFORM_BEFORE_SAMPLES);
+            *x = if from_r <= width { 3.0 } else { 0.0 };
+        }
+        views
+    }
+
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
+    /// Thirty narrow beats and ten wide ones, 0.8 s apart: which are wide, and what a network says of them.
+    fn recording() -> (Whole, Vec<bool>, Vec<Logits>) {
+        let (narrow, wide) = (beat(3), beat(9));
+        let mut whole = Whole::default();
+        let is_wide: Vec<bool> = (0..40).map(|i| i % 4 == 3).collect();
+        for (i, is_wide) in is_wide.iter().enumerate() {
+            let views = if *is_wide { &wide } else { &narrow };
+            whole.push(i as u32 * 102, true, &[views]);
+        }
+        let said = is_wide.iter().map(|is_wide| match is_wide {
+            true => [0.1, 0.0, 0.9, 0.0],
+            false => [0.9, 0.0, 0.1, 0.0],
+        });
+        (whole, is_wide.clone(), said.collect())
+    }
+
+    fn classes(said: &[Logits]) -> Vec<usize> {
+        let largest = |p: &Logits| (0..4).max_by(|a, b| p[*a].total_cmp(&p[*b])).unwrap();
+        said.iter().map(largest).collect()
+    }
+
+    #[test]
+    fn beats_that_look_alike_get_like_answers() {
+        let (whole, is_wide, mut said) = recording();
+        // A wide beat that was just taken for N, and a narrow one that was just taken for V.
+        said[7] = [0.55, 0.0, 0.45, 0.0];
+        said[8] = [0.4, 0.0, 0.6, 0.0];
+        let mut weighed = said.clone();
+        whole.weigh(&mut weighed, &[], ONE);
+        let expected: Vec<usize> = is_wide.iter().map(|w| if *w { 2 } else { 0 }).collect();
+        assert_ne!(classes(&said), expected);
+        assert_eq!(classes(&weighed), expected);
+        for p in &weighed {
+            assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{p:?}");
+        }
+        // A network that is sure is not outvoted.
+        said[8] = [0.0, 0.0, 1.0, 0.0];
+        whole.weigh(&mut said, &[], ONE);
+        assert_eq!(classes(&said)[8], 2);
+        for threads in 2..6 {
+            let mut again = recording().2;
+            (again[7], again[8]) = ([0.55, 0.0, 0.45, 0.0], [0.4, 0.0, 0.6, 0.0]);
+            whole.weigh(&mut again, &[], NonZeroUsize::new(threads).unwrap());
+            assert_eq!(again, weighed, "{threads} threads");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_no_say() {
+        let (narrow, mut whole) = (beat(3), Whole::default());
+        for i in 0..20 {
+            whole.push(i * 102, i < 2, &[&narrow]);
+        }
+        let mut said = vec![[0.0, 0.0, 1.0, 0.0]; 20];
+        (said[0], said[1]) = ([0.6, 0.4, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0]);
+        whole.weigh(&mut said, &[], ONE);
+        assert_eq!(classes(&said)[..2], [0, 0], "the others are no neighbours");
+        assert!(said[2..].iter().all(|p| *p == [0.0, 0.0, 1.0, 0.0]));
+        let mut alone = Whole::default();
+        alone.push(5, true, &[&narrow]);
+        let mut said = [[0.2, 0.3, 0.5, 0.0]];
+        alone.weigh(&mut said, &[], ONE);
+        assert_eq!(said, [[0.2, 0.3, 0.5, 0.0]]);
+        Whole::default().weigh(&mut [], &[], ONE);
+    }
+
+    #[test]
+    fn early_beats_are_normal_where_the_windows_around_show_fibrillation() {
+        let narrow = beat(3);
+        let mut whole = Whole::default();
+        // Three minutes; fibrillation in the windows that end in the second.
+        for i in 0..225 {
+            whole.push(i * 102, true, &[&narrow]);
+        }
+        let verdicts: Vec<StripVerdict> = (1..=18_u32)
+            .map(|window| {
+                let end = window * 1280;
+                let fibrillation = if (7..=12).contains(&window) { 1.0 } else { 0.0 };
+                StripVerdict {
+                    window: StripWindow {
+                        start: end.saturating_sub(3840),
+                        end,
+                    },
+                    probabilities: [1.0 - fibrillation, fibrillation, 0.0, 0.0],
+                }
+            })
+            .collect();
+        let mut said = vec![[0.1, 0.9, 0.0, 0.0]; 225];
+        whole.weigh(&mut said, &verdicts, ONE);
+        let class = classes(&said);
+        let at = |seconds: u32| class[(seconds * 128 / 102) as usize];
+        assert_eq!((at(10), at(90), at(170)), (1, 0, 1));
+    }
+}
