@@ -37,7 +37,7 @@ pub(super) struct Layout {
     pub(super) facts: Facts,
     /// The first rows' cells.
     pub(super) rows: Vec<Vec<String>>,
-    /// Whether every row begins with a number or a time, so that a word there is no row's.
+    /// Whether rows begin with a number or a time, so that a word there is no row's.
     pub(super) begins_with_number: bool,
 }
 
@@ -145,7 +145,9 @@ impl Layout {
                 .find_map(|line| names_in(&line.text, table.delimiter, count));
         }
         let rows: Vec<Vec<String>> = content[table.start..].iter().map(words).collect();
-        let is_number = |row: &Vec<String>| row.first().is_some_and(|cell| !is_word(cell));
+        let is_number = |row: &&Vec<String>| row.first().is_some_and(|cell| !is_word(cell));
+        let first_rows = &rows[..rows.len().min(ALIKE_LINES)];
+        let numbers = first_rows.iter().filter(is_number).count();
         Self {
             encoding,
             delimiter: table.delimiter,
@@ -160,7 +162,8 @@ impl Layout {
                 .filter_map(|line| Some(line.text.strip_prefix('#')?.trim().to_owned()))
                 .collect(),
             facts,
-            begins_with_number: rows.len() > 1 && rows.iter().take(ALIKE_LINES).all(is_number),
+            begins_with_number: first_rows.first().is_some_and(|row| is_number(&row))
+                && 2 * numbers > first_rows.len(),
             rows,
         }
     }
