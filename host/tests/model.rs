@@ -269,6 +269,61 @@ fn inspect_keeps_the_promise_of_its_json() {
     );
     refused(
         &["inspect", "docs"],
-        &["docs: this folder has none of model.onnx, model.hlm, rhythm.hlr and strip.hlm"],
+        &[
+            "docs: this folder has none of model.onnx, model.hlm, rhythm.hlr and strip.hlm, and no record",
+        ],
     );
+}
+
+/// The records of a folder are listed, a line each; one that cannot be read is told, and the others go on.
+#[test]
+fn inspect_lists_the_records_of_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = root().join("models/demo");
+    for file in ["demo.hea", "demo.dat", "demo.atr"] {
+        fs::copy(demo.join(file), folder.path().join(file)).unwrap();
+    }
+    let below = folder.path().join("more");
+    fs::create_dir(&below).unwrap();
+    fs::write(
+        below.join("one.hea"),
+        "one 1 250 4\none.dat 16 200 16 0 0 0 0 II\n",
+    )
+    .unwrap();
+    fs::write(below.join("one.dat"), [1, 0, 2, 0, 3, 0, 4, 0]).unwrap();
+    let path = folder.path().to_str().unwrap();
+
+    let lines = String::from_utf8(heartlens(&["inspect", path]).stdout).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert!(
+        lines.len() == 2
+            && lines[0].starts_with("demo: 300.0 s at ")
+            && lines[0].ends_with(" beats in atr"),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines[1],
+        "more/one: 0.0 s at 250 Hz, II, no reference annotations"
+    );
+    let listed = json(&heartlens(&["inspect", path, "--json", "-"]));
+    let demo = demo.join("demo");
+    let alone = json(&heartlens(&[
+        "inspect",
+        demo.to_str().unwrap(),
+        "--json",
+        "-",
+    ]));
+    assert_eq!(listed[0]["annotations"], alone["annotations"]);
+    assert_eq!(listed[1]["samples"], 4);
+
+    fs::write(below.join("bad.hea"), "bad 2 250\n").unwrap();
+    let output = heartlens(&["inspect", path]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    assert!(
+        words.contains("bad.hea: line 1")
+            && words.contains("1 record(s) could not be read: more/bad;"),
+        "{words}"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
 }

@@ -4,13 +4,17 @@
 //! time, and a set has sequences: when its samples are, and a lead each: `origin + digit * scale`. The series `RHYTHM` is read,
 //! with its sets one after the other in time.
 //!
-//! The peaks of R waves that somebody annotated become annotations of beats whose class is not known.
+//! Annotated beats (`MDC_ECG_BEAT`) become annotations with the code that WFDB has for them, at the peak of their R wave or in the
+//! middle of their QRS complex; peaks of R waves outside of one become beats whose class is not known. Annotated rhythms
+//! (`MDC_ECG_RHY`) become changes of the rhythm. Codes: ISO 11073-10102.
 //!
-//! Not supported: representative beats and other derived series, all other annotations, sequences of another type than `SLIST_PQ`.
+//! Not supported: representative beats and other derived series, all other annotations, beats that only an interval longer than a
+//! QRS complex is given for, sequences of another type than `SLIST_PQ`.
 
+use super::annotation::{Annotation, Code};
 use super::kind::kind_of;
 use super::samples::{
-    InMemory, Kept, MAX_KEPT_SAMPLES, Scale, levelled, malformed, unclassified_beats,
+    InMemory, Kept, MAX_KEPT_SAMPLES, Scale, annotations_at, levelled, malformed,
 };
 use super::start::{Start, age_at};
 use super::xml::{all, first, place, whole_text};
@@ -110,40 +114,172 @@ pub(super) fn read<'a>(path: &Path, root: Node<'a, 'a>) -> Result<Contents, Reco
         comments: Vec::new(),
         source: Box::new(InMemory {
             leads: kept,
-            annotations: unclassified_beats(r_peaks(chosen, begins), rate_hz),
+            annotations: annotations_at(annotated(chosen, begins), rate_hz),
             warnings,
         }),
     })
 }
 
-/// When the peaks of annotated R waves are, in s from the series' beginning, in whichever lead.
-fn r_peaks(series: Node<'_, '_>, begins: Option<Start>) -> Vec<f64> {
-    let is = |node: &Node<'_, '_>, code: &str| {
-        child(*node, "value").is_some_and(|value| value.attribute("code") == Some(code))
+/// The longest interval that is a QRS complex, in which the R peak is near the middle, in s.
+const MAX_QRS_S: f64 = 0.25;
+
+/// Beats and rhythms that the series annotates, each at its time in s from the series' beginning, in whichever lead.
+fn annotated(series: Node<'_, '_>, begins: Option<Start>) -> Vec<(f64, Annotation)> {
+    let mut found = Vec::new();
+    // A derived series counts its own time.
+    let is_own = |node: &Node<'_, '_>| {
+        let mut around = node.ancestors();
+        !around.any(|n| n.tag_name().name() == "derivation")
     };
-    let waves = all(series, "annotation")
-        .filter(|node| is(node, "MDC_ECG_WAVC_RWAVE"))
-        // A derived series counts its own time.
-        .filter(|node| {
-            !node
-                .ancestors()
-                .any(|n| n.tag_name().name() == "derivation")
-        });
-    let peaks = waves
-        .flat_map(|wave| all(wave, "annotation").filter(move |node| is(node, "MDC_ECG_WAVC_PEAK")));
-    let boundaries = peaks.flat_map(|peak| all(peak, "boundary"));
-    let times = boundaries.filter_map(|boundary| {
-        let value = child(boundary, "value")?;
-        let stated = value.attribute("value")?;
-        match child(boundary, "code")?.attribute("code")? {
-            "TIME_RELATIVE" => {
-                Some(stated.parse::<f64>().ok()? * seconds(value.attribute("unit"))?)
+    for node in all(series, "annotation").filter(is_own) {
+        let value = child(node, "value").and_then(|value| value.attribute("code"));
+        let kind = child(node, "code").and_then(|code| code.attribute("code"));
+        match (kind, value) {
+            (Some("MDC_ECG_BEAT"), Some(value)) => {
+                let Some(code) = beat_of(value) else { continue };
+                let time_s = peak_s(node, begins)
+                    .or_else(|| {
+                        within(node, "MDC_ECG_WAVC_QRSWAVE").find_map(|qrs| middle_s(qrs, begins))
+                    })
+                    .or_else(|| middle_s(node, begins));
+                found.extend(time_s.map(|time_s| (time_s, Annotation::new(0, code))));
             }
-            "TIME_ABSOLUTE" => Some(between_s(begins, Some(Start::of_digits(stated)?))),
-            _ => None,
+            (Some("MDC_ECG_RHY"), Some(value)) => {
+                let name = rhythm_of(value);
+                let begin = own_boundaries(node).find_map(|boundary| {
+                    let [from, to] = interval_s(boundary, begins)?;
+                    Some(from.unwrap_or(to.unwrap_or_default()))
+                });
+                if let Some((name, begin)) = name.zip(begin) {
+                    found.push((begin, Annotation::rhythm_change(0, name)));
+                }
+            }
+            (_, Some("MDC_ECG_WAVC_RWAVE")) => {
+                let peak = peak_s(node, begins);
+                found.extend(peak.map(|s| (s, Annotation::new(0, Code::UNCLASSIFIABLE))));
+            }
+            _ => {}
         }
+    }
+    found
+}
+
+/// The annotations of this value in another one, or that one itself.
+fn within<'a>(node: Node<'a, 'a>, value: &'static str) -> impl Iterator<Item = Node<'a, 'a>> {
+    let inner = std::iter::once(node).chain(all(node, "annotation"));
+    inner.filter(move |node| {
+        child(*node, "value").is_some_and(|found| found.attribute("code") == Some(value))
+    })
+}
+
+/// When the peak of the first R wave in an annotation is.
+fn peak_s(node: Node<'_, '_>, begins: Option<Start>) -> Option<f64> {
+    let mut waves = within(node, "MDC_ECG_WAVC_RWAVE");
+    waves.find_map(|wave| {
+        let mut peaks = within(wave, "MDC_ECG_WAVC_PEAK");
+        peaks.find_map(|peak| {
+            let mut times = all(peak, "boundary").filter_map(|b| interval_s(b, begins));
+            times.find_map(|[from, to]| from.or(to))
+        })
+    })
+}
+
+/// The middle of an annotation's own interval, or its own time, where it is no longer than a QRS complex.
+fn middle_s(node: Node<'_, '_>, begins: Option<Start>) -> Option<f64> {
+    own_boundaries(node).find_map(|boundary| match interval_s(boundary, begins)? {
+        [Some(from), Some(to)] => {
+            ((0.0..=MAX_QRS_S).contains(&(to - from))).then_some((from + to) / 2.0)
+        }
+        [Some(at), None] => Some(at),
+        [None, _] => None,
+    })
+}
+
+/// The boundaries of an annotation's region, not of those inside it.
+fn own_boundaries<'a>(node: Node<'a, 'a>) -> impl Iterator<Item = Node<'a, 'a>> {
+    let supports = node
+        .children()
+        .filter(|n| n.is_element() && matches!(n.tag_name().name(), "support" | "boundary"));
+    supports.flat_map(|node| {
+        node.descendants()
+            .filter(|n| n.is_element() && n.tag_name().name() == "boundary")
+    })
+}
+
+/// From when to when a boundary is, in s from the series' beginning; a point of time is the former alone.
+fn interval_s(boundary: Node<'_, '_>, begins: Option<Start>) -> Option<[Option<f64>; 2]> {
+    let is_relative = match child(boundary, "code")?.attribute("code")? {
+        "TIME_RELATIVE" => true,
+        "TIME_ABSOLUTE" => false,
+        _ => return None,
+    };
+    let value = child(boundary, "value")?;
+    let time = |node: Node<'_, '_>| {
+        let stated = node.attribute("value")?;
+        match is_relative {
+            true => Some(stated.parse::<f64>().ok()? * seconds(node.attribute("unit"))?),
+            false => {
+                begins?.date?;
+                Some(between_s(begins, Some(Start::of_digits(stated)?)))
+            }
+        }
+    };
+    let from = time(value).or_else(|| {
+        ["low", "center"]
+            .into_iter()
+            .find_map(|n| time(child(value, n)?))
     });
-    times.collect()
+    let to = child(value, "high").and_then(time);
+    (from.is_some() || to.is_some()).then_some([from, to])
+}
+
+/// WFDB's code of a beat; `None` where the value is no beat.
+fn beat_of(value: &str) -> Option<Code> {
+    let name = value.strip_prefix("MDC_ECG_BEAT_")?;
+    Some(match name {
+        // Conduction that WFDB has no code for, and AAMI counts as normal.
+        "NORMAL" | "PREX" | "WPW_UNK" | "WPW_A" | "WPW_B" | "LGL" => Code::NORMAL,
+        "SV_P_C" => Code::SUPRAVENTRICULAR_PREMATURE,
+        "ATR_P_C" => Code::ATRIAL_PREMATURE,
+        "JUNC_P_C" => Code::JUNCTIONAL_PREMATURE,
+        "ATR_P_C_ABERR" => Code::ABERRATED_ATRIAL_PREMATURE,
+        "ATR_PWAVE_BLK" => Code::BLOCKED_ATRIAL_PREMATURE,
+        "V_P_C" => Code::VENTRICULAR_PREMATURE,
+        "V_P_C_FUSION" => Code::FUSION,
+        "V_P_C_RonT" => Code::R_ON_T,
+        "SV_ESC" => Code::SUPRAVENTRICULAR_ESCAPE,
+        "ATR_ESC" => Code::ATRIAL_ESCAPE,
+        "JUNC_ESC" => Code::JUNCTIONAL_ESCAPE,
+        "V_ESC" => Code::VENTRICULAR_ESCAPE,
+        "LBB_BLK_COMP" | "LBB_BLK_INCOMP" => Code::LEFT_BUNDLE_BRANCH_BLOCK,
+        "RBB_BLK_COMP" | "RBB_BLK_INCOMP" => Code::RIGHT_BUNDLE_BRANCH_BLOCK,
+        "PACED" => Code::PACED,
+        "PACED_FUS" => Code::PACED_FUSION,
+        "LEARN" => Code::LEARNING,
+        "ABNORMAL" | "DOMINANT" | "UNKNOWN" => Code::UNCLASSIFIABLE,
+        name if name == "BB_BLK" || name.starts_with("BLK_") => Code::BUNDLE_BRANCH_BLOCK,
+        _ => return None,
+    })
+}
+
+/// WFDB's name of a rhythm, where it has one.
+fn rhythm_of(value: &str) -> Option<&'static str> {
+    Some(match value.strip_prefix("MDC_ECG_RHY_")? {
+        "SINUS_RHY" | "SINUS_NORMAL_RHY" | "SINUS_ARRHY" | "SINUS_TACHY" => "(N",
+        "SINUS_BRADY" => "(SBR",
+        "ATR_FIB" => "(AFIB",
+        "ATR_FLUT" => "(AFL",
+        "ATR_BIGEM" => "(AB",
+        "ATR_TACHY" | "ATR_TACHY_PAROX" | "SV_TACHY" | "SV_TACHY_PAROX" => "(SVTA",
+        "JUNC_RHY" | "JUNC_ACCEL" | "JUNC_TACHY" => "(NOD",
+        "V_IDIO_RHY" | "V_AIVR" => "(IVR",
+        "V_BIGEM" => "(B",
+        "V_TRIGEM" => "(T",
+        "V_TACHY" | "V_TACHY_PAROX" | "V_TACHY_MONO" | "V_TACHY_POLY" => "(VT",
+        "V_FLUT" | "V_FIB" => "(VFL",
+        "PREX" | "WPW_UNK" | "WPW_A" | "WPW_B" => "(PREX",
+        _ => return None,
+    })
 }
 
 /// The elements named `inner` in the children named `outer`.

@@ -502,9 +502,9 @@ impl Annotations {
                 return Err(at(Fault::NothingToModify { found: code }));
             };
             match code {
-                SUB => last.subtype = signed("the subtype", number).map_err(at)?,
-                NUM => last.number = signed("the number", number).map_err(at)?,
-                // WFDB keeps eight bits: 1023 is -1, which is 255.
+                // WFDB keeps eight bits of each: 1023 is -1, and of a channel 255.
+                SUB => last.subtype = number.to_le_bytes()[0].cast_signed(),
+                NUM => last.number = number.to_le_bytes()[0].cast_signed(),
                 CHN => last.channel = number.to_le_bytes()[0],
                 _ => {
                     let len = u8::try_from(number).map_err(|_| {
@@ -658,16 +658,6 @@ fn push(bytes: &mut Vec<u8>, code: u16, number: u16) {
 /// A signed field in ten bits, two's complement.
 fn bits(value: i8) -> u16 {
     i16::from(value).cast_unsigned() & NUMBER_MASK
-}
-
-fn signed(field: &'static str, number: u16) -> Result<i8, Fault> {
-    let value = (number << (16 - NUMBER_BITS)).cast_signed() >> (16 - NUMBER_BITS);
-    // Ten bits of two's complement, or eight of them in ten: 255 for -1, as wfdb-python writes it and WFDB reads it.
-    match (i8::try_from(value), u8::try_from(value)) {
-        (Ok(value), _) => Ok(value),
-        (_, Ok(bits)) => Ok(bits.cast_signed()),
-        _ => Err(out_of_range(field, value.into(), -128, 255)),
-    }
 }
 
 fn out_of_range(field: &'static str, found: i32, low: i32, high: i32) -> Fault {
@@ -923,13 +913,13 @@ mod tests {
             )
         );
         assert_eq!(
-            fault(b"\x01\x04\x00\xF6\0\0"),
+            fault(b"\x01\x04\x00\xFE\0\0"),
             (
                 2,
                 Fault::Field {
-                    field: "the subtype",
-                    found: -512,
-                    low: -128,
+                    field: "the text's length",
+                    found: 512,
+                    low: 0,
                     high: 255
                 }
             )
@@ -988,6 +978,14 @@ mod tests {
     fn channels_have_eight_bits() {
         let read = Annotations::parse(b"\x01\x04\xff\xfb\0\0").unwrap();
         assert_eq!(read.list[0].channel, 255);
+    }
+
+    /// WFDB keeps eight bits of numbers and subtypes of ten, as 300 and -512 are: `rdann` shows 44 and 0.
+    #[test]
+    fn numbers_of_more_than_eight_bits_are_read_as_wfdb_reads_them() {
+        let read = Annotations::parse(b"\x01\x04\x2c\xf1\x00\xf6\x01\x14\0\0").unwrap();
+        let said: Vec<_> = read.list.iter().map(|a| (a.number, a.subtype)).collect();
+        assert_eq!(said, [(44, 0), (44, 0)]);
     }
 
     /// As wfdb-python 4.3.1 writes subtype -1 and number -2: eight bits.

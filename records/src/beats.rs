@@ -3,6 +3,7 @@
 //! - A WFDB record without leads, or whose signal files are not there, with an annotation file.
 //! - A table of text with a column of beat times or of RR intervals ([`BeatColumn`]), with a column of labels or without.
 //!   Seconds and milliseconds are told apart by the median interval.
+//! - RR intervals in a file `.rr`, one a line.
 //! - Polar's `.hrm` where it holds RR intervals (`Interval=238`).
 //! - A FIT activity file, told by its content, where it has `hrv` messages.
 
@@ -184,6 +185,8 @@ impl BeatList {
             _ if has_magic(path, fit::is_fit) => Some(fit::read(path)?),
             "hrm" => Some(text::read_hrm(path)?),
             "csv" | "tsv" | "txt" => text::read(path, options.column)?,
+            // As `rr_list` writes it: a column of intervals.
+            "rr" => text::read(path, options.column.or(Some(BeatColumn::Intervals)))?,
             _ if options.column.is_some() => text::read(path, options.column)?,
             _ => None,
         };

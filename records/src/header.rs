@@ -502,12 +502,23 @@ impl Signal {
             skew_samples,
             byte_offset,
         } = FormatField::parse(format)?;
-        let gain = next().map(GainField::parse).transpose()?;
+        let mut gain = next().map(GainField::parse).transpose()?;
+        let mut after = next();
+        // A unit of several words goes on up to the next number: `mm Hg`, or `/ mV`.
+        if let Some(gain) = gain.as_mut().filter(|gain| gain.has_unit) {
+            while let Some(word) = after.filter(|word| word.parse::<i64>().is_err()) {
+                gain.units = Some(match gain.units.take() {
+                    Some(unit) => format!("{unit} {word}"),
+                    None => word.to_owned(),
+                });
+                after = next();
+            }
+        }
         let integer = |field, value: Option<&str>| -> Result<i32, HeaderFault> {
             value.map_or(Ok(0), |v| number(field, v, "a whole number of 32 bits"))
         };
         let adc_resolution_bits =
-            next().map_or(Ok(0), |v| number("ADC resolution", v, "a number of bits"))?;
+            after.map_or(Ok(0), |v| number("ADC resolution", v, "a number of bits"))?;
         let adc_zero = integer("ADC zero", next())?;
         let initial_value = match next() {
             Some(value) => integer("initial value", Some(value))?,
@@ -519,6 +530,7 @@ impl Signal {
         let gain = gain.unwrap_or(GainField {
             gain: 0.0,
             baseline: None,
+            has_unit: false,
             units: None,
         });
         let calibrated = gain.gain != 0.0;
@@ -599,6 +611,8 @@ impl FormatField {
 struct GainField {
     gain: f64,
     baseline: Option<i32>,
+    /// Whether a unit follows, be it empty.
+    has_unit: bool,
     units: Option<String>,
 }
 
@@ -606,8 +620,8 @@ impl GainField {
     fn parse(field: &str) -> Result<Self, HeaderFault> {
         let expected = "`GAIN[(BASELINE)][/UNITS]`, the gain finite";
         let wrong = || not("gain", field, expected);
-        let (value, units) = match field.split_once('/') {
-            Some((value, units)) => (value, Some(units.to_owned()).filter(|u| !u.is_empty())),
+        let (value, unit) = match field.split_once('/') {
+            Some((value, unit)) => (value, Some(unit)),
             None => (field, None),
         };
         let (gain, baseline) = match value.split_once('(') {
@@ -625,7 +639,8 @@ impl GainField {
         Ok(Self {
             gain,
             baseline,
-            units,
+            has_unit: unit.is_some(),
+            units: unit.filter(|unit| !unit.is_empty()).map(str::to_owned),
         })
     }
 }
@@ -750,6 +765,32 @@ mod tests {
             Header::parse("r 1 100 0\nr.dat 16").unwrap().len_samples,
             None
         );
+    }
+
+    #[test]
+    fn a_unit_may_have_spaces() {
+        for (line, unit, rest) in [
+            ("100(0)/mm Hg 12 0 5 7 0 ABP x", "mm Hg", (12, 5, "ABP x")),
+            ("100(3)/ mV 16 0 0 0 0 II", "mV", (16, 0, "II")),
+            ("100/beats per min", "beats per min", (0, 0, "")),
+            ("100/mV 12", "mV", (12, 0, "")),
+        ] {
+            let header = Header::parse(&format!("r 1\nr.dat 16 {line}")).unwrap();
+            let signal = &header.signals[0];
+            assert_eq!(signal.units, unit);
+            let read = (
+                signal.adc_resolution_bits,
+                signal.initial_value,
+                signal.description.as_str(),
+            );
+            assert_eq!(read, rest, "{line}");
+            assert_eq!(
+                Header::parse(&header.to_text()).unwrap().signals[0],
+                *signal
+            );
+        }
+        let said = refusal("r 1\nr.dat 16 100(0) mV 12");
+        assert!(said.contains("found `mV` as ADC resolution"), "{said}");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! Unpacked, the upper bytes of all samples come first, then the lower ones; the samples are second differences. Leads III, aVR,
 //! aVL and aVF are stored as what the other limb leads do not say of them.
 //!
-//! Not supported: representative beats, measurements, other encodings than base 64.
+//! Not supported: representative beats, measurements (which give each beat a group, `beatclassification`, but no time, so that they
+//! are no annotations), other encodings than base 64.
 
 use super::samples::{InMemory, Kept, Scale, levelled, malformed};
 use super::start::{Start, age_at, date_of};

@@ -242,17 +242,41 @@ pub(super) struct InMemory {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// QRS complexes at these times, in s, of which the file says no class; `None` where there are none. Times within 100 ms are
-/// those of several leads, and the first counts.
+/// Annotations at these times, in s; `None` where there are none. Beats within 100 ms are those of several leads: the first counts,
+/// and the first that says what it is.
 #[cfg(feature = "xml")]
-pub(super) fn unclassified_beats(mut times_s: Vec<f64>, rate_hz: f64) -> Option<Annotations> {
-    times_s.retain(|time_s| *time_s >= 0.0 && *time_s < 1e6);
-    times_s.sort_by(f64::total_cmp);
-    times_s.dedup_by(|time_s, before_s| *time_s - *before_s < 0.1);
-    let beat =
-        |time_s: &f64| Annotation::new((time_s * rate_hz).round() as u64, Code::UNCLASSIFIABLE);
-    let list: Vec<Annotation> = times_s.iter().map(beat).collect();
+pub(super) fn annotations_at(
+    mut times: Vec<(f64, Annotation)>,
+    rate_hz: f64,
+) -> Option<Annotations> {
+    times.retain(|(time_s, _)| *time_s >= 0.0 && *time_s < 1e6);
+    times.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let mut list: Vec<Annotation> = Vec::new();
+    // The last beat: when, and its place in the list.
+    let mut last: Option<(f64, usize)> = None;
+    for (time_s, mut annotation) in times {
+        annotation.sample = (time_s * rate_hz).round() as u64;
+        if annotation.code.is_beat() {
+            if let Some((before_s, at)) = last
+                && time_s - before_s < 0.1
+            {
+                if list[at].code == Code::UNCLASSIFIABLE {
+                    list[at].code = annotation.code;
+                }
+                continue;
+            }
+            last = Some((time_s, list.len()));
+        }
+        list.push(annotation);
+    }
     (!list.is_empty()).then_some(Annotations { list })
+}
+
+/// Beats at these times of which the file says no class.
+#[cfg(feature = "xml")]
+pub(super) fn unclassified_beats(times_s: Vec<f64>, rate_hz: f64) -> Option<Annotations> {
+    let beat = |time_s| (time_s, Annotation::new(0, Code::UNCLASSIFIABLE));
+    annotations_at(times_s.into_iter().map(beat).collect(), rate_hz)
 }
 
 /// The samples of one lead.

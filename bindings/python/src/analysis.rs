@@ -4,13 +4,13 @@ use crate::arguments::{self, PeaksFrom, Reading};
 use crate::beats::Beats;
 use crate::errors::{self, Kind};
 use crate::model::{Model, or_shipped};
-use crate::record::Record;
+use crate::record::{Keywords, Record};
 use crate::watch::Watch;
 use heartlens::message::Parts;
-use heartlens::records::Warning;
+use heartlens::records::{BeatList, BeatOptions, ReadOptions, Warning};
 use heartlens::report::{Heading, Plot, Section, seconds_mv};
 use heartlens::tables::Origin;
-use heartlens::{Options, records};
+use heartlens::{Options, Pool, records};
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use serde::Serialize;
@@ -20,10 +20,38 @@ use std::sync::Arc;
 /// The longest plot, in seconds: a metre and a half of paper.
 const LONGEST_S: usize = 60;
 
+/// What is classified: a record, or a list of beats.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Record(Arc<records::Record>),
+    Beats(Arc<BeatList>),
+}
+
+impl Source {
+    /// Opens what is at this path, as the command does.
+    pub(crate) fn open(
+        path: &Path,
+        read: &ReadOptions,
+        beats: &BeatOptions,
+    ) -> Result<Self, heartlens::Error> {
+        Ok(match BeatList::open(path, beats)? {
+            Some(list) => Self::Beats(Arc::new(list)),
+            None => Self::Record(Arc::new(records::Record::open_with(path, read)?)),
+        })
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Record(record) => record.name(),
+            Self::Beats(list) => &list.name,
+        }
+    }
+}
+
 /// A classified record.
 #[pyclass(module = "heartlens", frozen)]
 pub(crate) struct Analysis {
-    record: Arc<records::Record>,
+    source: Source,
     path: Option<PathBuf>,
     model: heartlens::Model,
     options: Options,
@@ -62,22 +90,40 @@ pub(crate) fn run(
         }
         _ => errors::classify(&error, path),
     })?;
-    Analysis::new(py, record, path, &model.0, options, analysis)
+    let source = Source::Record(record.clone());
+    Analysis::new(py, source, path, &model.0, options, analysis)
+}
+
+/// Judges the rhythm of a list of beats.
+pub(crate) fn judge(
+    py: Python<'_>,
+    list: &Arc<BeatList>,
+    path: &Path,
+    model: &Model,
+    reading: &Reading<'_>,
+) -> PyResult<Analysis> {
+    let (options, _) = reading.options(model)?;
+    let analysis = py.detach(|| {
+        let pool = Pool::new(&model.0, &options);
+        pool.one(|worker| worker.judge_beats(list))
+    });
+    let source = Source::Beats(list.clone());
+    Analysis::new(py, source, Some(path), &model.0, options, analysis)
 }
 
 impl Analysis {
     pub(crate) fn new(
         py: Python<'_>,
-        record: &Arc<records::Record>,
+        source: Source,
         path: Option<&Path>,
         model: &heartlens::Model,
         options: Options,
         analysis: heartlens::Analysis,
     ) -> PyResult<Self> {
-        let origin = Origin::new(model, &options, "atr", &records::ReadOptions::default());
-        let beats = Py::new(py, Beats::new(record.name(), &analysis, &origin)?)?;
+        let origin = Origin::new(model, &options, "atr", &ReadOptions::default());
+        let beats = Py::new(py, Beats::new(source.name(), &analysis, &origin)?)?;
         Ok(Self {
-            record: record.clone(),
+            source,
             path: path.map(Path::to_owned),
             model: model.clone(),
             options,
@@ -92,7 +138,7 @@ impl Analysis {
     /// The record's name.
     #[getter]
     fn record(&self) -> &str {
-        self.record.name()
+        self.source.name()
     }
 
     /// The beats, in order.
@@ -158,7 +204,7 @@ impl Analysis {
     ///     seconds: How long it is, 1 to 60 s.
     ///
     /// Raises:
-    ///     InputError: `from_s` lies beyond the end, or `seconds` is none.
+    ///     InputError: `from_s` lies beyond the end, `seconds` is none, or it is a list of beats, which has no signal.
     #[pyo3(signature = (from_s=0.0, seconds=7))]
     fn plot<'py>(
         &self,
@@ -166,7 +212,11 @@ impl Analysis {
         from_s: f64,
         seconds: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let duration_s = self.record.duration_s();
+        let Source::Record(record) = &self.source else {
+            let expected = "a record with a signal; `report` shows what a list of beats says";
+            return Err(errors::input("plot", "a list of beats", expected));
+        };
+        let duration_s = record.duration_s();
         if !(0.0..duration_s).contains(&from_s) {
             let expected = format!("seconds, 0 or more and below {duration_s:.1}");
             return Err(errors::input("from_s", &from_s.to_string(), &expected));
@@ -178,13 +228,13 @@ impl Analysis {
         let shown = from_s as usize..from_s as usize + seconds;
         let draw = || -> Result<String, heartlens::Error> {
             let leads = self.analysis.taken.leads.iter().map(|lead| {
-                let seconds_mv = seconds_mv(&self.record, lead.index, shown.clone())?;
+                let seconds_mv = seconds_mv(record, lead.index, shown.clone())?;
                 Ok((lead.name.clone(), seconds_mv))
             });
             let leads = leads.collect::<Result<Vec<_>, heartlens::Error>>()?;
             let plot = Plot {
-                record: self.record.name(),
-                synthetic: self.record.is_synthetic(),
+                record: record.name(),
+                synthetic: record.is_synthetic(),
                 duration_s,
                 seconds: shown.clone(),
                 leads: &leads,
@@ -215,6 +265,7 @@ impl Analysis {
     ///
     /// Raises:
     ///     RecordError: the record cannot be read any more, or the file cannot be written.
+    ///     KeyboardInterrupt: Ctrl-C; nothing is written.
     #[pyo3(signature = (path, *, title=None, comment=None, disclosure=true))]
     fn report(
         &self,
@@ -226,10 +277,22 @@ impl Analysis {
     ) -> PyResult<()> {
         let mut heading = Heading::default();
         (heading.title, heading.comment) = (title, comment);
+        let mut watch = Watch::new(None);
+        let section = py.detach(|| match &self.source {
+            Source::Beats(list) => Ok(Section::of_beats(list, &self.analysis)),
+            Source::Record(record) => Section::classify_with_progress(
+                &self.model,
+                record,
+                &self.options,
+                disclosure,
+                |done| watch.hear(done),
+            )
+            .map(|(_, section)| section),
+        });
+        watch.finish(py)?;
+        let section = section.map_err(|error| errors::classify(&error, self.path.as_deref()))?;
+        py.check_signals()?;
         let write = || -> PyResult<()> {
-            let (_, section) =
-                Section::classify(&self.model, &self.record, &self.options, disclosure)
-                    .map_err(|error| errors::classify(&error, self.path.as_deref()))?;
             let mut html = Vec::new();
             heartlens::report::write(&[section], &heading, &mut html)
                 .and_then(|()| heartlens::file::write_whole(&path, &html))
@@ -243,11 +306,16 @@ impl Analysis {
         py.detach(write)
     }
 
+    fn __reduce__(&self) -> PyResult<()> {
+        let instead = "send what is needed of it: pyarrow.table(a.beats), dict(a.summary), a.episodes; or the record's path";
+        Err(errors::no_pickle("Analysis", instead))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let beats = self.beats.bind(py).repr()?;
         Ok(format!(
             "Analysis('{}', lead {}, {beats})",
-            self.record.name(),
+            self.source.name(),
             self.analysis.leads.join(", ")
         ))
     }
@@ -328,6 +396,7 @@ pub(crate) fn signal(
     Ok(Record {
         record: Arc::new(arguments::record(signal_mv, fs, lead_names)?),
         path: None,
+        keywords: Keywords::default(),
     })
 }
 

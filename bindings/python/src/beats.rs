@@ -28,24 +28,32 @@ pub(crate) struct Beat {
     label: String,
     /// The RR interval since the beat before, in ms; None where there is none.
     rr_ms: Option<f64>,
-    /// How worth reading the signal around the beat is, 0 to 1.
-    quality: f32,
+    /// How worth reading the signal around the beat is, 0 to 1; None where there is no signal.
+    quality: Option<f32>,
     /// Whether it lies in atrial fibrillation; None as long as that is not known.
     fibrillation: Option<bool>,
-    /// The probability of each class, in the order N, S, V, F; they add up to 1.
-    probabilities: [f32; LABELS.len()],
+    /// The probability of each class, in the order N, S, V, F; they add up to 1. None where there is no signal.
+    probabilities: Option<[f32; LABELS.len()]>,
 }
 
 #[pymethods]
 impl Beat {
-    /// The probability of each class, by its letter.
+    /// The probability of each class, by its letter; None where there is no signal.
     #[getter]
-    fn scores<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    fn scores<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(probabilities) = self.probabilities else {
+            return Ok(None);
+        };
         let scores = PyDict::new(py);
-        for (label, score) in LABELS.iter().zip(self.probabilities) {
+        for (label, score) in LABELS.iter().zip(probabilities) {
             scores.set_item(label, score)?;
         }
-        Ok(scores)
+        Ok(Some(scores))
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        let instead = "send the columns of all beats, pyarrow.table(beats) or beats.to_pandas()";
+        Err(errors::no_pickle("Beat", instead))
     }
 
     fn __repr__(&self) -> String {
@@ -63,7 +71,7 @@ impl Beat {
 ///
 /// Columns: ``record`` (text), ``sample`` (int64, at the record's own rate), ``time_s`` (float64, from the record's start),
 /// ``class`` (N, S, V, F or Q), ``rr_ms`` (float64 or null), ``quality`` (float32, 0 to 1), ``score_N`` ... ``score_F``
-/// (float32, 0 to 1), ``fibrillation`` (bool or null), ``lead`` (text), ``episode`` (text or null: ``V run``, ``S run``, ``AF`` or
+/// (float32, 0 to 1; null like ``quality`` where there is no signal), ``fibrillation`` (bool or null), ``lead`` (text), ``episode`` (text or null: ``V run``, ``S run``, ``AF`` or
 /// ``pause``). They are those of the table `beats` of ``heartlens classify --tables``.
 #[pyclass(module = "heartlens", frozen, sequence)]
 pub(crate) struct Beats {
@@ -95,9 +103,13 @@ impl Beats {
             let column: &PrimitiveArray<T> = beats.column(name)?.as_primitive_opt()?;
             column.is_valid(i).then(|| column.value(i))
         }
-        let mut probabilities = [0.0; LABELS.len()];
-        for (place, label) in probabilities.iter_mut().zip(LABELS) {
-            *place = value::<Float32Type>(self, &format!("score_{label}"), i)?;
+        let mut probabilities = Some([0.0; LABELS.len()]);
+        for (place, label) in LABELS.iter().enumerate() {
+            let score = value::<Float32Type>(self, &format!("score_{label}"), i);
+            probabilities = probabilities.zip(score).map(|(mut all, score)| {
+                all[place] = score;
+                all
+            });
         }
         let fibrillation = self.column("fibrillation")?.as_boolean_opt()?;
         Some(Beat {
@@ -109,7 +121,7 @@ impl Beats {
                 .value(i)
                 .to_owned(),
             rr_ms: value::<Float64Type>(self, "rr_ms", i),
-            quality: value::<Float32Type>(self, "quality", i)?,
+            quality: value::<Float32Type>(self, "quality", i),
             fibrillation: fibrillation.is_valid(i).then(|| fibrillation.value(i)),
             probabilities,
         })
@@ -221,17 +233,20 @@ impl Beats {
             let Some(beat) = self.beat(i) else {
                 continue;
             };
-            let best = beat.probabilities.iter().copied().fold(0.0, f32::max);
+            let best = beat
+                .probabilities
+                .map(|all| all.into_iter().fold(0.0, f32::max));
+            let share = |share: Option<f32>| share.map_or_else(String::new, |x| format!("{x:.2}"));
             rows += "<tr>";
             rows += &cell(i.to_string());
             rows += &cell(format!("{:.3}", beat.time_s));
             rows += &cell(beat.label);
-            rows += &cell(format!("{best:.2}"));
+            rows += &cell(share(best));
             rows += &cell(
                 beat.rr_ms
                     .map_or_else(String::new, |rr_ms| format!("{rr_ms:.0}")),
             );
-            rows += &cell(format!("{:.2}", beat.quality));
+            rows += &cell(share(beat.quality));
             rows += "</tr>";
             if len > 2 * SHOWN && i + 1 == SHOWN {
                 rows += "<tr><td colspan=\"6\">...</td></tr>";
@@ -249,6 +264,11 @@ impl Beats {
 
     fn __repr__(&self) -> String {
         format!("<{}>", self.in_words())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        let instead = "send its columns, pyarrow.table(beats) or beats.to_pandas()";
+        Err(errors::no_pickle("Beats", instead))
     }
 }
 

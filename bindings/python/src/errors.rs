@@ -1,7 +1,7 @@
 //! Errors as exceptions: the family that `heartlens/_errors.py` defines.
 
 use heartlens::message::{Parts, one_line};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use std::error::Error;
@@ -71,6 +71,11 @@ pub(crate) fn input(place: &str, found: &str, expected: &str) -> PyErr {
     };
     let message = format!("{place}: found {found}, expected {expected}");
     exception(Kind::Input, &message, &parts)
+}
+
+/// What `pickle` and `copy` hear of an object that stays in its process.
+pub(crate) fn no_pickle(class: &str, instead: &str) -> PyErr {
+    PyTypeError::new_err(format!("cannot pickle heartlens.{class}: {instead}"))
 }
 
 /// A thread that panicked.

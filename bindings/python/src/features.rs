@@ -50,6 +50,13 @@ impl Views {
         Ok(inputs)
     }
 
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::no_pickle(
+            "Views",
+            "send its arrays, views.inputs()",
+        ))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         Ok(format!("<views of {} beats>", self.__len__(py)?))
     }

@@ -29,6 +29,7 @@ fn _heartlens(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<analysis::Analysis>()?;
     module.add_class::<beats::Beat>()?;
     module.add_class::<beats::Beats>()?;
+    module.add_class::<record::BeatList>()?;
     module.add_class::<features::Views>()?;
     module.add_class::<many::Records>()?;
     module.add_class::<many::Row>()?;

@@ -1,12 +1,12 @@
 //! Whole folders: records side by side.
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Source};
 use crate::arguments::{PeaksFrom, Reading};
 use crate::errors;
 use crate::model::{Model, or_shipped};
-use crate::record::read_options;
+use crate::record::{beat_options, read_options};
 use crate::watch::received;
-use heartlens::records::{ReadOptions, Record};
+use heartlens::records::{BeatOptions, ReadOptions};
 use heartlens::{Options, Pool, Stop};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -41,11 +41,16 @@ impl Row {
         };
         Ok(format!("Row('{}', {what})", self.name))
     }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        let instead = "send what is needed of it: its name, pyarrow.table(row.analysis.beats), its error; or its path";
+        Err(errors::no_pickle("Row", instead))
+    }
 }
 
 /// A record that was classified, with what it was classified with; or why not. `None` where the thread panicked. Exceptions are
 /// made where Python asks, not in threads, which may outlive the interpreter.
-type Outcome = Option<Result<(Arc<Record>, Options, heartlens::Analysis), heartlens::Error>>;
+type Outcome = Option<Result<(Source, Options, heartlens::Analysis), heartlens::Error>>;
 
 /// Classified records, in the order in which they were named: an iterator of `Row`. ``len`` is how many there are.
 #[pyclass(module = "heartlens")]
@@ -68,7 +73,7 @@ pub(crate) struct Records {
 ///     paths: A path, or several.
 ///     threads: Threads that work, on several records and inside one; None: one a core.
 ///     progress: Called with the number of records done and of all, after each.
-///     fs, unit: As for `read`.
+///     fs, unit, beats: As for `read`. A list of beats is judged as `BeatList.classify` does.
 ///
 /// The other arguments are those of `Record.classify`.
 ///
@@ -84,7 +89,7 @@ pub(crate) struct Records {
 /// such no/such: no such record; expected a WFDB record (that name with .hea), or the file of a record (EDF, BDF, ISHNE, DICOM, XML, CSV ...)
 #[pyfunction]
 #[pyo3(signature = (paths, *, threads=None, progress=None, lead=None, peaks=None, annotator="atr", age=None, sex=None,
-    rules="none", model=None, runtime=None, fs=None, unit=None))]
+    rules="none", model=None, runtime=None, fs=None, unit=None, beats=None))]
 #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub(crate) fn classify_records(
     py: Python<'_>,
@@ -101,6 +106,7 @@ pub(crate) fn classify_records(
     runtime: Option<&str>,
     fs: Option<f64>,
     unit: Option<&str>,
+    beats: Option<&str>,
 ) -> PyResult<Records> {
     let reading = Reading {
         lead,
@@ -118,7 +124,7 @@ pub(crate) fn classify_records(
         let expected = "\"detected\" or \"reference\": samples are of one record";
         return Err(errors::input("peaks", "an array", expected));
     }
-    let read = read_options(fs, unit)?;
+    let read = (read_options(fs, unit)?, beat_options(annotator, beats)?);
     // A model that cannot run would fail every record.
     let network = model.0.network(options.runtime);
     drop(network.map_err(|error| errors::of(errors::Kind::Model, None, &error))?);
@@ -164,7 +170,7 @@ fn start(
     model: heartlens::Model,
     options: Options,
     peaks: PeaksFrom,
-    read: ReadOptions,
+    read: (ReadOptions, BeatOptions),
     progress: Option<Py<PyAny>>,
 ) -> Records {
     let (sender, results) = sync_channel(WAITING);
@@ -191,7 +197,7 @@ fn all(
     model: &heartlens::Model,
     options: &Options,
     peaks: &PeaksFrom,
-    read: &ReadOptions,
+    (read, beats): &(ReadOptions, BeatOptions),
     stop: &SyncSender<Stop>,
     results: &SyncSender<(usize, Outcome)>,
 ) {
@@ -200,12 +206,17 @@ fn all(
         return;
     }
     let one = |place: usize, worker: &mut heartlens::Worker<'_>| {
-        let record = Record::open_with(&inputs[place].1, read)?;
+        let source = Source::open(&inputs[place].1, read, beats)?;
         let mut options = options.clone();
-        options.peaks = peaks.of(&record)?;
-        let go_on = &mut |_| ControlFlow::Continue(());
-        let analysis = worker.classify(&record, &options, go_on)?;
-        Ok((Arc::new(record), options, analysis))
+        let analysis = match &source {
+            Source::Beats(list) => worker.judge_beats(list),
+            Source::Record(record) => {
+                options.peaks = peaks.of(record)?;
+                let go_on = &mut |_| ControlFlow::Continue(());
+                worker.classify(record, &options, go_on)?
+            }
+        };
+        Ok((source, options, analysis))
     };
     let _ = pool.map(inputs.len(), one, |place, result| {
         match results.send((place, result)) {
@@ -261,6 +272,13 @@ impl Records {
             .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::no_pickle(
+            "Records",
+            "send the paths, and call classify_records there",
+        ))
+    }
+
     fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
         this
     }
@@ -281,9 +299,9 @@ impl Records {
             error: None,
         };
         match outcome {
-            Some(Ok((record, options, analysis))) => {
+            Some(Ok((source, options, analysis))) => {
                 let path = Some(row.path.as_path());
-                let analysis = Analysis::new(py, &record, path, &self.model, options, analysis)?;
+                let analysis = Analysis::new(py, source, path, &self.model, options, analysis)?;
                 row.analysis = Some(Py::new(py, analysis)?);
             }
             Some(Err(error)) => {

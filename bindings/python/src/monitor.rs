@@ -135,6 +135,13 @@ impl Event {
         Ok(Some(scores))
     }
 
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::no_pickle(
+            "Event",
+            "send its fields, such as event.kind and event.at_ms",
+        ))
+    }
+
     fn __repr__(&self) -> String {
         let mut text = format!("Event('{}', at_ms={}", self.kind, self.at_ms);
         let parts = [
@@ -295,6 +302,13 @@ impl Monitor {
     #[getter]
     fn signal(&self) -> Option<&'static str> {
         self.lock().signal().map(state)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::no_pickle(
+            "Monitor",
+            "make one in each process, and push to it there",
+        ))
     }
 
     fn __repr__(&self) -> String {

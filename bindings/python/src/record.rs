@@ -1,13 +1,15 @@
 //! Records.
 
-use crate::analysis::{Analysis, run};
+use crate::analysis::{Analysis, Source, judge, run};
 use crate::arguments::Reading;
 use crate::errors::{self, Kind};
 use crate::model::{Model, or_shipped};
 use heartlens::records::annotation::Annotations;
-use heartlens::records::{ReadOptions, Sex, VoltageUnit};
+use heartlens::records::{BeatColumn, BeatOptions, Patient, ReadOptions, Sex, VoltageUnit};
 use numpy::PyArray1;
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,42 +39,126 @@ impl Lead {
     }
 }
 
-/// A recording: simultaneous leads, as `heartlens.read` opens it. No samples are in memory.
+/// What `read` was told beside the path: to do it again in another process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Keywords {
+    fs: Option<f64>,
+    unit: Option<String>,
+    annotator: Option<String>,
+    beats: Option<String>,
+}
+
+impl Keywords {
+    /// How a record or a list is opened again: what `pickle` keeps of it.
+    fn reduce<'py>(&self, py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+        let keywords = PyDict::new(py);
+        keywords.set_item("fs", self.fs)?;
+        keywords.set_item("unit", &self.unit)?;
+        if let Some(annotator) = &self.annotator {
+            keywords.set_item("annotator", annotator)?;
+        }
+        keywords.set_item("beats", &self.beats)?;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let again = py.import("heartlens._again")?.getattr("record")?;
+        (again, (path, keywords)).into_bound_py_any(py)
+    }
+}
+
+/// A recording: simultaneous leads, as `heartlens.read` opens it. No samples are in memory. Pickled, it is its path.
 #[pyclass(module = "heartlens", frozen)]
 pub(crate) struct Record {
     pub(crate) record: Arc<heartlens::records::Record>,
     /// What it was opened by; `None` for samples in memory.
     pub(crate) path: Option<PathBuf>,
+    pub(crate) keywords: Keywords,
+}
+
+/// A list of beats: a recording of which is known when the heart beat, and perhaps what each beat was, but no signal. Pickled, it is
+/// its path.
+#[pyclass(module = "heartlens", frozen)]
+pub(crate) struct BeatList {
+    list: Arc<heartlens::records::BeatList>,
+    path: PathBuf,
+    keywords: Keywords,
 }
 
 /// Open a record: WFDB (with or without ``.hea``), EDF, EDF+, BDF, ISHNE, DICOM, SCP-ECG, aECG, MUSE, Philips, Kardia ATC, or
 /// CSV. What a file is, its content says.
 ///
+/// A recording without a signal is a `BeatList`: WFDB annotations alone, a table of beat times or RR intervals, Polar's ``.hrm``, a
+/// FIT file.
+///
 /// Args:
 ///     path: The record.
 ///     fs: Samples per second of a table (CSV), instead of what its times say.
 ///     unit: Unit of leads that state none: ``"mV"``, ``"uV"``, ``"nV"`` or ``"V"``.
+///     annotator: Extension of the annotations that a WFDB record without a signal consists of.
+///     beats: What a table holds whose columns' names do not say it: ``"times"`` or ``"intervals"``.
 ///
 /// Raises:
 ///     RecordError: there is no such record, or its files are damaged; with ``file``, ``place``, ``found`` and ``expected``.
-///     InputError: `fs` or `unit` is none.
+///     InputError: `fs`, `unit` or `beats` is none.
 ///
 /// >>> import heartlens as hl
 /// >>> record = hl.read(DEMO)
 /// >>> record.fs, record.duration_s, record.leads
 /// (360.0, 300.0, [Lead('II', fs=360, samples=108000), Lead('V1', fs=360, samples=108000)])
 #[pyfunction]
-#[pyo3(signature = (path, *, fs=None, unit=None))]
-pub(crate) fn read(
-    py: Python<'_>,
+#[pyo3(signature = (path, *, fs=None, unit=None, annotator="atr", beats=None))]
+pub(crate) fn read<'py>(
+    py: Python<'py>,
     path: PathBuf,
     fs: Option<f64>,
     unit: Option<&str>,
-) -> PyResult<Record> {
+    annotator: &str,
+    beats: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
     let options = read_options(fs, unit)?;
-    py.detach(|| open(&path, &options)).map(|record| Record {
-        record: Arc::new(record),
-        path: Some(path),
+    let beat_options = beat_options(annotator, beats)?;
+    let keywords = Keywords {
+        fs,
+        unit: unit.map(str::to_owned),
+        annotator: Some(annotator.to_owned()),
+        beats: beats.map(str::to_owned),
+    };
+    let source = py
+        .detach(|| Source::open(&path, &options, &beat_options))
+        .map_err(|error| errors::of(Kind::Record, Some(&path), &error))?;
+    match source {
+        Source::Record(record) => Record {
+            record,
+            path: Some(path),
+            keywords,
+        }
+        .into_bound_py_any(py),
+        Source::Beats(list) => BeatList {
+            list,
+            path,
+            keywords,
+        }
+        .into_bound_py_any(py),
+    }
+}
+
+/// How a list of beats is read.
+pub(crate) fn beat_options(annotator: &str, beats: Option<&str>) -> PyResult<BeatOptions> {
+    let column = match beats {
+        None => None,
+        Some("times") => Some(BeatColumn::Times),
+        Some("intervals") => Some(BeatColumn::Intervals),
+        Some(other) => {
+            let expected = "\"times\" or \"intervals\"";
+            return Err(errors::input("beats", &format!("{other:?}"), expected));
+        }
+    };
+    Ok(BeatOptions::new(annotator).with_column(column))
+}
+
+/// A patient's sex, by its letter.
+fn sex_of(patient: Patient) -> Option<&'static str> {
+    patient.sex.map(|sex| match sex {
+        Sex::Female => "f",
+        Sex::Male => "m",
     })
 }
 
@@ -96,11 +182,6 @@ pub(crate) fn read_options(fs: Option<f64>, unit: Option<&str>) -> PyResult<Read
         options = options.with_unit(known);
     }
     Ok(options)
-}
-
-fn open(path: &Path, options: &ReadOptions) -> PyResult<heartlens::records::Record> {
-    heartlens::records::Record::open_with(path, options)
-        .map_err(|error| errors::of(Kind::Record, Some(path), &error))
 }
 
 impl Record {
@@ -171,10 +252,7 @@ impl Record {
     /// The patient's sex, ``"f"`` or ``"m"``; None where the record does not say it.
     #[getter]
     fn sex(&self) -> Option<&'static str> {
-        self.record.patient().sex.map(|sex| match sex {
-            Sex::Female => "f",
-            Sex::Male => "m",
-        })
+        sex_of(self.record.patient())
     }
 
     /// When the recording began, by the clock of whoever recorded it (``2026-11-26 08:30:00``); None where it is not said.
@@ -311,6 +389,16 @@ impl Record {
         )
     }
 
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.path {
+            Some(path) => self.keywords.reduce(py, path),
+            None => {
+                let instead = "it is in memory; send the array, and call heartlens.signal there";
+                Err(errors::no_pickle("Record", instead))
+            }
+        }
+    }
+
     fn __repr__(&self) -> String {
         let leads = self.record.leads().iter().map(|lead| lead.name.as_str());
         format!(
@@ -319,6 +407,134 @@ impl Record {
             self.duration_s(),
             self.fs(),
             leads.collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+#[pymethods]
+impl BeatList {
+    /// The list's name: its file's, without folder and extension.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.list.name
+    }
+
+    /// What it was opened by.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    /// The rate that the beats' samples count at, in Hz: a table's are milliseconds.
+    #[getter]
+    fn fs(&self) -> f64 {
+        self.list.sample_rate_hz
+    }
+
+    /// How long it is, in seconds: up to its last beat where nothing says more.
+    #[getter]
+    fn duration_s(&self) -> f64 {
+        self.list.duration_s
+    }
+
+    /// Whether it says what the beats are.
+    #[getter]
+    fn labelled(&self) -> bool {
+        self.list.labelled
+    }
+
+    /// The beats, int64, in samples of the list, shape ``(beats,)``.
+    #[getter]
+    fn samples<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
+        let beats = self.list.beats.iter();
+        PyArray1::from_iter(
+            py,
+            beats.map(|beat| i64::try_from(beat.sample).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// The patient's age in years; None where the list does not say it.
+    #[getter]
+    fn age(&self) -> Option<f32> {
+        self.list.patient.age_years
+    }
+
+    /// The patient's sex, ``"f"`` or ``"m"``; None where the list does not say it.
+    #[getter]
+    fn sex(&self) -> Option<&'static str> {
+        sex_of(self.list.patient)
+    }
+
+    /// The list's comments.
+    #[getter]
+    fn comments(&self) -> Vec<String> {
+        self.list.comments.clone()
+    }
+
+    /// What is strange about the list, but not wrong enough to fail.
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        let warnings = self.list.warnings.iter();
+        warnings.map(ToString::to_string).collect()
+    }
+
+    /// Judge the rhythm: atrial fibrillation, runs, pauses and HRV. Classes are those of the list; where it has none, each beat is Q.
+    ///
+    /// The arguments are those of `Record.classify`, so that whatever `read` gives is classified alike. What needs a signal is not
+    /// looked at: `lead`, `peaks`, `annotator`, `age`, `sex`, `rules`, `runtime`, `threads` and `progress`.
+    ///
+    /// Raises:
+    ///     InputError, ModelError: an argument or the model is at fault.
+    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, rules="none", model=None, runtime=None,
+        threads=None, progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
+    fn classify(
+        &self,
+        py: Python<'_>,
+        lead: Option<Bound<'_, PyAny>>,
+        peaks: Option<Bound<'_, PyAny>>,
+        annotator: &str,
+        age: Option<f32>,
+        sex: Option<&str>,
+        rules: &str,
+        model: Option<&Model>,
+        runtime: Option<&str>,
+        threads: Option<usize>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Analysis> {
+        drop(progress);
+        let reading = Reading {
+            lead,
+            peaks,
+            annotator,
+            age,
+            sex,
+            rules,
+            runtime,
+            threads,
+        };
+        judge(py, &self.list, &self.path, &or_shipped(model)?, &reading)
+    }
+
+    fn __len__(&self) -> usize {
+        self.list.beats.len()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.keywords.reduce(py, &self.path)
+    }
+
+    fn __repr__(&self) -> String {
+        let labels = if self.list.labelled {
+            "with"
+        } else {
+            "without"
+        };
+        format!(
+            "BeatList('{}', {} beats in {:.1} s, {labels} labels)",
+            self.name(),
+            self.__len__(),
+            self.duration_s()
         )
     }
 }

@@ -154,6 +154,13 @@ impl Compiled {
         figures(py, &self.report)
     }
 
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(errors::no_pickle(
+            "Compiled",
+            "send its bytes, compiled.image",
+        ))
+    }
+
     fn __repr__(&self) -> String {
         let (bytes, beats) = (self.image.len(), self.beats);
         format!("<device image of {bytes} bytes, from {beats} beats>")

@@ -227,6 +227,28 @@ def test_urls(archive, by_command, tmp_path):
     assert_same(tmp_path / "all", by_command, drop=["path", "file", "message"])
 
 
+def test_a_store_that_is_no_folder(archive, by_command):
+    """fsspec's memory stands in for s3 and gs: no folders, no rename, no local path."""
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.put(str(archive / "0"), "memory://bucket/in/0", recursive=True)
+    try:
+        done = here("memory://bucket/in", "memory://bucket/out", part_records=16)
+        names = sorted(f"0/{p.stem}" for p in (archive / "0").glob("*.hea"))
+        assert done.records + done.errors == len(names) and done.errors == 1
+        found = pa.concat_tables(pq.read_table(store.open(f)) for f in sorted(store.glob("memory://bucket/out/beats/*.parquet")))
+        wanted = by_command["beats"].filter(pc.is_in(by_command["beats"]["record"], pa.array(names)))
+        order = [("record", "ascending"), ("sample", "ascending")]
+        assert found.sort_by(order).drop_columns(["path"] if "path" in found.column_names else []).equals(
+            wanted.sort_by(order).combine_chunks().drop_columns(["path"] if "path" in wanted.column_names else [])
+        )
+        assert not [f for f in store.find("memory://bucket/out") if f.endswith(".tmp")]
+        # Started again, nothing is done twice.
+        assert here("memory://bucket/in", "memory://bucket/out", part_records=16).done_before == len(names)
+    finally:
+        store.rm("memory://bucket", recursive=True)
+
+
 def test_a_record_that_ends_its_process_is_a_row_in_errors(archive, tmp_path, monkeypatch):
     out = tmp_path / "tables"
     paths = {f"0/{p.stem}": str(p) for p in sorted((archive / "0").glob("*.hea"))[:3]}

@@ -62,6 +62,8 @@ def test_the_readmes_lines_run(name, demo, tmp_path, monkeypatch):
     assert text, f"no Python in {name}"
     for stand_in in ['"holter.edf"', '"recordings/"', '"mitdb/"']:
         text = text.replace(stand_in, repr(str(demo)))
+    intervals = tmp_path / "intervals.csv"
+    intervals.write_text("RR (ms)\n" + "800\n812\n790\n" * 60)
     text = text.replace('"own.onnx"', repr(str(ROOT / "models/beat/model.onnx")))
     exec(compile(text, name, "exec"), names)
 

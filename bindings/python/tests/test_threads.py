@@ -58,6 +58,7 @@ def test_progress_is_told_and_may_end_the_work(night, demo):
         "hl.read(path).classify()",
         "list(hl.classify_records([path] * 9))",
         "hl.evaluate(path)",
+        "hl.read(path).classify(lead=0).report(path + '.html')",
         "hl.compile(onnx, calibrate=path)",
         "hl.Monitor(fs=360).push(hl.read(path).signal(0))",
         "hl.views(hl.read(path).signal(0), 360)",

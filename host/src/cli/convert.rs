@@ -3,9 +3,9 @@
 use super::classify::parse_rate;
 use super::guard::Guard;
 use super::output::{Sink, write_file};
-use crate::records::annotation::Annotations;
+use crate::records::annotation::{Annotation, Annotations, Code};
 use crate::records::write::{self, Loss};
-use crate::records::{ReadOptions, Record, VoltageUnit};
+use crate::records::{BeatList, BeatOptions, Outline, ReadOptions, Record, VoltageUnit};
 use anyhow::bail;
 use clap::ValueEnum;
 use std::ffi::OsStr;
@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 ///
 /// With --only annotations: NAME.csv is a table of them, NAME.edf or NAME.bdf holds nothing else, and every other extension, such
 /// as NAME.atr, is a WFDB annotation file. What the format cannot hold is said on standard error.
+///
+/// Of a recording without a signal (annotations alone, beat times, RR intervals), its beats are written: NAME.rr, or --only annotations.
 #[derive(Debug, clap::Args)]
 #[command(
     verbatim_doc_comment,
@@ -30,7 +32,10 @@ use std::path::{Path, PathBuf};
   heartlens convert models/demo/demo demo.edf
   heartlens convert models/demo/demo demo.csv
   heartlens convert models/demo/demo demo.rr
-  heartlens convert models/demo/demo beats.csv --only annotations"
+  heartlens convert models/demo/demo beats.csv --only annotations
+
+RR intervals as WFDB annotations, which other tools read:
+  heartlens convert rr.csv rr.atr --only annotations"
 )]
 pub(crate) struct Args {
     /// A record of any format that is read.
@@ -148,6 +153,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for file in target.files(annotator) {
         guard.file("convert", &file)?;
     }
+    if let Some(list) = BeatList::open(&args.input, &BeatOptions::new(annotator))? {
+        return convert_list(args, &list, &target);
+    }
     let mut options = ReadOptions::default();
     (options.rate_hz, options.unit) = (args.rate, args.unit);
     let record = Record::open_with(&args.input, &options)?;
@@ -182,6 +190,74 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         .map_or(0, |annotations| annotations.beats().count());
     writeln!(text, "{count} annotation(s), {beats} of them beats")?;
     for file in target.files(annotator).iter().filter(|file| file.is_file()) {
+        writeln!(text, "  {}", file.display())?;
+    }
+    Sink::Stdout.write(text.as_bytes())
+}
+
+/// Writes the beats of a recording without a signal.
+fn convert_list(args: &Args, list: &BeatList, target: &Target) -> anyhow::Result<()> {
+    if !target.needs_annotations() {
+        bail!(
+            "{}: found beats without a signal, expected a signal for {}; NAME.rr or --only annotations writes the beats",
+            args.input.display(),
+            args.output.display()
+        );
+    }
+    let mut warnings: Vec<String> = list.warnings.iter().map(ToString::to_string).collect();
+    // Of a WFDB record, all that is annotated.
+    let annotations = match list.annotation_preamble() {
+        None => {
+            Outline::open(&args.input)?
+                .recover_annotations(&args.annotator)?
+                .0
+        }
+        Some(_) => {
+            let code = |code: Option<Code>| code.unwrap_or(Code::UNCLASSIFIABLE);
+            let beats = list.beats.iter();
+            let beats = beats.map(|beat| Annotation::new(beat.sample, code(beat.code)));
+            Annotations {
+                list: beats.collect(),
+            }
+        }
+    };
+    let rate_hz = list.sample_rate_hz;
+    match target {
+        Target::Rr(path) => write_file(path, write::rr_list(&annotations, rate_hz).as_bytes())?,
+        Target::AnnotationEdf(path) => {
+            let losses = write::edf_annotations(&annotations, rate_hz, list.patient, None, path)?;
+            warnings.extend(losses.iter().map(ToString::to_string));
+        }
+        Target::AnnotationFile(path) => {
+            let preamble = match annotations.time_resolution_hz() {
+                Some(_) => None,
+                None => list.annotation_preamble(),
+            };
+            let list = preamble.into_iter().chain(annotations.list.iter().cloned());
+            Annotations {
+                list: list.collect(),
+            }
+            .write(path)?;
+        }
+        Target::AnnotationTable(path)
+        | Target::Csv(_, path)
+        | Target::Wfdb(path)
+        | Target::Edf(path) => {
+            write_file(
+                path,
+                write::annotation_table(&annotations, rate_hz).as_bytes(),
+            )?;
+        }
+    }
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+    let mut text = format!(
+        "{} annotation(s), {} of them beats\n",
+        annotations.list.len(),
+        annotations.beats().count()
+    );
+    for file in target.files(&args.annotator) {
         writeln!(text, "  {}", file.display())?;
     }
     Sink::Stdout.write(text.as_bytes())

@@ -1,6 +1,8 @@
 //! `heartlens inspect`: what a file is.
 
+use super::classify::inputs::inputs;
 use super::classify::parse_rate;
+use super::classify::text::listed;
 use super::guard::Guard;
 use super::output::Sink;
 use crate::canonical;
@@ -8,6 +10,7 @@ use crate::compile::image::AlignedImage;
 use crate::compile::import;
 use crate::compile::source::Source;
 use crate::evaluate::mapping;
+use crate::message::one_line;
 use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, RHYTHM_FILE, SPEC_HASH_KEY, STRIP_FILE};
 use crate::records::{ReadOptions, Record, VoltageUnit};
 use crate::runtime::ModelError;
@@ -28,9 +31,12 @@ use std::path::{Path, PathBuf};
   heartlens inspect models/beat/model.hlm
   heartlens inspect models/beat
   heartlens inspect models/beat/rhythm.hlr
-  heartlens inspect models/demo/demo --json -")]
+  heartlens inspect models/demo/demo --json -
+
+Every record of a folder, a line each:
+  heartlens inspect models/demo")]
 pub(crate) struct Args {
-    /// An ONNX file, a device image, the image of a rhythm network, a model's folder, or a record.
+    /// An ONNX file, a device image, the image of a rhythm network, a record, or a folder: of a model, or of records.
     #[arg(value_name = "MODEL.onnx|MODEL.hlm|rhythm.hlr|DIR|RECORD")]
     path: PathBuf,
     /// Samples per second of a table (CSV), instead of what its times say.
@@ -42,7 +48,7 @@ pub(crate) struct Args {
     /// Extension of the record's reference annotation.
     #[arg(long, value_name = "EXT", default_value = "atr")]
     annotator: String,
-    /// Write it as one object (of a folder: a list of its models); `-` is standard output.
+    /// Write it as one object (of a folder: a list of its models or records); `-` is standard output.
     #[arg(long, value_name = "FILE")]
     json: Option<Sink>,
 }
@@ -127,13 +133,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(json) = &args.json {
         Guard::new([path.as_path()]).sink("--json", json)?;
     }
+    let mut failed = Vec::new();
     let (json, text) = if path.is_dir() {
         let models = folder(path)?;
         let mut text = String::new();
         for model in &models {
             model.describe(&mut text)?;
         }
-        (serde_json::to_vec_pretty(&models)?, text)
+        match models.is_empty() {
+            false => (serde_json::to_vec_pretty(&models)?, text),
+            true => {
+                let records = records(args, &mut failed)?;
+                for (name, record) in &records {
+                    writeln!(text, "{}", record.line(name))?;
+                }
+                let facts: Vec<&RecordFacts> = records.iter().map(|(_, facts)| facts).collect();
+                (serde_json::to_vec_pretty(&facts)?, text)
+            }
+        }
     } else {
         let mut text = String::new();
         let json = match path.extension().and_then(|e| e.to_str()) {
@@ -141,7 +158,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Some("hlm") => described(&image(path)?, &mut text)?,
             Some("hlr") => described(&rhythm(path)?, &mut text)?,
             _ => {
-                let facts = record(args)?;
+                let facts = record(args, path)?;
                 facts.describe(&mut text)?;
                 serde_json::to_vec_pretty(&facts)?
             }
@@ -149,9 +166,40 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         (json, text)
     };
     match &args.json {
-        Some(sink) => sink.write(&[json, b"\n".to_vec()].concat()),
-        None => Sink::Stdout.write(text.as_bytes()),
+        Some(sink) => sink.write(&[json, b"\n".to_vec()].concat())?,
+        None => Sink::Stdout.write(text.as_bytes())?,
     }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = failed.iter().map(String::as_str).collect();
+    bail!(
+        "{} record(s) could not be read: {}; all others are above",
+        names.len(),
+        listed(&names)
+    )
+}
+
+/// The records of a folder and below it, by name. What cannot be read is told, and its name goes to `failed`.
+fn records(args: &Args, failed: &mut Vec<String>) -> anyhow::Result<Vec<(String, RecordFacts)>> {
+    let folder = &args.path;
+    let inputs = inputs(std::slice::from_ref(folder)).with_context(|| {
+        format!(
+            "{}: this folder has none of {ONNX_FILE}, {IMAGE_FILE}, {RHYTHM_FILE} and {STRIP_FILE}, and no record",
+            folder.display()
+        )
+    })?;
+    let mut records = Vec::new();
+    for input in inputs {
+        match record(args, &input.path) {
+            Ok(facts) => records.push((input.name, facts)),
+            Err(error) => {
+                eprintln!("error: {}", one_line(error.as_ref()));
+                failed.push(input.name);
+            }
+        }
+    }
+    Ok(records)
 }
 
 fn described(model: &ModelFacts, text: &mut String) -> anyhow::Result<Vec<u8>> {
@@ -159,7 +207,7 @@ fn described(model: &ModelFacts, text: &mut String) -> anyhow::Result<Vec<u8>> {
     Ok(serde_json::to_vec_pretty(model)?)
 }
 
-/// The models of a folder: the network, its device image, the rhythm network and the strip network.
+/// The models of a folder: the network, its device image, the rhythm network and the strip network, as far as they are there.
 fn folder(path: &Path) -> anyhow::Result<Vec<ModelFacts>> {
     let mut models = Vec::new();
     let network = path.join(ONNX_FILE);
@@ -177,12 +225,6 @@ fn folder(path: &Path) -> anyhow::Result<Vec<ModelFacts>> {
     let strip = path.join(STRIP_FILE);
     if strip.is_file() {
         models.push(image(&strip)?);
-    }
-    if models.is_empty() {
-        bail!(
-            "{}: this folder has none of {ONNX_FILE}, {IMAGE_FILE}, {RHYTHM_FILE} and {STRIP_FILE}; a record is named by its file",
-            path.display()
-        );
     }
     Ok(models)
 }
@@ -323,11 +365,11 @@ fn input_facts(name: &str) -> InputFacts {
     }
 }
 
-fn record(args: &Args) -> anyhow::Result<RecordFacts> {
+fn record(args: &Args, path: &Path) -> anyhow::Result<RecordFacts> {
     let annotator = &*args.annotator;
     let mut options = ReadOptions::default();
     (options.rate_hz, options.unit) = (args.rate, args.unit);
-    let record = Record::open_with(&args.path, &options)?;
+    let record = Record::open_with(path, &options)?;
     let annotations = if record.has_annotations(annotator) {
         let annotations = record.annotations(annotator)?;
         let mut classes: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -435,6 +477,25 @@ impl ModelFacts {
 }
 
 impl RecordFacts {
+    /// One line in a list of records.
+    fn line(&self, name: &str) -> String {
+        let leads: Vec<&str> = self.leads.iter().map(|lead| lead.name.as_str()).collect();
+        let beats = match &self.annotations {
+            Some(found) => format!("{} beats in {}", found.beats, found.annotator),
+            None => "no reference annotations".to_owned(),
+        };
+        let warnings = match self.warnings.len() {
+            0 => String::new(),
+            count => format!(", {count} warning(s)"),
+        };
+        format!(
+            "{name}: {:.1} s at {} Hz, {}, {beats}{warnings}",
+            self.duration_s,
+            self.sample_rate_hz,
+            leads.join(" ")
+        )
+    }
+
     fn describe(&self, text: &mut String) -> std::fmt::Result {
         let synthetic = if self.synthetic { ", synthetic" } else { "" };
         writeln!(

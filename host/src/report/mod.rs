@@ -89,9 +89,23 @@ impl Section {
         options: &Options,
         disclosure: bool,
     ) -> Result<(Analysis, Self), Error> {
-        let go_on = &mut |_| std::ops::ControlFlow::Continue(());
+        let go_on = |_| std::ops::ControlFlow::Continue(());
+        Self::classify_with_progress(model, record, options, disclosure, go_on)
+    }
+
+    /// As [`Section::classify`]; `progress` hears how much is classified, 0..=1, and may end the work.
+    ///
+    /// # Errors
+    /// As [`Model::classify`].
+    pub fn classify_with_progress(
+        model: &Model,
+        record: &Record,
+        options: &Options,
+        disclosure: bool,
+        mut progress: impl FnMut(f64) -> std::ops::ControlFlow<()>,
+    ) -> Result<(Analysis, Self), Error> {
         let pool = crate::engine::Pool::new(model, options);
-        pool.one(|worker| Self::classify_in(worker, record, options, disclosure, go_on))
+        pool.one(|worker| Self::classify_in(worker, record, options, disclosure, &mut progress))
     }
 
     /// As [`Section::classify`], in a thread of a pool.
@@ -144,7 +158,7 @@ impl Section {
     }
 
     /// What a report shows of a list of beats: no strips, and no views.
-    pub(crate) fn of_beats(list: &BeatList, analysis: &Analysis) -> Self {
+    pub fn of_beats(list: &BeatList, analysis: &Analysis) -> Self {
         let facts = Facts {
             name: list.name.clone(),
             leads: "none: a list of beats".to_owned(),

@@ -92,6 +92,43 @@ fn annotations_alone() {
     assert!(read("a.csv").starts_with(b"sample,time_s,code,beat,"));
 }
 
+/// Of a recording without a signal, the beats are converted: intervals to annotations and back, and annotations with all they say.
+#[test]
+fn a_list_of_beats_is_converted() {
+    let (folder, demo) = demo_copy();
+    let at = |name: &str| folder.path().join(name);
+    let read = |name: &str| fs::read(at(name)).unwrap();
+    let done = |from: &Path, to: &str, more: &[&str]| {
+        let output = convert(from, &at(to), more);
+        assert!(output.status.success(), "{to}: {}", stderr(&output));
+    };
+    fs::write(at("rr.csv"), "RR (ms)\n800\n812\n790\n805\n").unwrap();
+    done(&at("rr.csv"), "beats.atr", &["--only", "annotations"]);
+    fs::write(at("beats.hea"), "beats 0 1000\n").unwrap();
+    done(&at("beats"), "back.rr", &[]);
+    let back = String::from_utf8(read("back.rr")).unwrap();
+    let intervals: Vec<f64> = back.lines().filter_map(|line| line.parse().ok()).collect();
+    assert_eq!(intervals, [800.0, 812.0, 790.0, 805.0], "{back}");
+    assert_eq!(beats(&at("back.rr")).len(), 5);
+
+    // Annotations without their signal keep notes and rhythms, too.
+    fs::write(at("only.hea"), "only 0 360\n").unwrap();
+    fs::copy(at("demo.atr"), at("only.atr")).unwrap();
+    done(&at("only"), "copy.atr", &["--only", "annotations"]);
+    assert_eq!(read("copy.atr"), read("demo.atr"));
+    done(&at("only"), "only.csv", &["--only", "annotations"]);
+    done(&demo, "demo.csv", &["--only", "annotations"]);
+    assert_eq!(read("only.csv"), read("demo.csv"));
+    done(&at("only"), "only.edf", &["--only", "annotations"]);
+    for name in ["new", "new.edf", "new.csv"] {
+        refused(
+            &convert(&at("only"), &at(name), &[]),
+            &["found beats without a signal", "--only annotations"],
+        );
+        assert!(!at(name).exists() && !at("new.hea").exists());
+    }
+}
+
 #[test]
 fn a_recording_is_never_written_over() {
     let (folder, demo) = demo_copy();

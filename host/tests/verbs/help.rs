@@ -111,6 +111,8 @@ fn working_folder() -> tempfile::TempDir {
     fs::write(at("cinc2017/REFERENCE.csv"), "A00001,N\n").expect("labels");
     let diagnoses = "filename_hr,scp_codes\n00001_hr,\"{'NORM': 100.0}\"\n";
     fs::write(at("ptbxl/ptbxl_database.csv"), diagnoses).expect("labels");
+    // Intervals without a signal.
+    fs::write(at("rr.csv"), "RR (ms)\n800\n812\n790\n").expect("intervals");
     folder
 }
 

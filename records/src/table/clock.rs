@@ -558,12 +558,22 @@ impl Packets {
     }
 
     /// The mean rate and the gaps: stretches in which packets are missing. `None` where these are no packets.
-    pub(super) fn finish(self) -> Option<Timing> {
+    pub(super) fn finish(mut self) -> Option<Timing> {
+        let mut assumed = None;
         if !self.times.is_stated && self.times.form == Some(Form::Number) {
-            // Whose unit is guessed and whose steps are uneven says nothing.
-            let span_s = self.last_s / (self.rows.max(2) - 1) as f64;
-            if !IN_SECONDS_HZ.contains(&span_s.recip()) {
-                return None;
+            let step_s = self.last_s / (self.rows.max(2) - 1) as f64;
+            if !IN_SECONDS_HZ.contains(&step_s.recip()) {
+                // Uneven steps say a unit where one alone makes a rate of them.
+                let mut units = OTHER_UNITS
+                    .into_iter()
+                    .filter(|(_, unit_s)| IN_ANOTHER_HZ.contains(&(step_s * unit_s).recip()));
+                let (Some((unit, unit_s)), None) = (units.next(), units.next()) else {
+                    return None;
+                };
+                for begin in &mut self.begins {
+                    begin.1 *= unit_s;
+                }
+                assumed = Some(unit);
             }
         }
         let packets: Vec<(f64, f64)> = self
@@ -622,7 +632,7 @@ impl Packets {
         Some(Timing {
             timeline: timeline.in_order(self.rows, rate_hz),
             rate_hz,
-            assumed: None,
+            assumed,
             is_mean: true,
         })
     }

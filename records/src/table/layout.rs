@@ -37,6 +37,8 @@ pub(super) struct Layout {
     pub(super) facts: Facts,
     /// The first rows' cells.
     pub(super) rows: Vec<Vec<String>>,
+    /// Whether rows begin with a number or a time, so that a word there is no row's.
+    pub(super) begins_with_number: bool,
 }
 
 /// What a preamble states.
@@ -142,7 +144,10 @@ impl Layout {
                 .rev()
                 .find_map(|line| names_in(&line.text, table.delimiter, count));
         }
-        let rows = content[table.start..].iter().map(words);
+        let rows: Vec<Vec<String>> = content[table.start..].iter().map(words).collect();
+        let is_number = |row: &&Vec<String>| row.first().is_some_and(|cell| !is_word(cell));
+        let first_rows = &rows[..rows.len().min(ALIKE_LINES)];
+        let numbers = first_rows.iter().filter(is_number).count();
         Self {
             encoding,
             delimiter: table.delimiter,
@@ -157,7 +162,9 @@ impl Layout {
                 .filter_map(|line| Some(line.text.strip_prefix('#')?.trim().to_owned()))
                 .collect(),
             facts,
-            rows: rows.collect(),
+            begins_with_number: first_rows.first().is_some_and(|row| is_number(&row))
+                && 2 * numbers > first_rows.len(),
+            rows,
         }
     }
 }
@@ -306,6 +313,11 @@ fn is_fact(line: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a cell is neither a number nor a time, nor says that there is none.
+pub(super) fn is_word(cell: &str) -> bool {
+    Value::of(cell) == Value::Text && !is_time(bare(cell.trim_matches(['[', ']'])))
 }
 
 /// Whether a cell is a time or a date.

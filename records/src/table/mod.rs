@@ -25,7 +25,7 @@ use super::{
 use cells::Value;
 use clock::{Clock, Packets, Timeline, Times, Timing};
 use columns::{Column, Columns, TimeColumn};
-use layout::Layout;
+use layout::{Layout, is_word};
 use lines::{Lines, MAX_LINE_BYTES};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -461,12 +461,13 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Whether the line has a value, and no word where all rows have a number.
     fn has_number(&self) -> bool {
-        let values = self
-            .cells
-            .iter()
-            .map(|c| Value::of(&self.lines.text[c.clone()]));
-        values.into_iter().any(|value| value != Value::Text)
+        let text = |cell: &Range<usize>| &self.lines.text[cell.clone()];
+        let mut cells = self.cells.iter();
+        cells.any(|cell| Value::of(text(cell)) != Value::Text)
+            && !(self.layout.begins_with_number
+                && self.cells.first().is_some_and(|cell| is_word(text(cell))))
     }
 
     /// How many lines stand below the table from this one on; `None` where one of them is a row again.
@@ -475,11 +476,14 @@ impl<'a> Rows<'a> {
         let (mut lines, mut cells) = (0, Vec::new());
         while rest.next()? {
             self.layout.split(&rest.text, &mut cells);
+            let text = |cell: &Range<usize>| &rest.text[cell.clone()];
             let mut numbers = cells
                 .iter()
-                .filter(|cell| matches!(Value::of(&rest.text[(*cell).clone()]), Value::Number(_)));
-            if lines == FOOTER_LINES || cells.len() == self.layout.count && numbers.next().is_some()
-            {
+                .filter(|cell| matches!(Value::of(text(cell)), Value::Number(_)));
+            let is_row = cells.len() == self.layout.count
+                && numbers.next().is_some()
+                && !(self.layout.begins_with_number && is_word(text(&cells[0])));
+            if lines == FOOTER_LINES || is_row {
                 return Ok(None);
             }
             lines += 1;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bimodal;
 mod edf;
 #[cfg(feature = "flac")]
 mod flac;

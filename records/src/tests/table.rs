@@ -491,9 +491,12 @@ fn what_stands_below_a_table_is_passed_over() {
     let footer = |lines| Warning::Footer { line: 5, lines };
     assert_eq!(warnings("End of recording\n"), [footer(1)]);
     assert_eq!(warnings("Comment:,good,quality\nSigned\n"), [footer(2)]);
+    // Figures of the columns, with a word where a time would be.
+    assert_eq!(warnings("Mean,2\nMax,3\n"), [footer(2)]);
+    assert_eq!(warnings("channel,mean\necg,0.1\n"), [footer(2)]);
     assert_eq!(warnings("12"), [Warning::RowCut { line: 5 }]);
     // A row that is none, with others below, is a fault.
-    for below in ["word\n12,4\n", "12\n16,4\n", "12,4,5\n"] {
+    for below in ["word\n12,4\n", "12\n16,4\n", "12,4,5\n", "Mean,2\n12,4\n"] {
         let message = refusal(read(&format!("{table}{below}")));
         assert!(message.contains("line 5: found"), "{message}");
     }
@@ -517,6 +520,17 @@ fn times_of_packets_are_read_at_their_mean_rate() {
         let (_, warnings) = is_read(format!("time_ms,ecg_mV\n{text}"), &none);
         assert!(is_mean(&warnings), "{warnings:?}");
     }
+    // Stamps of packets that state no unit say it by the one rate that they can mean.
+    let text = rows(|k, _, mv| format!("{},{mv}\n", k / 16 * 64));
+    let (_, warnings) = is_read(format!("timestamp,ecg_mV\n{text}"), &none);
+    let [
+        Warning::TimesUneven { rate_hz: mean_hz },
+        Warning::TimeUnitAssumed { unit: "ms", .. },
+    ] = warnings[..]
+    else {
+        panic!("{warnings:?}");
+    };
+    assert_eq!(mean_hz, 250.0);
     // What no rate explains is refused, with the flag that helps.
     let chaos = rows(|k, _, mv| format!("{},{mv}\n", k * k % 4999));
     let message = refusal(read(&format!("time_ms,ecg_mV\n{chaos}")));

@@ -20,6 +20,7 @@ from heartlens._figures import Figures, Svg
 from heartlens._heartlens import (
     Analysis,
     Beat,
+    BeatList,
     Beats,
     Compiled,
     Event,
@@ -44,6 +45,7 @@ from heartlens._heartlens import (
 __all__ = [
     "Analysis",
     "Beat",
+    "BeatList",
     "Beats",
     "Compiled",
     "Event",

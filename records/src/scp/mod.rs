@@ -3,10 +3,11 @@
 //! Source: EN 1064:2005, ISO 11073-91064:2009. Little-endian. A record is a checksum, its size, and sections, each with a header of
 //! 16 bytes; section 0 says where the others are. Section 1 has patient and time, 2 the Huffman tables, 3 the leads, 6 the samples:
 //! first or second differences, Huffman coded; and where a reference beat (section 5, placed by section 4) was taken out, it is
-//! put back.
+//! put back. Samples that were thinned out between QRS complexes (bimodal compression) are expanded: `thinned`.
 //!
-//! Not supported: samples that were thinned out outside the protected zones (bimodal compression), where the signal is not what was
-//! recorded: such a record is refused. Names are not read.
+//! Not supported: names are not read.
+
+mod thinned;
 
 use super::kind::kind_of;
 use super::samples::{InMemory, Kept, MAX_KEPT_SAMPLES, Scale, levelled, malformed, read_whole};
@@ -14,6 +15,7 @@ use super::start::{Start, age_at, date_of};
 use super::{Contents, LeadKind, Patient, ReadOptions, RecordError, Sex, VoltageUnit, Warning};
 use jiff::civil::Date;
 use std::path::Path;
+use thinned::Thinning;
 
 /// Bytes of checksum and size before the first section, and of a section's header.
 const RECORD_HEADER: usize = 6;
@@ -117,15 +119,31 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
     let rhythm = need(6, "the leads' samples")?;
     let nv = rhythm.u16(path, 0)?;
     let step_us = rhythm.u16(path, 2)?;
-    let (differences, bimodal) = (rhythm.part(path, 4, 2)?[0], rhythm.part(path, 4, 2)?[1]);
+    let (differences, is_bimodal) = (
+        rhythm.part(path, 4, 2)?[0],
+        rhythm.part(path, 4, 2)?[1] != 0,
+    );
     if nv == 0 || step_us == 0 {
         let found = format!("{nv} nV a count, {step_us} us between samples");
         return Err(rhythm.wrong(path, 0, found, "both above 0"));
     }
-    if bimodal != 0 {
-        let expected = "samples at one rate: thinned out ones are not read";
-        return Err(rhythm.wrong(path, 5, "bimodal compression", expected));
-    }
+    let thinning = match (is_bimodal, find(4), find(5)) {
+        (false, ..) => None,
+        (true, Some(zones), Some(beat)) if beat.bytes.len() >= 4 => {
+            let steps_us = [step_us, beat.u16(path, 2)?];
+            Thinning::of(path, rhythm, &places(path, zones)?, steps_us)?
+        }
+        (true, ..) => {
+            let found = "bimodal compression without sections 4 and 5";
+            let expected = "both, with the protected zones and the rate inside them";
+            return Err(rhythm.wrong(path, 5, found, expected));
+        }
+    };
+    // Inside the protected zones, where all samples are kept.
+    let step_us = match (&thinning, find(5)) {
+        (Some(_), Some(beat)) => beat.u16(path, 2)?,
+        _ => step_us,
+    };
     let reference = match (has_reference, find(4), find(5)) {
         (true, Some(zones), Some(beat)) if !beat.bytes.is_empty() => {
             let beats = decoded(path, beat, &spans, None, tables.as_deref())?;
@@ -137,7 +155,13 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         }
         _ => None,
     };
-    let counts = decoded(path, rhythm, &spans, Some(differences), tables.as_deref())?;
+    let kept = |span: &Span| match &thinning {
+        Some(thinning) => thinning.kept(span),
+        None => span.len(),
+    };
+    let most: Vec<usize> = spans.iter().map(kept).collect();
+    let how = Some((differences, &*most));
+    let counts = decoded(path, rhythm, &spans, how, tables.as_deref())?;
 
     let scale = Scale {
         scale: nv.into(),
@@ -154,6 +178,9 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
     }
     let (mut leads, mut kept) = (Vec::new(), Vec::new());
     for (index, (span, mut samples)) in spans.iter().zip(counts).enumerate() {
+        if let Some(thinning) = &thinning {
+            samples = thinning.expanded(span, &samples);
+        }
         if let Some((places, beats, beat_nv)) = &reference {
             add(
                 &mut samples,
@@ -433,18 +460,17 @@ fn spans(path: &Path, section: Section<'_>) -> Result<(Vec<Span>, bool), RecordE
 }
 
 /// The samples of section 5 or 6: its own header of 6 bytes, the bytes of each lead, and the leads one after the other.
-/// `differences` are those of section 6; section 5 states its own.
+/// `rhythm` says of section 6 of which order its differences are, and how many samples each lead has; section 5 states its own.
 fn decoded(
     path: &Path,
     section: Section<'_>,
     spans: &[Span],
-    differences: Option<u8>,
+    rhythm: Option<(u8, &[usize])>,
     tables: Option<&[Table]>,
 ) -> Result<Vec<Vec<i32>>, RecordError> {
     const HEADER: usize = 6;
-    let is_rhythm = differences.is_some();
-    let differences = match differences {
-        Some(differences) => differences,
+    let differences = match rhythm {
+        Some((differences, _)) => differences,
         None => section.part(path, 4, 1)?[0],
     };
     if differences > 2 {
@@ -453,13 +479,13 @@ fn decoded(
     }
     let mut at = HEADER + 2 * spans.len();
     let mut leads = Vec::new();
-    for (index, span) in spans.iter().enumerate() {
+    for index in 0..spans.len() {
         let len = usize::from(section.u16(path, HEADER + 2 * index)?);
         // Of a file that is cut short, what is there.
         let there = section.bytes.len().saturating_sub(at).min(len);
         let bytes = section.part(path, at.min(section.bytes.len()), there)?;
         // A reference beat is as long as its bytes say.
-        let most = if is_rhythm { span.len() } else { 8 * len };
+        let most = rhythm.map_or(8 * len, |(_, most)| most[index]);
         let mut samples = match tables {
             Some(tables) => huffman(tables, bytes, most),
             None => bytes
@@ -543,15 +569,28 @@ struct Places {
     fiducial: i64,
     /// Of each beat of its kind: the first sample, the fiducial point and the last sample of what was taken out, from 1.
     beats: Vec<[i64; 3]>,
+    /// Of each beat of whatever kind: the first and the last sample of its protected zone, from 1.
+    protected: Vec<[u32; 2]>,
 }
 
 fn places(path: &Path, section: Section<'_>) -> Result<Places, RecordError> {
     const BEAT_BYTES: usize = 14;
+    const ZONE_BYTES: usize = 8;
     let fiducial = section.u16(path, 2)?.into();
     let count = usize::from(section.u16(path, 4)?);
-    let mut beats = Vec::new();
+    let (mut beats, mut protected) = (Vec::new(), Vec::new());
+    let zones = 6 + BEAT_BYTES * count;
     for index in 0..count {
         let at = 6 + BEAT_BYTES * index;
+        // Version 1 has no protected zones of their own.
+        let zone = match section.bytes.len() < zones + ZONE_BYTES * count {
+            true => [section.u32(path, at + 2)?, section.u32(path, at + 10)?],
+            false => {
+                let at = zones + ZONE_BYTES * index;
+                [section.u32(path, at)?, section.u32(path, at + 4)?]
+            }
+        };
+        protected.push(zone);
         // The reference beat's kind is 0.
         if section.u16(path, at)? != 0 {
             continue;
@@ -562,7 +601,11 @@ fn places(path: &Path, section: Section<'_>) -> Result<Places, RecordError> {
             section.u32(path, at + 10)?.into(),
         ]);
     }
-    Ok(Places { fiducial, beats })
+    Ok(Places {
+        fiducial,
+        beats,
+        protected,
+    })
 }
 
 /// Puts the reference beat back, its counts `ratio` times those of the samples.
