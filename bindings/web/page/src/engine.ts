@@ -31,11 +31,16 @@ export class Engine {
     this.worker.onmessage = (event) => this.hear(event.data);
     this.worker.onerror = (event) => this.fail(new Error(event.message || "the worker has stopped"));
     wasm ??= unpacked(wasmText);
-    this.ready = wasm.then((bytes) => this.ask("start", [bytes]));
+    this.ready = wasm.then((bytes) => this.send("start", [bytes]));
     this.ready.catch(() => undefined).finally(() => URL.revokeObjectURL(url));
   }
 
+  /** Asks the worker, once it has its WebAssembly. */
   ask<T>(operation: string, args: unknown[] = [], heard?: (progress: never) => void, transfer: Transferable[] = []): Promise<T> {
+    return this.ready.then(() => this.send<T>(operation, args, heard, transfer));
+  }
+
+  private send<T>(operation: string, args: unknown[], heard?: (progress: never) => void, transfer: Transferable[] = []): Promise<T> {
     if (this.ended) return Promise.reject(new Stopped());
     const id = this.next++;
     return new Promise<T>((done, failed) => {

@@ -197,6 +197,8 @@ class App {
     this.list.renew();
     this.showFilter();
     this.needs();
+    this.disclose(false, false);
+    this.moved();
     this.overview.renew();
     this.strip.redraw();
     void this.outline(this.reader!, bucket);
@@ -517,7 +519,13 @@ class App {
   }
 
   toggleLead(index: number): void {
-    if (!this.shown.delete(index)) this.shown.add(index);
+    const others = [...this.shown].filter((other) => other !== index);
+    this.show(this.shown.has(index) ? others : [...others, index]);
+  }
+
+  /** Shows these leads. */
+  show(leads: number[]): void {
+    this.shown = new Set(leads);
     this.showLeads();
     this.strip.redraw();
     this.disclosure.redraw();
@@ -566,12 +574,13 @@ class App {
     this.strip.redraw();
   }
 
-  disclose(on = $("disclosure").hidden): void {
+  disclose(on = $("disclosure").hidden, focus = true): void {
     $("disclosure").hidden = !on;
+    document.body.classList.toggle("disclosing", on);
     $("strip").style.visibility = on ? "hidden" : "";
     $("disclose").setAttribute("aria-pressed", String(on));
     this.disclosure.show(this.strip.time);
-    (on ? $("disclosure") : $("strip")).focus({ preventScroll: true });
+    if (focus) (on ? $("disclosure") : $("strip")).focus({ preventScroll: true });
   }
 
   measure(on = !this.strip.measuring): void {
@@ -705,6 +714,17 @@ class App {
     $("report").hidden = true;
   }
 
+  /** Drops what this browser keeps of the recording. */
+  async forget(): Promise<void> {
+    const key = this.about ? this.key : null;
+    clearTimeout(this.saving);
+    this.close();
+    $("record").replaceChildren();
+    await store.forgetSession().catch(() => undefined);
+    if (key) await store.forgetWork(key).catch(() => undefined);
+    this.say("This browser keeps nothing of the recording any more");
+  }
+
   // --- live ----------------------------------------------------------------------------------------------------------
 
   openLive(): void {
@@ -826,9 +846,7 @@ const KEYS: Key[] = [
   [["l"], "show the next lead, alone; all again after the last", (app) => {
     const all = app.leads.map((lead) => lead.index);
     const alone = app.shown.size === 1 ? all.indexOf([...app.shown][0]!) : -1;
-    app.shown = new Set(alone + 1 < all.length ? [all[alone + 1]!] : all);
-    app.toggleLead(-1);
-    app.toggleLead(-1);
+    app.show(alone + 1 < all.length ? [all[alone + 1]!] : all);
   }],
   [["Ctrl+s"], "save as JSON", (app) => app.saveJson()],
   [["Ctrl+p", "r"], "print the report", (app) => app.beats && app.print()],
@@ -919,6 +937,7 @@ for (const [id, does] of [
   ["save-json", () => app.saveJson()],
   ["save-report", () => app.saveReport()],
   ["print", () => app.print()],
+  ["forget", () => app.forget()],
 ] as const) {
   click(id, () => {
     $("save-menu").hidden = true;

@@ -5,7 +5,7 @@ import type { ClassName, Episode } from "./types";
 
 const LEFT = 34;
 const RATE = 56;
-const ROW = 9;
+const ROW = 11;
 const LANES: ClassName[] = ["S", "V", "F", "Q"];
 
 export interface OverviewHost {
@@ -127,13 +127,18 @@ export class Overview {
       if (bpm > 0) context.fillText(String(bpm), LEFT - 4, y(bpm));
     }
     context.fillStyle = colours.trace;
-    let before = NaN;
+    // From column to column, but over no gap of more than ten seconds.
+    let [before, at] = [NaN, 0];
+    const near = Math.max(2, 10 / perColumn);
     for (let x = 0; x < columns; x++) {
       if (Number.isNaN(low[x]!)) continue;
       let [a, b] = [y(high[x]!), y(low[x]!)];
-      if (!Number.isNaN(before)) [a, b] = [Math.min(a, before), Math.max(b, before)];
-      context.fillRect(LEFT + x, a, 1, Math.max(1.2, b - a));
-      before = y((low[x]! + high[x]!) / 2);
+      if (!Number.isNaN(before) && x - at <= near) {
+        if (x - at > 1) context.fillRect(LEFT + at + 1, before - 0.6, x - at - 1, 1.2);
+        [a, b] = [Math.min(a, before), Math.max(b, before)];
+      }
+      context.fillRect(LEFT + x, a - 0.6, 1, Math.max(1.2, b - a));
+      [before, at] = [y((low[x]! + high[x]!) / 2), x];
     }
     LANES.forEach((cls, row) => {
       const at = RATE + 3 + row * ROW;
@@ -152,7 +157,7 @@ export class Overview {
         if (lane[x]! === 0) continue;
         // As high as their share, and never so low that one is not seen.
         const share = lane[x]! / all[x]!;
-        const tall = 2.5 + 4.5 * Math.min(1, 2 * share);
+        const tall = 3 + 6 * Math.min(1, 2 * share);
         context.fillRect(LEFT + x, at + ROW - 1 - tall, perColumn > 5 ? 1 : 1.6, tall);
       }
     });

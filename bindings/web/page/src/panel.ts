@@ -37,7 +37,7 @@ export function showSummary(panel: HTMLElement, judged: Judged, about: { lead: s
   const { rhythm } = summary;
   const rate = summary.heart_rate_bpm;
   const ms = (value: unknown, digits = 0) => (typeof value === "number" ? `${value.toFixed(digits)} ms` : "–");
-  const hrv = ((judged.hrv as { whole?: unknown }).whole ?? judged.hrv) as Record<string, unknown>;
+  const { hrv } = judged;
   panel.replaceChildren(
     rows("Beats", [...CLASSES.map((cls): [string, string] => [`${cls} ${MEANING[cls]}`, String(summary.counts[cls])]), ["all", String(summary.beats)], ["changed by hand", String(edits)]]),
     rows("Heart rate", [
@@ -85,7 +85,7 @@ export function showEpisodes(panel: HTMLElement, judged: Judged | null, beats: B
   if (!beats || beats.marks.length === 0) return;
   const marks = element("div", "", { class: "list" });
   beats.marks.forEach((mark, place) => {
-    const row = element("div", "", { class: "row" });
+    const row = element("div", "", { class: "pair" });
     const button = element("button", "", { type: "button" });
     button.style.flex = "1";
     button.append(element("span", clock(mark.from / beats.rate, 1)), element("strong", "mark"), element("small", mark.text));

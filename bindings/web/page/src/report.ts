@@ -92,7 +92,7 @@ export async function report(about: About, analysed: AnalysedAbout, judged: Judg
   const rate = summary.heart_rate_bpm;
   const { rhythm } = summary;
   const edits = beats.differences();
-  const hrv = (judged.hrv as { figures?: Record<string, number | null> }).figures ?? (judged.hrv as Record<string, number | null>);
+  const hrv = judged.hrv as Record<string, number | null>;
   const number = (value: unknown) => (typeof value === "number" ? value.toFixed(1) : "–");
   return `<h1>Heartlens report: ${text(about.name)}</h1>
 <p class="notice"><strong>Research software. Not a medical device.</strong> Not for diagnosis, monitoring or any clinical decision.${about.synthetic ? " The record is synthetic." : ""}</p>

@@ -338,7 +338,7 @@ export class Strip {
       context.font = "11px system-ui, sans-serif";
       context.textAlign = "left";
       context.textBaseline = "top";
-      context.fillText(text, Math.max(4, a + 4) + 60, LANE + 6);
+      context.fillText(text, Math.max(70, a + 5), LANE + 6);
     }
   }
 
