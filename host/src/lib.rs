@@ -38,6 +38,7 @@ pub mod canonical;
 pub mod choice;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod clock;
 pub mod compile;
 pub mod device;
 pub mod doctor;

@@ -352,7 +352,7 @@ impl Annotations {
     /// [`AnnotationError::Io`] and [`AnnotationError::Malformed`], naming the file.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, AnnotationError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|cause| AnnotationError::Io {
+        let bytes = crate::disk::read(path).map_err(|cause| AnnotationError::Io {
             path: path.to_owned(),
             cause,
         })?;
@@ -371,7 +371,7 @@ impl Annotations {
     /// fault, so that it is no annotation file.
     pub fn recover(path: impl AsRef<Path>) -> Result<(Self, Option<Warning>), AnnotationError> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|cause| AnnotationError::Io {
+        let bytes = crate::disk::read(path).map_err(|cause| AnnotationError::Io {
             path: path.to_owned(),
             cause,
         })?;

@@ -9,7 +9,7 @@
 use super::samples::{InFile, Integer, Place, Scale, malformed};
 use super::start::{Start, date_of};
 use super::{Contents, Patient, ReadOptions, RecordError, VoltageUnit, Warning};
-use std::fs::File;
+use crate::disk::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 

@@ -11,7 +11,7 @@ use super::annotation::{Annotation, AnnotationError, Code, time_resolution_note}
 use super::header::Header;
 use super::outline::Outline;
 use super::table::beats as text;
-use super::{Patient, RecordError, Warning, extension, fit, printable, wfdb, with_appended};
+use super::{Patient, RecordError, Warning, disk, extension, fit, printable, wfdb, with_appended};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -175,10 +175,10 @@ impl BeatList {
             "hea" => path.to_owned(),
             _ => with_appended(path, "hea"),
         };
-        if header.is_file() {
+        if disk::is_file(&header) {
             return Self::of_annotations(path, &header, options);
         }
-        if !path.is_file() {
+        if !disk::is_file(path) {
             return Ok(None);
         }
         let read = match &*extension(path) {
@@ -220,7 +220,7 @@ impl BeatList {
             return Ok(None);
         };
         let beside = outline.annotation_path(&options.annotator);
-        if outline.leads > 0 && !(beside.is_file() && lacks_signal(header)) {
+        if outline.leads > 0 && !(disk::is_file(&beside) && lacks_signal(header)) {
             return Ok(None);
         }
         let (annotations, damage) = outline.recover_annotations(&options.annotator)?;
@@ -287,7 +287,7 @@ impl BeatList {
 /// Whether a file's first bytes are those of a format.
 fn has_magic(path: &Path, is_format: impl Fn(&[u8]) -> bool) -> bool {
     let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    let read = disk::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
     read.is_ok() && is_format(&head)
 }
 
@@ -299,7 +299,7 @@ fn lacks_signal(header: &Path) -> bool {
     let folder = header.parent().unwrap_or(Path::new(""));
     Header::parse(&text).is_ok_and(|header| {
         let mut stored = header.signals.iter().filter(|s| s.format.is_some());
-        stored.any(|signal| !folder.join(&signal.file).exists())
+        stored.any(|signal| !disk::exists(&folder.join(&signal.file)))
     })
 }
 

@@ -12,7 +12,7 @@ use super::kind::kind_of;
 use super::samples::{InFile, Integer, Place, Scale, malformed};
 use super::start::{Start, age_at};
 use super::{Contents, LeadKind, Patient, ReadOptions, RecordError, Sex, VoltageUnit, Warning};
-use std::fs::File;
+use crate::disk::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 

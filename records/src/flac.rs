@@ -34,7 +34,7 @@ mod present {
     use super::{Next, Path, RecordError, Stream};
     use flac_codec::Error;
     use flac_codec::decode::{FlacChannelReader, Metadata};
-    use std::fs::File;
+    use crate::disk::File;
     use std::io::{BufReader, ErrorKind, Seek, SeekFrom};
 
     type Reader = FlacChannelReader<BufReader<File>>;

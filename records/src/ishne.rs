@@ -14,7 +14,7 @@ use super::{
     Contents, MAX_MISSING_SAMPLES, Patient, ReadOptions, Reader, RecordError, Sex, Source,
     VoltageUnit, Warning,
 };
-use std::fs::File;
+use crate::disk::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 

@@ -50,6 +50,7 @@ pub mod annotation;
 mod atc;
 pub mod beats;
 mod dicom;
+mod disk;
 pub mod edf;
 mod error;
 pub mod file;
@@ -79,6 +80,9 @@ mod wfdb;
 pub mod write;
 #[cfg(feature = "xml")]
 mod xml;
+
+#[cfg(feature = "given")]
+pub use disk::{Given, give, take_back};
 
 pub use beats::{BeatColumn, BeatList, BeatOptions};
 pub use error::{RecordError, Warning};
@@ -149,12 +153,12 @@ impl Format {
         match &*extension(path) {
             "hea" => return Ok(Self::Header),
             "edf" | "bdf" => return Ok(Self::Edf),
-            _ if header.is_file() => return Ok(Self::Wfdb),
+            _ if disk::is_file(&header) => return Ok(Self::Wfdb),
             _ => {}
         }
         let mut head = Vec::new();
-        if path.is_file() {
-            std::fs::File::open(path)
+        if disk::is_file(path) {
+            disk::File::open(path)
                 .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
                 .map_err(|cause| RecordError::Io {
                     path: path.to_owned(),
@@ -188,7 +192,7 @@ impl Format {
             return Ok(Self::Table);
         }
         let header = path.with_extension("hea");
-        if header.is_file() {
+        if disk::is_file(&header) {
             return Err(RecordError::PartOfRecord {
                 path: path.to_owned(),
                 header,
@@ -476,7 +480,7 @@ impl Record {
     pub fn is_recognised(path: &Path) -> bool {
         let mut head = Vec::new();
         let read =
-            std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+            disk::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
         if read.is_err() {
             return false;
         }
@@ -675,7 +679,7 @@ impl Record {
 
     /// Whether there are annotations by `annotator`: a file of them beside the record, or the format's own.
     pub fn has_annotations(&self, annotator: &str) -> bool {
-        self.annotation_path(annotator).is_file() || self.contents.source.annotations().is_some()
+        disk::is_file(&self.annotation_path(annotator)) || self.contents.source.annotations().is_some()
     }
 
     /// Where the record's annotations by `annotator` lie: `atr` for the reference.
@@ -700,7 +704,7 @@ impl Record {
     /// [`AnnotationError`], naming file and place.
     pub fn annotations(&self, annotator: &str) -> Result<Annotations, AnnotationError> {
         let path = self.annotation_path(annotator);
-        if !path.exists()
+        if !disk::exists(&path)
             && let Some(own) = self.contents.source.annotations()
         {
             return Ok(own?);

@@ -6,7 +6,7 @@ use super::annotation::Annotations;
 use super::annotation::{Annotation, Code};
 use super::kind::kind_of;
 use super::{BLOCK_SAMPLES, Lead, Reader, RecordError, Source, VoltageUnit, Warning};
-use std::fs::File;
+use crate::disk::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,7 @@ use super::{
     BLOCK_SAMPLES, Contents, Lead, MAX_MISSING_SAMPLES, ReadOptions, Reader, RecordError, Source,
     Warning, check_len,
 };
-use std::fs::File;
+use crate::disk::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -169,7 +169,7 @@ pub(super) fn open(
 fn signal_path(folder: &Path, file: &str) -> PathBuf {
     let named = folder.join(file);
     match file.rsplit_once('/') {
-        Some((_, bare)) if !named.exists() => folder.join(bare),
+        Some((_, bare)) if !disk::exists(&named) => folder.join(bare),
         _ => named,
     }
 }
@@ -284,17 +284,10 @@ fn may_be_short(group: &[Signal], format: Format, size: u64, frames: u64, promis
 }
 
 fn file_size(path: &Path) -> Result<u64, RecordError> {
-    std::fs::metadata(path)
-        .and_then(|meta| {
-            if meta.is_dir() {
-                return Err(std::io::ErrorKind::IsADirectory.into());
-            }
-            Ok(meta.len())
-        })
-        .map_err(|cause| RecordError::Io {
-            path: path.to_owned(),
-            cause,
-        })
+    disk::size(path).map_err(|cause| RecordError::Io {
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// The name of the signal at `index` of a header.

@@ -8,6 +8,7 @@ use crate::environment::{Environment, cache};
 use crate::python::{self, Profile, Tools};
 use crate::scale;
 use crate::step::{self, cargo};
+use crate::web;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// Instead of all that, measure what a day of signal takes of a core: `--json docs/scale.json` renews docs/scale.md's figures.
     #[arg(long, conflicts_with_all = ["hours", "python", "runtime", "pipeline_only"])]
     scale: bool,
+    /// Instead of all that, time a day of one lead in the browser beside this machine, and the viewer's frames over it.
+    #[arg(long, conflicts_with_all = ["hours", "python", "runtime", "pipeline_only", "scale", "json"])]
+    web: bool,
     /// Writes the figures as JSON; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -87,6 +91,9 @@ struct Python {
 
 /// Runs all of it. A peer that is missing is named, and is no error.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.web {
+        return web::speed();
+    }
     if args.scale {
         return scale::run(args.json.as_deref());
     }

@@ -2,7 +2,7 @@
 
 use crate::setup::{self, TARGETS};
 use crate::step::{self, cargo, elapsed, output};
-use crate::{dependencies, documents, environment::Environment, packages};
+use crate::{dependencies, documents, environment::Environment, packages, web};
 use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 use std::time::Instant;
@@ -41,6 +41,9 @@ pub(crate) fn run() -> Result<()> {
     }
     report.step("format bindings for C", || {
         quiet(cargo("bindings/c").args(["fmt", "--check"]))
+    });
+    report.step("format bindings for the web", || {
+        quiet(cargo("bindings/web").args(["fmt", "--all", "--check"]))
     });
     report.step("dependency rule", dependencies::check);
     report.step("tables as their JSON", documents::check);
@@ -171,6 +174,11 @@ pub(crate) fn run() -> Result<()> {
     report.step("lints bindings for C", || {
         quiet(clippy("bindings/c").args(["--all-targets", "--", "-D", "warnings"]))
     });
+    report.step("lints bindings for the web", || {
+        let deny = ["--", "-D", "warnings"];
+        quiet(clippy("bindings/web").args(["--target", web::TARGET, "--lib"]).args(deny))?;
+        quiet(clippy("bindings/web").args(["--workspace", "--all-targets"]).args(deny))
+    });
     report.step("header for C as cbindgen writes it", || {
         quiet(
             cargo(".")
@@ -201,6 +209,7 @@ pub(crate) fn run() -> Result<()> {
                 "firmware/Cargo.toml",
                 "fuzz/Cargo.toml",
                 "bindings/c/Cargo.toml",
+                "bindings/web/Cargo.toml",
                 "firmware/embassy/Cargo.toml",
             ] {
                 report.step(&format!("licences and sources of {manifest}"), || {

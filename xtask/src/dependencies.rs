@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
-const RULE: [(&str, &[&str]); 15] = [
+const RULE: [(&str, &[&str]); 17] = [
     // Its own tests turn on its features.
     ("heartlens-core", &["heartlens-core"]),
     ("heartlens-records", &[]),
@@ -21,6 +21,11 @@ const RULE: [(&str, &[&str]); 15] = [
     ("heartlens-cores", &["heartlens-core", "heartlens-firmware"]),
     ("heartlens-c", &["heartlens-core"]),
     ("heartlens-python", &["heartlens-core", "heartlens"]),
+    (
+        "heartlens-web",
+        &["heartlens-core", "heartlens-records", "heartlens"],
+    ),
+    ("heartlens-bindgen", &[]),
     ("heartlens-no-panic", &["heartlens-core"]),
     ("qemu-runner", &[]),
     ("heartlens-fuzz", &["heartlens-core", "heartlens"]),
@@ -31,13 +36,14 @@ const RULE: [(&str, &[&str]); 15] = [
 const RUNTIMES: [&str; 3] = ["default", "tract", "ort"];
 
 /// The workspaces, each by the folder of its manifest.
-const WORKSPACES: [&str; 6] = [
+const WORKSPACES: [&str; 7] = [
     ".",
     "firmware",
     "firmware/embassy",
     "firmware/ble",
     "fuzz",
     "bindings/c",
+    "bindings/web",
 ];
 
 /// Holds the crates of all workspaces against the rule. The error names every breach.

@@ -23,6 +23,7 @@ mod size;
 mod step;
 mod tally;
 mod test;
+mod web;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

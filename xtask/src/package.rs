@@ -2,6 +2,7 @@
 
 use crate::python;
 use crate::step::{cargo, output, root};
+use crate::web;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   cargo xtask package c
-  cargo xtask package python")]
+  cargo xtask package python
+  cargo xtask package web")]
 pub(crate) struct Args {
     /// What to package.
     #[arg(value_enum)]
@@ -23,6 +25,8 @@ enum What {
     C,
     /// The wheel for Python, in target/package/python.
     Python,
+    /// The viewer: a page in one file, and the WebAssembly for pages of others, in target/package/web.
+    Web,
 }
 
 /// `cargo xtask package`.
@@ -31,12 +35,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::C => {
             let folder = root().join("target/package/c");
             c(&folder)?;
-            println!("target/package/c");
-            for line in listing(&folder)? {
-                println!("  {line}");
-            }
+            show("target/package/c", &folder)?;
         }
         What::Python => python::package(&root().join("target/package/python"))?,
+        What::Web => {
+            let folder = root().join("target/package/web");
+            web::package(&folder)?;
+            show("target/package/web", &folder)?;
+            println!("the next build of the command has the page inside: heartlens view RECORD");
+        }
+    }
+    Ok(())
+}
+
+/// Prints what a package holds.
+fn show(name: &str, folder: &Path) -> Result<()> {
+    println!("{name}");
+    for line in listing(folder)? {
+        println!("  {line}");
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use crate::environment::{self, Environment};
 use crate::package;
 use crate::python::Tools;
 use crate::step;
-use anyhow::{Result, bail};
+use crate::web;
+use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
@@ -22,6 +23,8 @@ pub(crate) struct Machine {
     pub(crate) python: Option<Tools>,
     /// Whether the firmware can be built and run.
     pub(crate) firmware: bool,
+    /// Whether the viewer can be built and run.
+    pub(crate) browser: bool,
 }
 
 /// One thing that the project's work needs.
@@ -181,6 +184,19 @@ fn machine(missing: Missing) -> Machine {
         "Spark in tests of bindings/python",
         java(missing),
     ));
+    parts.push(part(
+        web::TARGET,
+        "the viewer",
+        rust_target(web::TARGET, missing),
+    ));
+    for (name, program, package) in [("Node", "node", "nodejs"), ("npm", "npm", "npm")] {
+        parts.push(part(
+            name,
+            "the viewer's page",
+            packaged(program, package, missing),
+        ));
+    }
+    parts.push(part("Chromium", "tests of the viewer", chromium(missing)));
 
     let present = |name: &str| {
         parts
@@ -191,6 +207,9 @@ fn machine(missing: Missing) -> Machine {
         environment: environment.filter(|_| present("C++ compiler")),
         python,
         firmware: present(TARGETS[0]) && present("QEMU for Arm"),
+        browser: [web::TARGET, "Node", "npm", "Chromium"]
+            .into_iter()
+            .all(present),
         parts,
     };
     print!("{}", machine.table());
@@ -354,19 +373,33 @@ fn qemu(program: &str, package: &str, missing: Missing) -> State {
 
 /// A program that Debian and Homebrew have under its own name.
 fn program(name: &'static str, missing: Missing) -> State {
-    let version = || step::first_line(Command::new(name).arg("--version"));
+    packaged(name, name, missing)
+}
+
+/// A program that Debian has in this package, and Homebrew under its own name or `node`'s.
+fn packaged(program: &'static str, package: &'static str, missing: Missing) -> State {
+    let version = || step::first_line(Command::new(program).arg("--version"));
     match version() {
         Ok(version) => State::Found(version),
         Err(_) => {
-            let installer = if cfg!(target_os = "macos") {
-                "brew"
-            } else {
-                "apt-get"
+            let remedy = match (cfg!(target_os = "macos"), program) {
+                (true, "npm") => "brew install node".to_owned(),
+                (true, _) => format!("brew install {program}"),
+                (false, _) => format!("apt-get install {package}"),
             };
-            missing.part(&format!("{installer} install {name}"), || {
-                step::apt_get(name).and_then(|()| version())
-            })
+            missing.part(&remedy, || step::apt_get(package).and_then(|()| version()))
         }
+    }
+}
+
+fn chromium(missing: Missing) -> State {
+    let version = || Some(web::browser()?.1);
+    match version() {
+        Some(version) => State::Found(version),
+        None => missing.part("apt-get install chromium, or HEARTLENS_CHROMIUM=PROGRAM", || {
+            step::apt_get("chromium")?;
+            version().context("chromium does not start")
+        }),
     }
 }
 
@@ -425,6 +458,7 @@ mod tests {
             environment: None,
             python: None,
             firmware: false,
+            browser: false,
         };
         let table = machine.table();
         let lines: Vec<&str> = table.lines().collect();

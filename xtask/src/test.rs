@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::setup::{self, Machine};
 use crate::step::{self, cargo, elapsed};
 use crate::tally::{Listener, Tally};
-use crate::{python, qemu, size};
+use crate::{python, qemu, size, web};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -80,6 +80,14 @@ fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
     part("bindings for C", || {
         others(&["--manifest-path", "bindings/c/Cargo.toml"], tally)
     })?;
+    if machine.browser {
+        part("viewer in the browser", || {
+            others(&["--manifest-path", "bindings/web/Cargo.toml"], tally)?;
+            web::test(tally)
+        })?;
+    } else {
+        skip(tally, "viewer in the browser: see above for what is missing");
+    }
     match &machine.python {
         Some(tools) => part("wheel for Python", || {
             python::test(tools, machine.environment.as_ref(), tally)

@@ -30,6 +30,7 @@ use heartlens_core::rhythm::Rules;
 use indicatif::{ProgressBar, ProgressStyle};
 use inputs::Input;
 use journal::Journal;
+pub(super) use journal::record_files;
 use source::Source;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

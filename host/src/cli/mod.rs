@@ -19,6 +19,7 @@ mod model;
 mod output;
 mod plot;
 mod synth;
+mod view;
 
 use crate::engine::Stop;
 use crate::message::{is_broken_pipe, one_line};
@@ -49,6 +50,7 @@ enum Verb {
     Inspect(inspect::Args),
     Plot(plot::Args),
     Synth(synth::Args),
+    View(view::Args),
     Bench(bench::Args),
     #[cfg(feature = "fetch")]
     Fetch(fetch::Args),
@@ -77,6 +79,7 @@ impl Cli {
             Verb::Inspect(args) => inspect::run(args),
             Verb::Plot(args) => plot::run(args),
             Verb::Synth(args) => synth::run(args),
+            Verb::View(args) => view::run(args),
             Verb::Bench(args) => bench::run(args),
             #[cfg(feature = "fetch")]
             Verb::Fetch(args) => fetch::run(args),

@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::analysis::{Analysis, Beat, Stages};
 use crate::choice::Taken;
+use crate::clock::Instant;
 use crate::episodes::episodes;
 use crate::evaluate::mapping::aami;
 use crate::hrv::Hrv;
@@ -10,7 +11,6 @@ use crate::records::BeatList;
 use crate::summary::Summary;
 use heartlens_core::class::Class;
 use heartlens_core::rhythm::{Context, Intervals, Model as RhythmModel, Observation, Rules};
-use std::time::Instant;
 
 /// What stands for the lead, and for what ran the network.
 pub(crate) const NO_SIGNAL: &str = "none";

@@ -4,6 +4,7 @@ use super::polarity::Polarity;
 use super::scouts::Scouts;
 use crate::analysis::Stages;
 use crate::canonical;
+use crate::clock::Instant;
 use crate::error::Error;
 use crate::pipeline::{Canonical, KnownPeaks, canonical_peaks};
 use crate::records::Record;
@@ -15,7 +16,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::Instant;
 
 /// A beat in each lead that is read.
 #[derive(Debug)]

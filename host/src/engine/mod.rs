@@ -17,6 +17,7 @@ pub use pool::{Pool, Stop, Worker};
 use crate::analysis::{Analysis, Beat, Stages};
 use crate::canonical;
 use crate::choice::Taken;
+use crate::clock::Instant;
 use crate::episodes::episodes;
 use crate::error::Error;
 use crate::hrv::Hrv;
@@ -38,7 +39,6 @@ use heartlens_core::views::Views;
 use pool::{Done, Fusion};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 /// Beats that go through views and network at a time.
 const BATCH: usize = 64;

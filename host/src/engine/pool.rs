@@ -8,6 +8,7 @@ use super::BATCH;
 use super::feed::{Found, Window};
 use crate::analysis::Stages;
 use crate::choice::weights_by_quality;
+use crate::clock::Instant;
 use crate::model::Model;
 use crate::options::Options;
 use crate::runtime::int8::Int8;
@@ -25,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Batches that wait at most for each thread, before a record's thread leaves its signal and takes one itself.
 const WAITING: usize = 4;

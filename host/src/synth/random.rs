@@ -36,7 +36,7 @@ impl Random {
 
     /// One of `0..n`; n is small, so that the bias of the product does not count.
     pub(super) fn below(&mut self, n: usize) -> usize {
-        ((self.0.next_u64() >> 32) as usize * n) >> 32
+        (((self.0.next_u64() >> 32) * n as u64) >> 32) as usize
     }
 
     /// Standard normal (Box and Muller 1958).

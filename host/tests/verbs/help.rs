@@ -6,8 +6,10 @@ use heartlens::synth::{Options, Recording};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const HEARTLENS: &str = env!("CARGO_BIN_EXE_heartlens");
 
@@ -153,6 +155,42 @@ fn shell(line: &str, folder: &Path) -> Output {
         .expect("sh")
 }
 
+/// The viewer's example serves a page until it is ended. The page itself is made elsewhere; here one stands in.
+fn serves(line: &str, folder: &Path) {
+    let page = "<meta name=\"heartlens-record\" content=\"\">";
+    fs::write(folder.join("page.html"), page).expect("a page");
+    let arguments = line.strip_prefix("heartlens ").expect("the command");
+    let mut viewer = Command::new(HEARTLENS)
+        .args(arguments.split(' '))
+        .args(["--no-open", "--page", "page.html"])
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut address = String::new();
+    let stdout = viewer.stdout.take().expect("stdout was piped");
+    let read = BufReader::new(stdout).read_line(&mut address);
+    let answer = read.map(|_| get(address.trim()));
+    viewer.kill().expect("it runs");
+    viewer.wait().expect("it ends");
+    let answer = answer.expect("an address");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("&quot;name&quot;:&quot;demo&quot;"), "{answer}");
+}
+
+/// What a server of this machine answers.
+fn get(address: &str) -> String {
+    let (host, path) = address
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split_once('/'))
+        .expect("an address");
+    let mut stream = TcpStream::connect(host).expect("a server");
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
 #[test]
 fn every_verb_has_an_example_that_runs() {
     let folder = working_folder();
@@ -172,6 +210,10 @@ fn every_verb_has_an_example_that_runs() {
         for mut line in lines {
             if line.starts_with("heartlens fetch") {
                 line += &format!(" --from {}/files", server.address);
+            }
+            if line.starts_with("heartlens view") {
+                serves(&line, folder.path());
+                continue;
             }
             let output = shell(&line, folder.path());
             let said = String::from_utf8_lossy(&output.stderr);

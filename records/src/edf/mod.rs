@@ -16,7 +16,7 @@ use super::{
     Warning, check_len,
 };
 use header::{Header, Kind, Signal};
-use std::fs::File;
+use crate::disk::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 

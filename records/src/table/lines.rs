@@ -2,7 +2,7 @@
 
 use super::{TableFault, fault};
 use crate::RecordError;
-use std::fs::File;
+use crate::disk::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 

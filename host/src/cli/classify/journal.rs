@@ -185,6 +185,13 @@ fn sources(input: &Input, args: &Args) -> anyhow::Result<Vec<Source>> {
     files.into_iter().map(source).collect()
 }
 
+/// The files of a record: its own, and of a WFDB header those that it names.
+pub(in crate::cli) fn record_files(path: &Path) -> Vec<PathBuf> {
+    let mut files = BTreeSet::new();
+    gather(path, &mut files);
+    files.into_iter().collect()
+}
+
 /// A record's file; if it is a WFDB header, also every file that one of its lines begins with the name of: signals, and
 /// the headers of segments.
 fn gather(path: &Path, files: &mut BTreeSet<PathBuf>) {

@@ -1,0 +1,4 @@
+declare module "given:*" {
+  const text: string;
+  export default text;
+}

@@ -1,0 +1,175 @@
+// What the tests share: a browser with the page, files for it, and this machine's engine to compare with.
+import { chromium } from "playwright-core";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+export const web = join(here, "../..");
+export const root = join(web, "../..");
+export const demo = join(root, "models/demo");
+export const page = join(web, "dist/heartlens.html");
+export const example = (name) => join(web, "target/release/examples", name);
+
+/** A browser, and what it asked of the network. */
+export async function launch(options = {}) {
+  const executablePath = process.env.HEARTLENS_CHROMIUM ?? "chromium";
+  const path = existsSync(executablePath) ? executablePath : execFileSync("which", [executablePath], { encoding: "utf8" }).trim();
+  const browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox", "--disable-background-networking", ...(options.args ?? [])] });
+  const asked = [];
+  const errors = [];
+  return {
+    browser,
+    /** Requests that left the page, but for those to an address of this test. */
+    asked,
+    errors,
+    async open(settings = {}) {
+      const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, acceptDownloads: true, ...settings });
+      const tab = await context.newPage();
+      context.on("request", (request) => asked.push(request.url()));
+      tab.on("pageerror", (error) => errors.push(error.message));
+      tab.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+      if (settings.before) await tab.addInitScript(settings.before);
+      await tab.goto(settings.address ?? pathToFileURL(page).href);
+      return tab;
+    },
+  };
+}
+
+/** That nothing left the page but to these addresses. */
+export const outside = (asked, ...allowed) =>
+  asked.filter((url) => !/^(file|blob|data|about):/.test(url) && !allowed.some((address) => url.startsWith(address)));
+
+export async function give(tab, paths) {
+  await tab.setInputFiles("#files", paths);
+}
+
+/** Once the beats are there. */
+export async function classified(tab, timeout = 120000) {
+  await tab.waitForFunction(() => (window.heartlens.beats && document.getElementById("progress").hidden) || !document.getElementById("error").hidden, null, { timeout });
+  const said = await error(tab);
+  if (said) throw new Error(said);
+}
+
+export const error = (tab) => tab.evaluate(() => (document.getElementById("error").hidden ? null : document.querySelector("#error span").textContent));
+export const status = (tab) => tab.locator("#status").textContent();
+
+/** The page's beats, with every bit. */
+export const beats = (tab) =>
+  tab.evaluate(() => {
+    const float = new Float32Array(1);
+    const word = new Uint32Array(float.buffer);
+    const bits = (x) => {
+      float[0] = x;
+      return word[0].toString(16).padStart(8, "0");
+    };
+    const { list } = window.heartlens.beats;
+    return {
+      samples: list.map((beat) => beat.sample),
+      classes: list.map((beat) => beat.cls),
+      scores: list.map((beat) => beat.scores.map(bits).join("")),
+      quality: list.map((beat) => bits(beat.quality)),
+      fibrillation: list.map((beat) => beat.fibrillation),
+      rr_ms: list.map((beat) => (Number.isNaN(beat.rr) ? null : beat.rr)),
+      summary: window.heartlens.judged.summary,
+      episodes: window.heartlens.judged.episodes,
+      hrv: window.heartlens.judged.hrv,
+    };
+  });
+
+/** The same of this machine's engine. */
+export function expected(record) {
+  const line = execFileSync(example("beats"), [record], { encoding: "utf8", maxBuffer: 1 << 30 });
+  return JSON.parse(line);
+}
+
+export function folder() {
+  const path = mkdtempSync(join(tmpdir(), "heartlens-web-"));
+  return { path, at: (name) => join(path, name), remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** A board, over the pipes of a program, as the page's `navigator.serial` sees one. Unplugging it loses what is under way. */
+export class Board {
+  constructor(tab) {
+    this.tab = tab;
+    this.program = null;
+    this.open = false;
+  }
+
+  async attach() {
+    await this.tab.exposeFunction("boardWrites", (bytes) => this.write(bytes));
+    await this.tab.exposeFunction("boardOpens", () => this.begin());
+  }
+
+  begin() {
+    if (!this.plugged) return false;
+    this.end();
+    this.program = spawn(example("board"), [], { stdio: ["pipe", "pipe", "inherit"] });
+    const program = this.program;
+    program.stdin.on("error", () => undefined);
+    program.stdout.on("data", (bytes) => {
+      if (program !== this.program) return;
+      const changed = this.spoil ? this.spoil(bytes) : bytes;
+      this.tab.evaluate((given) => window.boardSays?.(given), [...changed]).catch(() => undefined);
+    });
+    return true;
+  }
+
+  write(bytes) {
+    this.program?.stdin.write(Buffer.from(bytes));
+  }
+
+  plug() {
+    this.plugged = true;
+  }
+
+  async unplug() {
+    this.plugged = false;
+    this.end();
+    await this.tab.evaluate(() => window.boardLost?.());
+  }
+
+  end() {
+    this.program?.kill();
+    this.program = null;
+  }
+
+  /** Goes into the page before all else. */
+  static serial() {
+    let plugged = true;
+    const port = {
+      readable: null,
+      writable: null,
+      async open() {
+        if (!(await window.boardOpens())) throw new Error("not there");
+        plugged = true;
+        let controller;
+        port.readable = new ReadableStream({ start: (given) => (controller = given) });
+        port.writable = new WritableStream({
+          write: async (bytes) => {
+            if (!plugged) throw new Error("lost");
+            await window.boardWrites([...bytes]);
+          },
+        });
+        window.boardSays = (bytes) => {
+          try {
+            controller.enqueue(new Uint8Array(bytes));
+          } catch {}
+        };
+        window.boardLost = () => {
+          plugged = false;
+          try {
+            controller.error(new Error("lost"));
+          } catch {}
+        };
+      },
+      async close() {
+        port.readable = port.writable = null;
+      },
+    };
+    const serial = Object.assign(new EventTarget(), { requestPort: async () => port, getPorts: async () => [port] });
+    Object.defineProperty(navigator, "serial", { value: serial, configurable: true });
+  }
+}
