@@ -343,7 +343,7 @@ impl Analysis {
 /// >>> hl.classify(signal_mv, fs=360)
 /// <353 beats: N 319, S 15, V 19>
 #[pyfunction]
-#[pyo3(signature = (signal_mv, fs, *, lead_names=None, lead=None, peaks=None, age=None, sex=None, rules="none", model=None,
+#[pyo3(signature = (signal_mv, fs, *, lead_names=None, lead=None, peaks=None, age=None, sex=None, mode="streaming", rules="strip", model=None,
     runtime=None, threads=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub(crate) fn classify(
@@ -355,6 +355,7 @@ pub(crate) fn classify(
     peaks: Option<Bound<'_, PyAny>>,
     age: Option<f32>,
     sex: Option<&str>,
+    mode: &str,
     rules: &str,
     model: Option<&Model>,
     runtime: Option<&str>,
@@ -368,6 +369,7 @@ pub(crate) fn classify(
         annotator: "atr",
         age,
         sex,
+        mode,
         rules,
         runtime,
         threads,

@@ -5,7 +5,7 @@ use crate::model::Model;
 use heartlens::choice::LeadChoice;
 use heartlens::records::Record;
 use heartlens::runtime::Kind;
-use heartlens::{Leads, Options, Peaks};
+use heartlens::{Leads, Mode, Options, Peaks};
 use heartlens_core::patient::{Patient, Sex};
 use heartlens_core::rhythm::Rules;
 use numpy::{
@@ -27,6 +27,7 @@ pub(crate) struct Reading<'py> {
     pub(crate) annotator: &'py str,
     pub(crate) age: Option<f32>,
     pub(crate) sex: Option<&'py str>,
+    pub(crate) mode: &'py str,
     pub(crate) rules: &'py str,
     pub(crate) runtime: Option<&'py str>,
     pub(crate) threads: Option<usize>,
@@ -55,9 +56,11 @@ impl Reading<'_> {
     /// As the host takes it; where R peaks come from is said beside it.
     pub(crate) fn options(&self, model: &Model) -> PyResult<(Options, PeaksFrom)> {
         let mut options = Options::default();
-        if let Some(lead) = &self.lead {
-            options.leads = leads(lead)?;
-        }
+        options.mode = mode(self.mode)?;
+        options.leads = match &self.lead {
+            Some(lead) => leads(lead)?,
+            None => options.mode.leads(),
+        };
         options.patient = Patient {
             age_years: self.age.map(age).transpose()?,
             sex: self.sex.map(sex).transpose()?,
@@ -97,7 +100,7 @@ fn leads(lead: &Bound<'_, PyAny>) -> PyResult<Leads> {
             .map_err(|_| errors::input("lead", &lead.to_string(), "0 or more"));
     }
     let found = lead.get_type().name()?.to_string();
-    let expected = "a name, an index from 0, \"first\", \"best\", \"both\" or \"all\"";
+    let expected = "a name, an index from 0, \"first\", \"best\", \"both\", \"two\" or \"all\"";
     Err(errors::input("lead", &found, expected))
 }
 
@@ -116,14 +119,26 @@ fn sex(word: &str) -> PyResult<Sex> {
     }
 }
 
+fn mode(word: &str) -> PyResult<Mode> {
+    match word {
+        "streaming" => Ok(Mode::Streaming),
+        "whole" => Ok(Mode::Whole),
+        _ => {
+            let expected = "\"streaming\" or \"whole\"";
+            Err(errors::input("mode", &format!("{word:?}"), expected))
+        }
+    }
+}
+
 fn rules(word: &str) -> PyResult<Option<Rules>> {
     match word {
+        "strip" => Ok(Some(Rules::STRIP)),
         "none" => Ok(Some(Rules::NONE)),
         "af" => Ok(Some(Rules::AF)),
         "af-svt" => Ok(Some(Rules::AF_SVT)),
         "off" => Ok(None),
         _ => {
-            let expected = "\"none\", \"af\", \"af-svt\" or \"off\"";
+            let expected = "\"strip\", \"none\", \"af\", \"af-svt\" or \"off\"";
             Err(errors::input("rules", &format!("{word:?}"), expected))
         }
     }

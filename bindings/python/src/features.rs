@@ -189,6 +189,7 @@ fn reading<'py>(
         annotator: "atr",
         age,
         sex,
+        mode: "streaming",
         rules: "none",
         runtime: None,
         threads: None,

@@ -197,7 +197,7 @@ const CHUNK: usize = 4096;
 #[pymethods]
 impl Monitor {
     #[new]
-    #[pyo3(signature = (fs, *, counts_per_mv=400.0, zero=0, age=None, sex=None, rules="none", model=None, runtime=None))]
+    #[pyo3(signature = (fs, *, counts_per_mv=400.0, zero=0, age=None, sex=None, rules="strip", model=None, runtime=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         fs: f64,
@@ -216,13 +216,14 @@ impl Monitor {
             annotator: "atr",
             age,
             sex,
+            mode: "streaming",
             rules,
             runtime,
             threads: None,
         };
         let (options, _) = reading.options(&model)?;
         let Some(rules) = options.rules else {
-            let expected = "\"none\", \"af\" or \"af-svt\": a monitor judges the rhythm";
+            let expected = "\"strip\", \"none\", \"af\" or \"af-svt\": a monitor judges the rhythm";
             return Err(errors::input("rules", "\"off\"", expected));
         };
         let mut config = Config::new(arguments::rate(fs)?);

@@ -338,7 +338,10 @@ impl Record {
     ///     peaks: ``"detected"``, ``"reference"`` (every annotated beat), or an array of samples at the record's own rate.
     ///     annotator: Extension of the annotations that ``peaks="reference"`` reads.
     ///     age, sex: The patient's, instead of what the record says: years, and ``"f"`` or ``"m"``.
-    ///     rules: ``"none"``, ``"af"``, ``"af-svt"``, or ``"off"`` (the rhythm is not judged).
+    ///     mode: When a beat is judged: ``"streaming"`` (as it comes, as a device does, to the bit), or ``"whole"`` (with the whole recording at
+    ///         hand: the most accurate; two leads where there are two, unless `lead` says otherwise).
+    ///     rules: ``"strip"`` (where half minutes of signal show atrial fibrillation, S counts as N), ``"none"``, ``"af"``, ``"af-svt"``, or ``"off"``
+    ///         (the rhythm is not judged).
     ///     model: Another model than the shipped one.
     ///     runtime: ``"int8"``, ``"tract"`` or ``"ort"``; by default the first that the model has a file for.
     ///     threads: Threads that work; None: one a core. The results are the same for any number.
@@ -351,7 +354,7 @@ impl Record {
     /// >>> import heartlens as hl
     /// >>> hl.read(DEMO).classify(lead="best").beats
     /// <353 beats: N 319, S 15, V 19>
-    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, rules="none", model=None, runtime=None,
+    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="strip", model=None, runtime=None,
         threads=None, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn classify(
@@ -362,6 +365,7 @@ impl Record {
         annotator: &str,
         age: Option<f32>,
         sex: Option<&str>,
+        mode: &str,
         rules: &str,
         model: Option<&Model>,
         runtime: Option<&str>,
@@ -374,6 +378,7 @@ impl Record {
             annotator,
             age,
             sex,
+            mode,
             rules,
             runtime,
             threads,
@@ -481,11 +486,11 @@ impl BeatList {
     /// Judge the rhythm: atrial fibrillation, runs, pauses and HRV. Classes are those of the list; where it has none, each beat is Q.
     ///
     /// The arguments are those of `Record.classify`, so that whatever `read` gives is classified alike. What needs a signal is not
-    /// looked at: `lead`, `peaks`, `annotator`, `age`, `sex`, `rules`, `runtime`, `threads` and `progress`.
+    /// looked at: `lead`, `peaks`, `annotator`, `age`, `sex`, `mode`, `rules`, `runtime`, `threads` and `progress`.
     ///
     /// Raises:
     ///     InputError, ModelError: an argument or the model is at fault.
-    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, rules="none", model=None, runtime=None,
+    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="strip", model=None, runtime=None,
         threads=None, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn classify(
@@ -496,6 +501,7 @@ impl BeatList {
         annotator: &str,
         age: Option<f32>,
         sex: Option<&str>,
+        mode: &str,
         rules: &str,
         model: Option<&Model>,
         runtime: Option<&str>,
@@ -509,6 +515,7 @@ impl BeatList {
             annotator,
             age,
             sex,
+            mode,
             rules,
             runtime,
             threads,

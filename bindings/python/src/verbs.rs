@@ -18,7 +18,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 ///
 /// Args:
 ///     paths: Records, or folders: of a folder, every record in it and below that has reference annotations.
-///     lead, peaks, annotator, rules, runtime, model, threads: As for `Record.classify`.
+///     lead, peaks, annotator, mode, rules, runtime, model, threads: As for `Record.classify`.
 ///     from_s: Where the comparison begins; None: 300 s, the learning period of EC57, and 0 with ``peaks="reference"``.
 ///     without: All figures once more without these records, under ``without``.
 ///     noise, snr_db: Add noise of this record at this ratio of QRS power to noise power, as WFDB's nst does.
@@ -39,7 +39,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 /// 1.0
 #[pyfunction]
 #[pyo3(signature = (paths, *, lead=None, peaks="detected", annotator="atr", from_s=None, without=Vec::new(), noise=None, snr_db=None,
-    mapping="aami", rules="none", runtime=None, model=None, threads=None, resamples=2000, seed=1, report=None))]
+    mapping="aami", mode="streaming", rules="strip", runtime=None, model=None, threads=None, resamples=2000, seed=1, report=None))]
 #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub(crate) fn evaluate<'py>(
     py: Python<'py>,
@@ -52,6 +52,7 @@ pub(crate) fn evaluate<'py>(
     noise: Option<PathBuf>,
     snr_db: Option<f64>,
     mapping: &str,
+    mode: &str,
     rules: &str,
     runtime: Option<&str>,
     model: Option<&Model>,
@@ -71,6 +72,7 @@ pub(crate) fn evaluate<'py>(
         ("peaks", peaks),
         ("annotator", annotator),
         ("mapping", mapping),
+        ("mode", mode),
         ("rules", rules),
         ("runtime", runtime.name()),
     ] {

@@ -28,6 +28,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
 use heartlens_core::class::Class;
 use heartlens_core::patient::Sex;
+use heartlens_core::rhythm::Rules;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -92,16 +93,15 @@ impl Origin {
     pub fn new(model: &Model, options: &Options, annotator: &str, read: &ReadOptions) -> Self {
         let rules = match options.rules {
             None => "off",
-            Some(rules) => match (rules.af, rules.svt) {
-                (false, false) => "none",
-                (true, false) => "af",
-                (false, true) => "svt",
-                (true, true) => "af-svt",
-            },
+            Some(Rules::STRIP) => "strip",
+            Some(Rules::NONE) => "none",
+            Some(Rules::AF) => "af",
+            Some(Rules::AF_SVT) => "af-svt",
+            Some(_) => "others",
         };
         let mut text = format!(
-            "--runtime {} --lead {} --rules {rules}",
-            options.runtime, options.leads
+            "--runtime {} --mode {} --lead {} --rules {rules}",
+            options.runtime, options.mode, options.leads
         );
         if let Some(age) = options.patient.age_years {
             text.push_str(&format!(" --age {age}"));

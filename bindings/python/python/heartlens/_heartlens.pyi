@@ -17,7 +17,8 @@ _Signal = npt.ArrayLike
 _Peaks = Literal["detected", "reference"] | npt.NDArray[np.integer[Any]] | list[int]
 _Lead = str | int
 _Sex = Literal["f", "m"]
-_Rules = Literal["none", "af", "af-svt", "off"]
+_Mode = Literal["streaming", "whole"]
+_Rules = Literal["strip", "none", "af", "af-svt", "off"]
 _Runtime = Literal["int8", "tract", "ort"]
 _Progress = Callable[[float], object]
 
@@ -130,7 +131,8 @@ class Record:
         annotator: str = "atr",
         age: float | None = None,
         sex: _Sex | None = None,
-        rules: _Rules = "none",
+        mode: _Mode = "streaming",
+        rules: _Rules = "strip",
         model: Model | None = None,
         runtime: _Runtime | None = None,
         threads: int | None = None,
@@ -168,7 +170,8 @@ class BeatList:
         annotator: str = "atr",
         age: float | None = None,
         sex: _Sex | None = None,
-        rules: _Rules = "none",
+        mode: _Mode = "streaming",
+        rules: _Rules = "strip",
         model: Model | None = None,
         runtime: _Runtime | None = None,
         threads: int | None = None,
@@ -233,7 +236,7 @@ class Monitor:
         zero: int = 0,
         age: float | None = None,
         sex: _Sex | None = None,
-        rules: Literal["none", "af", "af-svt"] = "none",
+        rules: Literal["strip", "none", "af", "af-svt"] = "strip",
         model: Model | None = None,
         runtime: _Runtime | None = None,
     ) -> Monitor: ...
@@ -299,7 +302,8 @@ def classify(
     peaks: _Peaks | None = None,
     age: float | None = None,
     sex: _Sex | None = None,
-    rules: _Rules = "none",
+    mode: _Mode = "streaming",
+    rules: _Rules = "strip",
     model: Model | None = None,
     runtime: _Runtime | None = None,
     threads: int | None = None,
@@ -324,7 +328,8 @@ def classify_records(
     annotator: str = "atr",
     age: float | None = None,
     sex: _Sex | None = None,
-    rules: _Rules = "none",
+    mode: _Mode = "streaming",
+    rules: _Rules = "strip",
     model: Model | None = None,
     runtime: _Runtime | None = None,
     fs: float | None = None,
@@ -352,7 +357,8 @@ def evaluate(
     noise: _Path | None = None,
     snr_db: float | None = None,
     mapping: Literal["aami", "bxb"] = "aami",
-    rules: _Rules = "none",
+    mode: _Mode = "streaming",
+    rules: _Rules = "strip",
     runtime: _Runtime | None = None,
     model: Model | None = None,
     threads: int | None = None,
@@ -379,7 +385,8 @@ class Part:
         annotator: str = "atr",
         age: float | None = None,
         sex: _Sex | None = None,
-        rules: _Rules = "none",
+        mode: _Mode = "streaming",
+        rules: _Rules = "strip",
         model: Model | None = None,
         runtime: _Runtime | None = None,
         threads: int | None = ...,
