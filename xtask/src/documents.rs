@@ -77,7 +77,7 @@ impl Sources {
         table.with_context(|| format!("the JSON of table `{name}` lacks a figure"))
     }
 
-    /// Blind figures, then cross-validation: network alone and AF rule, reference R peaks, first lead.
+    /// Blind figures, then cross-validation: what decides but for the SVT rule, reference R peaks; first lead, and both of a whole recording.
     fn results(&self) -> Option<String> {
         let mut table = String::from(
             "| figures | test | what decides | jk | F1 of S | F1 of V |\n|---|---|---|---|---|---|\n",
@@ -104,8 +104,12 @@ impl Sources {
         }
         for (database, report) in self.metrics["databases"].as_object()? {
             for variant in self.metrics["variants"].as_array()? {
-                let plain = variant["peaks"] == "reference" && variant["leads"] == "first";
                 let decides = decides(variant["context"].as_str()?);
+                let leads = match decides {
+                    "whole recording" => "both",
+                    _ => "first",
+                };
+                let plain = variant["peaks"] == "reference" && variant["leads"] == leads;
                 if !plain || decides.contains("SVT") {
                     continue;
                 }
