@@ -21,6 +21,7 @@ mod scale;
 mod setup;
 mod size;
 mod step;
+mod strips;
 mod tally;
 mod test;
 
