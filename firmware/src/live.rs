@@ -237,7 +237,9 @@ mod tests {
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 30 {
-            live.block(0, &block(index), &mut board, |event| beats.extend(beat(event)));
+            live.block(0, &block(index), &mut board, |event| {
+                beats.extend(beat(event))
+            });
         }
         assert!(beats.len() > 25, "{} beats", beats.len());
         assert!(beats.is_sorted_by(|a, b| a.0 + 100 < b.0));
@@ -270,7 +272,9 @@ mod tests {
         let mut beats = Vec::new();
         for index in 0..8 * 40 {
             board.off = (8 * 20..8 * 30).contains(&index);
-            live.block(0, &block(index), &mut board, |event| beats.extend(beat(event)));
+            live.block(0, &block(index), &mut board, |event| {
+                beats.extend(beat(event))
+            });
             assert!(!board.off || board.shown.last().is_some_and(|l| l.unreadable));
         }
         let of = |from: u32, to: u32| {
@@ -323,7 +327,9 @@ mod tests {
                 continue;
             }
             let lost = if index == 8 * 20 + 4 { 64 } else { 0 };
-            live.block(lost, &block(index), &mut board, |event| beats.extend(beat(event)));
+            live.block(lost, &block(index), &mut board, |event| {
+                beats.extend(beat(event))
+            });
         }
         assert!(beats.len() > 30, "{} beats", beats.len());
         let late = beats.iter().filter(|(at, _)| *at > 128 * 25);

@@ -34,9 +34,7 @@ type Watching = Wearable<'static, Network, StripMonitor<'static>>;
 
 /// Puts everything into its place. Its frame is gone when the work begins.
 #[inline(never)]
-fn set_up(
-    place: &mut MaybeUninit<Watching>,
-) -> (FrontEnd, Panel, &mut Watching, Store<Flash>) {
+fn set_up(place: &mut MaybeUninit<Watching>) -> (FrontEnd, Panel, &mut Watching, Store<Flash>) {
     let (front_end, panel, flash) = board::live();
     let (network, store) = match network::open(flash, ARENA.take()) {
         Ok(opened) => opened,

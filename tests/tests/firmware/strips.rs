@@ -24,7 +24,10 @@ fn on_this_machine(counts: &[i16]) -> Result<(Vec<Value>, Vec<u64>)> {
             "probabilities": digits.concat(),
         })
     });
-    let fibrillating = analysis.beats.iter().filter(|beat| beat.fibrillation == Some(true));
+    let fibrillating = analysis
+        .beats
+        .iter()
+        .filter(|beat| beat.fibrillation == Some(true));
     Ok((
         strips.collect(),
         fibrillating.map(|beat| ms(beat.time_s)).collect(),
@@ -91,7 +94,9 @@ fn fast() -> Vec<i16> {
 fn minutes_of(path: &Path, from_s: usize, len_s: usize) -> Result<Vec<i16>> {
     let record = Record::open(path)?;
     let lead = resample(&record.read_lead(0)?, record.sample_rate_hz(), 128.0)?;
-    let counts = lead.iter().map(|mv| (mv * CALIBRATION.counts_per_mv).round() as i16);
+    let counts = lead
+        .iter()
+        .map(|mv| (mv * CALIBRATION.counts_per_mv).round() as i16);
     Ok(counts.skip(from_s * 128).take(len_s * 128).collect())
 }
 
@@ -118,7 +123,11 @@ fn on_the_device(counts: &[i16]) -> Result<(Vec<Value>, Vec<u64>, Value)> {
             .filter_map(|word| word.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.into()))
             .collect();
-        let number = |name: &str| fields[name].as_str().and_then(|text| text.parse::<u64>().ok());
+        let number = |name: &str| {
+            fields[name]
+                .as_str()
+                .and_then(|text| text.parse::<u64>().ok())
+        };
         match kind {
             "strip" => strips.push(Value::Object(fields)),
             "fibrillation" => since.extend(number("since_ms")),
@@ -141,7 +150,11 @@ fn assert_same(name: &str, counts: &[i16]) -> Result<usize> {
     assert_eq!(since.first(), fibrillating.first(), "{name}");
     assert!(since.iter().all(|at| fibrillating.contains(at)), "{name}");
     assert_budget(name, &costs);
-    println!("{name}: {} half minutes, {} episodes; {costs}", strips.len(), since.len());
+    println!(
+        "{name}: {} half minutes, {} episodes; {costs}",
+        strips.len(),
+        since.len()
+    );
     Ok(since.len())
 }
 
