@@ -1,13 +1,19 @@
-//! The live monitor: blocks of samples from a converter in, beats and lights out. Portable; a board brings the rest.
+//! The live monitor: blocks of samples from a converter in, events and lights out. Portable; a board brings the rest.
 
+use heartlens_core::Network;
 use heartlens_core::class::Class;
-use heartlens_core::patient::Patient;
-use heartlens_core::sample::{Calibration, MISSING};
+use heartlens_core::sample::MISSING;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
-use heartlens_core::{Beat, Classifier, Network, rhythm};
+use heartlens_core::wearable::{Event, NoStrips, Strips, Wearable};
 
 /// How long a beat's light is on, in samples (a quarter of a second).
 const LIGHT_SAMPLES: u32 = SAMPLE_RATE_HZ / 4;
+/// Slices of work after each sample at the most, so that a block is over before the next is full: on the average a heart of 180 beats
+/// a minute takes one of them, and half minutes as much.
+const SLICES: u32 = 6;
+/// What an AD8232 module makes of a millivolt: its amplifier's 100, and 11 of the filter behind it, as the datasheet's cardiac monitor
+/// and the common modules have it (figure 66; <https://www.sparkfun.com/products/12650>). `bindings/c/arduino` says the same.
+pub const AD8232_GAIN: f32 = 1_100.0;
 
 /// What the monitor needs of a board besides samples.
 pub trait Board {
@@ -69,24 +75,20 @@ impl Overruns {
     }
 }
 
-/// A classifier and the lights.
+/// A wearable at 128 Hz and the lights.
 #[derive(Debug)]
-pub struct Live<'a, N> {
-    classifier: Classifier<'a, N>,
+pub struct Live<'p, 'a, N, S = NoStrips> {
+    wearable: &'p mut Wearable<'a, N, S>,
     lights: Lights,
     /// Samples until the lights of the last beat go out.
     lit: u32,
 }
 
-impl<'a, N: Network> Live<'a, N> {
-    /// A monitor of a patient of whom nothing is known.
-    pub const fn new(network: N, rhythm: Option<rhythm::Model<'a>>) -> Self {
-        let patient = Patient {
-            age_years: None,
-            sex: None,
-        };
+impl<'p, 'a, N: Network, S: Strips> Live<'p, 'a, N, S> {
+    /// With all lights off.
+    pub const fn new(wearable: &'p mut Wearable<'a, N, S>) -> Self {
         Self {
-            classifier: Classifier::new(network, rhythm, patient),
+            wearable,
             lights: Lights {
                 normal: false,
                 ectopic: false,
@@ -96,31 +98,33 @@ impl<'a, N: Network> Live<'a, N> {
         }
     }
 
-    /// Takes a block of samples, before which so many are `lost`, sets the lights after it and gives each beat to `on_beat`. While an
-    /// electrode is off, there are no samples. The calibration is the same in all calls.
+    /// Takes a block of samples, before which so many are `lost`, sets the lights after it and gives each event to `on_event`. While
+    /// an electrode is off, there are no samples.
     pub fn block(
         &mut self,
         lost: u32,
         counts: &[[i16; 1]],
-        calibration: &Calibration,
         board: &mut impl Board,
-        mut on_beat: impl FnMut(&Beat),
+        mut on_event: impl FnMut(&Event),
     ) {
         let off = board.electrode_off();
-        let missing = (0..lost).map(|_| MISSING);
-        for count in missing.chain(counts.iter().map(|[count]| *count)) {
-            let count = if off { MISSING } else { count };
+        if lost > 0 {
+            self.wearable.missing(lost);
+        }
+        for [count] in counts {
+            let count = if off { MISSING } else { *count };
             self.lit = self.lit.saturating_sub(1);
-            let Some(beat) = self.classifier.push(calibration.sample_mv(count)) else {
-                continue;
-            };
-            self.lights = Lights {
-                normal: beat.class == Class::N,
-                ectopic: matches!(beat.class, Class::S | Class::V | Class::F),
-                unreadable: beat.class == Class::Q,
-            };
-            self.lit = LIGHT_SAMPLES;
-            on_beat(&beat);
+            self.wearable.push(count);
+            for _ in 0..SLICES {
+                let left = self.wearable.work();
+                while let Some(event) = self.wearable.poll() {
+                    self.show(&event);
+                    on_event(&event);
+                }
+                if left.is_ready() {
+                    break;
+                }
+            }
         }
         let mut lights = match self.lit {
             0 => Lights::default(),
@@ -129,20 +133,60 @@ impl<'a, N: Network> Live<'a, N> {
         lights.unreadable |= off;
         board.show(lights);
     }
+
+    fn show(&mut self, event: &Event) {
+        if let Event::Beat { beat, .. } = event {
+            self.lights = Lights {
+                normal: beat.class == Class::N,
+                ectopic: matches!(beat.class, Class::S | Class::V | Class::F),
+                unreadable: beat.class == Class::Q,
+            };
+            self.lit = LIGHT_SAMPLES;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use crate::network::RHYTHM;
+    use core::mem::MaybeUninit;
+    use heartlens_core::Beat;
     use heartlens_core::model::Logits;
+    use heartlens_core::patient::Patient;
+    use heartlens_core::rhythm::{self, Rules};
+    use heartlens_core::sample::Calibration;
     use heartlens_core::views::Views;
+    use heartlens_core::wearable::{Config, Rate};
     use std::vec::Vec;
 
     const CALIBRATION: Calibration = Calibration {
         counts_per_mv: 1000.0,
         zero: 500,
     };
+
+    type Place = MaybeUninit<Wearable<'static, Thirds>>;
+
+    fn watching(place: &mut Place) -> Live<'_, 'static, Thirds> {
+        let config = Config {
+            rate: Rate::HZ_128,
+            calibration: CALIBRATION,
+            patient: Patient::default(),
+            rules: Rules::SHIPPED,
+        };
+        let rhythm = rhythm::Network::load(RHYTHM).expect("what is built in");
+        let wearable = Wearable::init(place, config, Thirds::default(), rhythm);
+        Live::new(wearable.expect("a gain"))
+    }
+
+    /// When, in samples at 128 Hz since the start, and the beat.
+    fn beat(event: &Event) -> Option<(u32, Beat)> {
+        match event {
+            Event::Beat { at_ms, beat } => Some(((at_ms * 128 + 500) as u32 / 1000, *beat)),
+            _ => None,
+        }
+    }
 
     /// A network that finds every third beat ectopic.
     #[derive(Default)]
@@ -188,21 +232,22 @@ mod tests {
 
     #[test]
     fn each_beat_lights_its_light_for_a_quarter_of_a_second() {
-        let mut live = Live::new(Thirds::default(), None);
+        let mut place = Place::uninit();
+        let mut live = watching(&mut place);
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 30 {
-            live.block(0, &block(index), &CALIBRATION, &mut board, |beat| {
-                beats.push(*beat);
+            live.block(0, &block(index), &mut board, |event| {
+                beats.extend(beat(event))
             });
         }
         assert!(beats.len() > 25, "{} beats", beats.len());
-        assert!(beats.is_sorted_by(|a, b| a.r_sample + 100 < b.r_sample));
-        let readable = beats.iter().filter(|beat| beat.class != Class::Q);
+        assert!(beats.is_sorted_by(|a, b| a.0 + 100 < b.0));
+        let readable = beats.iter().filter(|(_, beat)| beat.class != Class::Q);
         assert!(readable.clone().count() > 20);
         let ectopic = readable
             .clone()
-            .filter(|beat| beat.class == Class::V)
+            .filter(|(_, beat)| beat.class == Class::V)
             .count();
         assert!(ectopic >= 6, "{ectopic}");
         let lit = |light: fn(&Lights) -> bool| board.shown.iter().filter(|l| light(l)).count();
@@ -221,21 +266,22 @@ mod tests {
 
     #[test]
     fn an_electrode_that_is_off_is_shown_and_gives_no_class() {
-        let mut live = Live::new(Thirds::default(), None);
+        let mut place = Place::uninit();
+        let mut live = watching(&mut place);
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 40 {
             board.off = (8 * 20..8 * 30).contains(&index);
-            live.block(0, &block(index), &CALIBRATION, &mut board, |beat| {
-                beats.push(*beat);
+            live.block(0, &block(index), &mut board, |event| {
+                beats.extend(beat(event))
             });
             assert!(!board.off || board.shown.last().is_some_and(|l| l.unreadable));
         }
         let of = |from: u32, to: u32| {
             let beats = beats
                 .iter()
-                .filter(move |beat| (from..to).contains(&(beat.r_sample / 128)));
-            beats.map(|beat| beat.class).collect::<Vec<_>>()
+                .filter(move |(at, _)| (from..to).contains(&(at / 128)));
+            beats.map(|(_, beat)| beat.class).collect::<Vec<_>>()
         };
         assert!(of(10, 19).len() >= 8);
         assert!(
@@ -271,7 +317,8 @@ mod tests {
     /// A beat keeps its time behind lost samples, and the signal is a gap there.
     #[test]
     fn lost_samples_become_a_gap() {
-        let mut live = Live::new(Thirds::default(), None);
+        let mut place = Place::uninit();
+        let mut live = watching(&mut place);
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 40 {
@@ -280,15 +327,15 @@ mod tests {
                 continue;
             }
             let lost = if index == 8 * 20 + 4 { 64 } else { 0 };
-            live.block(lost, &block(index), &CALIBRATION, &mut board, |beat| {
-                beats.push(*beat);
+            live.block(lost, &block(index), &mut board, |event| {
+                beats.extend(beat(event))
             });
         }
         assert!(beats.len() > 30, "{} beats", beats.len());
-        let late = beats.iter().filter(|beat| beat.r_sample > 128 * 25);
+        let late = beats.iter().filter(|(at, _)| *at > 128 * 25);
         assert!(late.clone().count() > 10);
-        for beat in late {
-            assert!((beat.r_sample % 128).abs_diff(64) <= 2, "{}", beat.r_sample);
+        for (at, _) in late {
+            assert!((at % 128).abs_diff(64) <= 2, "{at}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 /// The boards of the firmware, each a feature.
-const BOARDS: [&str; 2] = ["netduinoplus2", "nrf52840"];
+const BOARDS: [&str; 3] = ["netduinoplus2", "nrf52840", "nrf52840,strips"];
 
 /// All features of core.
 const CORE_FEATURES: &str = "defmt,dsp,link,serde,simd,slots";

@@ -65,6 +65,7 @@ impl Sources {
             "chip" => self.chip(),
             "boards" => self.boards(),
             "sizing" => self.sizing(),
+            "strips" => self.strips(),
             "wearable" => self.wearable(),
             "cores" => cores::markdown(&self.performance["cores"]),
             "false-alarms" => self.false_alarms(),
@@ -198,7 +199,7 @@ impl Sources {
     /// What a program with a wearable takes, part by part.
     fn sizing(&self) -> Option<String> {
         let wearable = &self.performance["wearable"];
-        let monitor = self.performance["size"].as_array()?.last()?;
+        let monitor = self.monitor("monitor")?;
         let rhythm = fs::metadata(root().join("models/beat/rhythm.hlr")).ok()?;
         let bytes = |value: &Value| value.as_u64().map(thousands);
         let mut table = String::from("| part | flash | RAM |\n|---|---:|---:|\n");
@@ -229,6 +230,54 @@ impl Sources {
             bytes(&monitor["ram_bytes"])?,
         )
         .ok()?;
+        Some(table)
+    }
+
+    /// The size of the live monitor in one of its forms.
+    fn monitor(&self, image: &str) -> Option<&Value> {
+        let mut sizes = self.performance["size"].as_array()?.iter();
+        sizes.find(|size| size["image"] == image)
+    }
+
+    /// What the strip network takes.
+    fn strips(&self) -> Option<String> {
+        let strips = &self.performance["strips"];
+        let (with, without) = (
+            self.monitor("monitor with strips")?,
+            self.monitor("monitor")?,
+        );
+        let count = |value: &Value| value.as_u64();
+        let more = |key: &str| count(&with[key])?.checked_sub(count(&without[key])?);
+        let state = count(&self.performance["wearable"]["state_bytes"])?;
+        let mut table = String::from("| what | |\n|---|---:|\n");
+        for (what, number) in [
+            ("flash more, bytes", more("flash_bytes")?),
+            ("of it `strip.hlm`", count(&strips["image_bytes"])?),
+            ("RAM more, bytes", more("ram_bytes")?),
+            (
+                "of it `Wearable`",
+                count(&strips["state_bytes"])?.checked_sub(state)?,
+            ),
+            ("of it the network's arena", count(&strips["arena_bytes"])?),
+            (
+                "instructions on half a minute, mean",
+                count(&strips["strip"]["mean"])?,
+            ),
+            (
+                "instructions on half a minute, at most",
+                count(&strips["strip"]["largest"])?,
+            ),
+            (
+                "instructions of its longest slice",
+                count(&strips["slice"]["largest"])?,
+            ),
+            (
+                "instructions of the longest call, those for beats included",
+                count(&strips["call"]["largest"])?,
+            ),
+        ] {
+            writeln!(table, "| {what} | {} |", thousands(number)).ok()?;
+        }
         Some(table)
     }
 
@@ -435,6 +484,7 @@ fn measure() -> Result<()> {
         performance["qemu"][key] = qemu[key].clone();
     }
     performance["wearable"] = wearable_figures(&qemu)?;
+    performance["strips"] = strip_figures(&qemu["strips"])?;
     performance["size"] = read(&size)?;
     performance["cores"] = read(&played)?;
     fs::write(&path, serde_json::to_string_pretty(&performance)? + "\n")
@@ -465,6 +515,15 @@ fn wearable_figures(qemu: &Value) -> Result<Value> {
         "stack_bytes": qemu["wearable"]["stack_bytes"],
         "rates": rows.collect::<Vec<_>>(),
     }))
+}
+
+/// What `docs/performance.json` keeps of a report's strips: all but what they said.
+fn strip_figures(strips: &Value) -> Result<Value> {
+    let mut figures = strips.as_object().context("no `strips`")?.clone();
+    for said in ["verdicts", "fibrillation", "beats"] {
+        figures.remove(said);
+    }
+    Ok(figures.into())
 }
 
 /// Compares every table with its JSON. The error names the documents that differ.

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod cores;
 mod costs;
+mod cycles;
 mod dependencies;
 mod documents;
 mod environment;
@@ -21,6 +22,7 @@ mod scale;
 mod setup;
 mod size;
 mod step;
+mod strips;
 mod tally;
 mod test;
 mod web;
@@ -48,6 +50,8 @@ enum Verb {
     Documents(documents::Args),
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
     Qemu(qemu::Args),
+    /// What a wearable's calls take on an nRF52840, in cycles, beside the instructions counted in QEMU. Not run on hardware yet.
+    Cycles(cycles::Args),
     /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
     Bench(bench::Args),
     /// Runs every fuzz target in turn.
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Verb::Check => check::run(),
         Verb::Documents(args) => documents::run(&args),
         Verb::Qemu(args) => qemu::run(&args),
+        Verb::Cycles(args) => cycles::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Size(args) => size::run(&args),

@@ -3,13 +3,15 @@
 //! Two images have a twin on this machine, an example of `firmware` of the same code: `replay` classifies a record beat
 //! by beat, `views` computes the views of the demo record. Each prints one line a beat; here the lines are compared, and
 //! the instructions that the images counted are reported. So are those of the integer kernels, which the image `kernels`
-//! counts, and of each call of a wearable at each of its rates, which the image `wearable` does.
+//! counts, and of each call of a wearable at each of its rates, which the image `wearable` does. `strips` is a wearable with the strip
+//! network, and has a twin too.
 
 use crate::cores;
 use crate::costs::Table;
 use crate::kernels::Kernels;
 use crate::replay::{self, Layer, Played};
 use crate::step::{cargo, output};
+use crate::strips::{self, Strips};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -29,6 +31,9 @@ pub(crate) struct Args {
     /// Plays every record of `mitdb` and `svdb` in the folder that HEARTLENS_DATA names.
     #[arg(long)]
     all: bool,
+    /// Plays the records given through a wearable with the strip network as well, which takes as long again. The demo always is.
+    #[arg(long)]
+    strips: bool,
     /// Plays the demo record on other cores than the boards', and compares its beats alone.
     #[arg(long, conflicts_with_all = ["record", "all", "lead"])]
     cores: bool,
@@ -78,6 +83,7 @@ struct Demo {
     checksums: Vec<BTreeMap<String, String>>,
     kernels: Kernels,
     wearable: Memory,
+    strips: Strips,
 }
 
 /// What a wearable takes of RAM.
@@ -135,7 +141,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let played = match &records[..] {
         [] => vec![replay::demo()?],
-        records => replay::records(records, &args.lead)?,
+        records => replay::records(records, &args.lead, args.strips)?,
     };
     let (demo, difference) = match &records[..] {
         [] => demo_views()?,
@@ -173,14 +179,19 @@ fn demo_views() -> Result<(Option<DemoCosts>, Option<String>)> {
     )?;
     let kernels = output(cargo("firmware").args(["run", "--release", "--bin", "kernels"]))?;
     let wearable = output(cargo("firmware").args(["run", "--release", "--bin", "wearable"]))?;
+    let (strips, other_strips) = strips::play(None)?;
     let demo = Demo {
         checksums: checksums(&device)?,
         kernels: Kernels::of(&kernels)?,
         wearable: Memory::of(&wearable)?,
+        strips,
     };
     let mut costs = parts(&device)?;
     costs.extend(parts(&wearable)?);
-    Ok((Some((demo, costs)), difference(&device, &host)))
+    Ok((
+        Some((demo, costs)),
+        difference(&device, &host).or(other_strips),
+    ))
 }
 
 /// One line of the log: its first word, and `name=value` for all others.
@@ -207,6 +218,14 @@ impl<'a> Line<'a> {
         Some(Self { kind, fields })
     }
 
+    /// All fields.
+    pub(crate) fn into_fields(self) -> BTreeMap<String, String> {
+        let fields = self.fields.into_iter();
+        fields
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
     pub(crate) fn field(&self, name: &str) -> Result<&'a str> {
         let field = self.fields.iter().find(|(n, _)| *n == name);
         field
@@ -228,7 +247,10 @@ pub(crate) fn lines(log: &str) -> impl Iterator<Item = Line<'_>> {
 /// The lines that both machines must agree on, less what the device alone can count.
 fn results(log: &str) -> impl Iterator<Item = &str> {
     log.lines()
-        .filter(|line| line.starts_with("beat ") || line.starts_with("signal "))
+        .filter(|line| {
+            let kinds = ["beat ", "signal ", "strip ", "fibrillation "];
+            kinds.iter().any(|kind| line.starts_with(kind))
+        })
         .map(|line| line.split(" instructions=").next().unwrap_or(line))
 }
 
@@ -266,14 +288,7 @@ pub(crate) fn parts(log: &str) -> Result<BTreeMap<String, Cost>> {
 fn checksums(log: &str) -> Result<Vec<BTreeMap<String, String>>> {
     let samples = only(log, "signal")?.number("samples")?;
     let beats = lines(log).filter(|line| line.kind == "beat");
-    let checksums: Vec<BTreeMap<String, String>> = beats
-        .map(|beat| {
-            let fields = beat.fields.iter();
-            fields
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect()
-        })
-        .collect();
+    let checksums: Vec<BTreeMap<String, String>> = beats.map(Line::into_fields).collect();
     ensure!(
         !checksums.is_empty() && samples > 0,
         "the firmware saw no beat"
@@ -336,6 +351,15 @@ impl Report {
         table.push_str(&Table::of(&self.instructions).to_string());
         if let Some(demo) = &self.demo {
             table.push_str(&demo.kernels.table());
+            let strips = &demo.strips;
+            table.push_str(&format!(
+                "\nstrip network: {} half minutes, {} instructions each, at most {}; longest slice {}, longest call {}\n",
+                strips.verdicts.len(),
+                strips.strip.mean,
+                strips.strip.largest,
+                strips.slice.largest,
+                strips.call.largest,
+            ));
         }
         table
     }

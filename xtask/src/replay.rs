@@ -3,6 +3,7 @@
 use crate::environment::Environment;
 use crate::qemu::{Cost, Instructions, difference, lines, only, parts};
 use crate::step::{self, cargo, output};
+use crate::strips::{self, Strips};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ pub(crate) struct Record {
     pub(crate) record: String,
     pub(crate) beats: usize,
     pub(crate) samples: u64,
+    /// Half minutes that a wearable with the strip network judged, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) half_minutes: Option<usize>,
     pub(crate) identical_to_host: bool,
 }
 
@@ -158,7 +162,8 @@ pub(crate) fn demo() -> Result<Played> {
 }
 
 /// Records one after the other, or as many at a time as there are cores; one line each on stderr.
-pub(crate) fn records(records: &[PathBuf], lead: &str) -> Result<Vec<Played>> {
+/// `strips`: through the strip network as well.
+pub(crate) fn records(records: &[PathBuf], lead: &str, strips: bool) -> Result<Vec<Played>> {
     let program = &step::example("stretch", Environment::here().as_ref())?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let queue = Mutex::new(records.iter().enumerate());
@@ -175,6 +180,12 @@ pub(crate) fn records(records: &[PathBuf], lead: &str) -> Result<Vec<Played>> {
                     let file = folder.path().join(format!("{index}.stretch"));
                     let played = stretch(program, record, lead, &file)
                         .and_then(|()| play(&record.display().to_string(), Some(&file)))
+                        .and_then(|mut played| {
+                            if strips {
+                                played.add(strips::play(Some(&file))?);
+                            }
+                            Ok(played)
+                        })
                         .with_context(|| record.display().to_string());
                     // Of a long list, what is done need not stay.
                     let _ = std::fs::remove_file(&file);
@@ -247,11 +258,24 @@ impl Played {
                 record: name.to_owned(),
                 beats,
                 samples: only(&log, "signal")?.number("samples")?,
+                half_minutes: None,
                 identical_to_host: difference.is_none(),
             },
             difference: difference.map(|difference| format!("{name}: {difference}")),
             log,
         })
+    }
+}
+
+impl Played {
+    /// Adds what became of half minutes.
+    fn add(&mut self, (strips, difference): (Strips, Option<String>)) {
+        self.record.half_minutes = Some(strips.verdicts.len());
+        if let Some(difference) = difference {
+            self.record.identical_to_host = false;
+            let named = format!("{}: {difference}", self.record.record);
+            self.difference.get_or_insert(named);
+        }
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Flash and static RAM are read off the images. The stack is measured: the image `serial` runs in QEMU with its stack
 //! painted, and this machine streams the demo record to it; the other images' stacks are taken to be as deep, for they
-//! call the same monitor, views and network.
+//! call the same monitor, views and network. The stack of an image with the strip network is that of the image `strips`, whose state
+//! lies among the statics as well.
 
 use crate::environment::Environment;
 use crate::step::{self, cargo, output, root};
+use crate::strips;
 use anyhow::{Context as _, Result, bail, ensure};
 use object::{Object as _, ObjectSection as _, ObjectSegment as _};
 use serde::Serialize;
@@ -15,12 +17,39 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// An image of a board.
+struct Image {
+    board: &'static str,
+    program: &'static str,
+    /// Whether it has the strip network.
+    strips: bool,
+}
+
 /// Every board with its products.
-const IMAGES: [(&str, &str); 3] = [
-    ("netduinoplus2", "serial"),
-    ("nrf52840", "serial"),
-    ("nrf52840", "monitor"),
+const IMAGES: [Image; 4] = [
+    Image::new("netduinoplus2", "serial"),
+    Image::new("nrf52840", "serial"),
+    Image::new("nrf52840", "monitor"),
+    Image {
+        strips: true,
+        ..Image::new("nrf52840", "monitor")
+    },
 ];
+
+impl Image {
+    const fn new(board: &'static str, program: &'static str) -> Self {
+        Self {
+            board,
+            program,
+            strips: false,
+        }
+    }
+
+    fn name(&self) -> String {
+        let with = if self.strips { " with strips" } else { "" };
+        format!("{}{with}", self.program)
+    }
+}
 
 /// Where the RAM of all boards begins and, beyond any chip's, ends.
 const RAM: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
@@ -42,7 +71,7 @@ pub(crate) struct Args {
 #[derive(Debug, PartialEq, Serialize)]
 struct Size {
     board: &'static str,
-    image: &'static str,
+    image: String,
     /// Code, constants, initial values and the built-in model.
     flash_bytes: u64,
     /// Statics and the deepest stack.
@@ -84,16 +113,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 pub(crate) fn measure_all(environment: Option<&Environment>) -> Result<Sizes> {
     let device = stream_demo(&step::example("stream", environment)?)?;
     let mut sizes = Vec::new();
-    for (board, image) in IMAGES {
-        let elf = build(board, image)?;
+    for image in &IMAGES {
+        let elf = build(image)?;
         let (flash_bytes, static_bytes) = measure(&fs::read(&elf)?)?;
+        let stack_bytes = match image.strips {
+            true => strips::stack_bytes()?,
+            false => device.stack_bytes,
+        };
         sizes.push(Size {
-            board,
-            image,
+            board: image.board,
+            image: image.name(),
             flash_bytes,
-            ram_bytes: static_bytes + device.stack_bytes,
+            ram_bytes: static_bytes + stack_bytes,
             static_bytes,
-            stack_bytes: device.stack_bytes,
+            stack_bytes,
             model_bytes: device.model_bytes,
             scratch_bytes: device.scratch_bytes,
         });
@@ -103,12 +136,12 @@ pub(crate) fn measure_all(environment: Option<&Environment>) -> Result<Sizes> {
 
 fn table(sizes: &[Size]) -> String {
     let mut table = format!(
-        "{:<15}{:<9}{:>8}{:>8}{:>10}{:>8}{:>8}{:>9}\n",
+        "{:<15}{:<21}{:>8}{:>8}{:>10}{:>8}{:>8}{:>9}\n",
         "bytes", "image", "flash", "RAM", "statics", "stack", "model", "scratch"
     );
     for size in sizes {
         table.push_str(&format!(
-            "{:<15}{:<9}{:>8}{:>8}{:>10}{:>8}{:>8}{:>9}\n",
+            "{:<15}{:<21}{:>8}{:>8}{:>10}{:>8}{:>8}{:>9}\n",
             size.board,
             size.image,
             size.flash_bytes,
@@ -123,20 +156,24 @@ fn table(sizes: &[Size]) -> String {
 }
 
 /// Builds an image as it is flashed, and gives where it lies.
-fn build(board: &str, image: &str) -> Result<PathBuf> {
+fn build(image: &Image) -> Result<PathBuf> {
+    let Image { board, program, .. } = image;
+    let strips = image.strips.then_some(["--features", "strips"]);
     let built = cargo("firmware")
-        .args(["build", "--quiet", "--release", "--bin", image])
+        .args(["build", "--quiet", "--release", "--bin", program])
         .args(["--no-default-features", "--features", board])
+        .args(strips.iter().flatten())
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start cargo")?;
     ensure!(
         built.status.success(),
-        "the image {image} for {board} cannot be built"
+        "the image {} for {board} cannot be built",
+        image.name()
     );
     step::executable(&built.stdout)?
-        .with_context(|| format!("cargo built no image {image} for {board}"))
+        .with_context(|| format!("cargo built no image {} for {board}", image.name()))
 }
 
 /// Bytes of flash and of static RAM.

@@ -11,11 +11,12 @@ use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr::{addr_of_mut, null};
 use core::slice;
 use core::task::Poll;
-use heartlens_core::model::{Aligned, Executor, Model, arena_words};
+use heartlens_core::model::{Aligned, Executor, Model, Task, arena_words};
 use heartlens_core::patient::{Patient, Sex};
 use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::sample::Calibration;
-use heartlens_core::wearable::{Config, Event, Rate, Signal, Wearable};
+use heartlens_core::strip::StripMonitor;
+use heartlens_core::wearable::{Config, Event, Rate, Signal, Strips, Wearable};
 
 #[cfg(feature = "handler")]
 #[panic_handler]
@@ -27,6 +28,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 /// Bytes of memory that hl_init asks for, on every target.
 pub const HL_MEMORY_BYTES: usize = 15872;
+/// Bytes of memory that hl_init_strips asks for, on every target.
+pub const HL_MEMORY_STRIPS_BYTES: usize = 35328;
+/// Bytes of an hl_event, on both sides.
+pub const HL_EVENT_BYTES: usize = 56;
 /// What the memory's address must be a multiple of.
 pub const HL_MEMORY_ALIGN: usize = 8;
 
@@ -38,11 +43,11 @@ pub const HL_PENDING: i32 = 1;
 pub const HL_NONE: i32 = 2;
 /// A pointer is NULL.
 pub const HL_ERROR_NULL: i32 = -1;
-/// The memory has fewer than HL_MEMORY_BYTES bytes.
+/// The memory has fewer than HL_MEMORY_BYTES bytes, or HL_MEMORY_STRIPS_BYTES.
 pub const HL_ERROR_MEMORY: i32 = -2;
 /// The memory's address is no multiple of HL_MEMORY_ALIGN.
 pub const HL_ERROR_ALIGNMENT: i32 = -3;
-/// hl_init has not been called on this memory, or has failed.
+/// hl_init or hl_init_strips has not been called on this memory, or has failed.
 pub const HL_ERROR_NOT_INITIALISED: i32 = -4;
 /// The sample rate is none of 100, 125, 128, 200, 250, 256, 300, 360, 500, 512, 1000 Hz.
 pub const HL_ERROR_RATE: i32 = -5;
@@ -55,6 +60,9 @@ pub const HL_ERROR_CONFIG: i32 = -7;
 pub const HL_ERROR_MODEL: i32 = -8;
 /// The rhythm network is damaged or is none for this version.
 pub const HL_ERROR_RHYTHM: i32 = -9;
+/// The strip network is damaged, is none for this version, lies at an address that is no multiple of 8, or takes more memory than
+/// there is.
+pub const HL_ERROR_STRIP: i32 = -10;
 
 /// Of hl_push_i16: this sample is missing.
 pub const HL_MISSING: i16 = -32768;
@@ -74,7 +82,7 @@ pub const HL_RULES_AF: u8 = 1;
 /// That, and in a sustained supraventricular tachycardia beats go from N to S.
 pub const HL_RULES_AF_SVT: u8 = 2;
 
-/// A beat: at_ms, label, rr_ms, scores, fibrillation, readable.
+/// A beat: at_ms, label, rr_ms, scores, fibrillation, readable. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
 pub const HL_EVENT_BEAT: u8 = 1;
 /// The signal is good for something else now: at_ms, signal.
 pub const HL_EVENT_SIGNAL: u8 = 2;
@@ -86,6 +94,9 @@ pub const HL_EVENT_FIBRILLATION: u8 = 4;
 pub const HL_EVENT_RUN: u8 = 5;
 /// A new recording begins after a gap, at at_ms.
 pub const HL_EVENT_RESTARTED: u8 = 6;
+/// Half a minute has been judged, from at_ms to until_ms: scores are the probabilities of normal rhythm, atrial fibrillation, another
+/// rhythm and noise. Every 10 s, only after hl_init_strips.
+pub const HL_EVENT_STRIP: u8 = 7;
 /// Something that this version of the header has no name for.
 pub const HL_EVENT_OTHER: u8 = 255;
 
@@ -147,7 +158,7 @@ pub struct hl_event {
     pub at_ms: u64,
     /// The end, in ms.
     pub until_ms: u64,
-    /// Probability of N, S, V and F; NaN where the network has failed.
+    /// Probability of N, S, V and F, NaN where the network has failed; of half a minute those of HL_EVENT_STRIP.
     pub scores: [f32; 4],
     /// RR interval since the beat before, in ms; 0 at the first beat.
     pub rr_ms: f32,
@@ -169,15 +180,75 @@ pub struct hl_event {
     pub flag: u8,
 }
 
-/// What lies in the caller's memory.
+/// What lies in the caller's memory at its beginning, whoever has begun there.
+#[repr(C)]
+struct Head {
+    magic: u32,
+    /// The wearable further on in the same memory.
+    watching: MaybeUninit<*mut dyn Watch>,
+}
+
+/// What lies in the caller's memory after hl_init.
 #[repr(C)]
 struct Handle {
-    magic: u32,
+    head: Head,
     wearable: MaybeUninit<Watching>,
     arena: [i32; ARENA_WORDS],
 }
 
+/// What lies in the caller's memory after hl_init_strips.
+#[repr(C)]
+struct StripHandle {
+    head: Head,
+    wearable: MaybeUninit<WatchingStrips>,
+    arena: [i32; ARENA_WORDS],
+    strip_arena: [i32; STRIP_ARENA_WORDS],
+}
+
 type Watching = Wearable<'static, Executor<'static>>;
+type WatchingStrips = Wearable<'static, Executor<'static>, StripMonitor<'static>>;
+
+/// A wearable, with or without strip network. Which of the two is called is in the memory, so that a program that never calls
+/// hl_init_strips does not contain its code.
+trait Watch {
+    fn push(&mut self, count: i16);
+    fn missing(&mut self, samples: u32);
+    fn finish(&mut self);
+    fn work(&mut self) -> Poll<()>;
+    fn poll(&mut self) -> Option<Event>;
+    fn signal(&self) -> Option<Signal>;
+    fn rate_bpm(&self) -> Option<f32>;
+}
+
+impl<S: Strips> Watch for Wearable<'static, Executor<'static>, S> {
+    fn push(&mut self, count: i16) {
+        Wearable::push(self, count);
+    }
+
+    fn missing(&mut self, samples: u32) {
+        Wearable::missing(self, samples);
+    }
+
+    fn finish(&mut self) {
+        Wearable::finish(self);
+    }
+
+    fn work(&mut self) -> Poll<()> {
+        Wearable::work(self)
+    }
+
+    fn poll(&mut self) -> Option<Event> {
+        Wearable::poll(self)
+    }
+
+    fn signal(&self) -> Option<Signal> {
+        Wearable::signal(self)
+    }
+
+    fn rate_bpm(&self) -> Option<f32> {
+        Wearable::rate_bpm(self)
+    }
+}
 
 /// Memory on which hl_init has succeeded begins with this.
 const MAGIC: u32 = 0x4c48_0001;
@@ -189,13 +260,26 @@ const RHYTHM: &[u8] = include_bytes!("../../../models/beat/rhythm.hlr");
 static RHYTHM_IMAGE: Aligned<[u8; RHYTHM.len()]> =
     Aligned(*include_bytes!("../../../models/beat/rhythm.hlr"));
 
+const STRIP: &[u8] = include_bytes!("../../../models/beat/strip.hlm");
+static STRIP_IMAGE: Aligned<[u8; STRIP.len()]> =
+    Aligned(*include_bytes!("../../../models/beat/strip.hlm"));
+
 /// Words of a network's activations: those of the shipped model.
 const ARENA_WORDS: usize = arena_words(BEAT);
+/// Words of the strip network's.
+const STRIP_ARENA_WORDS: usize = arena_words(STRIP);
 
 const _: () = {
     assert!(size_of::<Handle>() <= HL_MEMORY_BYTES);
     assert!(size_of::<Handle>() > HL_MEMORY_BYTES - 1024);
     assert!(align_of::<Handle>() <= HL_MEMORY_ALIGN);
+    assert!(size_of::<StripHandle>() <= HL_MEMORY_STRIPS_BYTES);
+    assert!(size_of::<StripHandle>() > HL_MEMORY_STRIPS_BYTES - 1024);
+    assert!(align_of::<StripHandle>() <= HL_MEMORY_ALIGN);
+    // The header asserts the same of the C side's.
+    assert!(size_of::<hl_event>() == HL_EVENT_BYTES);
+    assert!(HL_MEMORY_BYTES.is_multiple_of(HL_MEMORY_ALIGN));
+    assert!(HL_MEMORY_STRIPS_BYTES.is_multiple_of(HL_MEMORY_ALIGN));
 };
 
 /// The model of beats that comes with the library. A program that never calls this does not contain it.
@@ -208,6 +292,12 @@ pub extern "C" fn hl_beat_model() -> hl_image {
 #[unsafe(no_mangle)]
 pub extern "C" fn hl_rhythm_model() -> hl_image {
     image(&RHYTHM_IMAGE.0)
+}
+
+/// The strip network that comes with the library, for hl_init_strips. A program that never calls this does not contain it.
+#[unsafe(no_mangle)]
+pub extern "C" fn hl_strip_model() -> hl_image {
+    image(&STRIP_IMAGE.0)
 }
 
 const fn image(bytes: &'static [u8]) -> hl_image {
@@ -232,40 +322,135 @@ pub unsafe extern "C" fn hl_init(
     beat: hl_image,
     rhythm: hl_image,
 ) -> i32 {
-    if memory.is_null() || config.is_null() || beat.bytes.is_null() || rhythm.bytes.is_null() {
+    if config.is_null() || beat.bytes.is_null() || rhythm.bytes.is_null() {
         return HL_ERROR_NULL;
     }
-    if !(memory as usize).is_multiple_of(HL_MEMORY_ALIGN) {
-        return HL_ERROR_ALIGNMENT;
-    }
-    if bytes < HL_MEMORY_BYTES {
-        return HL_ERROR_MEMORY;
-    }
-    let handle = memory.cast::<Handle>();
-    // SAFETY: the memory is long enough and aligned, and the caller's promise covers the rest. Nothing in it is dropped, since
-    // nothing in it owns anything.
+    // SAFETY: as the caller promises; what is read and written of the handle lies in the memory, which has been looked at before.
     unsafe {
-        addr_of_mut!((*handle).magic).write(0);
-        let config = match told(&config.read()) {
-            Ok(config) => config,
+        if let Err(code) = prepare(memory, bytes, HL_MEMORY_BYTES) {
+            return code;
+        }
+        let handle = memory.cast::<Handle>();
+        let arena = addr_of_mut!((*handle).arena);
+        let (config, beat, rhythm) = match networks(&config.read(), beat, rhythm, arena) {
+            Ok(networks) => networks,
             Err(code) => return code,
         };
-        let beat: &'static [u8] = slice::from_raw_parts(beat.bytes, beat.length);
-        let rhythm: &'static [u8] = slice::from_raw_parts(rhythm.bytes, rhythm.length);
+        let place = &mut *addr_of_mut!((*handle).wearable);
+        match Wearable::init(place, config, beat, rhythm) {
+            Ok(wearable) => begin(memory, wearable),
+            Err(_) => HL_ERROR_GAIN,
+        }
+    }
+}
+
+/// Begins in this memory as hl_init does, with a strip network: fibrillation is told by half a minute of signal, and HL_EVENT_STRIP says every
+/// 10 s what the last half minute was. `memory` has HL_MEMORY_STRIPS_BYTES bytes or more; `strip` may be hl_strip_model().
+///
+/// HL_OK, or what is wrong.
+///
+/// # Safety
+/// As hl_init, and `strip` is such an image too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_init_strips(
+    memory: *mut u64,
+    bytes: usize,
+    config: *const hl_config,
+    beat: hl_image,
+    rhythm: hl_image,
+    strip: hl_image,
+) -> i32 {
+    if config.is_null() || beat.bytes.is_null() || rhythm.bytes.is_null() || strip.bytes.is_null() {
+        return HL_ERROR_NULL;
+    }
+    // SAFETY: as in hl_init.
+    unsafe {
+        if let Err(code) = prepare(memory, bytes, HL_MEMORY_STRIPS_BYTES) {
+            return code;
+        }
+        let handle = memory.cast::<StripHandle>();
         let arena = addr_of_mut!((*handle).arena);
-        arena.write_bytes(0, 1);
-        let arena: &'static mut [i32; ARENA_WORDS] = &mut *arena;
-        let Ok(executor) = Model::load(beat).and_then(|model| model.executor(arena)) else {
-            return HL_ERROR_MODEL;
+        let (config, beat, rhythm) = match networks(&config.read(), beat, rhythm, arena) {
+            Ok(networks) => networks,
+            Err(code) => return code,
         };
-        let Ok(rhythm) = Network::load(rhythm) else {
-            return HL_ERROR_RHYTHM;
+        let arena = addr_of_mut!((*handle).strip_arena);
+        arena.write_bytes(0, 1);
+        let arena: &'static mut [i32; STRIP_ARENA_WORDS] = &mut *arena;
+        let strip: &'static [u8] = slice::from_raw_parts(strip.bytes, strip.length);
+        let strip = Model::load_for(strip, Task::Strip).and_then(|model| model.executor(arena));
+        let Ok(strip) = strip else {
+            return HL_ERROR_STRIP;
         };
         let place = &mut *addr_of_mut!((*handle).wearable);
-        if Wearable::init(place, config, executor, rhythm).is_err() {
-            return HL_ERROR_GAIN;
+        match Wearable::with_strips(place, config, beat, rhythm, strip) {
+            Ok(wearable) => begin(memory, wearable),
+            Err(_) => HL_ERROR_GAIN,
         }
-        addr_of_mut!((*handle).magic).write(MAGIC);
+    }
+}
+
+/// Looks at the memory, and takes from it what has begun there.
+///
+/// # Safety
+/// `memory` is NULL, or points to `bytes` bytes that nobody else uses.
+unsafe fn prepare(memory: *mut u64, bytes: usize, needed: usize) -> Result<(), i32> {
+    if memory.is_null() {
+        return Err(HL_ERROR_NULL);
+    }
+    if !(memory as usize).is_multiple_of(HL_MEMORY_ALIGN) {
+        return Err(HL_ERROR_ALIGNMENT);
+    }
+    if bytes < needed {
+        return Err(HL_ERROR_MEMORY);
+    }
+    // SAFETY: the memory is long enough and aligned. Nothing in it is dropped, since nothing in it owns anything.
+    unsafe { addr_of_mut!((*memory.cast::<Head>()).magic).write(0) };
+    Ok(())
+}
+
+type Networks = (Config, Executor<'static>, Network<'static>);
+
+/// The configuration and the two networks that both kinds have.
+///
+/// # Safety
+/// The images are what [`hl_init`] says, and `arena` is memory that nobody else uses from now on.
+unsafe fn networks(
+    config: &hl_config,
+    beat: hl_image,
+    rhythm: hl_image,
+    arena: *mut [i32; ARENA_WORDS],
+) -> Result<Networks, i32> {
+    let config = told(config)?;
+    // SAFETY: as the caller promises.
+    let (beat, rhythm, arena): (
+        &'static [u8],
+        &'static [u8],
+        &'static mut [i32; ARENA_WORDS],
+    ) = unsafe {
+        arena.write_bytes(0, 1);
+        (
+            slice::from_raw_parts(beat.bytes, beat.length),
+            slice::from_raw_parts(rhythm.bytes, rhythm.length),
+            &mut *arena,
+        )
+    };
+    let beat = Model::load(beat).and_then(|model| model.executor(arena));
+    let beat = beat.map_err(|_| HL_ERROR_MODEL)?;
+    let rhythm = Network::load(rhythm).map_err(|_| HL_ERROR_RHYTHM)?;
+    Ok((config, beat, rhythm))
+}
+
+/// Says in the memory that a wearable has begun in it.
+///
+/// # Safety
+/// The memory begins with a [`Head`], and the wearable lies behind it.
+unsafe fn begin(memory: *mut u64, wearable: *mut (dyn Watch + 'static)) -> i32 {
+    let head = memory.cast::<Head>();
+    // SAFETY: as the caller promises.
+    unsafe {
+        addr_of_mut!((*head).watching).write(MaybeUninit::new(wearable));
+        addr_of_mut!((*head).magic).write(MAGIC);
     }
     HL_OK
 }
@@ -298,22 +483,22 @@ fn told(config: &hl_config) -> Result<Config, i32> {
 /// The wearable in this memory.
 ///
 /// # Safety
-/// `memory` is NULL, or points to HL_MEMORY_BYTES bytes that nobody else uses meanwhile and of which the first four are either
+/// `memory` is NULL, or points to memory that hl_init or hl_init_strips would take, that nobody else uses meanwhile and of which the first four are either
 /// [`MAGIC`], written by [`hl_init`], or anything else.
-unsafe fn watching<'m>(memory: *mut u64) -> Result<&'m mut Watching, i32> {
+unsafe fn watching<'m>(memory: *mut u64) -> Result<&'m mut dyn Watch, i32> {
     if memory.is_null() {
         return Err(HL_ERROR_NULL);
     }
     if !(memory as usize).is_multiple_of(HL_MEMORY_ALIGN) {
         return Err(HL_ERROR_ALIGNMENT);
     }
-    let handle = memory.cast::<Handle>();
+    let head = memory.cast::<Head>();
     // SAFETY: as the caller promises. The wearable is made before the magic number is written.
     unsafe {
-        if addr_of_mut!((*handle).magic).read() != MAGIC {
+        if addr_of_mut!((*head).magic).read() != MAGIC {
             return Err(HL_ERROR_NOT_INITIALISED);
         }
-        Ok((*addr_of_mut!((*handle).wearable)).assume_init_mut())
+        Ok(&mut *(*addr_of_mut!((*head).watching)).assume_init())
     }
 }
 
@@ -477,6 +662,17 @@ fn translate(event: &Event) -> hl_event {
             flag: u8::from(over),
             ..nothing
         },
+        Event::Strip {
+            from_ms,
+            until_ms,
+            probabilities,
+        } => hl_event {
+            kind: HL_EVENT_STRIP,
+            at_ms: from_ms,
+            until_ms,
+            scores: probabilities,
+            ..nothing
+        },
         Event::Restarted { at_ms } => hl_event {
             kind: HL_EVENT_RESTARTED,
             at_ms,
@@ -511,7 +707,7 @@ pub extern "C" fn hl_text(code: i32) -> *const c_char {
         HL_PENDING => c"there is more to do",
         HL_NONE => c"there is no event",
         HL_ERROR_NULL => c"a pointer is NULL",
-        HL_ERROR_MEMORY => c"the memory has fewer than HL_MEMORY_BYTES bytes",
+        HL_ERROR_MEMORY => c"the memory has fewer than HL_MEMORY_BYTES bytes, or HL_MEMORY_STRIPS_BYTES",
         HL_ERROR_ALIGNMENT => c"the memory's address is no multiple of HL_MEMORY_ALIGN",
         HL_ERROR_NOT_INITIALISED => c"hl_init has not been called on this memory, or has failed",
         HL_ERROR_RATE => {
@@ -523,6 +719,9 @@ pub extern "C" fn hl_text(code: i32) -> *const c_char {
             c"the model is damaged, is none for this version, is not aligned, or takes too much memory"
         }
         HL_ERROR_RHYTHM => c"the rhythm network is damaged or is none for this version",
+        HL_ERROR_STRIP => {
+            c"the strip network is damaged, is none for this version, is not aligned, or takes too much memory"
+        }
         _ => return null(),
     };
     text.as_ptr()

@@ -21,6 +21,53 @@ static uint64_t other[HL_MEMORY_BYTES / sizeof(uint64_t) + 1];
         }                                                                                                             \
     } while (0)
 
+static uint64_t larger[HL_MEMORY_STRIPS_BYTES / sizeof(uint64_t)];
+
+extern const unsigned char stretch[];
+extern void report(const hl_event *event);
+
+static void work(void) {
+    hl_event event;
+    while (hl_work(larger) == HL_PENDING) {
+        while (hl_next(larger, &event) == HL_OK) {
+            report(&event);
+        }
+    }
+}
+
+/* The example's samples with the strip network. */
+static int watch_strips(void) {
+    hl_config config = {.rate_hz = 128, .counts_per_mv = 1000.0f, .age_years = -1.0f};
+    hl_image beat = hl_beat_model(), rhythm = hl_rhythm_model(), strip = hl_strip_model(), none = {0};
+    const size_t size = sizeof larger;
+    EXPECT(hl_init_strips(NULL, size, &config, beat, rhythm, strip), HL_ERROR_NULL);
+    EXPECT(hl_init_strips(larger, size, NULL, beat, rhythm, strip), HL_ERROR_NULL);
+    EXPECT(hl_init_strips(larger, size, &config, beat, rhythm, none), HL_ERROR_NULL);
+    EXPECT(hl_init_strips(larger, HL_MEMORY_BYTES, &config, beat, rhythm, strip), HL_ERROR_MEMORY);
+    EXPECT(hl_init_strips(larger, size - 1, &config, beat, rhythm, strip), HL_ERROR_MEMORY);
+    EXPECT(hl_init_strips(larger, size, &config, strip, rhythm, strip), HL_ERROR_MODEL);
+    EXPECT(hl_init_strips(larger, size, &config, beat, rhythm, beat), HL_ERROR_STRIP);
+    EXPECT(hl_init_strips(larger, size, &config, beat, beat, strip), HL_ERROR_RHYTHM);
+    for (size_t length = 0; length < strip.length; length += 997) {
+        hl_image cut = {strip.bytes, length};
+        EXPECT(hl_init_strips(larger, size, &config, beat, rhythm, cut), HL_ERROR_STRIP);
+    }
+    EXPECT(hl_work(larger), HL_ERROR_NOT_INITIALISED);
+    /* Without strips first, in the same memory. */
+    EXPECT(hl_init(larger, size, &config, beat, rhythm), HL_OK);
+    EXPECT(hl_push_i16(larger, 5), HL_OK);
+    EXPECT(hl_init_strips(larger, size, &config, beat, rhythm, strip), HL_OK);
+    uint32_t samples = (uint32_t)stretch[0] | (uint32_t)stretch[1] << 8 | (uint32_t)stretch[2] << 16;
+    for (uint32_t i = 0; i < samples; i++) {
+        const unsigned char *bytes = stretch + 12 + 2 * i;
+        EXPECT(hl_push_i16(larger, (int16_t)(uint16_t)(bytes[0] | bytes[1] << 8)), HL_OK);
+        work();
+    }
+    EXPECT(hl_finish(larger), HL_OK);
+    work();
+    return 0;
+}
+
 static int misuse(void) {
     hl_config config = {.rate_hz = 250, .counts_per_mv = 200.0f, .age_years = 70.0f, .sex = HL_SEX_FEMALE};
     hl_image beat = hl_beat_model(), rhythm = hl_rhythm_model(), none = {0};
@@ -126,9 +173,9 @@ static int misuse(void) {
     config.rate_hz = 127;
     EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_RATE);
     EXPECT(hl_push_i16(other, 1), HL_ERROR_NOT_INITIALISED);
-    for (int32_t code = HL_ERROR_RHYTHM; code <= HL_NONE; code++) {
+    for (int32_t code = HL_ERROR_STRIP; code <= HL_NONE; code++) {
         EXPECT(hl_text(code) != NULL && strlen(hl_text(code)) > 3, 1);
-        for (int32_t another = HL_ERROR_RHYTHM; another < code; another++) {
+        for (int32_t another = HL_ERROR_STRIP; another < code; another++) {
             EXPECT(strcmp(hl_text(code), hl_text(another)) != 0, 1);
         }
     }
@@ -140,5 +187,5 @@ int main(void) {
     if (misuse()) {
         return 1;
     }
-    return watch() != HL_OK;
+    return watch() != HL_OK || watch_strips();
 }

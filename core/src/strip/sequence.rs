@@ -74,6 +74,7 @@ fn set(views: &mut StripViews, at: usize, value: f32) {
 }
 
 /// Fills the average beat and its spread at these places of the beat, so many that [`sort_columns`] sorts at a time.
+#[inline(never)]
 pub(super) fn average(
     views: &mut StripViews,
     strip: &Strip,
@@ -205,6 +206,7 @@ fn peak_to_peak(x: &[f32]) -> f32 {
 }
 
 /// Fills how each of these beats resembles the average.
+#[inline(never)]
 pub(super) fn resemblance(
     views: &mut StripViews,
     strip: &Strip,
@@ -243,6 +245,7 @@ pub(super) fn resemblance(
 }
 
 /// Fills the intervals.
+#[inline(never)]
 pub(super) fn intervals(views: &mut StripViews, strip: &Strip, window: StripWindow) {
     let logs = logs(strip, window);
     let count = strip.beats_in(window).count();

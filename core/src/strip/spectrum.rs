@@ -28,6 +28,7 @@ fn frames(window: StripWindow) -> usize {
 }
 
 /// Adds the power of a frame: even parts are frames of the signal as it is, odd ones of the same without QRST complexes.
+#[inline(never)]
 pub(super) fn add_frame(
     views: &mut StripViews,
     strip: &Strip,
@@ -101,6 +102,7 @@ fn bridge(buffer: &mut [f32], start: u32, strip: &Strip, per_scale: f32, from: u
 }
 
 /// From sums of power to logarithms of their mean.
+#[inline(never)]
 pub(super) fn finish(views: &mut StripViews, window: StripWindow) {
     let per_frame = 1.0 / frames(window).max(1) as f32;
     for sum in &mut views.power {

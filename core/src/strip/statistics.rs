@@ -57,6 +57,7 @@ const CELLS: i32 = 8;
 
 impl Strip {
     /// The scale of a window, in mV: the median of the peak-to-peak amplitudes of its seconds.
+    #[inline(never)]
     pub(super) fn scale_mv(&self, window: StripWindow) -> f32 {
         const SECONDS: usize = STRIP_SAMPLES / SAMPLE_RATE_HZ as usize;
         let mut heights: Vec<f32, SECONDS> = Vec::new();
@@ -110,6 +111,8 @@ fn autocorrelation(x: &[f32], lag: usize) -> f32 {
 pub(super) const PARTS: usize = 4;
 
 /// Fills some of the statistics; the other views are there, and the scale at its place.
+// What is not inlined, here and below, gives back what it takes of the stack.
+#[inline(never)]
 pub(super) fn fill(views: &mut StripViews, strip: &Strip, window: StripWindow, part: usize) {
     let logs = sequence::logs(strip, window);
     let beats = strip.beats_in(window).count();
@@ -157,6 +160,7 @@ fn in_seconds(logs: &[f32]) -> Vec<f32, STRIP_BEATS> {
 }
 
 /// Places 3 to 13, and 14 to 17.
+#[inline(never)]
 fn of_intervals(logs: &[f32]) -> ([f32; 11], [f32; 4]) {
     let mut sorted: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).copied().collect();
     sort(&mut sorted);
@@ -202,6 +206,7 @@ fn inner(steps: &[f32]) -> f32 {
 }
 
 /// Places 20 to 23.
+#[inline(never)]
 fn of_order(logs: &[f32]) -> [f32; 4] {
     let mut sorted: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).copied().collect();
     let usual = median(&mut sorted);
@@ -224,6 +229,7 @@ fn of_order(logs: &[f32]) -> [f32; 4] {
 }
 
 /// Places 18 and 19, from intervals in seconds.
+#[inline(never)]
 fn entropy(rr_s: &[f32]) -> [f32; 2] {
     if rr_s.len() < 3 {
         return [0.0; 2];
@@ -247,6 +253,7 @@ fn entropy(rr_s: &[f32]) -> [f32; 2] {
 }
 
 /// Places 24 and 25.
+#[inline(never)]
 fn of_plane(logs: &[f32]) -> [f32; 2] {
     const SIDE: usize = (2 * CELLS + 1) as usize;
     let steps = steps(&in_seconds(logs));
@@ -273,6 +280,7 @@ fn of_plane(logs: &[f32]) -> [f32; 2] {
 }
 
 /// Places 26 to 32.
+#[inline(never)]
 fn of_resemblance(views: &StripViews, beats: usize) -> [f32; 7] {
     let channel = |channel: usize| -> Vec<f32, STRIP_BEATS> {
         let values = views.beats.as_chunks::<STRIP_BEATS>().0.get(channel);
@@ -302,6 +310,7 @@ fn of_resemblance(views: &StripViews, beats: usize) -> [f32; 7] {
 }
 
 /// Places 33 to 35.
+#[inline(never)]
 fn of_average(views: &StripViews) -> [f32; 3] {
     let (average, spread) = views.average.split_at(STRIP_AVERAGE_LEN);
     let about =
@@ -312,6 +321,7 @@ fn of_average(views: &StripViews) -> [f32; 3] {
 }
 
 /// Places 36 to 39.
+#[inline(never)]
 fn of_signal(strip: &Strip, window: StripWindow, scale_mv: f32) -> [f32; 4] {
     let (mut unreadable, mut strange, mut count) = (0_u16, 0_u16, 0_u16);
     let (mut last, mut longest) = (window.start, 0);

@@ -9,11 +9,12 @@
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::task::Poll;
-use heartlens_core::model::{Executor, Model};
+use heartlens_core::model::{Executor, Model, Task};
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::sample::Calibration;
-use heartlens_core::wearable::{Config, Rate, Wearable};
+use heartlens_core::strip::StripMonitor;
+use heartlens_core::wearable::{Config, Rate, Strips, Wearable};
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -43,6 +44,26 @@ fn watch<'a>(
     let executor = Model::load(model).ok()?.executor(arena).ok()?;
     let rhythm = Network::load(rhythm).ok()?;
     let wearable = Wearable::init(place, config, executor, rhythm).ok()?;
+    Some(play(wearable))
+}
+
+/// With the strip network.
+#[inline(never)]
+fn watch_strips<'a>(
+    place: &mut MaybeUninit<Wearable<'a, Executor<'a>, StripMonitor<'a>>>,
+    [model, rhythm, strip]: [&'a [u8]; 3],
+    [arena, strip_arena]: [&'a mut [i32]; 2],
+    config: Config,
+) -> Option<u32> {
+    let executor = Model::load(model).ok()?.executor(arena).ok()?;
+    let rhythm = Network::load(rhythm).ok()?;
+    let strip = Model::load_for(strip, Task::Strip).ok()?;
+    let strip = strip.executor(strip_arena).ok()?;
+    let wearable = Wearable::with_strips(place, config, executor, rhythm, strip).ok()?;
+    Some(play(wearable))
+}
+
+fn play<S: Strips>(wearable: &mut Wearable<'_, Executor<'_>, S>) -> u32 {
     let mut events = 0;
     for count in black_box(0_i16)..black_box(100) {
         wearable.push(count);
@@ -56,7 +77,7 @@ fn watch<'a>(
         black_box((wearable.now_ms(), wearable.signal(), wearable.rate_bpm()));
     }
     wearable.finish();
-    Some(events)
+    events
 }
 
 #[expect(unsafe_code, reason = "the entry point's name is what it is found by")]
@@ -77,6 +98,15 @@ extern "C" fn _start() -> ! {
         rules: Rules::SHIPPED,
     };
     let (model, rhythm): (&[u8], &[u8]) = (black_box(&[]), black_box(&[]));
+    let (mut strip_place, mut arenas) = (MaybeUninit::uninit(), [[0; 2048]; 2]);
+    black_box(watch_strips(
+        &mut strip_place,
+        [model, rhythm, black_box(&[])],
+        black_box(&mut arenas)
+            .each_mut()
+            .map(|arena| arena.as_mut_slice()),
+        config,
+    ));
     black_box(watch(
         &mut place,
         model,

@@ -8,7 +8,7 @@
 //! | P0.06, P0.08 | serial line out and in, wired to the kit's USB bridge; 115,200 baud |
 
 use super::slots;
-use crate::live::{self, Lights, Overruns};
+use crate::live::{self, AD8232_GAIN, Lights, Overruns};
 use crate::network::PinnedFlash;
 use core::future::Future;
 use core::ops::Range;
@@ -55,10 +55,10 @@ const _: () = assert!(BLOCK_US * SAMPLE_RATE_HZ == 1_000_000 * BLOCK as u32);
 const ERASE_PART_MS: u8 = 10;
 const ERASE_PARTS: u32 = 10;
 
-/// 14 bits over 3.6 V (gain 1/6, reference 0.6 V; nRF52840 product specification, section 6.23) behind the AD8232's gain
-/// of 100, at half of 3.3 V without a signal.
+/// 14 bits over 3.6 V (gain 1/6, reference 0.6 V; nRF52840 product specification, section 6.23) behind the AD8232 module's gain, at half
+/// of 3.3 V without a signal.
 const CALIBRATION: Calibration = Calibration {
-    counts_per_mv: 16_384.0 / 3_600.0 * 100.0,
+    counts_per_mv: 16_384.0 / 3_600.0 * AD8232_GAIN,
     zero: 7_509,
 };
 

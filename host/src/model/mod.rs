@@ -189,7 +189,7 @@ impl Model {
         }))
     }
 
-    /// The same model without its strip network: fibrillation is told from intervals alone, beat by beat, as a device tells it.
+    /// The same model without its strip network: fibrillation is told from intervals alone, beat by beat, as a device without it tells it.
     ///
     /// # Errors
     /// As [`load`](Self::load).

@@ -4,11 +4,11 @@
 
 mod package;
 
-use heartlens_core::model::{Aligned, Model, arena_words};
+use heartlens_core::model::{Aligned, Model, Task, arena_words};
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::sample::Calibration;
-use heartlens_core::wearable::{Config, Event, Rate, Wearable};
+use heartlens_core::wearable::{Config, Event, Rate, Strips, Wearable};
 use std::fmt::Write as _;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,9 @@ const IMAGE: &[u8] = include_bytes!("../../../../models/beat/model.hlm");
 static MODEL: Aligned<[u8; IMAGE.len()]> =
     Aligned(*include_bytes!("../../../../models/beat/model.hlm"));
 const RHYTHM: &[u8] = include_bytes!("../../../../models/beat/rhythm.hlr");
+const STRIP_IMAGE: &[u8] = include_bytes!("../../../../models/beat/strip.hlm");
+static STRIP: Aligned<[u8; STRIP_IMAGE.len()]> =
+    Aligned(*include_bytes!("../../../../models/beat/strip.hlm"));
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,22 +76,41 @@ fn library(target: Option<&str>) -> Result<PathBuf> {
     Ok(place.join("release/libheartlens_c.a"))
 }
 
+const CONFIG: Config = Config {
+    rate: Rate::HZ_128,
+    calibration: Calibration {
+        counts_per_mv: 1000.0,
+        zero: 0,
+    },
+    patient: Patient {
+        age_years: None,
+        sex: None,
+    },
+    rules: Rules::NONE,
+};
+
 /// What the example must print: the same samples through core on this machine.
 fn expected() -> Result<String> {
-    let bytes = std::fs::read(stretch())?;
     let mut arena = [0; arena_words(IMAGE)];
     let executor = Model::load(&MODEL.0)?.executor(&mut arena)?;
-    let config = Config {
-        rate: Rate::HZ_128,
-        calibration: Calibration {
-            counts_per_mv: 1000.0,
-            zero: 0,
-        },
-        patient: Patient::default(),
-        rules: Rules::NONE,
-    };
     let mut place = MaybeUninit::uninit();
-    let wearable = Wearable::init(&mut place, config, executor, Network::load(RHYTHM)?)?;
+    let wearable = Wearable::init(&mut place, CONFIG, executor, Network::load(RHYTHM)?)?;
+    play(wearable)
+}
+
+/// The same with the strip network.
+fn expected_with_strips() -> Result<String> {
+    let (mut arena, mut strip_arena) = ([0; arena_words(IMAGE)], [0; arena_words(STRIP_IMAGE)]);
+    let executor = Model::load(&MODEL.0)?.executor(&mut arena)?;
+    let strip = Model::load_for(&STRIP.0, Task::Strip)?.executor(&mut strip_arena)?;
+    let mut place = Box::new(MaybeUninit::uninit());
+    let rhythm = Network::load(RHYTHM)?;
+    let wearable = Wearable::with_strips(&mut place, CONFIG, executor, rhythm, strip)?;
+    play(wearable)
+}
+
+fn play<S: Strips>(wearable: &mut Wearable<'_, impl heartlens_core::Network, S>) -> Result<String> {
+    let bytes = std::fs::read(stretch())?;
     let mut lines = String::new();
     let (counts, _) = bytes[12..].as_chunks::<2>();
     for count in counts {
@@ -100,7 +122,10 @@ fn expected() -> Result<String> {
     Ok(lines)
 }
 
-fn drain<N: heartlens_core::Network>(wearable: &mut Wearable<'_, N>, lines: &mut String) -> Result {
+fn drain<S: Strips>(
+    wearable: &mut Wearable<'_, impl heartlens_core::Network, S>,
+    lines: &mut String,
+) -> Result {
     while wearable.work().is_pending() {
         while let Some(event) = wearable.poll() {
             line(&event, lines)?;
@@ -149,6 +174,11 @@ fn line(event: &Event, lines: &mut String) -> Result {
             flag = until_ms.is_some().into();
         }
         Event::Pause { since_ms, flat } => (kind, at, flag) = (3, since_ms, flat.into()),
+        Event::Strip {
+            from_ms,
+            until_ms,
+            probabilities,
+        } => (kind, at, until, scores) = (7, from_ms, until_ms, probabilities),
         _ => return Err(format!("{event:?}").into()),
     }
     let scores: String = scores
@@ -217,7 +247,25 @@ fn on_this_machine_under_sanitizers_it_gives_cores_events() -> Result {
         .arg(library(None)?)
         .arg("-o")
         .arg(&program))?;
-    assert_same(&run(&mut Command::new(program))?, &expected()?);
+    let found = run(&mut Command::new(program))?;
+    // The example, then the same samples with the strip network.
+    let with_strips = expected_with_strips()?;
+    assert!(
+        with_strips
+            .lines()
+            .filter(|line| line.starts_with("kind=07"))
+            .count()
+            == 30
+    );
+    assert_same(&found, &(expected()? + &with_strips));
+    // What the header asserts of sizes, in both languages.
+    for language in [["-std=c11", "-xc"], ["-std=c++17", "-xc++"]] {
+        run(Command::new("gcc")
+            .current_dir(root())
+            .args(language)
+            .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
+            .arg("include/heartlens.h"))?;
+    }
     Ok(())
 }
 

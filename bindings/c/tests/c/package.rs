@@ -351,3 +351,21 @@ fn the_sketch_says_beats_and_that_the_electrode_is_off() -> Result {
     }
     Ok(())
 }
+
+/// One front end, one gain: that of the firmware's live monitor.
+#[test]
+fn the_sketch_has_the_gain_of_the_firmware() -> Result {
+    let sketch = root().join("arduino/examples/AD8232/AD8232.ino");
+    let sketch = std::fs::read_to_string(sketch)?;
+    let live = std::fs::read_to_string(root().join("../../firmware/src/live.rs"))?;
+    let gain = live
+        .split_once("AD8232_GAIN: f32 = ")
+        .and_then(|(_, rest)| rest.split_once(';'))
+        .ok_or("firmware/src/live.rs has no AD8232_GAIN")?;
+    let gain: f32 = gain.0.replace('_', "").parse()?;
+    assert!(
+        sketch.contains(&format!("COUNTS_PER_MV = {gain:.1}f * 4096 / 3300;")),
+        "the sketch has another gain than {gain}"
+    );
+    Ok(())
+}
