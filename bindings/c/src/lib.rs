@@ -75,12 +75,14 @@ pub const HL_SEX_FEMALE: u8 = 1;
 /// A man.
 pub const HL_SEX_MALE: u8 = 2;
 
-/// The network alone decides on a beat's class, as shipped.
+/// The network alone decides on a beat's class.
 pub const HL_RULES_NONE: u8 = 0;
-/// In atrial fibrillation, early beats go from S to N.
+/// Where the intervals speak of atrial fibrillation, early beats go from S to N.
 pub const HL_RULES_AF: u8 = 1;
 /// That, and in a sustained supraventricular tachycardia beats go from N to S.
 pub const HL_RULES_AF_SVT: u8 = 2;
+/// As shipped: where half minutes of signal show atrial fibrillation, beats go from S to N. Without a strip network it does nothing.
+pub const HL_RULES_STRIP: u8 = 3;
 
 /// A beat: at_ms, label, rr_ms, scores, fibrillation, readable. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
 pub const HL_EVENT_BEAT: u8 = 1;
@@ -475,6 +477,7 @@ fn told(config: &hl_config) -> Result<Config, i32> {
             HL_RULES_NONE => Rules::NONE,
             HL_RULES_AF => Rules::AF,
             HL_RULES_AF_SVT => Rules::AF_SVT,
+            HL_RULES_STRIP => Rules::STRIP,
             _ => return Err(HL_ERROR_CONFIG),
         },
     })
