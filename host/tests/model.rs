@@ -316,6 +316,27 @@ fn inspect_lists_the_records_of_a_folder() {
     assert_eq!(listed[0]["annotations"], alone["annotations"]);
     assert_eq!(listed[1]["samples"], 4);
 
+    // Beats without a signal are a record, too.
+    fs::copy(root().join("models/demo/demo.atr"), below.join("only.atr")).unwrap();
+    fs::write(below.join("only.hea"), "only 0 360\n").unwrap();
+    let only = below.join("only");
+    let list = json(&heartlens(&[
+        "inspect",
+        only.to_str().unwrap(),
+        "--json",
+        "-",
+    ]));
+    assert_eq!(
+        list["annotations"]["classes"],
+        alone["annotations"]["classes"]
+    );
+    assert_eq!(list["leads"], serde_json::json!([]));
+    let lines = String::from_utf8(heartlens(&["inspect", path]).stdout).unwrap();
+    assert!(
+        lines.contains("more/only: ") && lines.contains(" at 360 Hz, no signal, 355 beats"),
+        "{lines}"
+    );
+
     fs::write(below.join("bad.hea"), "bad 2 250\n").unwrap();
     let output = heartlens(&["inspect", path]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -325,5 +346,5 @@ fn inspect_lists_the_records_of_a_folder() {
             && words.contains("1 record(s) could not be read: more/bad;"),
         "{words}"
     );
-    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
 }

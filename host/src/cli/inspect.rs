@@ -12,7 +12,7 @@ use crate::compile::source::Source;
 use crate::evaluate::mapping;
 use crate::message::one_line;
 use crate::model::{IMAGE_FILE, LABELS_KEY, ONNX_FILE, RHYTHM_FILE, SPEC_HASH_KEY, STRIP_FILE};
-use crate::records::{ReadOptions, Record, VoltageUnit};
+use crate::records::{self, BeatList, BeatOptions, ReadOptions, Record, VoltageUnit};
 use crate::runtime::ModelError;
 use anyhow::{Context, bail};
 use heartlens_core::class::Class;
@@ -367,6 +367,9 @@ fn input_facts(name: &str) -> InputFacts {
 
 fn record(args: &Args, path: &Path) -> anyhow::Result<RecordFacts> {
     let annotator = &*args.annotator;
+    if let Some(list) = BeatList::open(path, &BeatOptions::new(annotator))? {
+        return Ok(list_of_beats(&list, path, annotator));
+    }
     let mut options = ReadOptions::default();
     (options.rate_hz, options.unit) = (args.rate, args.unit);
     let record = Record::open_with(path, &options)?;
@@ -417,6 +420,39 @@ fn record(args: &Args, path: &Path) -> anyhow::Result<RecordFacts> {
         comments: record.comments().to_vec(),
         warnings: record.warnings().iter().map(ToString::to_string).collect(),
     })
+}
+
+/// What a recording without a signal holds.
+fn list_of_beats(list: &BeatList, path: &Path, annotator: &str) -> RecordFacts {
+    let (mut classes, mut codes) = (BTreeMap::new(), BTreeMap::new());
+    for code in list.beats.iter().filter_map(|beat| beat.code) {
+        *codes.entry(code.mnemonic()).or_default() += 1;
+        let class = mapping::aami(code).map_or("Q", label);
+        *classes.entry(class).or_default() += 1;
+    }
+    RecordFacts {
+        record: list.name.clone(),
+        path: path.display().to_string(),
+        sample_rate_hz: list.sample_rate_hz,
+        samples: (list.duration_s * list.sample_rate_hz).round() as usize,
+        duration_s: list.duration_s,
+        leads: Vec::new(),
+        age_years: list.patient.age_years,
+        sex: list.patient.sex.map(|sex| match sex {
+            records::Sex::Female => "f",
+            records::Sex::Male => "m",
+        }),
+        start: None,
+        synthetic: list.is_synthetic(),
+        annotations: Some(AnnotationFacts {
+            annotator: annotator.to_owned(),
+            beats: list.beats.len(),
+            classes,
+            codes,
+        }),
+        comments: list.comments.clone(),
+        warnings: list.warnings.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn label(class: Class) -> &'static str {
@@ -481,6 +517,7 @@ impl RecordFacts {
     fn line(&self, name: &str) -> String {
         let leads: Vec<&str> = self.leads.iter().map(|lead| lead.name.as_str()).collect();
         let beats = match &self.annotations {
+            Some(found) if self.leads.is_empty() => format!("{} beats", found.beats),
             Some(found) => format!("{} beats in {}", found.beats, found.annotator),
             None => "no reference annotations".to_owned(),
         };
@@ -492,7 +529,10 @@ impl RecordFacts {
             "{name}: {:.1} s at {} Hz, {}, {beats}{warnings}",
             self.duration_s,
             self.sample_rate_hz,
-            leads.join(" ")
+            match leads.is_empty() {
+                true => "no signal".to_owned(),
+                false => leads.join(" "),
+            }
         )
     }
 
@@ -500,8 +540,15 @@ impl RecordFacts {
         let synthetic = if self.synthetic { ", synthetic" } else { "" };
         writeln!(
             text,
-            "{}: record {}, {:.1} s at {} Hz, {} samples a lead{synthetic}",
-            self.path, self.record, self.duration_s, self.sample_rate_hz, self.samples
+            "{}: record {}, {:.1} s at {} Hz, {}{synthetic}",
+            self.path,
+            self.record,
+            self.duration_s,
+            self.sample_rate_hz,
+            match self.leads.is_empty() {
+                true => "beats without a signal".to_owned(),
+                false => format!("{} samples a lead", self.samples),
+            }
         )?;
         for (index, lead) in self.leads.iter().enumerate() {
             let units = match &*lead.units {

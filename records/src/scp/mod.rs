@@ -134,8 +134,9 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
             Thinning::of(path, rhythm, &places(path, zones)?, steps_us)?
         }
         (true, ..) => {
-            let found = "bimodal compression without sections 4 and 5";
-            let expected = "both, with the protected zones and the rate inside them";
+            let found = "no section 4 or no section 5";
+            let expected =
+                "both in bimodal compression, for the protected zones and the rate inside them";
             return Err(rhythm.wrong(path, 5, found, expected));
         }
     };

@@ -32,8 +32,8 @@ impl Thinning {
     ) -> Result<Option<Self>, RecordError> {
         let factor = usize::from(step_us / full_us.max(1));
         if full_us == 0 || step_us % full_us != 0 || factor > MAX_FACTOR {
-            let found = format!("samples {step_us} us apart, {full_us} us in section 5");
-            let expected = "a small multiple of the latter in bimodal compression";
+            let found = format!("{step_us} us, and {full_us} us in section 5");
+            let expected = "a small multiple of the latter between samples in bimodal compression";
             return Err(rhythm.wrong(path, 2, found, expected));
         }
         let mut zones = places.protected.clone();

@@ -82,7 +82,7 @@ fn nonsense_is_refused_and_what_is_cut_short_is_read() {
     };
     for step_us in [0_u16, 3000, 9000] {
         let said = refusal(changed(beat + 2, &step_us.to_le_bytes()));
-        let expected = format!("found samples 8000 us apart, {step_us} us in section 5, expected");
+        let expected = format!("found 8000 us, and {step_us} us in section 5, expected");
         assert!(said.contains(&expected), "{said}");
     }
     let (zones, _) = section(4);

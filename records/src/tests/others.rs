@@ -211,7 +211,7 @@ fn nonsense_is_refused_with_its_place() {
     );
     let said = scp(at + 5, 1);
     assert!(
-        said.contains("found bimodal compression without sections 4 and 5"),
+        said.contains("found no section 4 or no section 5, expected both in bimodal"),
         "{said}"
     );
     // A lead whose bytes end early is read as far as they go.
