@@ -123,10 +123,7 @@ pub(crate) fn test(tally: &mut Tally) -> Result<()> {
         bail!("no Chromium; `cargo xtask setup` gets it");
     };
     build()?;
-    for example in ["beats", "board"] {
-        let mut compile = cargo("bindings/web");
-        output(compile.args(["build", "--quiet", "--release", "--example", example]))?;
-    }
+    output(cargo("bindings/web").args(["build", "--quiet", "--examples"]))?;
     let report = root().join("bindings/web/target/tests.tap");
     let mut tests = Command::new("node");
     tests
@@ -159,7 +156,8 @@ pub(crate) fn speed() -> Result<()> {
     speed
         .current_dir(page())
         .arg("tests/speed.mjs")
-        .env("HEARTLENS_CHROMIUM", browser);
+        .env("HEARTLENS_CHROMIUM", browser)
+        .env("HEARTLENS_PROFILE", "release");
     step::run(&mut speed)
 }
 

@@ -229,7 +229,6 @@ class App {
       await engine.ask("open", [this.files, this.recordName, this.rate, this.unit]);
       const analysed = await engine.ask<Analysed>("classify", [leads], (done: number) => this.progress(`Classifying … ${Math.round(100 * done)} %`, done));
       if (run !== this.run || this.classifier !== engine) return;
-      this.progress(null);
       this.took = analysed.seconds;
       this.analysed = analysed.about;
       this.judged = analysed.about;
@@ -238,9 +237,11 @@ class App {
       beats.onchange = (change) => this.edited(change);
       this.beats = beats;
       this.selected = -1;
-      await this.resume();
-      this.renew();
       this.say(`${beats.list.length} beats in ${this.took.toFixed(1)} s`);
+      await this.resume();
+      if (run !== this.run || this.classifier !== engine) return;
+      this.progress(null);
+      this.renew();
       this.viewsReady = false;
       const lead = analysed.about.taken.leads[0];
       if (lead && this.leads.length > 0) void this.findViews(lead.index);
@@ -574,7 +575,7 @@ class App {
     this.strip.redraw();
   }
 
-  disclose(on = $("disclosure").hidden, focus = true): void {
+  disclose(on = Boolean($("disclosure").hidden), focus = true): void {
     $("disclosure").hidden = !on;
     document.body.classList.toggle("disclosing", on);
     $("strip").style.visibility = on ? "hidden" : "";
@@ -841,7 +842,7 @@ const KEYS: Key[] = [
   [["Alt+Shift+ArrowRight", "Alt+Shift+ArrowLeft"], "move their first line", (app, { key }) => app.caliper(key === "ArrowRight" ? 1 : -1, 0, 0)],
   [["Alt+ArrowUp", "Alt+ArrowDown"], "move their second level", (app, { key }) => app.caliper(0, 0, key === "ArrowUp" ? 0.02 : -0.02)],
   [["d"], "full disclosure", (app) => app.disclose()],
-  [["!", "@", "#", "$", "%"], "Shift and 1 to 5: class N, S, V, F, Q on or off", (app, { code }) => app.toggleClass(CLASSES[Number(code.slice(-1)) - 1]!)],
+  [["Shift+1", "Shift+2", "Shift+3", "Shift+4", "Shift+5"], "class N, S, V, F, Q on or off", (app, { code }) => app.toggleClass(CLASSES[Number(code.slice(-1)) - 1]!)],
   [["1", "2", "3", "4"], "summary, episodes, beats, views", (app, { key }) => app.tab(["summary", "episodes", "beats", "views"][Number(key) - 1]!)],
   [["l"], "show the next lead, alone; all again after the last", (app) => {
     const all = app.leads.map((lead) => lead.index);
@@ -866,7 +867,9 @@ const KEYS: Key[] = [
 ];
 
 function pressed(event: KeyboardEvent): string {
-  const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+  const { key, code, ctrlKey, metaKey, altKey, shiftKey } = event;
+  // What Shift makes of a digit differs from keyboard to keyboard.
+  if (shiftKey && !ctrlKey && !metaKey && !altKey && /^Digit[1-5]$/.test(code)) return `Shift+${code.slice(-1)}`;
   const named = key.length > 1;
   return `${ctrlKey || metaKey ? "Ctrl+" : ""}${altKey ? "Alt+" : ""}${shiftKey && (named || ctrlKey || metaKey) ? "Shift+" : ""}${key}`;
 }

@@ -11,7 +11,8 @@ export const web = join(here, "../..");
 export const root = join(web, "../..");
 export const demo = join(root, "models/demo");
 export const page = join(web, "dist/heartlens.html");
-export const example = (name) => join(web, "target/release/examples", name);
+/** This machine's programs: optimised where speed is measured. */
+export const example = (name) => join(web, "target", process.env.HEARTLENS_PROFILE ?? "debug", "examples", name);
 
 /** A browser, and what it asked of the network. */
 export async function launch(options = {}) {
