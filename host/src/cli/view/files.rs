@@ -67,7 +67,7 @@ mod tests {
                 .map(|file| (file.name.as_str(), file.bytes))
                 .collect();
             names.sort_unstable();
-            assert_eq!(names, [("r.dat", 20), ("r.hea", 40)]);
+            assert_eq!(names, [("r.dat", 20), ("r.hea", 37)]);
         }
     }
 }
