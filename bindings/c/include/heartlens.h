@@ -14,6 +14,16 @@
 #define HL_MEMORY_BYTES 15872
 
 /*
+ Bytes of memory that hl_init_strips asks for, on every target.
+ */
+#define HL_MEMORY_STRIPS_BYTES 35328
+
+/*
+ Bytes of an hl_event, on both sides.
+ */
+#define HL_EVENT_BYTES 56
+
+/*
  What the memory's address must be a multiple of.
  */
 #define HL_MEMORY_ALIGN 8
@@ -39,7 +49,7 @@
 #define HL_ERROR_NULL -1
 
 /*
- The memory has fewer than HL_MEMORY_BYTES bytes.
+ The memory has fewer than HL_MEMORY_BYTES bytes, or HL_MEMORY_STRIPS_BYTES.
  */
 #define HL_ERROR_MEMORY -2
 
@@ -49,7 +59,7 @@
 #define HL_ERROR_ALIGNMENT -3
 
 /*
- hl_init has not been called on this memory, or has failed.
+ hl_init or hl_init_strips has not been called on this memory, or has failed.
  */
 #define HL_ERROR_NOT_INITIALISED -4
 
@@ -78,6 +88,12 @@
  The rhythm network is damaged or is none for this version.
  */
 #define HL_ERROR_RHYTHM -9
+
+/*
+ The strip network is damaged, is none for this version, lies at an address that is no multiple of 8, or takes more memory than
+ there is.
+ */
+#define HL_ERROR_STRIP -10
 
 /*
  Of hl_push_i16: this sample is missing.
@@ -115,7 +131,7 @@
 #define HL_RULES_AF_SVT 2
 
 /*
- A beat: at_ms, label, rr_ms, scores, fibrillation, readable.
+ A beat: at_ms, label, rr_ms, scores, fibrillation, readable. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
  */
 #define HL_EVENT_BEAT 1
 
@@ -143,6 +159,12 @@
  A new recording begins after a gap, at at_ms.
  */
 #define HL_EVENT_RESTARTED 6
+
+/*
+ Half a minute has been judged, from at_ms to until_ms: scores are the probabilities of normal rhythm, atrial fibrillation, another
+ rhythm and noise. Every 10 s, only after hl_init_strips.
+ */
+#define HL_EVENT_STRIP 7
 
 /*
  Something that this version of the header has no name for.
@@ -251,7 +273,7 @@ typedef struct {
    */
   uint64_t until_ms;
   /*
-   Probability of N, S, V and F; NaN where the network has failed.
+   Probability of N, S, V and F, NaN where the network has failed; of half a minute those of HL_EVENT_STRIP.
    */
   float scores[4];
   /*
@@ -307,6 +329,11 @@ hl_image hl_beat_model(void);
 hl_image hl_rhythm_model(void);
 
 /*
+ The strip network that comes with the library, for hl_init_strips. A program that never calls this does not contain it.
+ */
+hl_image hl_strip_model(void);
+
+/*
  Begins in this memory. It may be called again on the same memory to begin anew.
 
  HL_OK, or what is wrong.
@@ -320,6 +347,22 @@ int32_t hl_init(uint64_t *memory,
                 const hl_config *config,
                 hl_image beat,
                 hl_image rhythm);
+
+/*
+ Begins in this memory as hl_init does, with a strip network: fibrillation is told by half a minute of signal, and HL_EVENT_STRIP says every
+ 10 s what the last half minute was. `memory` has HL_MEMORY_STRIPS_BYTES bytes or more; `strip` may be hl_strip_model().
+
+ HL_OK, or what is wrong.
+
+ # Safety
+ As hl_init, and `strip` is such an image too.
+ */
+int32_t hl_init_strips(uint64_t *memory,
+                       size_t bytes,
+                       const hl_config *config,
+                       hl_image beat,
+                       hl_image rhythm,
+                       hl_image strip);
 
 /*
  Takes the converter's next sample. A few hundred instructions on a Cortex-M4F, and at most 80,000 after a gap.
@@ -391,3 +434,16 @@ const char *hl_text(int32_t code);
 #endif  // __cplusplus
 
 #endif  /* HEARTLENS_H */
+
+/* Both sides have the same sizes: the library asserts these too. */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+static_assert(HL_MEMORY_BYTES % HL_MEMORY_ALIGN == 0, "the memory is whole words");
+static_assert(HL_MEMORY_STRIPS_BYTES % HL_MEMORY_ALIGN == 0, "the memory is whole words");
+static_assert(sizeof(uint64_t) == HL_MEMORY_ALIGN, "memory of uint64_t is aligned");
+static_assert(sizeof(hl_event) == HL_EVENT_BYTES, "an event is what the library writes");
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+_Static_assert(HL_MEMORY_BYTES % HL_MEMORY_ALIGN == 0, "the memory is whole words");
+_Static_assert(HL_MEMORY_STRIPS_BYTES % HL_MEMORY_ALIGN == 0, "the memory is whole words");
+_Static_assert(sizeof(uint64_t) == HL_MEMORY_ALIGN, "memory of uint64_t is aligned");
+_Static_assert(sizeof(hl_event) == HL_EVENT_BYTES, "an event is what the library writes");
+#endif
