@@ -157,7 +157,7 @@ fn table(sizes: &[Size]) -> String {
 
 /// Builds an image as it is flashed, and gives where it lies.
 fn build(image: &Image) -> Result<PathBuf> {
-    let Image { board, program, .. } = image;
+    let (board, program) = (image.board, image.program);
     let strips = image.strips.then_some(["--features", "strips"]);
     let built = cargo("firmware")
         .args(["build", "--quiet", "--release", "--bin", program])

@@ -54,6 +54,8 @@ impl<'a> StripMonitor<'a> {
     pub const RAM_BYTES: usize = size_of::<Self>();
 
     /// At the start of a recording. A network for another [`Task`] than [`Task::Strip`] takes every window for noise.
+    // Inlined, so that it is made where it stays.
+    #[inline(always)]
     pub const fn new(network: Executor<'a>) -> Self {
         Self {
             strip: Strip::new(),
@@ -166,7 +168,14 @@ impl<'a> StripMonitor<'a> {
     /// after each verdict, and when [`work`](Self::work) has nothing more to do after [`finish`](Self::finish). Where the heart is
     /// faster than 200 beats a minute for long, or nobody asks, some are passed over.
     pub fn poll(&mut self) -> Option<JudgedBeat> {
-        let beat = self.strip.beat_in(self.given..self.certain)?;
+        // Mostly there is none, and that must be known at once.
+        if self.given >= self.certain {
+            return None;
+        }
+        let Some(beat) = self.strip.beat_in(self.given..self.certain) else {
+            self.given = self.certain;
+            return None;
+        };
         self.given = beat.r_sample.saturating_add(1);
         let said = StripVerdict::fibrillation_at(self.verdicts.iter(), beat.r_sample);
         Some(JudgedBeat {

@@ -68,7 +68,7 @@ impl Strips for NoStrips {
 impl<'a> Sealed for StripMonitor<'a> {
     type Network = Executor<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn new(network: Self::Network) -> Self {
         StripMonitor::new(network)
     }
