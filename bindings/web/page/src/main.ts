@@ -37,6 +37,8 @@ class App {
   private unit: string | undefined;
   private classified = "first";
   private took = 0;
+  /** Whether work from before has been taken up: until then none is kept, which would take its place. */
+  private resumed = false;
   private viewsReady = false;
   private run = 0;
   private saving = 0;
@@ -235,10 +237,12 @@ class App {
       const beats = new Beats(this.about!.sample_rate_hz);
       beats.take(analysed);
       beats.onchange = (change) => this.edited(change);
+      this.resumed = false;
       this.beats = beats;
       this.selected = -1;
       this.say(`${beats.list.length} beats in ${this.took.toFixed(1)} s`);
       await this.resume();
+      this.resumed = true;
       if (run !== this.run || this.classifier !== engine) return;
       this.progress(null);
       this.renew();
@@ -304,9 +308,9 @@ class App {
     this.saving = window.setTimeout(() => void this.keepNow(), 150);
   }
 
-  private async keepNow(): Promise<void> {
+  async keepNow(): Promise<void> {
     const { beats, about } = this;
-    if (!beats || !about) return;
+    if (!beats || !about || !this.resumed) return;
     const { changes, done } = beats.work();
     try {
       await store.saveWork({ key: this.key, changes, done, time: this.strip.time, speed: this.strip.speed, leads: this.classified, saved: Date.now() });
@@ -540,11 +544,10 @@ class App {
       button.type = "button";
       button.className = "chip";
       button.setAttribute("aria-pressed", String(this.filter.has(cls)));
-      button.setAttribute("aria-label", `${MEANING[cls]} beats${counts ? `: ${counts[cls]}` : ""}`);
+      button.setAttribute("aria-label", `${cls} ${counts?.[cls] ?? ""} ${MEANING[cls]} beats`);
       const mark = document.createElement("canvas");
       mark.setAttribute("aria-hidden", "true");
-      button.append(mark, cls, document.createElement("span"));
-      button.lastElementChild!.textContent = counts ? String(counts[cls]) : "";
+      button.append(mark, `${cls} ${counts?.[cls] ?? ""}`);
       button.addEventListener("click", () => this.toggleClass(cls));
       return [button, mark, cls] as const;
     });
@@ -1048,6 +1051,8 @@ try {
 }
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => app.recolour());
 addEventListener("resize", () => app.strip.redraw());
+// A tab that is closed or left: nothing waits.
+document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && void app.keepNow());
 
 // The command puts the record that it serves into the page.
 const served = document.querySelector<HTMLMetaElement>('meta[name="heartlens-record"]')!.content;
