@@ -16,11 +16,9 @@
 //! `models/beat/card.md`; what was tried besides, in `docs/experiments.md`.
 
 use heartlens_core::model::Logits;
-use heartlens_core::spec::{
-    LABELS, SAMPLE_RATE_HZ, STRIP_FIBRILLATION, WAVEFORM_BEFORE_SAMPLES, WAVEFORM_LEN_SAMPLES,
-};
+use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ, STRIP_FIBRILLATION};
 use heartlens_core::strip::StripVerdict;
-use heartlens_core::views::Views;
+use heartlens_core::views::{Shape, Views};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
@@ -40,14 +38,6 @@ const RR_S: Range<f32> = 0.2..3.0;
 const TIMING_MAX: f32 = 0.7;
 /// and weigh this much beside the shape.
 const TIMING_WEIGHT: f32 = 6.0;
-/// The QRS complex, in samples around the R peak,
-const QRS: Range<i32> = -16..17;
-/// and the weight of its samples: about one over the root of their number.
-const QRS_WEIGHT: f32 = 1.0 / 6.0;
-/// The P wave,
-const P: Range<i32> = -36..-9;
-/// and the weight of its samples: it is small, and says more.
-const P_WEIGHT: f32 = 2.0 / 5.2;
 /// The share of the neighbours in a beat's logarithm of probability, both kinds together.
 const SHARE: f32 = 0.5;
 /// No probability counts as less than this,
@@ -58,11 +48,6 @@ const NEIGHBOURS_FLOOR: f32 = 0.01;
 const N: usize = 0;
 const S: usize = 1;
 
-/// Numbers that describe a lead's shape.
-const SHAPE: usize = (QRS.end - QRS.start + P.end - P.start) as usize;
-/// Distances are summed in this many lanes.
-const LANES: usize = 8;
-
 /// The beats of a recording, as they are compared.
 #[derive(Debug, Clone, Default)]
 pub struct Whole {
@@ -70,10 +55,10 @@ pub struct Whole {
     r_samples: Vec<u32>,
     /// Whether a beat can be read.
     readable: Vec<bool>,
-    /// The shapes of all beats, one after another; each padded with zeros to whole lanes.
-    shapes: Vec<f32>,
-    /// Numbers of a beat's shape.
-    width: usize,
+    /// The shapes of all beats, one after another: one in each lead.
+    shapes: Vec<Shape>,
+    /// Leads of a beat.
+    leads: usize,
 }
 
 impl Whole {
@@ -81,19 +66,9 @@ impl Whole {
     pub fn push(&mut self, r_sample: u32, readable: bool, leads: &[&Views]) {
         self.r_samples.push(r_sample);
         self.readable.push(readable);
-        let start = self.shapes.len();
-        for views in leads {
-            let beat = &views.waveform[..WAVEFORM_LEN_SAMPLES];
-            for (part, weight) in [(QRS, QRS_WEIGHT), (P, P_WEIGHT)] {
-                let at = |offset: i32| (WAVEFORM_BEFORE_SAMPLES as i32 + offset) as usize;
-                let part = &beat[at(part.start)..at(part.end)];
-                let mean = part.iter().sum::<f32>() / part.len() as f32;
-                self.shapes.extend(part.iter().map(|x| weight * (x - mean)));
-            }
-        }
-        let width = (leads.len() * SHAPE).next_multiple_of(LANES);
-        self.shapes.resize(start + width, 0.0);
-        self.width = width;
+        self.shapes
+            .extend(leads.iter().map(|views| Shape::of(views)));
+        self.leads = leads.len();
     }
 
     /// Weighs the network's probabilities of each beat, in order, by the whole recording and the verdicts on its half minutes, which
@@ -170,8 +145,9 @@ impl Whole {
             .collect()
     }
 
-    fn shape(&self, beat: usize) -> &[f32] {
-        &self.shapes[beat * self.width..][..self.width]
+    /// The shapes of a beat.
+    fn shapes(&self, beat: usize) -> &[Shape] {
+        &self.shapes[beat * self.leads..][..self.leads]
     }
 
     /// The probabilities of a beat, its neighbours heard.
@@ -182,12 +158,13 @@ impl Whole {
         }
         let (mut by_shape, mut by_both) = (Nearest::new(), Nearest::new());
         let reach = beat.saturating_sub(REACH)..(beat + REACH + 1).min(own.len());
-        let [before, behind] = timing[beat];
+        let ([before, behind], shapes) = (timing[beat], self.shapes(beat));
         for other in reach {
             if other == beat || !self.readable[other] {
                 continue;
             }
-            let distance = squared_distance(self.shape(beat), self.shape(other));
+            let pairs = shapes.iter().zip(self.shapes(other));
+            let distance: f32 = pairs.map(|(mine, its)| mine.squared_distance(its)).sum();
             by_shape.offer(distance, other);
             let (a, b) = (timing[other][0] - before, timing[other][1] - behind);
             by_both.offer(distance + a * a + b * b, other);
@@ -224,18 +201,6 @@ fn fibrillation(r_samples: &[u32], verdicts: &[StripVerdict]) -> Vec<bool> {
         sum > FIBRILLATION * count as f32
     };
     r_samples.iter().map(of_beat).collect()
-}
-
-fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    let (a, b) = (a.as_chunks::<LANES>().0, b.as_chunks::<LANES>().0);
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            let apart = a[lane] - b[lane];
-            sums[lane] += apart * apart;
-        }
-    }
-    sums.iter().sum()
 }
 
 /// The nearest beats so far, the nearest first; of equally near ones, the earlier.
@@ -283,6 +248,7 @@ impl Nearest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heartlens_core::spec::{WAVEFORM_BEFORE_SAMPLES, WAVEFORM_LEN_SAMPLES};
     use heartlens_core::strip::StripWindow;
 
     /// A beat with a QRS complex of this width in samples, at this place.

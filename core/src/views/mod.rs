@@ -6,6 +6,7 @@
 //! where the processor can (`x86`), in that order too.
 
 pub mod metadata;
+mod shape;
 pub mod spectrogram;
 pub mod spectrum;
 mod view;
@@ -13,6 +14,7 @@ pub mod waveform;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod x86;
 
+pub use shape::Shape;
 pub use view::View;
 
 use crate::beat::BeatFrame;

@@ -89,7 +89,8 @@ pub fn classes(
         whole.push(r_sample, true, &views.iter().collect::<Vec<_>>());
     }
     let mut probabilities: Vec<_> = logits.iter().map(softmax).collect();
-    whole.weigh(&mut probabilities, verdicts, NonZeroUsize::MIN);
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    whole.weigh(&mut probabilities, verdicts, threads);
     let class = |probabilities| Class::of(probabilities, true);
     probabilities.iter().map(class).collect()
 }
