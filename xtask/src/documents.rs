@@ -241,24 +241,26 @@ impl Sources {
 
     /// What the strip network takes.
     fn strips(&self) -> Option<String> {
-        let strips = &self.performance["strips"];
-        let (with, without) = (
-            self.monitor("monitor with strips")?,
-            self.monitor("monitor")?,
-        );
+        let (strips, wearable) = (&self.performance["strips"], &self.performance["wearable"]);
         let count = |value: &Value| value.as_u64();
-        let more = |key: &str| count(&with[key])?.checked_sub(count(&without[key])?);
-        let state = count(&self.performance["wearable"]["state_bytes"])?;
-        let mut table = String::from("| what | |\n|---|---:|\n");
-        for (what, number) in [
-            ("flash more, bytes", more("flash_bytes")?),
-            ("of it `strip.hlm`", count(&strips["image_bytes"])?),
-            ("RAM more, bytes", more("ram_bytes")?),
-            (
-                "of it `Wearable`",
-                count(&strips["state_bytes"])?.checked_sub(state)?,
-            ),
-            ("of it the network's arena", count(&strips["arena_bytes"])?),
+        let more = |key: &str| count(&strips[key])?.checked_sub(count(&wearable[key])?);
+        let (state, stack) = (more("state_bytes")?, more("stack_bytes")?);
+        let arena = count(&strips["arena_bytes"])?;
+        let mut rows = vec![
+            ("RAM more, bytes", state + stack + arena),
+            ("of it `Wearable`", state),
+            ("of it the network's arena", arena),
+            ("flash of `strip.hlm`, bytes", count(&strips["image_bytes"])?),
+        ];
+        if let (Some(with), Some(without)) = (
+            self.monitor("monitor with strips"),
+            self.monitor("monitor"),
+        ) {
+            let key = "flash_bytes";
+            let flash = count(&with[key])?.checked_sub(count(&without[key])?)?;
+            rows.push(("flash more of the live monitor, bytes", flash));
+        }
+        rows.extend([
             (
                 "instructions on half a minute, mean",
                 count(&strips["strip"]["mean"])?,
@@ -275,7 +277,9 @@ impl Sources {
                 "instructions of the longest call, those for beats included",
                 count(&strips["call"]["largest"])?,
             ),
-        ] {
+        ]);
+        let mut table = String::from("| what | |\n|---|---:|\n");
+        for (what, number) in rows {
             writeln!(table, "| {what} | {} |", thousands(number)).ok()?;
         }
         Some(table)

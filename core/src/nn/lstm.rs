@@ -220,8 +220,10 @@ impl<'w> Lstm<'w> {
     /// Steps of a slice: as many as [`SLICE_MACS`] allow, an even number, since fast twins take two at a time.
     const fn slice_steps(&self) -> usize {
         let step = GATES * self.shape.hidden * (self.shape.inputs + self.shape.hidden);
-        let steps = SLICE_MACS / step / 2 * 2;
-        if steps < 2 { 2 } else { steps }
+        match SLICE_MACS.checked_div(step) {
+            Some(steps) if steps > 2 => steps / 2 * 2,
+            _ => 2,
+        }
     }
 
     /// Slices that [`run_slice`](Self::run_slice) does [`run`](Self::run) in: 1 on a processor that needs none.
@@ -279,9 +281,9 @@ impl<'w> Lstm<'w> {
         let each = self.slice_steps();
         let of_direction = self.shape.steps.div_ceil(each).max(1);
         if fits {
-            let first = slice % of_direction * each;
+            let index = slice.checked_div(of_direction).unwrap_or(0);
+            let first = (slice - index * of_direction) * each;
             let steps = first..self.shape.steps.min(first + each);
-            let index = slice / of_direction;
             self.direction(index, steps, input, scratch, output, &one_direction);
         }
     }

@@ -70,14 +70,17 @@ pub(super) fn add_frame(
 
 /// The QRST complexes of a window, first and last sample; those that touch are one.
 fn complexes(strip: &Strip, window: StripWindow) -> impl Iterator<Item = [u32; 2]> {
-    let mut beats = strip
-        .beats_in(window)
-        .map(|beat| [beat.r_sample - QRST[0], beat.r_sample + QRST[1]])
-        .peekable();
+    let beats = strip.beats_in(window);
+    let mut beats = beats.map(|beat| [beat.r_sample - QRST[0], beat.r_sample + QRST[1]]);
+    let mut next = beats.next();
     core::iter::from_fn(move || {
-        let [from, mut to] = beats.next()?;
-        while let Some([_, end]) = beats.next_if(|next| next[0] <= to) {
+        let [from, mut to] = next.take()?;
+        next = beats.next();
+        while let Some([begin, end]) = next
+            && begin <= to
+        {
             to = end;
+            next = beats.next();
         }
         Some([from, to])
     })

@@ -95,10 +95,8 @@ fn part_of(values: &[f32], holds: impl Fn(f32) -> bool) -> f32 {
 
 /// The steps between neighbours.
 fn steps(x: &[f32]) -> Vec<f32, STRIP_BEATS> {
-    x.windows(2)
-        .take(STRIP_BEATS)
-        .filter_map(|pair| Some(pair.last()? - pair.first()?))
-        .collect()
+    let steps = x.windows(2);
+    gathered(steps.filter_map(|pair| Some(pair.last()? - pair.first()?)))
 }
 
 /// The correlation of values with those `lag` places before.
@@ -156,23 +154,33 @@ fn put(views: &mut StripViews, first: usize, numbers: &[f32]) {
 }
 
 fn in_seconds(logs: &[f32]) -> Vec<f32, STRIP_BEATS> {
-    logs.iter().take(STRIP_BEATS).map(|x| expf(*x)).collect()
+    gathered(logs.iter().map(|x| expf(*x)))
+}
+
+/// The first values, as many as there are beats at most. Collecting them could panic, as far as the linker knows.
+fn gathered<T>(values: impl IntoIterator<Item = T>) -> Vec<T, STRIP_BEATS> {
+    let mut all = Vec::new();
+    for value in values.into_iter().take(STRIP_BEATS) {
+        // There is room.
+        let _ = all.push(value);
+    }
+    all
 }
 
 /// Places 3 to 13, and 14 to 17.
 #[inline(never)]
 fn of_intervals(logs: &[f32]) -> ([f32; 11], [f32; 4]) {
-    let mut sorted: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).copied().collect();
+    let mut sorted = gathered(logs.iter().copied());
     sort(&mut sorted);
     let mut middle = sorted.clone();
     let usual = median(&mut middle);
     let steps = steps(logs);
-    let mut sizes: Vec<f32, STRIP_BEATS> = steps.iter().map(|step| step.abs()).collect();
+    let mut sizes = gathered(steps.iter().map(|step| step.abs()));
     let large = part_of(&sizes, |x| x > 0.1);
     let very_large = part_of(&sizes, |x| x > 0.2);
     let long = part_of(&self::steps(&in_seconds(logs)), |x| x.abs() > 0.05);
     let usual_step = median(&mut sizes);
-    let mut apart: Vec<f32, STRIP_BEATS> = sorted.iter().map(|x| (x - usual).abs()).collect();
+    let mut apart = gathered(sorted.iter().map(|x| (x - usual).abs()));
     let relative = |x: f32| if logs.is_empty() { 0.0 } else { x - usual };
     let turns = steps.windows(2).filter(|pair| match pair {
         [a, b] => a * b < 0.0,
@@ -208,7 +216,7 @@ fn inner(steps: &[f32]) -> f32 {
 /// Places 20 to 23.
 #[inline(never)]
 fn of_order(logs: &[f32]) -> [f32; 4] {
-    let mut sorted: Vec<f32, STRIP_BEATS> = logs.iter().take(STRIP_BEATS).copied().collect();
+    let mut sorted = gathered(logs.iter().copied());
     let usual = median(&mut sorted);
     let steps = steps(logs);
     let (early, late) = (logf(0.85), logf(1.15));
@@ -235,10 +243,9 @@ fn entropy(rr_s: &[f32]) -> [f32; 2] {
         return [0.0; 2];
     }
     let (mut alike, mut still, mut pairs) = (0_u16, 0_u16, 0_u16);
-    let followed: Vec<[f32; 2], STRIP_BEATS> = rr_s
-        .windows(2)
-        .filter_map(|pair| pair.first_chunk().copied())
-        .collect();
+    let pairs_of = rr_s.windows(2);
+    let followed: Vec<[f32; 2], STRIP_BEATS> =
+        gathered(pairs_of.filter_map(|pair| pair.first_chunk().copied()));
     for (index, [a, b]) in followed.iter().enumerate() {
         for [c, d] in followed.iter().skip(index + 1) {
             pairs += 1;
@@ -286,7 +293,7 @@ fn of_resemblance(views: &StripViews, beats: usize) -> [f32; 7] {
         let values = views.beats.as_chunks::<STRIP_BEATS>().0.get(channel);
         let values = values.map_or(&[][..], |values| values.as_slice());
         let skip = STRIP_BEATS - beats.min(STRIP_BEATS);
-        values.iter().skip(skip).copied().collect()
+        gathered(values.iter().skip(skip).copied())
     };
     let low = |values: &Vec<f32, STRIP_BEATS>| {
         let mut sorted = values.clone();
