@@ -215,11 +215,7 @@ impl Bench {
             (scratch, layer.scratch_len()),
             (fast, portable, layer.output_len()),
             layer.macs(),
-            |scratch, output| {
-                for slice in 0..layer.slices() {
-                    layer.run_slice(slice, input, scratch, output);
-                }
-            },
+            |scratch, output| layer.run(input, scratch, output),
             |scratch, output| layer.run_portable(input, scratch, output),
         );
         Ok((costs, layer.output_len()))
