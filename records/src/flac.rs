@@ -32,9 +32,9 @@ pub(super) use present::{Channel, open};
 #[cfg(feature = "flac")]
 mod present {
     use super::{Next, Path, RecordError, Stream};
+    use crate::disk::File;
     use flac_codec::Error;
     use flac_codec::decode::{FlacChannelReader, Metadata};
-    use crate::disk::File;
     use std::io::{BufReader, ErrorKind, Seek, SeekFrom};
 
     type Reader = FlacChannelReader<BufReader<File>>;

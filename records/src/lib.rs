@@ -679,7 +679,8 @@ impl Record {
 
     /// Whether there are annotations by `annotator`: a file of them beside the record, or the format's own.
     pub fn has_annotations(&self, annotator: &str) -> bool {
-        disk::is_file(&self.annotation_path(annotator)) || self.contents.source.annotations().is_some()
+        disk::is_file(&self.annotation_path(annotator))
+            || self.contents.source.annotations().is_some()
     }
 
     /// Where the record's annotations by `annotator` lie: `atr` for the reference.

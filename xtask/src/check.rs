@@ -176,8 +176,16 @@ pub(crate) fn run() -> Result<()> {
     });
     report.step("lints bindings for the web", || {
         let deny = ["--", "-D", "warnings"];
-        quiet(clippy("bindings/web").args(["--target", web::TARGET, "--lib"]).args(deny))?;
-        quiet(clippy("bindings/web").args(["--workspace", "--all-targets"]).args(deny))
+        quiet(
+            clippy("bindings/web")
+                .args(["--target", web::TARGET, "--lib"])
+                .args(deny),
+        )?;
+        quiet(
+            clippy("bindings/web")
+                .args(["--workspace", "--all-targets"])
+                .args(deny),
+        )
     });
     report.step("header for C as cbindgen writes it", || {
         quiet(

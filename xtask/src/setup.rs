@@ -396,10 +396,13 @@ fn chromium(missing: Missing) -> State {
     let version = || Some(web::browser()?.1);
     match version() {
         Some(version) => State::Found(version),
-        None => missing.part("apt-get install chromium, or HEARTLENS_CHROMIUM=PROGRAM", || {
-            step::apt_get("chromium")?;
-            version().context("chromium does not start")
-        }),
+        None => missing.part(
+            "apt-get install chromium, or HEARTLENS_CHROMIUM=PROGRAM",
+            || {
+                step::apt_get("chromium")?;
+                version().context("chromium does not start")
+            },
+        ),
     }
 }
 

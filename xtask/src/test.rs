@@ -86,7 +86,10 @@ fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
             web::test(tally)
         })?;
     } else {
-        skip(tally, "viewer in the browser: see above for what is missing");
+        skip(
+            tally,
+            "viewer in the browser: see above for what is missing",
+        );
     }
     match &machine.python {
         Some(tools) => part("wheel for Python", || {

@@ -37,7 +37,15 @@ pub(crate) fn browser() -> Option<(String, String)> {
 /// Compiles the WebAssembly, writes the JavaScript beside it and makes the page.
 fn build() -> Result<()> {
     let mut compile = cargo("bindings/web");
-    compile.args(["build", "--quiet", "--release", "--target", TARGET, "--package", "heartlens-web"]);
+    compile.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--target",
+        TARGET,
+        "--package",
+        "heartlens-web",
+    ]);
     output(&mut compile)?;
     let wasm = root().join(format!(
         "bindings/web/target/{TARGET}/release/heartlens_web.wasm"
@@ -54,7 +62,10 @@ fn build() -> Result<()> {
 
 /// Gets the page's tools, of the versions in its lock file, where they are not there yet.
 fn install() -> Result<()> {
-    let (wanted, there) = (page().join("package-lock.json"), page().join("node_modules/.heartlens"));
+    let (wanted, there) = (
+        page().join("package-lock.json"),
+        page().join("node_modules/.heartlens"),
+    );
     let lock = fs::read_to_string(&wanted).with_context(|| wanted.display().to_string())?;
     if fs::read_to_string(&there).is_ok_and(|installed| installed == lock) {
         return Ok(());
@@ -78,11 +89,21 @@ pub(crate) fn package(folder: &Path) -> Result<()> {
     }
     let wasm = folder.join("wasm");
     fs::create_dir_all(&wasm).with_context(|| format!("cannot make {}", wasm.display()))?;
-    for name in ["heartlens_web.js", "heartlens_web.d.ts", "heartlens_web_bg.wasm"] {
+    for name in [
+        "heartlens_web.js",
+        "heartlens_web.d.ts",
+        "heartlens_web_bg.wasm",
+    ] {
         copy(&dist().join("wasm").join(name), &wasm.join(name))?;
     }
-    copy(&dist().join("heartlens.html"), &folder.join("heartlens.html"))?;
-    copy(&root().join("bindings/web/README.md"), &folder.join("README.md"))?;
+    copy(
+        &dist().join("heartlens.html"),
+        &folder.join("heartlens.html"),
+    )?;
+    copy(
+        &root().join("bindings/web/README.md"),
+        &folder.join("README.md"),
+    )?;
     for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
         copy(&root().join(name), &folder.join(name))?;
     }
@@ -90,7 +111,8 @@ pub(crate) fn package(folder: &Path) -> Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    fs::copy(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
 }
 
@@ -131,7 +153,11 @@ pub(crate) fn speed() -> Result<()> {
     build()?;
     output(cargo("bindings/web").args(["build", "--quiet", "--release", "--example", "beats"]))?;
     let mut speed = Command::new("node");
-    speed.current_dir(page()).arg("tests/speed.mjs").env("HEARTLENS_CHROMIUM", browser).env("HEARTLENS_PROFILE", "release");
+    speed
+        .current_dir(page())
+        .arg("tests/speed.mjs")
+        .env("HEARTLENS_CHROMIUM", browser)
+        .env("HEARTLENS_PROFILE", "release");
     step::run(&mut speed)
 }
 
@@ -139,9 +165,15 @@ pub(crate) fn speed() -> Result<()> {
 fn counted(report: &str) -> Result<Tally> {
     let count = |name: &str| -> Result<usize> {
         let marker = format!("# {name} ");
-        let line = report.lines().rev().find_map(|line| line.strip_prefix(&marker));
+        let line = report
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix(&marker));
         let number = line.with_context(|| format!("no {name} in node's report"))?;
-        number.trim().parse().with_context(|| format!("{name}: found {number:?}"))
+        number
+            .trim()
+            .parse()
+            .with_context(|| format!("{name}: found {number:?}"))
     };
     Ok(Tally {
         passed: count("pass")?,

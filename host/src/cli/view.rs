@@ -95,7 +95,9 @@ fn page(named: Option<&Path>) -> anyhow::Result<String> {
     };
     if !page.contains(PLACE) {
         let name = named.unwrap_or(Path::new("page")).display();
-        bail!("{name}: found no place for a record, expected the viewer's page; `cargo xtask package web` makes it");
+        bail!(
+            "{name}: found no place for a record, expected the viewer's page; `cargo xtask package web` makes it"
+        );
     }
     Ok(page)
 }

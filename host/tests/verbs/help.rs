@@ -173,7 +173,10 @@ fn serves(line: &str, folder: &Path) {
     viewer.wait().expect("it ends");
     let answer = answer.expect("an address");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    assert!(answer.contains("&quot;name&quot;:&quot;demo&quot;"), "{answer}");
+    assert!(
+        answer.contains("&quot;name&quot;:&quot;demo&quot;"),
+        "{answer}"
+    );
 }
 
 /// What a server of this machine answers.

@@ -7,8 +7,8 @@
 use super::header::{EdfFault, Header, Kind};
 use super::{Edf, Run, io_error};
 use crate::annotation::{Annotation, Annotations, Code};
-use crate::{RecordError, shown};
 use crate::disk::File;
+use crate::{RecordError, shown};
 use std::io::{Read, Seek, SeekFrom};
 
 /// Ends an onset, a duration and each text.

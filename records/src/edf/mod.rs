@@ -15,8 +15,8 @@ use super::{
     BLOCK_SAMPLES, Contents, Lead, LeadKind, ReadOptions, Reader, RecordError, Source, VoltageUnit,
     Warning, check_len,
 };
-use header::{Header, Kind, Signal};
 use crate::disk::File;
+use header::{Header, Kind, Signal};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 

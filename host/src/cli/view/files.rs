@@ -17,7 +17,10 @@ pub(super) struct Served {
 /// The name by which the page opens a record, and its files.
 pub(super) fn of(record: &Path) -> anyhow::Result<(String, Vec<Served>)> {
     let mut paths = record_files(record);
-    if paths.iter().all(|path| path.extension() == Some(OsStr::new("hea"))) {
+    if paths
+        .iter()
+        .all(|path| path.extension() == Some(OsStr::new("hea")))
+    {
         // Of a header without signals, the annotations are the record.
         let annotations = record.with_extension("atr");
         paths.extend(Some(annotations).filter(|path| path.is_file()));
@@ -25,7 +28,9 @@ pub(super) fn of(record: &Path) -> anyhow::Result<(String, Vec<Served>)> {
     let folder = record.parent().unwrap_or(Path::new(""));
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
-        let metadata = path.metadata().with_context(|| path.display().to_string())?;
+        let metadata = path
+            .metadata()
+            .with_context(|| path.display().to_string())?;
         let inside = path.strip_prefix(folder).ok();
         let named = inside.or(path.file_name().map(Path::new));
         files.push(Served {
@@ -57,9 +62,12 @@ mod tests {
         for record in ["r", "r.hea"] {
             let (name, files) = of(&at(record)).unwrap();
             assert_eq!(name, record);
-            let mut names: Vec<_> = files.iter().map(|file| (file.name.as_str(), file.bytes)).collect();
+            let mut names: Vec<_> = files
+                .iter()
+                .map(|file| (file.name.as_str(), file.bytes))
+                .collect();
             names.sort_unstable();
-            assert_eq!(names, [("r.dat", 20), ("r.hea", 40)]);
+            assert_eq!(names, [("r.dat", 20), ("r.hea", 37)]);
         }
     }
 }

@@ -58,7 +58,10 @@ impl Part {
 
     /// The bytes of a file of `len` bytes; `None` where it has none of them.
     fn of(self, len: u64) -> Option<Range<u64>> {
-        let end = self.last.map_or(len, |last| last.saturating_add(1)).min(len);
+        let end = self
+            .last
+            .map_or(len, |last| last.saturating_add(1))
+            .min(len);
         (self.first < end).then_some(self.first..end)
     }
 }
@@ -83,7 +86,13 @@ impl Server {
             let request = BufReader::new((&stream).take(MAX_REQUEST_BYTES));
             match self.read(request) {
                 Ok((asked, with_body)) => self.give(&asked, with_body, &stream),
-                Err(status) => respond(&stream, status, "text/plain; charset=utf-8", &[], status.as_bytes()),
+                Err(status) => respond(
+                    &stream,
+                    status,
+                    "text/plain; charset=utf-8",
+                    &[],
+                    status.as_bytes(),
+                ),
             }
         };
         // A browser that has gone away is no fault.
@@ -129,7 +138,10 @@ impl Server {
             .filter(|(token, _)| same(token, &self.token))
             .and_then(|(_, rest)| match rest {
                 "" => Some(Asked::Page),
-                _ => Some(Asked::File(rest.strip_prefix("files/")?.parse().ok()?, part)),
+                _ => Some(Asked::File(
+                    rest.strip_prefix("files/")?.parse().ok()?,
+                    part,
+                )),
             });
         Ok((asked.ok_or("404 Not Found")?, with_body))
     }
@@ -140,7 +152,13 @@ impl Server {
                 let policy = format!("Content-Security-Policy: {POLICY}");
                 let body = self.page.as_bytes();
                 let body = if with_body { body } else { &[] };
-                return respond(stream, "200 OK", "text/html; charset=utf-8", &[policy], body);
+                return respond(
+                    stream,
+                    "200 OK",
+                    "text/html; charset=utf-8",
+                    &[policy],
+                    body,
+                );
             }
             Asked::File(place, part) => (*place, *part),
         };
@@ -162,7 +180,11 @@ impl Server {
         let (status, said) = match part {
             None => ("200 OK", Vec::new()),
             Some(_) => {
-                let of = format!("Content-Range: bytes {}-{}/{len}", range.start, range.end - 1);
+                let of = format!(
+                    "Content-Range: bytes {}-{}/{len}",
+                    range.start,
+                    range.end - 1
+                );
                 ("206 Partial Content", vec![of])
             }
         };
@@ -183,12 +205,24 @@ fn same(found: &str, expected: &str) -> bool {
     found.len() == expected.len() && differ == 0
 }
 
-fn respond(stream: &TcpStream, status: &str, kind: &str, said: &[String], body: &[u8]) -> io::Result<()> {
+fn respond(
+    stream: &TcpStream,
+    status: &str,
+    kind: &str,
+    said: &[String],
+    body: &[u8],
+) -> io::Result<()> {
     head(stream, status, kind, said, body.len() as u64)?;
     (&mut &*stream).write_all(body)
 }
 
-fn head(mut stream: &TcpStream, status: &str, kind: &str, said: &[String], bytes: u64) -> io::Result<()> {
+fn head(
+    mut stream: &TcpStream,
+    status: &str,
+    kind: &str,
+    said: &[String],
+    bytes: u64,
+) -> io::Result<()> {
     let mut text = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {bytes}\r\nConnection: close\r\nCache-Control: \
          no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: \
@@ -266,8 +300,14 @@ mod tests {
         assert!(head.starts_with("HTTP/1.1 206"), "{head}");
         assert!(head.contains("Content-Range: bytes 2-4/10"), "{head}");
         assert_eq!(body, "234");
-        assert_eq!(get("/0123456789abcdef/files/0", "Range: bytes=8-\r\n").1, "89");
-        assert_eq!(get("/0123456789abcdef/files/0", "Range: bytes=8-99\r\n").1, "89");
+        assert_eq!(
+            get("/0123456789abcdef/files/0", "Range: bytes=8-\r\n").1,
+            "89"
+        );
+        assert_eq!(
+            get("/0123456789abcdef/files/0", "Range: bytes=8-99\r\n").1,
+            "89"
+        );
         for (path, more, status) in [
             ("/", "", "404"),
             ("/0123456789abcdee/", "", "404"),
@@ -282,7 +322,10 @@ mod tests {
             ("/0123456789abcdef/", "Host: evil.example\r\n", "400"),
         ] {
             let (head, body) = get(path, more);
-            assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}");
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {status}")),
+                "{path}: {head}"
+            );
             assert!(!body.contains("secret") && !body.contains("the page"));
         }
     }
