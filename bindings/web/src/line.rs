@@ -59,7 +59,10 @@ impl Line {
     pub fn samples(&mut self, first: u32, counts: &[i16]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (place, counts) in counts.chunks(SAMPLES_MAX).enumerate() {
-            let counts: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
+            let counts: Vec<u8> = counts
+                .iter()
+                .flat_map(|count| count.to_le_bytes())
+                .collect();
             bytes.extend(self.packet(&FromHost::Samples {
                 first: first + (place * SAMPLES_MAX) as u32,
                 counts: &counts,

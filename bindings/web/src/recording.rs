@@ -94,15 +94,13 @@ impl Recording {
         let Ok(leads) = leads.parse();
         options.leads = leads;
         let analysis = match self.source {
-            Source::Record(record) => {
-                model.classify_with_progress(record, &options, |done| {
-                    let go_on = progress.call1(&JsValue::NULL, &JsValue::from(done));
-                    match go_on.is_ok_and(|go_on| go_on.is_falsy() && !go_on.is_undefined()) {
-                        true => ControlFlow::Break(()),
-                        false => ControlFlow::Continue(()),
-                    }
-                })
-            }
+            Source::Record(record) => model.classify_with_progress(record, &options, |done| {
+                let go_on = progress.call1(&JsValue::NULL, &JsValue::from(done));
+                match go_on.is_ok_and(|go_on| go_on.is_falsy() && !go_on.is_undefined()) {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            }),
             Source::Beats(list) => {
                 Ok(Pool::new(&model, &options).one(|worker| worker.judge_beats(list)))
             }

@@ -102,7 +102,11 @@ impl ViewFinder {
         let mut nearest: Option<MonitoredBeat> = None;
         let mut take = |beat: MonitoredBeat| {
             let distance = |beat: &MonitoredBeat| beat.frame.r_sample.abs_diff(at);
-            if near(&beat) && nearest.as_ref().is_none_or(|n| distance(&beat) < distance(n)) {
+            if near(&beat)
+                && nearest
+                    .as_ref()
+                    .is_none_or(|n| distance(&beat) < distance(n))
+            {
                 nearest = Some(beat);
             }
         };

@@ -30,8 +30,8 @@ const PLACE: &str = "name=\"heartlens-record\" content=\"\"";
 #[command(after_help = "Example:
   heartlens view models/demo/demo
 
-On another machine, over ssh: `ssh -L 8080:127.0.0.1:8080 HOST heartlens view RECORD --port 8080 --no-open`, and open the
-address that it prints.")]
+With the record on another machine, forward a port and open the address there that this prints:
+  ssh -L 8080:127.0.0.1:8080 HOST heartlens view RECORD --port 8080 --no-open")]
 pub(crate) struct Args {
     /// The record: a WFDB record, with or without `.hea`, or the file of any other format.
     #[arg(value_name = "RECORD")]

@@ -13,7 +13,10 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(wasm).typescript(true).omit_default_module_path(true);
+    bindgen
+        .input_path(wasm)
+        .typescript(true)
+        .omit_default_module_path(true);
     let done = bindgen.web(true).and_then(|bindgen| bindgen.generate(out));
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -138,7 +138,7 @@ export class Board {
   }
 
   /** Goes into the page before all else. */
-  static serial() {
+  static serial = function () {
     let plugged = true;
     const port = {
       readable: null,
@@ -172,5 +172,5 @@ export class Board {
     };
     const serial = Object.assign(new EventTarget(), { requestPort: async () => port, getPorts: async () => [port] });
     Object.defineProperty(navigator, "serial", { value: serial, configurable: true });
-  }
+  };
 }

@@ -1,4 +1,4 @@
-// Pictures of the page in all its states, widths and themes, to be looked at: `node tests/shots.mjs FOLDER`.
+// Pictures of the page in all its states, widths and themes, to be looked at: `node tests/shots.mjs FOLDER [RECORD [WIDTH,..]]`.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { classified, demo, give, launch } from "./browser.mjs";
@@ -7,7 +7,8 @@ const out = process.argv[2] ?? "shots";
 mkdirSync(out, { recursive: true });
 const record = process.argv[3] ? ["hea", "dat"].map((end) => `${process.argv[3]}.${end}`) : ["hea", "dat"].map((end) => join(demo, `demo.${end}`));
 const here = await launch();
-for (const [width, height] of [[1280, 800], [768, 1024], [390, 844]]) {
+const wanted = process.argv[4] ? process.argv[4].split(",").map(Number) : [1280, 768, 390];
+for (const [width, height] of [[1280, 800], [768, 1024], [390, 844]].filter(([width]) => wanted.includes(width))) {
   for (const colorScheme of ["light", "dark"]) {
     const tab = await here.open({ viewport: { width, height }, colorScheme, deviceScaleFactor: width === 390 ? 2 : 1 });
     const shot = (name) => tab.screenshot({ path: join(out, `${name}-${width}-${colorScheme}.png`), fullPage: width === 390 });
