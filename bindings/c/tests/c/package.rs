@@ -1,6 +1,6 @@
 //! What `cargo xtask package c` writes: found by CMake and pkg-config, asked for rightly by the wrappers, and the Arduino sketch.
 
-use super::{Result, assert_same, expected, is_there, root, run, stretch};
+use super::{Result, assert_same, expected, expected_with_strips, is_there, root, run, stretch};
 use saphyr::{LoadableYamlNode as _, Yaml};
 use std::collections::HashMap;
 use std::fs;
@@ -25,6 +25,11 @@ fn read(name: &str) -> Result<String> {
     fs::read_to_string(package().join(name)).map_err(|error| format!("{name}: {error}").into())
 }
 
+/// What the native program prints: the example, then the same samples with the strip network.
+fn both() -> Result<String> {
+    Ok(expected()? + &expected_with_strips()?)
+}
+
 #[test]
 fn cmake_finds_the_package_and_its_program_gives_cores_events() -> Result {
     if !is_there("cmake") || !is_there("gcc") {
@@ -44,7 +49,7 @@ fn cmake_finds_the_package_and_its_program_gives_cores_events() -> Result {
     };
     configure("-DCMAKE_BUILD_TYPE=Release", &folder)?;
     run(Command::new("cmake").arg("--build").arg(&folder))?;
-    assert_same(&run(&mut Command::new(folder.join("beats")))?, &expected()?);
+    assert_same(&run(&mut Command::new(folder.join("beats")))?, &both()?);
     let error = configure("-DHEARTLENS_TARGET=z80", &root().join("target/cmake-z80"))
         .expect_err("there is no such library");
     let error = error.to_string();
@@ -72,7 +77,7 @@ fn pkg_config_finds_the_package_and_its_program_gives_cores_events() -> Result {
         .args(ask(&["--cflags", "--libs"])?.split_whitespace())
         .arg("-o")
         .arg(&program))?;
-    assert_same(&run(&mut Command::new(program))?, &expected()?);
+    assert_same(&run(&mut Command::new(program))?, &both()?);
     let device = ask(&["--define-variable=target=thumbv6m-none-eabi", "--libs"])?;
     assert!(device.contains("lib/thumbv6m-none-eabi"), "{device}");
     assert_eq!(ask(&["--modversion"])?.trim(), env!("CARGO_PKG_VERSION"));
