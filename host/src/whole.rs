@@ -218,8 +218,7 @@ impl Nearest {
     }
 
     fn offer(&mut self, distance: f32, beat: usize) {
-        // So that what is not a number is nobody's neighbour, too.
-        if !(distance < self.beats[NEIGHBOURS - 1].0) {
+        if distance.is_nan() || distance >= self.beats[NEIGHBOURS - 1].0 {
             return;
         }
         let place = self
@@ -246,6 +245,7 @@ impl Nearest {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use heartlens_core::spec::{WAVEFORM_BEFORE_SAMPLES, WAVEFORM_LEN_SAMPLES};

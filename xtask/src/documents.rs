@@ -251,12 +251,14 @@ impl Sources {
             ("RAM more, bytes", state + stack + arena),
             ("of it `Wearable`", state),
             ("of it the network's arena", arena),
-            ("flash of `strip.hlm`, bytes", count(&strips["image_bytes"])?),
+            (
+                "flash of `strip.hlm`, bytes",
+                count(&strips["image_bytes"])?,
+            ),
         ];
-        if let (Some(with), Some(without)) = (
-            self.monitor("monitor with strips"),
-            self.monitor("monitor"),
-        ) {
+        if let (Some(with), Some(without)) =
+            (self.monitor("monitor with strips"), self.monitor("monitor"))
+        {
             let key = "flash_bytes";
             let flash = count(&with[key])?.checked_sub(count(&without[key])?)?;
             rows.push(("flash more of the live monitor, bytes", flash));

@@ -130,33 +130,42 @@ impl Worker<'_> {
         let first = open(0)?;
         let others = (1..taken.leads.len()).map(open).collect::<Result<_, _>>()?;
         let patient = options.patient(canonical::patient(record));
+        let by_quality = taken.by_quality;
+        let asked = Asked {
+            record,
+            options,
+            taken,
+        };
         match &options.peaks {
-            Peaks::Detected if taken.by_quality => {
+            Peaks::Detected if by_quality => {
                 let feed = Feed::scouted(first, others, patient);
-                self.run(record, options, taken, feed, None, progress, see)
+                self.run(asked, feed, None, progress, see)
             }
             Peaks::Detected => {
                 let feed = Feed::new(first, others, Detector::new(), patient);
-                self.run(record, options, taken, feed, None, progress, see)
+                self.run(asked, feed, None, progress, see)
             }
             Peaks::Reference(samples) => {
                 let (samples, peaks) = first.known_peaks(samples)?;
                 let feed = Feed::new(first, others, peaks, patient);
-                self.run(record, options, taken, feed, Some(samples), progress, see)
+                self.run(asked, feed, Some(samples), progress, see)
             }
         }
     }
 
     fn run<P: PeakSource>(
         &mut self,
-        record: &Record,
-        options: &Options,
-        mut taken: Taken,
+        asked: Asked<'_>,
         mut feed: Feed<'_, P>,
         reference: Option<&[u64]>,
         progress: Progress<'_>,
         see: Option<See<'_>>,
     ) -> Result<Analysis, Error> {
+        let Asked {
+            record,
+            options,
+            mut taken,
+        } = asked;
         let runtime = self.network()?.name();
         let (model, rules) = (self.pool().model(), self.pool().rules());
         let judges_strips = rules.is_some() && model.has_strip();
@@ -230,6 +239,13 @@ impl Worker<'_> {
             stages,
         })
     }
+}
+
+/// A record, and what is to be done with it.
+struct Asked<'a> {
+    record: &'a Record,
+    options: &'a Options,
+    taken: Taken,
 }
 
 /// What takes the beats, in order, from logits to classes.

@@ -52,7 +52,7 @@ fn of_record(
     folders: &Folders,
 ) -> anyhow::Result<Vec<StripVerdict>> {
     let name = beats.name.rsplit('/').next().unwrap_or_default();
-    let record = Record::open(&folders.database(&beats.database)?.join(name))?;
+    let record = Record::open(folders.database(&beats.database)?.join(name))?;
     let mut options = Options::default();
     options.leads = Leads::One(LeadChoice::Index(lead_order(&record)[0]));
     options.threads = Some(NonZeroUsize::MIN);
