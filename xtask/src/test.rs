@@ -56,7 +56,30 @@ fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
         skip(tally, "firmware in QEMU: see above for what is missing");
         None
     };
-    let _ = (&played, crates as fn(_, _, _) -> _);
+    part("crates", || crates(&machine, played.as_ref(), tally))?;
+    part("firmware's portable half", || {
+        others(
+            &[
+                "--manifest-path",
+                "firmware/Cargo.toml",
+                "--package",
+                "heartlens-firmware",
+                "--lib",
+            ],
+            tally,
+        )
+    })?;
+    for example in ["firmware/embassy", "firmware/ble"] {
+        part(example, || {
+            others(
+                &["--manifest-path", &format!("{example}/Cargo.toml")],
+                tally,
+            )
+        })?;
+    }
+    part("bindings for C", || {
+        others(&["--manifest-path", "bindings/c/Cargo.toml"], tally)
+    })?;
     if machine.browser {
         part("viewer in the browser", || {
             others(&["--manifest-path", "bindings/web/Cargo.toml"], tally)?;
