@@ -80,9 +80,9 @@ pub const RHYTHM_INTERVALS: usize = 24;
 /// Channels of the rhythm network's input: the interval against their median, and against the one before.
 pub const RHYTHM_CHANNELS: usize = 2;
 /// Shortest RR interval that the rhythm tells apart, in seconds.
-pub(crate) const RHYTHM_RR_MIN_S: f32 = 0.2;
+pub const RHYTHM_RR_MIN_S: f32 = 0.2;
 /// Longest RR interval that the rhythm tells apart, in seconds.
-pub(crate) const RHYTHM_RR_MAX_S: f32 = 3.0;
+pub const RHYTHM_RR_MAX_S: f32 = 3.0;
 
 /// Version of the strip views' arithmetic. Raise it when a value changes while sizes stay.
 pub(crate) const STRIP_VERSION: u32 = 1;

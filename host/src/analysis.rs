@@ -3,6 +3,7 @@
 use crate::choice::Taken;
 use crate::episodes::Episode;
 use crate::hrv::Hrv;
+use crate::options::Mode;
 use crate::records::Warning;
 use crate::runtime::Logits;
 use crate::summary::Summary;
@@ -22,7 +23,7 @@ pub struct Beat {
     /// The likeliest class, or [`Class::Q`] where the signal is not worth reading.
     pub class: Class,
     /// The probability of each class, in the order of [`heartlens_core::spec::LABELS`]: the network's, weighed by the
-    /// rhythm; they add up to 1.
+    /// rhythm, or by the whole recording; they add up to 1.
     pub scores: Logits,
     /// What the network alone said, one logit a class; of several leads the mean, weighted as [`Taken::by_quality`] says.
     pub logits: Logits,
@@ -71,6 +72,8 @@ pub struct Analysis {
     pub leads: Vec<String>,
     /// The same with their weights, and why these.
     pub taken: Taken,
+    /// When each beat was judged.
+    pub mode: Mode,
     /// The model's name.
     pub model: String,
     /// The runtime's name.

@@ -1,39 +1,37 @@
 //! What the whole recording says of each beat, once all of it has been heard: [`Mode::Whole`](crate::Mode::Whole).
 //!
 //! A stream has to say what a beat is within seconds. Whoever has the recording can ask what the heart did afterwards, and
-//! what other beats look like that came hours later. Nothing is learned here, from no patient's labels; three things are
-//! done to the network's probabilities:
+//! how the beats of the half hour before and behind look. Nothing here is trained. Three things are done to the network's
+//! probabilities:
 //!
 //! 1. **Fibrillation, looking both ways.** Where the strip network's verdicts whose windows end within 30 s of a beat
-//!    say fibrillation with a mean probability above two thirds, all probability of S goes to N.
+//!    are sure of fibrillation ([`StripVerdict::rules_out_s`]), all probability of S goes to N.
 //! 2. **Beats that are alike get like answers.** Each beat has [`NEIGHBOURS`] nearest neighbours by shape (P wave and QRS complex in
 //!    every lead that is read), and as many by shape and timing (the RR intervals before and behind it, against the
 //!    median of 121 around it). The mean probabilities of both enter its own by a product of experts: with `p`
 //!    its own and `a`, `b` those of its neighbours, `p^(1/2) a^(1/4) b^(1/4)`, made to add up to 1.
 //! 3. **Fibrillation again**, since neighbours may bring S back.
 //!
-//! Beats that cannot be read are Q before and after, and nobody's neighbours. What it gains is in
+//! Beats that cannot be read stay Q, and are nobody's neighbours. What it gains is in
 //! `models/beat/card.md`; what was tried besides, in `docs/experiments.md`.
 
 use heartlens_core::model::Logits;
-use heartlens_core::spec::{LABELS, SAMPLE_RATE_HZ, STRIP_FIBRILLATION};
+use heartlens_core::rhythm::all_s_to_n;
+use heartlens_core::spec::{
+    LABELS, RHYTHM_RR_MAX_S, RHYTHM_RR_MIN_S, SAMPLE_RATE_HZ, STRIP_FIBRILLATION,
+};
 use heartlens_core::strip::StripVerdict;
 use heartlens_core::views::{Shape, Views};
 use std::num::NonZeroUsize;
-use std::ops::Range;
 
 /// Neighbours of a beat, of each kind.
 pub const NEIGHBOURS: usize = 15;
-/// Neighbours are sought among this many beats before a beat and as many behind it: half an hour or more each way.
+/// Neighbours are sought among this many beats before a beat and as many behind it: half an hour each way at 68 a minute.
 const REACH: usize = 2048;
-/// The mean probability of fibrillation above which S is N.
-const FIBRILLATION: f32 = 2.0 / 3.0;
 /// Verdicts on windows that end within this of a beat speak of it.
 const AROUND_SAMPLES: u32 = 30 * SAMPLE_RATE_HZ;
 /// Intervals around a beat whose median its own are held against: this many before, its own, and this many behind.
 const INTERVALS_EACH_WAY: usize = 60;
-/// RR intervals are clipped to these, in seconds.
-const RR_S: Range<f32> = 0.2..3.0;
 /// Logarithms of intervals, against the median's, are clipped to +-this,
 const TIMING_MAX: f32 = 0.7;
 /// and weigh this much beside the shape.
@@ -44,9 +42,6 @@ const SHARE: f32 = 0.5;
 const FLOOR: f32 = 1e-4;
 /// and of neighbours' means this is added.
 const NEIGHBOURS_FLOOR: f32 = 0.01;
-
-const N: usize = 0;
-const S: usize = 1;
 
 /// The beats of a recording, as they are compared.
 #[derive(Debug, Clone, Default)]
@@ -88,8 +83,7 @@ impl Whole {
         let without_s = |probabilities: &mut [Logits]| {
             for (beat, fibrillates) in probabilities.iter_mut().zip(&fibrillates) {
                 if *fibrillates {
-                    beat[N] += beat[S];
-                    beat[S] = 0.0;
+                    all_s_to_n(beat);
                 }
             }
         };
@@ -121,7 +115,7 @@ impl Whole {
     fn timing(&self) -> Vec<[f32; 2]> {
         let gaps = self.r_samples.windows(2).map(|pair| {
             let rr_s = (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32;
-            rr_s.clamp(RR_S.start, RR_S.end).ln()
+            rr_s.clamp(RHYTHM_RR_MIN_S, RHYTHM_RR_MAX_S).ln()
         });
         let gaps: Vec<f32> = gaps.collect();
         let (Some(first), Some(last)) = (gaps.first(), gaps.last()) else {
@@ -195,10 +189,7 @@ fn fibrillation(r_samples: &[u32], verdicts: &[StripVerdict]) -> Vec<bool> {
             .count();
         let rest = verdicts.get(first..).unwrap_or_default();
         let near = rest.iter().take_while(|verdict| verdict.window.end <= to);
-        let (sum, count) = near.fold((0.0, 0), |(sum, count), verdict| {
-            (sum + verdict.probabilities[STRIP_FIBRILLATION], count + 1)
-        });
-        sum > FIBRILLATION * count as f32
+        StripVerdict::rules_out_s(near.map(|verdict| verdict.probabilities[STRIP_FIBRILLATION]))
     };
     r_samples.iter().map(of_beat).collect()
 }

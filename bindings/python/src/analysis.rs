@@ -185,6 +185,12 @@ impl Analysis {
         &self.analysis.taken.why
     }
 
+    /// When each beat was judged: `"streaming"` or `"whole"`.
+    #[getter]
+    fn mode(&self) -> String {
+        self.analysis.mode.to_string()
+    }
+
     /// The model's name.
     #[getter]
     fn model(&self) -> &str {

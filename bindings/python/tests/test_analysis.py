@@ -17,6 +17,7 @@ def test_figures_are_those_of_the_command(analysis, demo, command):
     assert plain(analysis.summary) == whole["summary"] and plain(analysis.hrv) == whole["hrv"]
     assert analysis.warnings == whole["warnings"] and analysis.lead_reason == whole["lead_reason"]
     assert len(analysis.episodes) == len(whole["episodes"])
+    assert analysis.mode == whole["mode"] == "streaming"
     assert (analysis.model, analysis.runtime, analysis.record) == ("beat", "int8", "demo")
     assert analysis.summary.counts["V"] == whole["summary"]["counts"]["V"]
     with pytest.raises(AttributeError, match="no figure 'x'; there are beats"):

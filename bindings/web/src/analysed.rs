@@ -73,6 +73,7 @@ impl Analysed {
         json!({
             "leads": analysis.leads,
             "taken": analysis.taken,
+            "mode": analysis.mode.to_string(),
             "model": analysis.model,
             "runtime": analysis.runtime,
             "summary": analysis.summary,

@@ -187,8 +187,8 @@ impl Context {
     }
 }
 
-/// Moves all of the probability of S to N.
-pub(super) fn all_s_to_n(probabilities: &mut Probabilities) {
+/// Moves all of the probability of S to N: lowering S alone would let V win.
+pub fn all_s_to_n(probabilities: &mut Probabilities) {
     probabilities[N] += probabilities[S];
     probabilities[S] = 0.0;
 }

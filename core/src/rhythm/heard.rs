@@ -8,8 +8,6 @@ use crate::window::Ring;
 const VERDICTS: usize = 6;
 /// Verdicts that may be heard before they have a say, on a device that is quick.
 const EARLY: usize = 2;
-/// The heart is held to fibrillate where the mean probability of fibrillation is above this: twice that of all else together.
-const FIBRILLATION: f32 = 2.0 / 3.0;
 
 /// The verdicts that were heard last.
 ///
@@ -44,8 +42,7 @@ impl Heard {
             .iter()
             .filter(due)
             .skip(count.saturating_sub(VERDICTS));
-        let sum: f32 = last.map(|(_, probability)| probability).sum();
-        sum > FIBRILLATION * count.min(VERDICTS) as f32
+        StripVerdict::rules_out_s(last.map(|(_, probability)| probability))
     }
 }
 

@@ -22,7 +22,7 @@ mod summary;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod x86;
 
-pub use context::{Context, Probabilities, Rules};
+pub use context::{Context, Probabilities, Rules, all_s_to_n};
 pub use intervals::{Input, Intervals};
 pub(crate) use network::Pass;
 pub use network::{MAGIC, MAX_CELLS, Network, NetworkError, VERSION, checksum, image_len, params};
@@ -144,7 +144,7 @@ impl Rhythm {
             context.push(beat, scores.rhythm.filter(|_| judged));
             probabilities = context.weigh(beat, &probabilities);
             if context.rules().strip && self.heard.is_fibrillation(observed.r_sample) {
-                context::all_s_to_n(&mut probabilities);
+                all_s_to_n(&mut probabilities);
             }
         }
         let class = Class::of(&probabilities, observed.readable);

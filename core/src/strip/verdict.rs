@@ -19,6 +19,9 @@ pub struct StripVerdict {
     pub probabilities: Logits,
 }
 
+/// The mean probability of fibrillation above which S is no S: twice that of all else together.
+const SURE: f32 = 2.0 / 3.0;
+
 impl StripVerdict {
     /// The probabilities of a window of noise: one that is not [readable](StripViews::is_readable), whatever the network says.
     pub const NOISE: Logits = {
@@ -48,6 +51,17 @@ impl StripVerdict {
         } else {
             Self::NOISE
         }
+    }
+
+    /// Whether verdicts are so sure of atrial fibrillation that early beats are no S: the mean of these probabilities of it, one a
+    /// verdict, is above 2/3. False of none.
+    pub fn rules_out_s(fibrillation: impl IntoIterator<Item = f32>) -> bool {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for probability in fibrillation {
+            sum += probability;
+            count += 1.0;
+        }
+        sum > SURE * count
     }
 
     /// Whether the heart is in atrial fibrillation at a sample, by all windows that hold it; each has a say in proportion to its

@@ -7,6 +7,7 @@ use crate::clock::Instant;
 use crate::episodes::episodes;
 use crate::evaluate::mapping::aami;
 use crate::hrv::Hrv;
+use crate::options::Mode;
 use crate::records::BeatList;
 use crate::summary::Summary;
 use heartlens_core::class::Class;
@@ -37,6 +38,7 @@ impl Worker<'_> {
             warnings: list.warnings.clone(),
             leads: vec![NO_SIGNAL.to_owned()],
             taken: Taken::no_signal(),
+            mode: Mode::Streaming,
             model: self.pool().model().name().to_owned(),
             runtime: NO_SIGNAL,
             stages: Stages {

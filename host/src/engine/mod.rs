@@ -72,7 +72,7 @@ impl Model {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Seen<'a> {
-    /// The beat, judged.
+    /// The beat, as the stream judges it: the whole recording may say otherwise at the end.
     pub beat: &'a Beat,
     /// Its views in each lead that was read.
     pub views: &'a [&'a Views],
@@ -234,6 +234,7 @@ impl Worker<'_> {
             warnings: record.warnings(),
             leads: feed.leads(),
             taken,
+            mode: options.mode,
             model: model.name().to_owned(),
             runtime,
             stages,

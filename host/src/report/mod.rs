@@ -27,7 +27,7 @@ use crate::engine::{Progress, Seen, Worker};
 use crate::error::Error;
 use crate::hrv::Hrv;
 use crate::model::Model;
-use crate::options::{Options, Peaks};
+use crate::options::{Mode, Options, Peaks};
 use crate::pipeline::stream_canonical;
 use crate::records::{BeatList, Lead, Record};
 use crate::summary::Summary;
@@ -70,6 +70,7 @@ struct Facts {
     reads_patient: bool,
     model: String,
     runtime: &'static str,
+    mode: Mode,
     peaks: &'static str,
     synthetic: bool,
     comments: Vec<String>,
@@ -130,6 +131,7 @@ impl Section {
             reads_patient: network.reads_patient(),
             model: analysis.model.clone(),
             runtime: analysis.runtime,
+            mode: analysis.mode,
             peaks: match options.peaks {
                 Peaks::Detected => "detected",
                 Peaks::Reference(_) => "reference",
@@ -138,7 +140,7 @@ impl Section {
             comments: record.comments().to_vec(),
             warnings: analysis.warnings.iter().map(ToString::to_string).collect(),
         };
-        let chosen = watch.choose(network)?;
+        let chosen = watch.choose(network, &analysis.beats)?;
         let (beats, hrv) = (analysis.beats.clone(), analysis.hrv.clone());
         let mut section = Self::with(facts, beats, hrv, chosen);
         section.disclosure = disclosure.then(Disclosure::default);
@@ -169,6 +171,7 @@ impl Section {
             reads_patient: false,
             model: analysis.model.clone(),
             runtime: analysis.runtime,
+            mode: analysis.mode,
             peaks: "annotation",
             synthetic: list.is_synthetic(),
             comments: list.comments.clone(),

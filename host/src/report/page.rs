@@ -8,6 +8,7 @@ use super::views::Chosen;
 use super::{Heading, Section, charts, paper, view_charts};
 use crate::analysis::Beat;
 use crate::model;
+use crate::options::Mode;
 use crate::runtime::{Logits, argmax};
 use crate::summary::{HEART_RATE_BEATS, Summary, percent};
 use heartlens_core::class::Class;
@@ -302,6 +303,10 @@ fn facts_list(section: &Section) -> Markup {
         "annotation" => "from a list of beats",
         _ => "found in the signal",
     };
+    let mode = match facts.mode {
+        Mode::Streaming => "as it came",
+        Mode::Whole => "with the whole recording at hand",
+    };
     let taken = &facts.taken;
     let lead = match &taken.leads[..] {
         [] => taken.why.clone(),
@@ -322,6 +327,7 @@ fn facts_list(section: &Section) -> Markup {
         ("Model", &facts.model),
         ("Runtime", facts.runtime),
         ("R peaks", peaks),
+        ("Each beat judged", mode),
     ];
     html! {
         section {

@@ -185,6 +185,7 @@ pub(super) fn facts(name: &str, duration_s: f64) -> Facts {
         reads_patient: true,
         model: "beat".to_owned(),
         runtime: "tract",
+        mode: Mode::Streaming,
         peaks: "detected",
         synthetic: false,
         comments: Vec::new(),

@@ -80,13 +80,17 @@ impl Watch {
         }
     }
 
-    /// Of each class, the beat that is most certainly of it once the rhythm has weighed, and what the network says of it
-    /// without each view: the view is replaced by its mean over the recording's normal beats. Where several leads were
+    /// Of each class, the beat that is most certainly of it once the rhythm has weighed, as it is among the record's `beats` in
+    /// the end, and what the network says of it without each view: the view is replaced by its mean over the recording's normal beats. Where several leads were
     /// averaged, so are the logits here, with the same weights.
     ///
     /// # Errors
     /// When the network fails.
-    pub(super) fn choose(self, runtime: &mut dyn Runtime) -> Result<Vec<Chosen>, ModelError> {
+    pub(super) fn choose(
+        self,
+        runtime: &mut dyn Runtime,
+        beats: &[Beat],
+    ) -> Result<Vec<Chosen>, ModelError> {
         let normal = self.normal;
         let explain = |Candidate { beat, leads }| {
             let mean = |lead: usize| normal.get(lead).and_then(Mean::finish);
@@ -103,7 +107,16 @@ impl Watch {
                 usual,
             }))
         };
-        let chosen = self.chosen.into_iter().flatten();
+        // What the whole recording has made of a beat since then is what is shown, and one of another class is not shown.
+        let settled = |Candidate { beat, leads }: Candidate| {
+            let place = beats.binary_search_by_key(&beat.sample, |beat| beat.sample);
+            let settled = beats[place.ok()?].clone();
+            (settled.class == beat.class).then_some(Candidate {
+                beat: settled,
+                leads,
+            })
+        };
+        let chosen = self.chosen.into_iter().flatten().filter_map(settled);
         chosen.map(explain).filter_map(Result::transpose).collect()
     }
 }
@@ -177,6 +190,11 @@ mod tests {
 
     /// Beats whose views tell them apart, and the classes and places of those that are chosen.
     fn chosen(beats: &[Beat]) -> Vec<(Class, f32)> {
+        chosen_of(beats, beats)
+    }
+
+    /// The same where the whole recording has made `settled` of them.
+    fn chosen_of(beats: &[Beat], settled: &[Beat]) -> Vec<(Class, f32)> {
         let mut watch = Watch::default();
         for (i, beat) in beats.iter().enumerate() {
             let mut views = Views::ZERO;
@@ -188,7 +206,7 @@ mod tests {
                 weights,
             });
         }
-        let chosen = watch.choose(&mut Fake).expect("the fake runs");
+        let chosen = watch.choose(&mut Fake, settled).expect("the fake runs");
         let chosen = chosen
             .iter()
             .map(|chosen| (chosen.beat.class, chosen.views.waveform[0]));
@@ -206,6 +224,9 @@ mod tests {
         beats[2].quality = 1.0;
         assert_eq!(chosen(&beats)[0], (Class::N, 2.0));
         assert!(chosen(&[]).is_empty());
+        let mut settled = beats.clone();
+        settled[4].class = Class::N;
+        assert_eq!(chosen_of(&beats, &settled), [(Class::N, 2.0)], "V no more");
     }
 
     /// The network said N of every beat, and most certainly of one that the rhythm made S.
@@ -250,9 +271,10 @@ mod tests {
             let go_on = &mut |_| ControlFlow::Continue(());
             let see: crate::engine::See<'_> = &mut |seen| watch.see(seen);
             let model = fake();
-            Pool::new(&model, &options)
-                .one(|worker| worker.classify_watched(&record, &options, go_on, see))?;
-            let chosen = watch.choose(&mut Fake)?;
+            let beats = Pool::new(&model, &options)
+                .one(|worker| worker.classify_watched(&record, &options, go_on, see))?
+                .beats;
+            let chosen = watch.choose(&mut Fake, &beats)?;
             assert!(chosen.len() >= 2, "the record has N and V");
             for chosen in &chosen {
                 assert_eq!(chosen.said, softmax(&chosen.beat.logits));

@@ -11,6 +11,7 @@ mod plot;
 mod reports;
 #[cfg(feature = "parquet")]
 mod tables;
+mod whole;
 
 use serde_json::Value;
 use std::fs;

@@ -43,6 +43,7 @@ export function json(about: About, analysed: AnalysedAbout, judged: Judged, beat
       lead: analysed.leads.join(" + "),
       lead_reason: analysed.taken.why,
       synthetic: about.synthetic,
+      mode: analysed.mode,
       model: analysed.model,
       runtime: analysed.runtime,
       beats: beats.list.map((beat) => ({

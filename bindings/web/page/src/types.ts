@@ -78,6 +78,7 @@ export interface AnalysedAbout extends Judged {
   leads: string[];
   taken: { leads: { index: number; name: string }[]; why: string };
   model: string;
+  mode: string;
   runtime: string;
   strips: { from_s: number; to_s: number; scores: Record<string, number> }[];
   warnings: string[];

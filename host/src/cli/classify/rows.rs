@@ -28,6 +28,7 @@ struct Object<'a> {
     /// Where the classes come from: the network, the list of beats, or nowhere.
     classes: &'static str,
     synthetic: bool,
+    mode: String,
     model: &'a str,
     runtime: &'a str,
     beats: Vec<Row>,
@@ -145,6 +146,7 @@ pub(super) fn write_json(
         peaks: peaks(classified, run),
         classes: classified.record.classes(),
         synthetic: classified.record.is_synthetic(),
+        mode: classified.analysis.mode.to_string(),
         model: &run.model,
         runtime: classified.analysis.runtime,
         beats: classified.analysis.beats.iter().map(row).collect(),

@@ -5,6 +5,7 @@ use super::source::{NOT_JUDGED, Source};
 use super::{Classified, Run};
 use crate::choice::Taken;
 use crate::hrv::Hrv;
+use crate::options::Mode;
 use crate::records::Warning;
 use crate::summary::{HEART_RATE_BEATS, percent};
 use heartlens_core::class::Class;
@@ -26,10 +27,14 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
     };
     let read = match record {
         Source::Record(_) => format!(
-            "model {} in {}, R peaks {}",
+            "model {} in {}, R peaks {}{}",
             run.model,
             result.analysis.runtime,
-            peaks(result, run)
+            peaks(result, run),
+            match result.analysis.mode {
+                Mode::Streaming => "",
+                Mode::Whole => ", judged with the whole recording at hand",
+            }
         ),
         Source::Beats(_) => format!("a list of beats; rhythm of model {}", run.model),
     };
