@@ -511,3 +511,159 @@ fn whatever_is_called_in_whatever_order_nothing_breaks() {
         assert!(bench.beats().len() > 20);
     });
 }
+
+impl Bench<'_, '_> {
+    /// A second of a converter, and the clock behind it.
+    fn second(&mut self, counts: &[i16], now_ms: &mut u32) {
+        self.push(counts.iter().copied());
+        *now_ms = now_ms.wrapping_add(1000);
+        self.wearable.clock(*now_ms);
+        self.drain();
+    }
+
+    /// What was told of the sample rate: found, expected, and whether they differ.
+    fn rates(&self) -> Vec<(f32, u32, bool)> {
+        let rates = self.events.iter().filter_map(|event| match *event {
+            Event::SampleRate {
+                found_hz,
+                expected_hz,
+                wrong,
+                ..
+            } => Some((found_hz, expected_hz, wrong)),
+            _ => None,
+        });
+        rates.collect()
+    }
+}
+
+/// By the clock each rate is told from each other, once, and none from itself.
+#[test]
+fn each_rate_is_told_from_each_other_by_the_clock() {
+    for told in Rate::ALL {
+        for real in Rate::ALL {
+            let hz = real.hz() as f32;
+            with(*told, |mut bench| {
+                let counts = vec![100; real.hz() as usize];
+                // Shortly before the clock's turn.
+                let mut now_ms = u32::MAX - 7000;
+                for _ in 0..180 {
+                    bench.second(&counts, &mut now_ms);
+                }
+                match told.hz() == real.hz() {
+                    true => assert_eq!(bench.rates(), []),
+                    false => assert_eq!(bench.rates(), [(hz, told.hz(), true)]),
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn where_the_clock_says_that_the_rate_is_wrong_the_signal_says_so_until_it_is_right() {
+    let (told, real) = (Rate::HZ_250, Rate::HZ_300);
+    let counts = ecg(real, 60.0, &regular(0.5, 60.0, 0.8));
+    let right = ecg(told, 120.0, &regular(0.5, 120.0, 0.8));
+    with(told, |mut bench| {
+        let mut now_ms = 0;
+        for second in counts.chunks(300) {
+            bench.second(second, &mut now_ms);
+        }
+        assert_eq!(bench.rates(), [(300.0, 250, true)]);
+        let at = bench.events.iter().find_map(|event| match event {
+            Event::SampleRate { at_ms, .. } => Some(*at_ms),
+            _ => None,
+        });
+        // After 10 to 20 s by the clock, which are 12 to 24 s of 250 samples.
+        assert!(
+            at.is_some_and(|at_ms| (12_000..=24_000).contains(&at_ms)),
+            "{at:?}"
+        );
+        assert_eq!(bench.wearable.signal(), Some(Signal::Rate));
+        assert_eq!(bench.wearable.rate_bpm(), None);
+        for second in right.chunks(250) {
+            bench.second(second, &mut now_ms);
+        }
+        assert_eq!(bench.rates()[1..], [(250.0, 250, false)]);
+        assert_eq!(bench.wearable.signal(), Some(Signal::Readable));
+        assert!(bench.wearable.rate_bpm().is_some());
+    });
+}
+
+/// Lost samples that are called missing are no wrong rate; those that nobody mentions are.
+#[test]
+fn samples_that_are_lost_in_silence_are_a_wrong_rate() {
+    let rate = Rate::HZ_250;
+    let counts = ecg(rate, 600.0, &regular(0.5, 600.0, 0.8));
+    for (said, lost) in [(true, 5), (false, 5), (true, 60), (false, 60)] {
+        with(rate, |mut bench| {
+            let mut now_ms = 77;
+            for (second, counts) in counts.chunks(250).enumerate() {
+                // So many samples of each second, or all of six seconds in each minute.
+                let kept = match lost {
+                    60 if second % 60 < 6 => 0,
+                    60 => 250,
+                    _ => 250 - 250 * lost / 100,
+                };
+                if said {
+                    bench.wearable.missing(250 - kept as u32);
+                }
+                bench.second(&counts[..kept], &mut now_ms);
+            }
+            let rates = bench.rates();
+            assert_eq!(rates.is_empty(), said, "{said}, {lost}: {rates:?}");
+            for (found_hz, expected_hz, _) in rates {
+                assert!(found_hz < 251.0 && expected_hz == 250, "{found_hz}");
+            }
+        });
+    }
+}
+
+/// A converter that stops, the end of a recording, a restart, and a clock that nobody tells.
+#[test]
+fn a_converter_that_stops_is_told_and_an_end_is_none() {
+    let rate = Rate::HZ_200;
+    let counts = ecg(rate, 30.0, &regular(0.5, 30.0, 0.8));
+    with(rate, |mut bench| {
+        let mut now_ms = 0;
+        // Nothing is expected before the first sample.
+        for _ in 0..60 {
+            bench.second(&[], &mut now_ms);
+        }
+        for second in counts.chunks(200) {
+            bench.second(second, &mut now_ms);
+        }
+        // Nor behind the end.
+        bench.finish();
+        for _ in 0..60 {
+            bench.second(&[], &mut now_ms);
+        }
+        for second in counts.chunks(200) {
+            bench.second(second, &mut now_ms);
+        }
+        // A gap that ends the recording, and is called one.
+        bench.wearable.missing(40 * 200);
+        now_ms += 40_000;
+        for second in counts.chunks(200) {
+            bench.second(second, &mut now_ms);
+        }
+        let restarts = bench
+            .events
+            .iter()
+            .filter(|event| matches!(event, Event::Restarted { .. }));
+        assert_eq!(restarts.count(), 2);
+        assert_eq!(bench.rates(), []);
+        // No sample any more.
+        for _ in 0..11 {
+            bench.second(&[], &mut now_ms);
+        }
+        assert_eq!(bench.rates(), [(0.0, 200, true)]);
+        // What was found outlasts a recording.
+        bench.wearable.missing(1000);
+        bench.push(counts[..400].iter().copied());
+        assert_eq!(bench.rates().len(), 1);
+    });
+    with(rate, |mut bench| {
+        bench.push(counts.iter().copied());
+        assert_eq!(bench.rates(), []);
+    });
+}

@@ -63,6 +63,19 @@ pub enum Event {
         /// Whether it has ended.
         over: bool,
     },
+    /// By the product's own clock ([`Wearable::clock`](super::Wearable::clock)), samples are too many or too few for the rate that was
+    /// told: the converter has another rate, or samples are lost that nobody calls [missing](super::Wearable::missing). All times, intervals
+    /// and classes are in doubt. Or, after a minute of the right number, they no longer are.
+    SampleRate {
+        /// When that was noticed, by the samples.
+        at_ms: u64,
+        /// Samples a second by the clock, over the last seconds. 0 where there are none.
+        found_hz: f32,
+        /// The rate that was told.
+        expected_hz: u32,
+        /// Whether the two differ; they agree again where not.
+        wrong: bool,
+    },
     /// A new recording begins, after a gap or because the one before has lasted 194 days: the patient's template and the rhythm
     /// are learned again.
     Restarted {
@@ -90,10 +103,11 @@ pub enum Signal {
     NoHeartbeat,
     /// The beats are larger than a body's: the counts per millivolt are wrong.
     Gain,
-    /// The beats are too fast and narrow, or too slow and wide, for any heart since the recording began: the rate that was told is
-    /// probably not the converter's. It is told from 64 readable beats on, and until 64 beats are some heart's. Of 61 patients, none is
-    /// told so at the right rate. Where the rate is wrong, this or [`NoHeartbeat`](Self::NoHeartbeat) says so in nine of ten patients if it is
-    /// twice or half the right one, in four of five if it is four times, and in a third if it is 1.4 times
-    /// (`host/tests/wearable.rs`). A heart in ventricular escape rhythm, or faster than 150 a minute all the time, may be told so as well.
+    /// The rate that was told is not the converter's. A clock tells it for sure: [`Event::SampleRate`]. Without one, and never for sure,
+    /// beats do that are too fast and narrow, or too slow and wide, for any heart since the recording began: from 64 readable beats
+    /// on, and until 64 beats are some heart's. Of 61 patients, none is told so at the right rate; at a wrong one this or
+    /// [`NoHeartbeat`](Self::NoHeartbeat) is said of nine in ten if it is twice or half the right one, of four in five if it is four times, and
+    /// of a third if it is 1.4 times (`host/tests/wearable.rs`). A heart in ventricular escape rhythm, or faster than 150 a minute all the
+    /// time, may be told so as well.
     Rate,
 }

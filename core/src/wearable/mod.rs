@@ -29,8 +29,10 @@
 //!     let mut place = MaybeUninit::uninit();
 //!     let wearable = Wearable::init(&mut place, config, network, rhythm)?;
 //!     let mut beats = 0;
-//!     for count in counts {
+//!     for (count, now_ms) in counts.iter().zip((0..).step_by(4)) {
 //!         wearable.push(*count);
+//!         // By a clock that is not the converter's: a wrong rate is said.
+//!         wearable.clock(now_ms);
 //!         // As often as there is time before the next sample.
 //!         while wearable.work() == Poll::Pending {
 //!             while let Some(event) = wearable.poll() {
@@ -44,6 +46,7 @@
 //! }
 //! ```
 
+mod clock;
 mod event;
 pub mod rate;
 mod run;
@@ -63,6 +66,7 @@ use crate::sample::{Calibration, MISSING};
 use crate::spec::{DETECTOR_MAX_DELAY_SAMPLES, SAMPLE_RATE_HZ};
 use crate::strip::{StripMonitor, StripVerdict};
 use crate::window::Ring;
+use clock::Clock;
 use core::mem::MaybeUninit;
 use core::task::Poll;
 use heapless::Deque;
@@ -150,6 +154,9 @@ pub struct Wearable<'a, N, S = NoStrips> {
     owed: u64,
     /// Whether the recording is over, and the next sample starts another.
     over: bool,
+    /// Whether it was [`finish`](Self::finish) that ended it, so that no samples are expected.
+    finished: bool,
+    clock: Clock,
     /// The newest count, and how many of the converter's samples have had it.
     held: (i16, u32),
     signal: Told,
@@ -261,6 +268,8 @@ impl<'a, N, S: Strips> Wearable<'a, N, S> {
             gap: 0,
             owed: 0,
             over: false,
+            finished: false,
+            clock: Clock::NOTHING,
             held: (0, 0),
             signal: Told::NOTHING,
             paused: None,
@@ -374,6 +383,27 @@ impl<N: Network, S: Strips> Wearable<'_, N, S> {
     pub fn finish(&mut self) {
         self.fill(u64::MAX);
         self.end();
+        self.finished = true;
+    }
+
+    /// Says what time it is by a clock of the product's own: ms since whenever, modulo 2^32. About once a second will do, or in each
+    /// turn of a main loop; between samples, as all calls.
+    ///
+    /// Samples, missing ones included, are compared with it, because an ECG does not tell for sure at which rate it was taken.
+    /// [`Event::SampleRate`] says where they are more than 2 % too many or too few for the rate that was told: some 10 s after it
+    /// becomes so where they are off by a tenth, and within three minutes for 250 Hz told as 256 Hz. The converter has another rate then,
+    /// or samples are lost and nobody calls them [missing](Self::missing). What happens once is not told: a clock that is set, or one loss,
+    /// however long. Samples in blocks of up to a quarter of a second do no harm. While nobody calls this, nothing is compared.
+    pub fn clock(&mut self, now_ms: u32) {
+        let samples = self.origin + self.taken;
+        match self.finished || samples == 0 {
+            true => self.clock.pause(),
+            false => {
+                let hz = self.resampler.rate().hz();
+                // Modulo 2^32 as well.
+                self.clock.read(now_ms, samples as u32, hz);
+            }
+        }
     }
 
     /// Does one slice of the work that there is, and adds what comes of it to the events that [`poll`](Self::poll) gives. It
@@ -505,7 +535,8 @@ impl<N: Network, S: Strips> Wearable<'_, N, S> {
     fn restart(&mut self) {
         self.origin += self.taken;
         self.taken = 0;
-        (self.gap, self.owed, self.over) = (0, 0, false);
+        (self.gap, self.owed) = (0, 0);
+        (self.over, self.finished) = (false, false);
         self.resampler = Resampler::new(self.resampler.rate());
         self.classifier.restart(Detector::new(), self.patient);
         self.strips.restart();
@@ -602,6 +633,14 @@ impl<N: Network, S: Strips> Wearable<'_, N, S> {
     fn look(&mut self) {
         let samples = self.classifier.samples();
         let at_ms = self.now_ms();
+        if let Some(found_hz) = self.clock.news() {
+            self.tell(Event::SampleRate {
+                at_ms,
+                found_hz,
+                expected_hz: self.resampler.rate().hz(),
+                wrong: self.clock.is_wrong(),
+            });
+        }
         let now = self.state();
         let told = &mut self.signal;
         if samples / SAMPLE_RATE_HZ != told.second || self.over {
@@ -655,6 +694,8 @@ impl<N: Network, S: Strips> Wearable<'_, N, S> {
             Signal::Gain
         } else if !quality.is_readable() {
             Signal::Noisy
+        } else if self.clock.is_wrong() {
+            Signal::Rate
         } else if self.classifier.rhythm().is_no_heartbeat() {
             Signal::NoHeartbeat
         } else if self.timing.is_implausible() {

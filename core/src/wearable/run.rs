@@ -109,3 +109,73 @@ impl Run {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quality::BeatQuality;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// The runs of beats that are 400 ms apart, each of the class of its letter; a dot is one that was missed. Beats and rate of each
+    /// when it ends.
+    fn runs(pattern: &str) -> Vec<(Class, u32, u32)> {
+        let (mut run, mut runs, mut rr_ms) = (Run::NONE, Vec::new(), 0);
+        let pattern = String::from(pattern) + "NN";
+        for (at, letter) in (0_u64..).map(|i| 1000 + 400 * i).zip(pattern.chars()) {
+            rr_ms += 400;
+            let class = match letter {
+                'N' => Class::N,
+                'S' => Class::S,
+                'V' => Class::V,
+                'F' => Class::F,
+                'Q' => Class::Q,
+                _ => continue,
+            };
+            let beat = Beat {
+                r_sample: 0,
+                class,
+                probabilities: [0.25; 4],
+                logits: [0.0; 4],
+                quality: BeatQuality::CLEAN,
+                readable: class != Class::Q,
+                rr_s: Some(rr_ms as f32 / 1000.0),
+                fibrillation: None,
+            };
+            rr_ms = 0;
+            if run.breaks(&beat) {
+                if let Event::Run {
+                    class,
+                    beats,
+                    rate_bpm,
+                    ..
+                } = run.event(true)
+                    && run.is_told()
+                {
+                    runs.push((class, beats, libm::roundf(rate_bpm) as u32));
+                }
+                run = Run::NONE;
+            }
+            run.push(&beat, at);
+        }
+        runs
+    }
+
+    #[test]
+    fn one_strange_or_missed_beat_is_survived_and_two_are_not() {
+        for pattern in ["VVV", "VFVV", "VVQV", "VQVV", "VVFV", "VV.V"] {
+            assert_eq!(runs(pattern), [(Class::V, 3, 150)], "{pattern}");
+        }
+        for pattern in ["SSS", "SQSS", "SS.S"] {
+            assert_eq!(runs(pattern), [(Class::S, 3, 150)], "{pattern}");
+        }
+        // Each of them may come once between two of the run's.
+        assert_eq!(runs("VVQVFV.VV"), [(Class::V, 6, 150)]);
+        for pattern in [
+            "VV", "VVQQV", "VVFQV", "VVF.V", "VV..V", "VNVV", "VVSVV", "QQQ", "FFF",
+        ] {
+            assert_eq!(runs(pattern), [], "{pattern}");
+        }
+        assert_eq!(runs("VVV..VVV"), [(Class::V, 3, 150), (Class::V, 3, 150)]);
+    }
+}
