@@ -4,8 +4,9 @@
 /* The memory that Heartlens works in. It could as well lie on a stack or come from a pool. */
 static uint64_t memory[HL_MEMORY_BYTES / sizeof(uint64_t)];
 
-/* What your product brings: the converter's samples, and a place for events. */
+/* What your product brings: the converter's samples, a clock that is not the converter's, and a place for events. */
 extern int next_sample(int16_t *count);
+extern uint32_t now_ms(void);
 extern void report(const hl_event *event);
 
 static void work(void) {
@@ -33,6 +34,7 @@ int watch(void) {
     int16_t count;
     while (next_sample(&count)) {
         hl_push_i16(memory, count);
+        hl_clock(memory, now_ms()); /* Once a second is enough. A wrong rate is said. */
         work();
     }
     hl_finish(memory);

@@ -172,6 +172,12 @@
 #define HL_EVENT_STRIP 7
 
 /*
+ By hl_clock the samples are too many or too few for the rate that was told: at_ms, found_hz, expected_hz. Another rate, or samples that
+ are lost and not called missing. With flag the two agree again.
+ */
+#define HL_EVENT_SAMPLE_RATE 8
+
+/*
  Something that this version of the header has no name for.
  */
 #define HL_EVENT_OTHER 255
@@ -217,7 +223,8 @@
 #define HL_SIGNAL_GAIN 7
 
 /*
- The beats are too fast and narrow, or too slow and wide, for any heart: the rate that was told is probably wrong.
+ The rate that was told is wrong: for sure after HL_EVENT_SAMPLE_RATE, else probably, since the beats are too fast and narrow, or too
+ slow and wide, for any heart.
  */
 #define HL_SIGNAL_RATE 8
 
@@ -317,6 +324,14 @@ typedef struct {
    0 or 1; see the kind.
    */
   uint8_t flag;
+  /*
+   The sample rate that was told, in Hz.
+   */
+  uint16_t expected_hz;
+  /*
+   Samples a second by hl_clock.
+   */
+  float found_hz;
 } hl_event;
 
 #ifdef __cplusplus
@@ -387,6 +402,18 @@ int32_t hl_push_i16(uint64_t *memory,
  */
 int32_t hl_missing(uint64_t *memory,
                    uint32_t samples);
+
+/*
+ Says what time it is by a clock of your own: ms since whenever, in 32 bits that may turn over. About once a second will do, or in each
+ turn of a main loop. Samples, missing ones included, are compared with it: HL_EVENT_SAMPLE_RATE says where they are more than 2 % too
+ many or too few for the rate that was told, some 10 s after it becomes so where they are off by a tenth. What happens once is not told:
+ a clock that is set, or one loss.
+
+ # Safety
+ `memory` is NULL, or what hl_init was given; one call at a time.
+ */
+int32_t hl_clock(uint64_t *memory,
+                 uint32_t now_ms);
 
 /*
  Ends the recording, so that its last beats come. The next sample begins another one.

@@ -99,6 +99,9 @@ pub const HL_EVENT_RESTARTED: u8 = 6;
 /// Half a minute has been judged, from at_ms to until_ms: scores are the probabilities of normal rhythm, atrial fibrillation, another
 /// rhythm and noise. Every 10 s, only after hl_init_strips.
 pub const HL_EVENT_STRIP: u8 = 7;
+/// By hl_clock the samples are too many or too few for the rate that was told: at_ms, found_hz, expected_hz. Another rate, or samples that
+/// are lost and not called missing. With flag the two agree again.
+pub const HL_EVENT_SAMPLE_RATE: u8 = 8;
 /// Something that this version of the header has no name for.
 pub const HL_EVENT_OTHER: u8 = 255;
 
@@ -118,7 +121,8 @@ pub const HL_SIGNAL_ELECTRODE_OFF: u8 = 5;
 pub const HL_SIGNAL_NO_HEARTBEAT: u8 = 6;
 /// The beats are larger than a body's: the counts per millivolt are wrong.
 pub const HL_SIGNAL_GAIN: u8 = 7;
-/// The beats are too fast and narrow, or too slow and wide, for any heart: the rate that was told is probably wrong.
+/// The rate that was told is wrong: for sure after HL_EVENT_SAMPLE_RATE, else probably, since the beats are too fast and narrow, or too
+/// slow and wide, for any heart.
 pub const HL_SIGNAL_RATE: u8 = 8;
 
 /// What hl_init is told.
@@ -180,6 +184,10 @@ pub struct hl_event {
     pub signal: u8,
     /// 0 or 1; see the kind.
     pub flag: u8,
+    /// The sample rate that was told, in Hz.
+    pub expected_hz: u16,
+    /// Samples a second by hl_clock.
+    pub found_hz: f32,
 }
 
 /// What lies in the caller's memory at its beginning, whoever has begun there.
@@ -215,6 +223,7 @@ type WatchingStrips = Wearable<'static, Executor<'static>, StripMonitor<'static>
 trait Watch {
     fn push(&mut self, count: i16);
     fn missing(&mut self, samples: u32);
+    fn clock(&mut self, now_ms: u32);
     fn finish(&mut self);
     fn work(&mut self) -> Poll<()>;
     fn poll(&mut self) -> Option<Event>;
@@ -229,6 +238,10 @@ impl<S: Strips> Watch for Wearable<'static, Executor<'static>, S> {
 
     fn missing(&mut self, samples: u32) {
         Wearable::missing(self, samples);
+    }
+
+    fn clock(&mut self, now_ms: u32) {
+        Wearable::clock(self, now_ms);
     }
 
     fn finish(&mut self) {
@@ -538,6 +551,25 @@ pub unsafe extern "C" fn hl_missing(memory: *mut u64, samples: u32) -> i32 {
     }
 }
 
+/// Says what time it is by a clock of your own: ms since whenever, in 32 bits that may turn over. About once a second will do, or in each
+/// turn of a main loop. Samples, missing ones included, are compared with it: HL_EVENT_SAMPLE_RATE says where they are more than 2 % too
+/// many or too few for the rate that was told, some 10 s after it becomes so where they are off by a tenth. What happens once is not told:
+/// a clock that is set, or one loss.
+///
+/// # Safety
+/// `memory` is NULL, or what hl_init was given; one call at a time.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hl_clock(memory: *mut u64, now_ms: u32) -> i32 {
+    // SAFETY: as the caller promises.
+    match unsafe { watching(memory) } {
+        Ok(wearable) => {
+            wearable.clock(now_ms);
+            HL_OK
+        }
+        Err(code) => code,
+    }
+}
+
 /// Ends the recording, so that its last beats come. The next sample begins another one.
 ///
 /// # Safety
@@ -674,6 +706,19 @@ fn translate(event: &Event) -> hl_event {
             at_ms: from_ms,
             until_ms,
             scores: probabilities,
+            ..nothing
+        },
+        Event::SampleRate {
+            at_ms,
+            found_hz,
+            expected_hz,
+            wrong,
+        } => hl_event {
+            kind: HL_EVENT_SAMPLE_RATE,
+            at_ms,
+            found_hz,
+            expected_hz: expected_hz as u16,
+            flag: u8::from(!wrong),
             ..nothing
         },
         Event::Restarted { at_ms } => hl_event {

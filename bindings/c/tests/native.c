@@ -68,6 +68,40 @@ static int watch_strips(void) {
     return 0;
 }
 
+/* A converter of 256 Hz that is told as one of 250 Hz, with a clock that turns over; then one of 250 Hz. What was said of either. */
+static int wrong_rate(void) {
+    hl_config config = {.rate_hz = 250, .counts_per_mv = 1000.0f, .age_years = -1.0f};
+    hl_event event;
+    EXPECT(hl_init(larger, sizeof larger, &config, hl_beat_model(), hl_rhythm_model()), HL_OK);
+    uint32_t now_ms = UINT32_MAX - 5000;
+    int wrong = 0, right = 0;
+    for (int second = 0; second < 400; second++) {
+        int rate = second < 200 ? 256 : 250;
+        for (int i = 0; i < rate; i++) {
+            EXPECT(hl_push_i16(larger, (int16_t)(i * 7919 % 301)), HL_OK);
+            while (hl_work(larger) == HL_PENDING) {
+                while (hl_next(larger, &event) == HL_OK) {
+                    if (event.kind != HL_EVENT_SAMPLE_RATE) {
+                        continue;
+                    }
+                    EXPECT(event.expected_hz, 250);
+                    EXPECT(event.at_ms > 1000u * (uint32_t)second, 1);
+                    EXPECT(event.flag ? rate == 250 : event.found_hz == 256.0f, 1);
+                    wrong += !event.flag;
+                    right += event.flag;
+                }
+            }
+        }
+        now_ms += 1000;
+        EXPECT(hl_clock(larger, now_ms), HL_OK);
+        if (second == 199) {
+            EXPECT(wrong == 1 && right == 0, 1);
+        }
+    }
+    EXPECT(wrong == 1 && right == 1, 1);
+    return 0;
+}
+
 static int misuse(void) {
     hl_config config = {.rate_hz = 250, .counts_per_mv = 200.0f, .age_years = 70.0f, .sex = HL_SEX_FEMALE};
     hl_image beat = hl_beat_model(), rhythm = hl_rhythm_model(), none = {0};
@@ -75,6 +109,7 @@ static int misuse(void) {
     const size_t size = HL_MEMORY_BYTES;
     EXPECT(hl_push_i16(NULL, 1), HL_ERROR_NULL);
     EXPECT(hl_missing(NULL, 1), HL_ERROR_NULL);
+    EXPECT(hl_clock(NULL, 1), HL_ERROR_NULL);
     EXPECT(hl_work(NULL), HL_ERROR_NULL);
     EXPECT(hl_finish(NULL), HL_ERROR_NULL);
     EXPECT(hl_next(NULL, &event), HL_ERROR_NULL);
@@ -83,6 +118,7 @@ static int misuse(void) {
     EXPECT(hl_rate_bpm(NULL) == 0.0f, 1);
     EXPECT(hl_push_i16(other, 1), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_missing(other, 1), HL_ERROR_NOT_INITIALISED);
+    EXPECT(hl_clock(other, 1), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_work(other), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_finish(other), HL_ERROR_NOT_INITIALISED);
     EXPECT(hl_next(other, &event), HL_ERROR_NOT_INITIALISED);
@@ -91,6 +127,7 @@ static int misuse(void) {
     uint64_t *crooked = (uint64_t *)((char *)other + 4);
     EXPECT(hl_push_i16(crooked, 1), HL_ERROR_ALIGNMENT);
     EXPECT(hl_missing(crooked, 1), HL_ERROR_ALIGNMENT);
+    EXPECT(hl_clock(crooked, 1), HL_ERROR_ALIGNMENT);
     EXPECT(hl_work(crooked), HL_ERROR_ALIGNMENT);
     EXPECT(hl_finish(crooked), HL_ERROR_ALIGNMENT);
     EXPECT(hl_next(crooked, &event), HL_ERROR_ALIGNMENT);
@@ -161,6 +198,7 @@ static int misuse(void) {
             EXPECT(hl_push_i16(other, (int16_t)(number >> 16)), HL_OK);
             if (i % 3 == 0) {
                 hl_work(other);
+                EXPECT(hl_clock(other, number), HL_OK);
                 hl_next(other, &event);
             }
         }
@@ -184,7 +222,7 @@ static int misuse(void) {
 }
 
 int main(void) {
-    if (misuse()) {
+    if (misuse() || wrong_rate()) {
         return 1;
     }
     return watch() != HL_OK || watch_strips();

@@ -4,8 +4,14 @@
 extern const unsigned char stretch[];
 extern void put(const char *text);
 
+static uint32_t next;
+
+/* The converter's own time. */
+uint32_t now_ms(void) {
+    return (uint32_t)((uint64_t)next * 1000 / 128);
+}
+
 int next_sample(int16_t *count) {
-    static uint32_t next;
     uint32_t samples = (uint32_t)stretch[0] | (uint32_t)stretch[1] << 8 | (uint32_t)stretch[2] << 16;
     if (next >= samples) {
         return 0;

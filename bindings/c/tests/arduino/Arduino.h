@@ -23,6 +23,7 @@ void analogReadResolution(int bits);
 int digitalRead(int pin);
 int analogRead(int pin);
 uint32_t micros();
+unsigned long millis();
 void delay(unsigned long ms);
 void setup();
 void loop();

@@ -58,6 +58,10 @@ uint32_t micros() {
     return now_us += STEP_US;
 }
 
+unsigned long millis() {
+    return now_us / 1000;
+}
+
 int digitalRead(int) {
     return now_us >= end_us() ? HIGH : LOW;
 }

@@ -37,6 +37,10 @@ static void report(const hl_event *event) {
         Serial.print("run of ");
         Serial.println((char)event->label);
         break;
+    case HL_EVENT_SAMPLE_RATE:
+        Serial.print("samples a second: ");
+        Serial.println((long)event->found_hz);
+        break;
     case HL_EVENT_RESTARTED:
         Serial.println("started anew");
         break;
@@ -78,6 +82,7 @@ void loop() {
             hl_push_i16(memory, (int16_t)analogRead(A0));
         }
     }
+    hl_clock(memory, millis());
     /* One short call at a time, so that the next sample is never late. */
     hl_work(memory);
     hl_event event;
