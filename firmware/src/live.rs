@@ -42,6 +42,9 @@ pub struct Overruns {
     /// How much later than the earliest possible the last block came.
     late_us: u32,
     lost: u32,
+    /// The last block's time since the first: in ms, and what is left of one.
+    now_ms: u32,
+    rest_us: u32,
 }
 
 impl Overruns {
@@ -52,6 +55,8 @@ impl Overruns {
             last_us: None,
             late_us: 0,
             lost: 0,
+            now_ms: 0,
+            rest_us: 0,
         }
     }
 
@@ -60,13 +65,22 @@ impl Overruns {
         let Some(last_us) = self.last_us.replace(now_us) else {
             return 0;
         };
-        let late_us = self.late_us + now_us.wrapping_sub(last_us);
+        let since_us = now_us.wrapping_sub(last_us);
+        let rest_us = self.rest_us + since_us % 1000;
+        self.now_ms = self.now_ms.wrapping_add(since_us / 1000 + rest_us / 1000);
+        self.rest_us = rest_us % 1000;
+        let late_us = self.late_us.saturating_add(since_us);
         // Earlier than due: it is the block before that was late.
         self.late_us = late_us.saturating_sub(self.block_us);
         let lost = self.late_us / self.block_us;
         self.late_us -= lost * self.block_us;
         self.lost += lost;
         lost
+    }
+
+    /// When the last block came, in ms since the first and modulo 2^32.
+    pub const fn now_ms(&self) -> u32 {
+        self.now_ms
     }
 
     /// All blocks that were lost so far.
@@ -98,10 +112,11 @@ impl<'p, 'a, N: Network, S: Strips> Live<'p, 'a, N, S> {
         }
     }
 
-    /// Takes a block of samples, before which so many are `lost`, sets the lights after it and gives each event to `on_event`. While
-    /// an electrode is off, there are no samples.
+    /// Takes a block of samples that came at this time by the board's clock, before which so many are `lost`, sets the lights after it
+    /// and gives each event to `on_event`. While an electrode is off, there are no samples.
     pub fn block(
         &mut self,
+        now_ms: u32,
         lost: u32,
         counts: &[[i16; 1]],
         board: &mut impl Board,
@@ -111,6 +126,7 @@ impl<'p, 'a, N: Network, S: Strips> Live<'p, 'a, N, S> {
         if lost > 0 {
             self.wearable.missing(lost);
         }
+        self.wearable.clock(now_ms);
         for [count] in counts {
             let count = if off { MISSING } else { *count };
             self.lit = self.lit.saturating_sub(1);
@@ -237,7 +253,7 @@ mod tests {
         let mut board = Bench::default();
         let mut beats = Vec::new();
         for index in 0..8 * 30 {
-            live.block(0, &block(index), &mut board, |event| {
+            live.block(125 * index as u32, 0, &block(index), &mut board, |event| {
                 beats.extend(beat(event))
             });
         }
@@ -272,7 +288,7 @@ mod tests {
         let mut beats = Vec::new();
         for index in 0..8 * 40 {
             board.off = (8 * 20..8 * 30).contains(&index);
-            live.block(0, &block(index), &mut board, |event| {
+            live.block(125 * index as u32, 0, &block(index), &mut board, |event| {
                 beats.extend(beat(event))
             });
             assert!(!board.off || board.shown.last().is_some_and(|l| l.unreadable));
@@ -312,6 +328,36 @@ mod tests {
         assert_eq!(at(875_000), 0);
         assert_eq!(at(1_500_000), 4);
         assert_eq!(overruns.lost(), 5);
+        assert_eq!(overruns.now_ms(), 1500);
+    }
+
+    #[test]
+    fn parts_of_a_ms_add_up() {
+        let mut overruns = Overruns::new(1_300);
+        for block in 0..10_000_u32 {
+            overruns.block(block * 1_300);
+        }
+        assert_eq!(overruns.now_ms(), 9_999 * 1_300 / 1000);
+    }
+
+    /// A converter that runs at half the rate, by the board's clock.
+    #[test]
+    fn blocks_that_come_too_slowly_are_a_wrong_rate() {
+        let mut place = Place::uninit();
+        let mut live = watching(&mut place);
+        let mut board = Bench::default();
+        let mut rates = Vec::new();
+        for index in 0..8 * 30 {
+            live.block(250 * index as u32, 0, &block(index), &mut board, |event| {
+                if let Event::SampleRate {
+                    found_hz, wrong, ..
+                } = event
+                {
+                    rates.push((*found_hz, *wrong));
+                }
+            });
+        }
+        assert_eq!(rates, [(64.0, true)]);
     }
 
     /// A beat keeps its time behind lost samples, and the signal is a gap there.
@@ -327,9 +373,13 @@ mod tests {
                 continue;
             }
             let lost = if index == 8 * 20 + 4 { 64 } else { 0 };
-            live.block(lost, &block(index), &mut board, |event| {
-                beats.extend(beat(event))
-            });
+            live.block(
+                125 * index as u32,
+                lost,
+                &block(index),
+                &mut board,
+                |event| beats.extend(beat(event)),
+            );
         }
         assert!(beats.len() > 30, "{} beats", beats.len());
         let late = beats.iter().filter(|(at, _)| *at > 128 * 25);

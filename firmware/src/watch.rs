@@ -1,17 +1,18 @@
-//! Plays the stretch in flash through core's wearable, as a product would, and says what came of it and what its calls took.
-//! The same code runs on every machine; [`Clock`] is all that differs.
+//! Plays the stretch in flash through core's wearable, as a product would, with or without the strip network, and says what came of it
+//! and what its calls took. The same code runs on every machine; [`Clock`] is all that differs.
 
-use crate::network::{ARENA_WORDS, Arena, BUILT_IN, RHYTHM};
+use crate::network::{Arena, BUILT_IN, RHYTHM, STRIP, StripArena};
 use crate::pipeline::{Clock, Cost, Stopwatch};
 use crate::stretch::{EMBEDDED, Stretch};
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::task::Poll;
-use heartlens_core::Beat;
-use heartlens_core::model::{Executor, Model};
+use heartlens_core::classifier::Stage;
+use heartlens_core::model::{Executor, Model, Task};
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
-use heartlens_core::wearable::{Config, Event, Rate, Wearable};
+use heartlens_core::strip::StripMonitor;
+use heartlens_core::wearable::{Config, Event, Rate, Strips, Wearable};
 
 /// What came of the stretch, and what it took by the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +21,15 @@ pub struct Watched {
     pub samples: u32,
     /// Beats told.
     pub beats: u32,
-    /// FNV-1a (64 bit) over each beat: position, class, fibrillation, and the bits of its logits and probabilities.
+    /// FNV-1a (64 bit) over each beat: position, class, fibrillation, and the bits of its logits and probabilities; and over each half
+    /// minute and each beginning and end of fibrillation.
     pub hash: u64,
     /// A sample: taking it, and being told that no work is left.
     pub sample: Cost,
     /// All the work on a beat.
     pub beat: Cost,
+    /// All the work on half a minute, with the strip network.
+    pub strip: Cost,
     /// One call.
     pub slice: Cost,
 }
@@ -38,35 +42,132 @@ fn extend(hash: u64, word: u32) -> u64 {
     })
 }
 
-fn extend_by_beat(hash: u64, beat: &Beat) -> u64 {
-    let fibrillation = match beat.fibrillation {
-        None => 0,
-        Some(false) => 1,
-        Some(true) => 2,
-    };
-    let head = [beat.r_sample, beat.class as u32, fibrillation];
-    let scores = beat.logits.iter().chain(&beat.probabilities);
-    let words = head.into_iter().chain(scores.map(|score| score.to_bits()));
-    words.fold(hash, extend)
+/// A time in ms as two words.
+fn words(ms: u64) -> [u32; 2] {
+    [ms as u32, (ms >> 32) as u32]
 }
+
+fn extend_by_event(hash: u64, event: &Event) -> u64 {
+    match *event {
+        Event::Beat { beat, .. } => {
+            let fibrillation = match beat.fibrillation {
+                None => 0,
+                Some(false) => 1,
+                Some(true) => 2,
+            };
+            let head = [beat.r_sample, beat.class as u32, fibrillation];
+            let scores = beat.logits.iter().chain(&beat.probabilities);
+            let words = head.into_iter().chain(scores.map(|score| score.to_bits()));
+            words.fold(hash, extend)
+        }
+        Event::Strip {
+            from_ms,
+            until_ms,
+            probabilities,
+        } => {
+            let times = words(from_ms).into_iter().chain(words(until_ms));
+            let words = times.chain(probabilities.map(f32::to_bits));
+            words.fold(hash, extend)
+        }
+        Event::Fibrillation { since_ms, until_ms } => {
+            let times = words(since_ms)
+                .into_iter()
+                .chain(words(until_ms.unwrap_or(0)));
+            times.fold(hash, extend)
+        }
+        _ => hash,
+    }
+}
+
+/// A wearable under way, and where it lies.
+type Playing<'a> = Wearable<'a, Executor<'a>>;
+type PlayingStrips<'a> = Wearable<'a, Executor<'a>, StripMonitor<'a>>;
 
 /// Plays the whole stretch. `None` where the stretch or a network that was built in is none.
 ///
 /// All that it works on lies in the arena and on the stack.
 #[inline(never)]
-pub fn watch<C: Clock>(arena: &mut [i32; ARENA_WORDS], clock: C) -> Option<Watched> {
+pub fn watch<C: Clock>(arena: &mut Arena, clock: C) -> Option<Watched> {
     let mut place = MaybeUninit::uninit();
     let (stretch, wearable) = open(&mut place, arena)?;
+    Some(play(&stretch, wearable, clock))
+}
+
+/// Plays the whole stretch with the strip network.
+#[inline(never)]
+pub fn watch_strips<C: Clock>(
+    arena: &mut Arena,
+    strip_arena: &mut StripArena,
+    clock: C,
+) -> Option<Watched> {
+    let mut place = MaybeUninit::uninit();
+    let (stretch, wearable) = open_strips(&mut place, arena, strip_arena)?;
+    Some(play(&stretch, wearable, clock))
+}
+
+fn parts<'a>(arena: &'a mut Arena) -> Option<(Stretch<'static>, Executor<'a>, Network<'a>)> {
+    let executor = Model::load(BUILT_IN).ok()?.executor(arena).ok()?;
+    let rhythm = Network::load(RHYTHM).ok()?;
+    Some((Stretch::parse(EMBEDDED).ok()?, executor, rhythm))
+}
+
+fn config(stretch: &Stretch<'_>) -> Config {
+    Config {
+        rate: Rate::HZ_128,
+        calibration: stretch.calibration(),
+        patient: Patient::default(),
+        rules: Rules::SHIPPED,
+    }
+}
+
+// Not inlined: what it takes of the stack is gone when the work begins.
+#[inline(never)]
+fn open<'p, 'a>(
+    place: &'p mut MaybeUninit<Playing<'a>>,
+    arena: &'a mut Arena,
+) -> Option<(Stretch<'static>, &'p mut Playing<'a>)> {
+    let (stretch, executor, rhythm) = parts(arena)?;
+    let wearable = Wearable::init(place, config(&stretch), executor, rhythm).ok()?;
+    Some((stretch, wearable))
+}
+
+// Not inlined, as above.
+#[inline(never)]
+fn open_strips<'p, 'a>(
+    place: &'p mut MaybeUninit<PlayingStrips<'a>>,
+    arena: &'a mut Arena,
+    strip_arena: &'a mut StripArena,
+) -> Option<(Stretch<'static>, &'p mut PlayingStrips<'a>)> {
+    let (stretch, executor, rhythm) = parts(arena)?;
+    let strip = Model::load_for(STRIP, Task::Strip).ok()?;
+    let strip = strip.executor(strip_arena).ok()?;
+    let wearable = Wearable::with_strips(place, config(&stretch), executor, rhythm, strip).ok()?;
+    Some((stretch, wearable))
+}
+
+/// What the beat and the half minute under way have taken so far.
+#[derive(Default)]
+struct Work {
+    beat: u32,
+    strip: u32,
+}
+
+fn play<S: Strips, C: Clock>(
+    stretch: &Stretch<'_>,
+    wearable: &mut Wearable<'_, Executor<'_>, S>,
+    clock: C,
+) -> Watched {
     let mut watched = Watched {
         samples: 0,
         beats: 0,
         hash: FNV_START,
         sample: Cost::NONE,
         beat: Cost::NONE,
+        strip: Cost::NONE,
         slice: Cost::NONE,
     };
     let mut stopwatch = Stopwatch::new(clock);
-    let mut work = 0;
+    let mut work = Work::default();
     for count in stretch.counts() {
         watched.samples += 1;
         stopwatch.start();
@@ -78,38 +179,18 @@ pub fn watch<C: Clock>(arena: &mut [i32; ARENA_WORDS], clock: C) -> Option<Watch
     }
     wearable.finish();
     drain(wearable, &mut stopwatch, &mut watched, &mut work);
-    Some(watched)
+    watched
 }
 
-type Playing<'a> = Wearable<'a, Executor<'a>>;
-
-// Not inlined: what it takes of the stack is gone when the work begins.
-#[inline(never)]
-fn open<'p, 'a>(
-    place: &'p mut MaybeUninit<Playing<'a>>,
-    arena: &'a mut Arena,
-) -> Option<(Stretch<'static>, &'p mut Playing<'a>)> {
-    let stretch = Stretch::parse(EMBEDDED).ok()?;
-    let config = Config {
-        rate: Rate::HZ_128,
-        calibration: stretch.calibration(),
-        patient: Patient::default(),
-        rules: Rules::SHIPPED,
-    };
-    let executor = Model::load(BUILT_IN).ok()?.executor(arena).ok()?;
-    let rhythm = Network::load(RHYTHM).ok()?;
-    let wearable = Wearable::init(place, config, executor, rhythm).ok()?;
-    Some((stretch, wearable))
-}
-
-/// Does what there is to do. `work` is what the beat under way has taken so far. What the last call took, which found nothing.
-fn drain<C: Clock>(
-    wearable: &mut Playing<'_>,
+/// Does what there is to do. What the last call took, which found nothing.
+fn drain<S: Strips, C: Clock>(
+    wearable: &mut Wearable<'_, Executor<'_>, S>,
     stopwatch: &mut Stopwatch<C>,
     watched: &mut Watched,
-    work: &mut u32,
+    work: &mut Work,
 ) -> u32 {
     loop {
+        let no_beat = matches!(wearable.classifier().stage(), Stage::Beat);
         stopwatch.start();
         let left = black_box(wearable.work());
         let taken = stopwatch.elapsed();
@@ -117,12 +198,19 @@ fn drain<C: Clock>(
         if left == Poll::Ready(()) {
             return taken;
         }
-        *work = work.wrapping_add(taken);
+        match no_beat && matches!(wearable.classifier().stage(), Stage::Beat) {
+            true => work.strip = work.strip.wrapping_add(taken),
+            false => work.beat = work.beat.wrapping_add(taken),
+        }
         while let Some(event) = wearable.poll() {
-            if let Event::Beat { beat, .. } = event {
-                watched.beats += 1;
-                watched.hash = extend_by_beat(watched.hash, &beat);
-                watched.beat.add(core::mem::take(work));
+            watched.hash = extend_by_event(watched.hash, &event);
+            match event {
+                Event::Beat { .. } => {
+                    watched.beats += 1;
+                    watched.beat.add(core::mem::take(&mut work.beat));
+                }
+                Event::Strip { .. } => watched.strip.add(core::mem::take(&mut work.strip)),
+                _ => {}
             }
         }
     }
@@ -131,6 +219,7 @@ fn drain<C: Clock>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{ARENA_WORDS, STRIP_ARENA_WORDS};
     use crate::pipeline::NoClock;
 
     #[test]
@@ -139,7 +228,15 @@ mod tests {
         let watched = watch(&mut arena, NoClock).expect("what is built in");
         assert!(watched.beats > 300, "{} beats", watched.beats);
         assert!(watched.slice.count > 2 * watched.samples);
+        assert_eq!(watched.strip.count, 0);
         assert_eq!(watch(&mut arena, NoClock), Some(watched));
+        let mut strip_arena = [0; STRIP_ARENA_WORDS];
+        let mut watch_strips = || watch_strips(&mut arena, &mut strip_arena, NoClock);
+        let with_strips = watch_strips().expect("what is built in");
+        assert_eq!(with_strips.strip.count, 30);
+        assert_eq!(with_strips.beats, watched.beats);
+        assert_ne!(with_strips.hash, watched.hash);
+        assert_eq!(watch_strips(), Some(with_strips));
     }
 
     #[test]

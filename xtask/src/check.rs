@@ -261,12 +261,21 @@ fn bindgen_arguments() -> Result<String> {
             .filter_map(|folder| std::fs::read_dir(folder).ok())
             .flat_map(|entries| entries.flatten())
             .map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.any(|name| name.starts_with("libclang-") && name.contains(".so"))
+        names.any(|name| is_libclang(&name))
     };
     if std::env::var_os("LIBCLANG_PATH").is_none() && !there() {
         step::apt_get("libclang1").context("libclang is missing, and LIBCLANG_PATH names none")?;
     }
     Ok(format!("-ffreestanding -isystem {folder}"))
+}
+
+/// Whether a file of this name is what bindgen loads: libclang itself, in any version, and not its part for C++.
+fn is_libclang(name: &str) -> bool {
+    let version = name.strip_prefix("libclang-");
+    name.starts_with("libclang.so")
+        || version.is_some_and(|version| {
+            version.starts_with(|c: char| c.is_ascii_digit()) && version.contains(".so")
+        })
 }
 
 fn quiet(command: &mut Command) -> Result<()> {
@@ -352,6 +361,21 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn libclang_is_told_from_its_part_for_cpp() {
+        for name in [
+            "libclang.so",
+            "libclang.so.1",
+            "libclang-14.so.14",
+            "libclang-19.so.1",
+        ] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in ["libclang-cpp.so.14", "libclang-14.a", "libclangAST.so"] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 
     #[test]
     fn one_failing_step_fails_the_whole_and_is_named() {

@@ -1,7 +1,8 @@
 //! `cargo xtask qemu --cores`: the demo record on cores that no board of this workspace has, held against this machine.
 //!
-//! The image `heartlens-cores` is built for each target and played on a machine of QEMU's. Its hash of all beats must be this
-//! machine's. Its timer counts ticks; a loop of known length says how many an instruction takes.
+//! The image `heartlens-cores` is built for each target, without and with the strip network, and played on a machine of QEMU's. Its
+//! hash of all beats and half minutes must be this machine's. Its timer counts ticks; a loop of known length says how many an
+//! instruction takes.
 
 use crate::documents::thousands;
 use crate::qemu::{Cost, Line, lines, only};
@@ -80,13 +81,22 @@ pub(crate) fn targets() -> impl Iterator<Item = &'static str> {
     CORES.iter().map(|core| core.target)
 }
 
-/// What one core takes.
+/// One core.
 #[derive(Debug, PartialEq, Serialize)]
 struct Row {
     core: &'static str,
     target: &'static str,
+    #[serde(flatten)]
+    plain: Figures,
+    /// With the strip network.
+    strips: Figures,
+}
+
+/// What an image takes on a core.
+#[derive(Debug, PartialEq, Serialize)]
+struct Figures {
     beats: u64,
-    /// Whether every bit of every beat is the same as on this machine.
+    /// Whether every bit of every beat, and of every half minute, is the same as on this machine.
     identical_to_host: bool,
     instructions: Instructions,
     /// Code, constants and both networks, less the demo record. What prints the figures is in it.
@@ -100,17 +110,26 @@ struct Row {
 struct Instructions {
     per_sample: u64,
     per_beat: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_half_minute: Option<u64>,
     longest_slice: u64,
 }
+
+/// The feature of `heartlens-cores` that adds the strip network.
+const STRIPS: &str = "strips";
 
 /// Plays every core that can be played here, and writes what they took to `json` (`-` is stdout), or prints it.
 pub(crate) fn run(json: Option<&Path>) -> Result<()> {
     // From the root, where firmware's default target does not apply.
-    let host = output(
-        cargo(".")
-            .args(["run", "--quiet", "--package", "heartlens-cores"])
-            .args(["--manifest-path", "firmware/Cargo.toml"]),
-    )?;
+    let host = |features: &str| {
+        output(
+            cargo(".")
+                .args(["run", "--quiet", "--package", "heartlens-cores"])
+                .args(["--manifest-path", "firmware/Cargo.toml"])
+                .args(["--features", features]),
+        )
+    };
+    let (plain, strips) = (host("")?, host(STRIPS)?);
     let mut rows = Vec::new();
     for core in &CORES {
         if let Err(error) = step::first_line(Command::new(core.qemu).arg("--version")) {
@@ -123,7 +142,13 @@ pub(crate) fn run(json: Option<&Path>) -> Result<()> {
             );
             continue;
         }
-        rows.push(core.play(&host).context(core.name)?);
+        let figures = |features, host| core.play(features, host).context(core.name);
+        rows.push(Row {
+            core: core.name,
+            target: core.target,
+            plain: figures("", &plain)?,
+            strips: figures(STRIPS, &strips)?,
+        });
     }
     match json {
         Some(path) if path.as_os_str() == "-" => {
@@ -136,39 +161,47 @@ pub(crate) fn run(json: Option<&Path>) -> Result<()> {
             markdown(&serde_json::to_value(&rows)?).context("no figures")?
         ),
     }
-    if let Some(row) = rows.iter().find(|row| !row.identical_to_host) {
-        bail!(
-            "{}: its beats differ from this machine's, which said {}",
-            row.core,
-            host.trim_end()
-        );
+    for row in &rows {
+        for (figures, host) in [(&row.plain, &plain), (&row.strips, &strips)] {
+            ensure!(
+                figures.identical_to_host,
+                "{}: its beats differ from this machine's, which said {}",
+                row.core,
+                host.trim_end()
+            );
+        }
     }
     Ok(())
 }
 
-/// A fast heart, in beats a second, and samples a second.
-const PER_SECOND: (f64, f64) = (3.0, 128.0);
+/// What a second has: beats of a fast heart, samples, and half minutes that end in it.
+const PER_SECOND: (f64, f64, f64) = (3.0, 128.0, 0.1);
 
-/// The rows as a table.
+/// The rows as a table: without the strip network, then with it.
 pub(crate) fn markdown(rows: &serde_json::Value) -> Option<String> {
     let mut table = String::from(
-        "| core | target | flash | RAM | instructions a sample | a beat | the longest call | a second, millions |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|\n",
+        "| core | target | flash | RAM | instructions a sample | a beat | half a minute | the longest call | a second, millions |\n\
+         |---|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
-    for row in rows.as_array()? {
-        let count = |pointer: &str| row.pointer(pointer)?.as_u64().map(thousands);
-        let number = |pointer: &str| row.pointer(pointer)?.as_f64();
-        let (beats, samples) = PER_SECOND;
+    let rows = rows.as_array()?.iter();
+    let strips = rows.clone().map(|row| (row, &row["strips"], ", strips"));
+    for (row, figures, with) in rows.map(|row| (row, row, "")).chain(strips) {
+        let count = |pointer: &str| figures.pointer(pointer)?.as_u64().map(thousands);
+        let number = |pointer: &str| figures.pointer(pointer)?.as_f64();
+        let (beats, samples, half_minutes) = PER_SECOND;
+        let half_minute = "/instructions/per_half_minute";
         let second = beats * number("/instructions/per_beat")?
-            + samples * number("/instructions/per_sample")?;
+            + samples * number("/instructions/per_sample")?
+            + half_minutes * number(half_minute).unwrap_or_default();
         table.push_str(&format!(
-            "| {} | `{}` | {} | {} | {} | {} | {} | {:.1} |\n",
+            "| {}{with} | `{}` | {} | {} | {} | {} | {} | {} | {:.1} |\n",
             row["core"].as_str()?,
             row["target"].as_str()?,
             count("/flash_bytes")?,
             count("/ram_bytes")?,
             count("/instructions/per_sample")?,
             count("/instructions/per_beat")?,
+            count(half_minute).unwrap_or_else(|| "-".to_owned()),
             count("/instructions/longest_slice")?,
             second / 1e6,
         ));
@@ -177,7 +210,7 @@ pub(crate) fn markdown(rows: &serde_json::Value) -> Option<String> {
 }
 
 impl Core {
-    fn play(&self, host: &str) -> Result<Row> {
+    fn play(&self, features: &str, host: &str) -> Result<Figures> {
         let built = cargo("firmware")
             .args([
                 "build",
@@ -186,7 +219,7 @@ impl Core {
                 "--package",
                 "heartlens-cores",
             ])
-            .args(["--target", self.target])
+            .args(["--target", self.target, "--features", features])
             .args(["--message-format", "json-render-diagnostics"])
             .stderr(Stdio::inherit())
             .output()
@@ -201,10 +234,12 @@ impl Core {
             .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
             .arg(&elf);
         let log = finish(&mut qemu)?;
-        self.row(&log, host, &fs::read(&elf)?)
+        Figures::of(&log, host, &fs::read(&elf)?)
     }
+}
 
-    fn row(&self, log: &str, host: &str, elf: &[u8]) -> Result<Row> {
+impl Figures {
+    fn of(log: &str, host: &str, elf: &[u8]) -> Result<Self> {
         let watched = |log| -> Result<(u64, u64, String)> {
             let line: Line<'_> = only(log, "watched")?;
             let hash = line.field("hash")?.to_owned();
@@ -213,14 +248,13 @@ impl Core {
         let costs = costs(log)?;
         let memory = only(log, "memory")?;
         let (flash_bytes, static_bytes) = measure(elf)?;
-        Ok(Row {
-            core: self.name,
-            target: self.target,
+        Ok(Self {
             beats: watched(log)?.1,
             identical_to_host: watched(log)? == watched(host)?,
             instructions: Instructions {
                 per_sample: costs.get("sample").context("no cost of a sample")?.mean,
                 per_beat: costs.get("beat").context("no cost of a beat")?.mean,
+                per_half_minute: costs.get("strip").map(|strip| strip.mean),
                 longest_slice: costs.get("slice").context("no cost of a call")?.largest,
             },
             flash_bytes: flash_bytes
@@ -333,11 +367,20 @@ mod tests {
     fn a_row_of_a_table() {
         let rows = serde_json::json!([{
             "core": "C", "target": "t", "flash_bytes": 1000, "ram_bytes": 200,
-            "instructions": {"per_sample": 10_000, "per_beat": 2_000_000, "longest_slice": 30}
+            "instructions": {"per_sample": 10_000, "per_beat": 2_000_000, "longest_slice": 30},
+            "strips": {
+                "flash_bytes": 3000, "ram_bytes": 400,
+                "instructions": {
+                    "per_sample": 20_000, "per_beat": 2_000_000, "per_half_minute": 5_000_000, "longest_slice": 31
+                }
+            }
         }]);
         let table = markdown(&rows).expect("figures");
         assert!(
-            table.ends_with("| C | `t` | 1,000 | 200 | 10,000 | 2,000,000 | 30 | 7.3 |\n"),
+            table.ends_with(
+                "| C | `t` | 1,000 | 200 | 10,000 | 2,000,000 | - | 30 | 7.3 |\n\
+                 | C, strips | `t` | 3,000 | 400 | 20,000 | 2,000,000 | 5,000,000 | 31 | 9.1 |\n"
+            ),
             "{table}"
         );
         assert_eq!(markdown(&serde_json::json!([{"core": "C"}])), None);

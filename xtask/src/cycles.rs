@@ -84,6 +84,7 @@ fn table(log: &str, performance: &Value) -> Result<String> {
             ("sample", "push", 0, "a sample, mean"),
             ("push", "push", 1, "longest push"),
             ("missing", "missing", 1, "longest missing"),
+            ("clock", "clock", 1, "longest clock"),
             ("work", "work", 1, "longest work"),
         ] {
             let hz = &rate["hz"];
@@ -111,7 +112,7 @@ mod tests {
     #[test]
     fn cycles_stand_beside_instructions() {
         let performance = serde_json::json!({"wearable": {"rates": [
-            {"hz": 128, "sample": 600, "push": 7000, "missing": 30000, "work": 70000}
+            {"hz": 128, "sample": 600, "push": 7000, "missing": 30000, "clock": 300, "work": 70000}
         ]}});
         let log = "0.1 INFO  cost part=wearable-128-push count=10 total=9000 largest=14000 (wearable.rs:50)\n\
                    0.2 INFO  cost part=wearable-128-work count=2 total=9 largest=140000\n";

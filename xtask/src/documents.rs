@@ -291,19 +291,20 @@ impl Sources {
     /// Instructions of a wearable's calls at each rate.
     fn wearable(&self) -> Option<String> {
         let mut table = String::from(
-            "| rate, Hz | a sample | longest `push` | longest `missing` | longest `work` | the longest at 64 MHz |\n\
-             |---:|---:|---:|---:|---:|---:|\n",
+            "| rate, Hz | a sample | longest `push` | longest `missing` | longest `clock` | longest `work` | the longest at 64 MHz |\n\
+             |---:|---:|---:|---:|---:|---:|---:|\n",
         );
         for row in self.performance["wearable"]["rates"].as_array()? {
             let count = |key: &str| row[key].as_u64();
             let calls = [count("push")?, count("missing")?, count("work")?];
             writeln!(
                 table,
-                "| {} | {} | {} | {} | {} | {:.2} ms |",
+                "| {} | {} | {} | {} | {} | {} | {:.2} ms |",
                 count("hz")?,
                 thousands(count("sample")?),
                 thousands(calls[0]),
                 thousands(calls[1]),
+                thousands(count("clock")?),
                 thousands(calls[2]),
                 calls.into_iter().max()? as f64 / 64e3,
             )
@@ -514,6 +515,7 @@ fn wearable_figures(qemu: &Value) -> Result<Value> {
             "sample": cost("push")["mean"],
             "push": cost("push")["largest"],
             "missing": cost("missing")["largest"],
+            "clock": cost("clock")["largest"],
             "work": cost("work")["largest"],
         })
     });
@@ -591,6 +593,7 @@ mod tests {
             "parts": {
                 "slice": cost(1),
                 "wearable-1000-push": cost(2), "wearable-1000-missing": cost(3), "wearable-1000-work": cost(4),
+                "wearable-1000-clock": cost(8), "wearable-125-clock": cost(9),
                 "wearable-125-push": cost(5), "wearable-125-missing": cost(6), "wearable-125-work": cost(7),
             },
         });
@@ -598,8 +601,8 @@ mod tests {
             "state_bytes": 9000,
             "stack_bytes": 7000,
             "rates": [
-                {"hz": 125, "sample": 5, "push": 50, "missing": 60, "work": 70},
-                {"hz": 1000, "sample": 2, "push": 20, "missing": 30, "work": 40},
+                {"hz": 125, "sample": 5, "push": 50, "missing": 60, "clock": 90, "work": 70},
+                {"hz": 1000, "sample": 2, "push": 20, "missing": 30, "clock": 80, "work": 40},
             ],
         });
         assert_eq!(wearable_figures(&report).expect("figures"), expected);

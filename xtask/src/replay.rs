@@ -158,13 +158,64 @@ fn layers(log: &str) -> Result<Vec<Layer>> {
 
 /// The demo record, which is in the image.
 pub(crate) fn demo() -> Result<Played> {
-    play("models/demo/demo", None)
+    Twins::build()?.play("models/demo/demo", None)
+}
+
+/// The image and its twin on this machine, built once, so that all records are played by the same two, whatever changes meanwhile.
+struct Twins {
+    _folder: tempfile::TempDir,
+    image: PathBuf,
+    host: PathBuf,
+}
+
+impl Twins {
+    fn build() -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let kept = |build: &mut Command, name: &str| -> Result<PathBuf> {
+            build.args(["--quiet", "--message-format", "json-render-diagnostics"]);
+            let built = step::executable(output(build)?.as_bytes())?;
+            let built = built.with_context(|| format!("cargo built no {name}"))?;
+            let kept = folder.path().join(name);
+            std::fs::copy(built, &kept).with_context(|| kept.display().to_string())?;
+            Ok(kept)
+        };
+        let image = kept(
+            cargo("firmware").args(["build", "--release", "--bin", "replay"]),
+            "replay",
+        )?;
+        // From the root, where firmware's default target does not apply.
+        let host = kept(
+            cargo(".")
+                .args(["build", "--example", "replay_on_host"])
+                .args(["--manifest-path", "firmware/Cargo.toml"]),
+            "replay_on_host",
+        )?;
+        Ok(Self {
+            _folder: folder,
+            image,
+            host,
+        })
+    }
+
+    /// Plays a stretch, or the one in the image, on both machines.
+    fn play(&self, name: &str, file: Option<&Path>) -> Result<Played> {
+        let log = output(
+            cargo("firmware")
+                .args(["run", "--quiet", "--package", "qemu-runner"])
+                .args(["--target", "host-tuple", "--"])
+                .arg(&self.image)
+                .args(file),
+        )?;
+        let host = output(Command::new(&self.host).args(file))?;
+        Played::of(name, log, &host)
+    }
 }
 
 /// Records one after the other, or as many at a time as there are cores; one line each on stderr.
 /// `strips`: through the strip network as well.
 pub(crate) fn records(records: &[PathBuf], lead: &str, strips: bool) -> Result<Vec<Played>> {
     let program = &step::example("stretch", Environment::here().as_ref())?;
+    let twins = &Twins::build()?;
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let queue = Mutex::new(records.iter().enumerate());
     let results = Mutex::new(Vec::new());
@@ -179,7 +230,7 @@ pub(crate) fn records(records: &[PathBuf], lead: &str, strips: bool) -> Result<V
                     };
                     let file = folder.path().join(format!("{index}.stretch"));
                     let played = stretch(program, record, lead, &file)
-                        .and_then(|()| play(&record.display().to_string(), Some(&file)))
+                        .and_then(|()| twins.play(&record.display().to_string(), Some(&file)))
                         .and_then(|mut played| {
                             if strips {
                                 played.add(strips::play(Some(&file))?);
@@ -222,23 +273,6 @@ fn stretch(program: &Path, record: &Path, lead: &str, file: &Path) -> Result<()>
     let record = std::path::absolute(record)?;
     output(Command::new(program).args([record.as_os_str(), lead.as_ref(), file.as_os_str()]))?;
     Ok(())
-}
-
-/// Plays a stretch, or the one in the image, on both machines.
-fn play(name: &str, file: Option<&Path>) -> Result<Played> {
-    let log = output(
-        cargo("firmware")
-            .args(["run", "--release", "--bin", "replay", "--"])
-            .args(file),
-    )?;
-    // From the root, where firmware's default target does not apply.
-    let host = output(
-        cargo(".")
-            .args(["run", "--example", "replay_on_host"])
-            .args(["--manifest-path", "firmware/Cargo.toml", "--"])
-            .args(file),
-    )?;
-    Played::of(name, log, &host)
 }
 
 impl Played {

@@ -59,9 +59,10 @@ pub fn measurement(report: &Report) -> Option<Vec<u8, MEASUREMENT_BYTES>> {
 /// | 4 | fibrillation; time is its first beat | | it is over | |
 /// | 5 | run; time is its first beat | S or V | it is over | beats |
 /// | 6 | a new recording begins | | | |
+/// | 7 | the sample rate is wrong | | it is right again | samples found in 1,000 s |
 ///
 /// The signal's numbers are those of `heartlens.h`: 1 readable, 2 noisy, 3 flat, 4 constant, 5 electrode off, 6 no heartbeat,
-/// 7 wrong gain.
+/// 7 wrong gain, 8 wrong rate.
 pub fn event(event: &Event) -> Option<[u8; EVENT_BYTES]> {
     let letter = |name: &str| name.bytes().next().unwrap_or(b'Q');
     let (kind, class, flag, signal, number, at_ms) = match *event {
@@ -79,6 +80,7 @@ pub fn event(event: &Event) -> Option<[u8; EVENT_BYTES]> {
                 Signal::ElectrodeOff => 5,
                 Signal::NoHeartbeat => 6,
                 Signal::Gain => 7,
+                Signal::Rate => 8,
                 _ => return None,
             };
             (2, 0, false, number, 0, at_ms)
@@ -93,6 +95,12 @@ pub fn event(event: &Event) -> Option<[u8; EVENT_BYTES]> {
             ..
         } => (5, letter(class.name()), over, 0, beats, since_ms),
         Event::Restarted { at_ms } => (6, 0, false, 0, 0, at_ms),
+        Event::SampleRate {
+            at_ms,
+            found_hz,
+            wrong,
+            ..
+        } => (7, 0, !wrong, 0, (found_hz * 1000.0) as u32, at_ms),
         _ => return None,
     };
     let mut bytes = [0; EVENT_BYTES];
@@ -198,6 +206,21 @@ mod tests {
             Some([5, b'V', 1, 0, 5, 0, 0, 0, 6, 5, 4, 3, 2, 1, 0, 0])
         );
         assert_eq!(measurement(&report(run, Some(150.0))), None);
+        let rate = Event::SampleRate {
+            at_ms: 9,
+            found_hz: 128.5,
+            expected_hz: 125,
+            wrong: true,
+        };
+        assert_eq!(
+            event(&rate),
+            Some([7, 0, 0, 0, 0xf4, 0xf5, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0])
+        );
+        let rate = Event::Signal {
+            at_ms: 1,
+            signal: Signal::Rate,
+        };
+        assert_eq!(event(&rate).map(|bytes| bytes[3]), Some(8));
         let off = Event::Signal {
             at_ms: 1000,
             signal: Signal::ElectrodeOff,

@@ -5,12 +5,15 @@
 #![no_std]
 #![no_main]
 
+use core::future::poll_fn;
 use core::mem::MaybeUninit;
-use cortex_m::peripheral::SCB;
+use core::task::Poll;
+use cortex_m::peripheral::{NVIC, SCB};
 use embassy_executor::Spawner;
-use embassy_futures::join::join;
+use embassy_futures::join::{join, join3};
 use embassy_futures::select::{Either, select};
 use embassy_nrf::gpio::{Input, Pull};
+use embassy_nrf::interrupt::Interrupt;
 use embassy_nrf::interrupt::Priority;
 use embassy_nrf::saadc::{self, ChannelConfig, Resolution, Saadc};
 use embassy_nrf::{bind_interrupts, peripherals, rng};
@@ -95,6 +98,29 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     restart()
 }
 
+/// Stands behind a task's work with floats, each time that it is polled.
+///
+/// An exception of the FPU's, such as that a result is not exact, stays in FPSCR and pends an interrupt that nobody takes, which ends
+/// each sleep at once (nRF52840 errata, 87). Both are cleared before the executor sleeps.
+async fn quiet() {
+    poll_fn(|_| {
+        #[expect(unsafe_code, reason = "a register of the core's")]
+        // SAFETY: clears the bits that say which exceptions there were; the rounding mode and the flags of comparisons stay.
+        unsafe {
+            core::arch::asm!(
+                "vmrs {0}, fpscr",
+                "bic {0}, {0}, #0x9f",
+                "vmsr fpscr, {0}",
+                out(reg) _,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+        NVIC::unpend(Interrupt::FPU);
+        Poll::Pending
+    })
+    .await
+}
+
 #[embassy_executor::task]
 async fn radio(mpsl: &'static MultiprotocolServiceLayer<'static>) -> ! {
     mpsl.run().await
@@ -115,7 +141,7 @@ async fn convert(mut converter: Saadc<'static, 1>, off: [Input<'static>; 2]) {
 
 #[embassy_executor::task]
 async fn classify(wearable: &'static mut Watching) {
-    watch(wearable, &SAMPLES, &REPORTS).await;
+    join(watch(wearable, &SAMPLES, &REPORTS), quiet()).await;
 }
 
 fn wearable() -> Result<&'static mut Watching, ()> {
@@ -261,12 +287,12 @@ async fn main(spawner: Spawner) {
     )));
     let mut runner = stack.runner();
     let mut peripheral = stack.peripheral();
-    join(runner.run(), async {
+    let served = async {
         // The controller has failed.
         let _ = serve(&mut peripheral, &server).await;
         restart()
-    })
-    .await;
+    };
+    join3(runner.run(), served, quiet()).await;
 }
 
 /// Memory for the controller with one connection, in bytes: it takes what it needs of it, and refuses less.

@@ -1,10 +1,9 @@
 //! The machine's side: its timer, its faults, and the one thing that it does.
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use heartlens_firmware::network::{ARENA_WORDS, Arena};
 use heartlens_firmware::pipeline::{Clock, Cost};
+use heartlens_firmware::stack;
 use heartlens_firmware::stretch::EMBEDDED;
-use heartlens_firmware::{stack, watch};
 use semihosting::{eprintln, println, process};
 
 /// Turns of the loop of known length.
@@ -109,8 +108,7 @@ fn run() -> ! {
     let from = timer.now();
     known_loop(LOOP_TURNS);
     let ticks = timer.now().wrapping_sub(from);
-    let mut arena: Arena = [0; ARENA_WORDS];
-    let watched = watch::watch(&mut arena, timer);
+    let watched = crate::play(timer);
     // Printing goes deeper than a product does.
     let stack = stack::deepest();
     let Some(watched) = watched else {
@@ -124,6 +122,9 @@ fn run() -> ! {
     );
     print("sample", &watched.sample);
     print("beat", &watched.beat);
+    if watched.strip.count > 0 {
+        print("strip", &watched.strip);
+    }
     print("slice", &watched.slice);
     println!("memory stack={stack} stretch={}", EMBEDDED.len());
     process::exit(0)

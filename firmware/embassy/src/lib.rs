@@ -18,6 +18,7 @@
 use embassy_futures::yield_now;
 use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use embassy_sync::channel::Channel;
+use embassy_time::{Duration, Instant, with_timeout};
 use heartlens_core::Network;
 use heartlens_core::wearable::{Event, Wearable};
 
@@ -87,20 +88,26 @@ impl<'a> Feed<'a> {
     }
 }
 
+/// The clock is told so often where no sample comes.
+const SILENCE: Duration = Duration::from_secs(1);
+
 /// Takes samples as they come and sends on what happens, until [`Sample::End`]. Between two slices of work, each at most 80,000
-/// instructions of a Cortex-M4F, other tasks run.
+/// instructions of a Cortex-M4F, other tasks run. Embassy's clock tells a wrong sample rate, and a converter that has stopped
+/// ([`Wearable::clock`]).
 pub async fn watch<N: Network>(
     wearable: &mut Wearable<'_, N>,
     samples: &Samples,
     reports: &Reports,
 ) {
     loop {
-        let sample = samples.receive().await;
+        let sample = with_timeout(SILENCE, samples.receive()).await.ok();
         match sample {
-            Sample::Count(count) => wearable.push(count),
-            Sample::Missing(lost) => wearable.missing(lost),
-            Sample::End => wearable.finish(),
+            Some(Sample::Count(count)) => wearable.push(count),
+            Some(Sample::Missing(lost)) => wearable.missing(lost),
+            Some(Sample::End) => wearable.finish(),
+            None => {}
         }
+        wearable.clock(Instant::now().as_millis() as u32);
         while wearable.work().is_pending() {
             while let Some(event) = wearable.poll() {
                 let rate_bpm = wearable.rate_bpm();
@@ -108,7 +115,7 @@ pub async fn watch<N: Network>(
             }
             yield_now().await;
         }
-        if sample == Sample::End {
+        if sample == Some(Sample::End) {
             return;
         }
     }

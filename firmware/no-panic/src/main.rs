@@ -68,6 +68,7 @@ fn play<S: Strips>(wearable: &mut Wearable<'_, Executor<'_>, S>) -> u32 {
     for count in black_box(0_i16)..black_box(100) {
         wearable.push(count);
         wearable.missing(black_box(3));
+        wearable.clock(black_box(4));
         while wearable.work() == Poll::Pending {
             while let Some(event) = wearable.poll() {
                 black_box(event);

@@ -117,6 +117,18 @@ fn log(event: &Event) {
             beats,
             over
         ),
+        Event::SampleRate {
+            at_ms,
+            found_hz,
+            expected_hz,
+            wrong,
+        } => defmt::info!(
+            "sample rate at_ms={=u64} found_hz={=f32} expected_hz={=u32} wrong={=bool}",
+            at_ms,
+            found_hz,
+            expected_hz,
+            wrong
+        ),
         Event::Restarted { at_ms } => defmt::info!("restarted at_ms={=u64}", at_ms),
         _ => {}
     }
@@ -125,8 +137,8 @@ fn log(event: &Event) {
 fn run(place: &mut MaybeUninit<Watching>) -> ! {
     let (front_end, mut panel, wearable, mut store) = set_up(place);
     let mut live = Live::new(wearable);
-    front_end.run(|lost, block| {
-        live.block(lost, block, &mut panel, |event| {
+    front_end.run(|now_ms, lost, block| {
+        live.block(now_ms, lost, block, &mut panel, |event| {
             if let Event::Beat { .. } = event {
                 store.classified();
             }

@@ -31,11 +31,12 @@ const LOOP_TURNS: u32 = 1_000_000;
 /// Seconds that are played at each rate but 128 Hz, of which all is played.
 const SECONDS: usize = 40;
 
-/// The three calls.
+/// The calls.
 #[derive(Default)]
 struct Costs {
     push: Cost,
     missing: Cost,
+    clock: Cost,
     work: Cost,
 }
 
@@ -129,7 +130,12 @@ fn play(arena: &mut Arena, rate: Rate, stopwatch: &mut Stopwatch) -> Costs {
         .counts()
         .take(seconds.saturating_mul(SAMPLE_RATE_HZ as usize));
     let mut owed = 0;
-    for count in counts {
+    for (number, count) in counts.enumerate() {
+        // The converter's own time, so that nothing is told.
+        let now_ms = number as u32 * 1000 / SAMPLE_RATE_HZ;
+        stopwatch.start();
+        wearable.clock(black_box(now_ms));
+        costs.clock.add(stopwatch.elapsed());
         owed += rate.hz();
         while owed >= SAMPLE_RATE_HZ {
             owed -= SAMPLE_RATE_HZ;
@@ -175,6 +181,7 @@ fn main() -> ! {
         let costs = play(arena, *rate, &mut stopwatch);
         log_cost(rate.hz(), "push", &costs.push);
         log_cost(rate.hz(), "missing", &costs.missing);
+        log_cost(rate.hz(), "clock", &costs.clock);
         log_cost(rate.hz(), "work", &costs.work);
     }
     defmt::info!(

@@ -228,9 +228,9 @@ impl FrontEnd {
         CALIBRATION
     }
 
-    /// Gives block after block to `take`, asleep in between, each with the number of samples lost before it. While one is
-    /// taken, the next is filled; where taking one is not over by then, the one after is lost.
-    pub fn run(mut self, mut take: impl FnMut(u32, &[[i16; 1]])) -> ! {
+    /// Gives block after block to `take`, asleep in between, each with its time in ms by a clock that is not the converter's timer, and
+    /// the number of samples lost before it. While one is taken, the next is filled; where taking one is not over by then, the one after is lost.
+    pub fn run(mut self, mut take: impl FnMut(u32, u32, &[[i16; 1]])) -> ! {
         let mut buffers = [[[0; 1]; BLOCK]; 2];
         let clock = Timer::new(self.clock);
         clock.set_frequency(Frequency::F1MHz);
@@ -250,7 +250,7 @@ impl FrontEnd {
                     if lost > 0 {
                         defmt::warn!("overrun blocks={=u32} all={=u32}", lost, overruns.lost());
                     }
-                    take(lost * BLOCK as u32, block);
+                    take(overruns.now_ms(), lost * BLOCK as u32, block);
                     CallbackResult::Continue
                 },
             ));
