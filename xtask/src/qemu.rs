@@ -179,7 +179,7 @@ fn demo_views() -> Result<(Option<DemoCosts>, Option<String>)> {
     )?;
     let kernels = output(cargo("firmware").args(["run", "--release", "--bin", "kernels"]))?;
     let wearable = output(cargo("firmware").args(["run", "--release", "--bin", "wearable"]))?;
-    let (strips, other_strips) = strips::play(None)?;
+    let (strips, other_strips) = strips::demo()?;
     let demo = Demo {
         checksums: checksums(&device)?,
         kernels: Kernels::of(&kernels)?,

@@ -156,23 +156,20 @@ fn layers(log: &str) -> Result<Vec<Layer>> {
     layers.collect()
 }
 
-/// The demo record, which is in the image.
-pub(crate) fn demo() -> Result<Played> {
-    Twins::build()?.play("models/demo/demo", None)
-}
-
-/// The image and its twin on this machine, built once, so that all records are played by the same two, whatever changes meanwhile.
-struct Twins {
+/// An image and its twin on this machine, built once, so that all records are played by the same two, whatever changes meanwhile.
+pub(crate) struct Twins {
     _folder: tempfile::TempDir,
     image: PathBuf,
     host: PathBuf,
 }
 
 impl Twins {
-    fn build() -> Result<Self> {
+    /// Of the image of this name and the example `NAME_on_host`.
+    pub(crate) fn build(name: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let kept = |build: &mut Command, name: &str| -> Result<PathBuf> {
-            build.args(["--quiet", "--message-format", "json-render-diagnostics"]);
+            build.args([name, "--quiet"]);
+            build.args(["--message-format", "json-render-diagnostics"]);
             let built = step::executable(output(build)?.as_bytes())?;
             let built = built.with_context(|| format!("cargo built no {name}"))?;
             let kept = folder.path().join(name);
@@ -180,15 +177,15 @@ impl Twins {
             Ok(kept)
         };
         let image = kept(
-            cargo("firmware").args(["build", "--release", "--bin", "replay"]),
-            "replay",
+            cargo("firmware").args(["build", "--release", "--bin"]),
+            name,
         )?;
         // From the root, where firmware's default target does not apply.
         let host = kept(
             cargo(".")
-                .args(["build", "--example", "replay_on_host"])
-                .args(["--manifest-path", "firmware/Cargo.toml"]),
-            "replay_on_host",
+                .args(["build", "--manifest-path", "firmware/Cargo.toml"])
+                .arg("--example"),
+            &format!("{name}_on_host"),
         )?;
         Ok(Self {
             _folder: folder,
@@ -197,25 +194,43 @@ impl Twins {
         })
     }
 
-    /// Plays a stretch, or the one in the image, on both machines.
-    fn play(&self, name: &str, file: Option<&Path>) -> Result<Played> {
-        let log = output(
+    /// What the image logs of a stretch, or of the one in it.
+    pub(crate) fn on_device(&self, file: Option<&Path>) -> Result<String> {
+        output(
             cargo("firmware")
                 .args(["run", "--quiet", "--package", "qemu-runner"])
                 .args(["--target", "host-tuple", "--"])
                 .arg(&self.image)
                 .args(file),
-        )?;
-        let host = output(Command::new(&self.host).args(file))?;
-        Played::of(name, log, &host)
+        )
     }
+
+    /// What its twin prints of the same.
+    pub(crate) fn on_host(&self, file: Option<&Path>) -> Result<String> {
+        output(Command::new(&self.host).args(file))
+    }
+}
+
+/// The demo record, which is in the image.
+pub(crate) fn demo() -> Result<Played> {
+    play("models/demo/demo", None, &Twins::build("replay")?)
+}
+
+/// Plays a stretch, or the one in the image, on both machines.
+fn play(name: &str, file: Option<&Path>, twins: &Twins) -> Result<Played> {
+    Played::of(name, twins.on_device(file)?, &twins.on_host(file)?)
 }
 
 /// Records one after the other, or as many at a time as there are cores; one line each on stderr.
 /// `strips`: through the strip network as well.
 pub(crate) fn records(records: &[PathBuf], lead: &str, strips: bool) -> Result<Vec<Played>> {
     let program = &step::example("stretch", Environment::here().as_ref())?;
-    let twins = &Twins::build()?;
+    let twins = &Twins::build("replay")?;
+    let strips = match strips {
+        true => Some(Twins::build("strips")?),
+        false => None,
+    };
+    let strips = strips.as_ref();
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let queue = Mutex::new(records.iter().enumerate());
     let results = Mutex::new(Vec::new());
@@ -230,10 +245,10 @@ pub(crate) fn records(records: &[PathBuf], lead: &str, strips: bool) -> Result<V
                     };
                     let file = folder.path().join(format!("{index}.stretch"));
                     let played = stretch(program, record, lead, &file)
-                        .and_then(|()| twins.play(&record.display().to_string(), Some(&file)))
+                        .and_then(|()| play(&record.display().to_string(), Some(&file), twins))
                         .and_then(|mut played| {
-                            if strips {
-                                played.add(strips::play(Some(&file))?);
+                            if let Some(twins) = strips {
+                                played.add(strips::play(Some(&file), twins)?);
                             }
                             Ok(played)
                         })

@@ -2,7 +2,7 @@
 //! of fibrillation, and what that takes.
 
 use crate::qemu::{Cost, difference, lines, only, parts};
-use crate::step::{cargo, output};
+use crate::replay::Twins;
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,29 +30,23 @@ pub(crate) struct Strips {
     pub(crate) stack_bytes: u64,
 }
 
-fn on_device(file: Option<&Path>) -> Result<String> {
-    output(
-        cargo("firmware")
-            .args(["run", "--release", "--bin", "strips", "--"])
-            .args(file),
-    )
-}
-
 /// The deepest stack, on the record in the image.
 pub(crate) fn stack_bytes() -> Result<u64> {
-    Ok(Strips::of(&on_device(None)?)?.stack_bytes)
+    Ok(Strips::of(&twins()?.on_device(None)?)?.stack_bytes)
+}
+
+fn twins() -> Result<Twins> {
+    Twins::build("strips")
+}
+
+/// Plays the record in the image on both machines.
+pub(crate) fn demo() -> Result<(Strips, Option<String>)> {
+    play(None, &twins()?)
 }
 
 /// Plays one record, or the one in the image, on both machines; where they differ.
-pub(crate) fn play(file: Option<&Path>) -> Result<(Strips, Option<String>)> {
-    let device = on_device(file)?;
-    // From the root, where firmware's default target does not apply.
-    let host = output(
-        cargo(".")
-            .args(["run", "--example", "strips_on_host"])
-            .args(["--manifest-path", "firmware/Cargo.toml", "--"])
-            .args(file),
-    )?;
+pub(crate) fn play(file: Option<&Path>, twins: &Twins) -> Result<(Strips, Option<String>)> {
+    let (device, host) = (twins.on_device(file)?, twins.on_host(file)?);
     Ok((Strips::of(&device)?, difference(&device, &host)))
 }
 

@@ -120,7 +120,7 @@ mod tests {
         let start = u32::MAX - 20_000;
         for second in 0..seconds {
             number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let ms = 1000 * second + (u64::from(number) * u64::from(late_ms) >> 32) as u32;
+            let ms = 1000 * second + ((u64::from(number) * u64::from(late_ms)) >> 32) as u32;
             let blocks = (f64::from(ms) / block_ms).floor();
             let samples = (blocks * block_ms * real / 1000.0) as u32;
             clock.read(start.wrapping_add(ms), samples.wrapping_sub(9), hz);

@@ -299,6 +299,55 @@ fn on_a_cortex_m4f_without_a_c_library_it_gives_cores_events() -> Result {
     Ok(())
 }
 
+/// A number with a comma before each group of three digits.
+fn thousands(number: usize) -> String {
+    let (groups, last) = (number / 1000, number % 1000);
+    format!("{groups},{last:03}")
+}
+
+#[test]
+fn the_readmes_numbers_are_the_librarys() -> Result {
+    let readme = std::fs::read_to_string(root().join("README.md"))?;
+    for (name, bytes) in [
+        ("HL_MEMORY_BYTES", heartlens_c::HL_MEMORY_BYTES),
+        (
+            "HL_MEMORY_STRIPS_BYTES",
+            heartlens_c::HL_MEMORY_STRIPS_BYTES,
+        ),
+    ] {
+        let said = format!("`{name}` ({} bytes)", thousands(bytes));
+        assert!(readme.contains(&said), "{said}");
+    }
+    // Calls of hl_work on a beat.
+    let mut arena = [0; arena_words(IMAGE)];
+    let executor = Model::load(&MODEL.0)?.executor(&mut arena)?;
+    let mut place = MaybeUninit::uninit();
+    let wearable = Wearable::init(&mut place, CONFIG, executor, Network::load(RHYTHM)?)?;
+    let (mut calls, mut beats) = (0.0, 0.0);
+    let bytes = std::fs::read(stretch())?;
+    for count in bytes[12..].as_chunks::<2>().0 {
+        wearable.push(i16::from_le_bytes(*count));
+        while wearable.work().is_pending() {
+            calls += 1.0;
+            while let Some(event) = wearable.poll() {
+                beats += f64::from(u8::from(matches!(event, Event::Beat { .. })));
+            }
+        }
+    }
+    let calls = (calls / beats).round();
+    let firmware = std::fs::read_to_string(root().join("../../firmware/README.md"))?;
+    for (text, said) in [
+        (
+            readme,
+            format!("a beat takes some {calls} calls of `hl_work`"),
+        ),
+        (firmware, format!("A beat takes some {calls} of them")),
+    ] {
+        assert!(text.contains(&said), "{said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_readme_has_the_example() -> Result {
     let readme = std::fs::read_to_string(root().join("README.md"))?;
