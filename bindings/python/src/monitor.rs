@@ -197,7 +197,7 @@ const CHUNK: usize = 4096;
 #[pymethods]
 impl Monitor {
     #[new]
-    #[pyo3(signature = (fs, *, counts_per_mv=400.0, zero=0, age=None, sex=None, rules="strip", model=None, runtime=None))]
+    #[pyo3(signature = (fs, *, counts_per_mv=400.0, zero=0, age=None, sex=None, rules="alike", model=None, runtime=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         fs: f64,

@@ -93,6 +93,7 @@ impl Origin {
     pub fn new(model: &Model, options: &Options, annotator: &str, read: &ReadOptions) -> Self {
         let rules = match options.rules {
             None => "off",
+            Some(Rules::ALIKE) => "alike",
             Some(Rules::STRIP) => "strip",
             Some(Rules::NONE) => "none",
             Some(Rules::AF) => "af",

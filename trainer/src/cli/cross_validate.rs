@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     /// Config of the rhythm network: trains one a seed, and judges the rules that it feeds as well (beat models)
     #[arg(long, value_name = "FILE")]
     rhythm: Option<PathBuf>,
-    /// Judge the strip rule and the whole recording as well, by the shipped strip network (beat models)
+    /// Judge the strip rule, the alike rule and the whole recording as well, by the shipped strip network (beat models)
     #[arg(long)]
     strip: bool,
     /// Train on this data base and the config's recordings, and judge by the others, instead of folds (beat models)
@@ -229,7 +229,7 @@ impl Arguments {
                 whole::classes(record_beats, read, &logits, said_of(&record))
             }
         };
-        let can = |rules: Rules| match rules == Rules::STRIP {
+        let can = |rules: Rules| match rules.strip {
             true => self.strip,
             false => !rhythm.is_empty(),
         };
