@@ -87,6 +87,13 @@ pub struct Beat {
     pub fibrillation: Option<bool>,
 }
 
+impl Beat {
+    /// Whether the two likeliest classes are close; `None` of a beat that is not judged ([`Class::is_unsure`]).
+    pub fn is_unsure(&self) -> Option<bool> {
+        self.class.is_unsure(&self.probabilities)
+    }
+}
+
 /// What is known of a beat before any network has run: all that the last stage needs of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observed {

@@ -7,7 +7,9 @@ use crate::study::results::NETWORK_ALONE;
 use heartlens_core::class::Class;
 use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::quality::BeatQuality;
-use heartlens_core::rhythm::{Appearance, Intervals, Network, Observation, Rhythm, Rules};
+use heartlens_core::rhythm::{
+    Appearance, Intervals, Network, Observation, Probabilities, Rhythm, Rules,
+};
 use heartlens_core::spec::STRIP_STEP_SAMPLES;
 use heartlens_core::strip::StripVerdict;
 use heartlens_core::views::Views;
@@ -33,8 +35,7 @@ pub fn name(rules: Rules) -> &'static str {
     named.map_or(NETWORK_ALONE, |(name, _)| name)
 }
 
-/// The class of each beat of `record` with these logits: the likeliest after the rhythm has weighed on it by `rules`. The rhythm
-/// network is for the AF and the SVT rule, verdicts in order of time are for the strip rule.
+/// The class of each beat of `record` with these logits: the likeliest of its [`probabilities`].
 pub fn classes(
     network: Option<Network<'_>>,
     verdicts: &[StripVerdict],
@@ -42,6 +43,19 @@ pub fn classes(
     logits: &[Logits],
     rules: Rules,
 ) -> Vec<Class> {
+    let probabilities = probabilities(network, verdicts, record, logits, rules);
+    probabilities.iter().map(|p| Class::of(p, true)).collect()
+}
+
+/// The probabilities of each beat of `record` with these logits, after the rhythm has weighed on them by `rules`. The rhythm
+/// network is for the AF and the SVT rule, verdicts in order of time are for the strip rule.
+pub fn probabilities(
+    network: Option<Network<'_>>,
+    verdicts: &[StripVerdict],
+    record: &RecordBeats,
+    logits: &[Logits],
+    rules: Rules,
+) -> Vec<Probabilities> {
     let mut verdicts = verdicts.iter().peekable();
     let (mut intervals, mut rhythm) = (Intervals::new(), Rhythm::new(Some(rules)));
     let mut views = Views::ZERO;
@@ -71,7 +85,7 @@ pub fn classes(
                     .zip(input)
                     .map(|(network, input)| network.score(&input)),
             };
-            rhythm.judge(&observed, &scores).class
+            rhythm.judge(&observed, &scores).probabilities
         })
         .collect()
 }
