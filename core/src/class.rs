@@ -55,6 +55,16 @@ impl Class {
         }
         Self::ALL[crate::model::argmax(values)]
     }
+
+    /// Whether a beat of this class with these probabilities is *unsure*: the two likeliest classes are closer than
+    /// [`UNSURE_MARGIN`](crate::spec::UNSURE_MARGIN). `None` where there is nothing to be sure of: class Q, probabilities that are not
+    /// all numbers, or none above 0.
+    pub fn is_unsure(self, probabilities: &[f32; crate::spec::LABELS.len()]) -> Option<bool> {
+        let margin = crate::model::margin(probabilities);
+        let known = !margin.is_nan() && probabilities.iter().any(|p| *p > 0.0);
+        let judged = known && self != Self::Q;
+        judged.then_some(margin < crate::spec::UNSURE_MARGIN)
+    }
 }
 
 impl core::fmt::Display for Class {
@@ -66,6 +76,17 @@ impl core::fmt::Display for Class {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_beat_is_unsure_where_two_classes_are_close() {
+        let sure = [0.76, 0.24, 0.0, 0.0];
+        let unsure = [0.7, 0.3, 0.0, 0.0];
+        assert_eq!(Class::N.is_unsure(&sure), Some(false));
+        assert_eq!(Class::N.is_unsure(&unsure), Some(true));
+        assert_eq!(Class::Q.is_unsure(&unsure), None);
+        assert_eq!(Class::N.is_unsure(&[f32::NAN; 4]), None);
+        assert_eq!(Class::V.is_unsure(&[0.0; 4]), None);
+    }
 
     #[test]
     fn outputs_are_named_as_the_specification_says() {

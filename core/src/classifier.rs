@@ -19,7 +19,7 @@ use crate::monitor::{Monitor, MonitoredBeat, PeakSource};
 use crate::patient::Patient;
 use crate::quality::BeatQuality;
 use crate::rhythm::{
-    self, Input, Intervals, NetworkError, Observation, Pass, Probabilities, Rhythm,
+    self, Appearance, Input, Intervals, NetworkError, Observation, Pass, Probabilities, Rhythm,
 };
 use crate::spec::{LABELS, RHYTHM_INTERVALS};
 use crate::strip::StripVerdict;
@@ -87,6 +87,13 @@ pub struct Beat {
     pub fibrillation: Option<bool>,
 }
 
+impl Beat {
+    /// Whether the two likeliest classes are close; `None` of a beat that is not judged ([`Class::is_unsure`]).
+    pub fn is_unsure(&self) -> Option<bool> {
+        self.class.is_unsure(&self.probabilities)
+    }
+}
+
 /// What is known of a beat before any network has run: all that the last stage needs of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observed {
@@ -94,6 +101,8 @@ pub struct Observed {
     pub r_sample: u32,
     /// What the rhythm reads.
     pub rhythm: Observation,
+    /// What it is compared with other beats by.
+    pub appearance: Appearance,
     /// The quality of the signal around the beat.
     pub quality: BeatQuality,
     /// Whether the signal can be read; whoever vouches for the beat sets it.
@@ -103,11 +112,13 @@ pub struct Observed {
     pub heartbeat: bool,
 }
 
-impl From<&MonitoredBeat> for Observed {
-    fn from(beat: &MonitoredBeat) -> Self {
+impl Observed {
+    /// Of a beat and its views.
+    pub fn new(beat: &MonitoredBeat, views: &Views) -> Self {
         Self {
             r_sample: beat.frame.r_sample,
             rhythm: Observation::from(&beat.frame),
+            appearance: Appearance::of(views),
             quality: beat.quality,
             readable: beat.quality.is_readable(),
             heartbeat: beat.quality.is_readable() && beat.frame.is_heartbeat(),
@@ -428,9 +439,8 @@ impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
     /// One slice of the rhythm's part; after the last, the beat.
     #[inline(never)]
     fn weigh(&mut self, part: usize) -> Option<Beat> {
-        let observed = Observed::from(&self.beat);
         if part == 0 && self.rhythm_model.is_some() {
-            let input = self.intervals.push(observed.rhythm.rr_s);
+            let input = self.intervals.push(self.beat.frame.pre_rr_s);
             self.scoring = input.map(|input| (input, Pass::START));
         }
         let mut score = None;
@@ -444,6 +454,7 @@ impl<N: Network, P: PeakSource> Classifier<'_, N, P> {
             logits: self.logits,
             rhythm: score,
         };
+        let observed = Observed::new(&self.beat, &self.views);
         Some(self.rhythm.judge(&observed, &scores))
     }
 }

@@ -134,6 +134,10 @@ pub(crate) const PENDING_BEATS: usize = 64;
 /// (Class Q, unreadable or paced, is decided by signal quality and never by the network.)
 pub const LABELS: [&str; 4] = ["N", "S", "V", "F"];
 
+/// A beat whose two likeliest classes have probabilities closer than this is *unsure*: somebody should look at it. By
+/// cross-validation about one beat in thirty is, and two in five of these are wrong (`models/beat/card.md`).
+pub const UNSURE_MARGIN: f32 = 0.5;
+
 const _: () = {
     assert!(BEAT_BEFORE_SAMPLES < BEAT_LEN_SAMPLES);
     assert!(WAVEFORM_BEFORE_SAMPLES <= BEAT_BEFORE_SAMPLES);

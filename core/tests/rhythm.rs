@@ -7,8 +7,8 @@ use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::model::{Logits, softmax};
 use heartlens_core::quality::BeatQuality;
 use heartlens_core::rhythm::{
-    Context, Input, Intervals, MAX_CELLS, Network, NetworkError, Observation, Probabilities,
-    Rhythm, Rules, Summary, checksum, image_len, params,
+    Appearance, Context, Input, Intervals, MAX_CELLS, Network, NetworkError, Observation,
+    Probabilities, Rhythm, Rules, Summary, checksum, image_len, params,
 };
 use heartlens_core::spec::{RHYTHM_HASH, RHYTHM_INTERVALS};
 use proptest::prelude::*;
@@ -287,6 +287,7 @@ fn the_whole_is_its_parts() {
         let expected = context.weigh(&observation, &softmax(&logits));
         let observed = Observed {
             r_sample: at as u32,
+            appearance: Appearance::ZERO,
             rhythm: observation,
             quality: BeatQuality::CLEAN,
             readable: observation.qrs > 0.5,
@@ -309,6 +310,7 @@ fn fibrillation_is_judged_among_heartbeats_alone() {
     let mut told = |heartbeat, score| {
         let observed = Observed {
             r_sample: 0,
+            appearance: Appearance::ZERO,
             rhythm: Observation {
                 rr_s: Some(0.8),
                 qrs: 0.9,
@@ -346,6 +348,7 @@ fn fibrillation_is_judged_among_heartbeats_alone() {
 fn what_is_not_a_number_makes_no_class_and_leaves_no_trace() {
     let observed = |rr_s| Observed {
         r_sample: 0,
+        appearance: Appearance::ZERO,
         rhythm: Observation {
             rr_s: Some(rr_s),
             qrs: f32::NAN,
@@ -451,6 +454,7 @@ fn the_strip_rule_moves_s_to_n() {
         rhythm.hear(&verdict(1280, fibrillation));
         let observed = Observed {
             r_sample,
+            appearance: Appearance::ZERO,
             rhythm: Observation {
                 rr_s: Some(0.8),
                 qrs: 0.9,
@@ -482,5 +486,60 @@ fn the_strip_rule_moves_s_to_n() {
         Class::S,
         "not sure enough"
     );
-    assert_eq!(Rules::SHIPPED, Rules::STRIP);
+    assert!(Rules::SHIPPED.strip && !Rules::SHIPPED.af && !Rules::SHIPPED.svt);
+}
+
+/// Beats that look alike get like answers where the rule is on; what cannot be read neither asks nor answers, and where half minutes
+/// show fibrillation they do not bring S back.
+#[test]
+fn the_alike_rule_asks_beats_of_the_same_kind() {
+    use heartlens_core::strip::{StripVerdict, StripWindow};
+    const CLEAR_N: [f32; 4] = [5.0, 0.0, 0.0, 0.0];
+    const CLEAR_S: [f32; 4] = [0.0, 5.0, 0.0, 0.0];
+    const UNCLEAR: [f32; 4] = [2.0, 2.2, 0.0, 0.0];
+    let judge = |rhythm: &mut Rhythm, logits: [f32; 4], readable: bool| {
+        let observed = Observed {
+            r_sample: 5000,
+            appearance: Appearance::ZERO,
+            rhythm: Observation {
+                rr_s: Some(0.8),
+                qrs: 0.9,
+            },
+            quality: BeatQuality::CLEAN,
+            readable,
+            heartbeat: readable,
+        };
+        let scores = Scores {
+            logits,
+            rhythm: None,
+        };
+        rhythm.judge(&observed, &scores)
+    };
+    let after = |rules: Rules, before: [f32; 4], readable: bool, fibrillation: f32| {
+        let mut rhythm = Rhythm::new(Some(rules));
+        let verdict = StripVerdict {
+            window: StripWindow { start: 0, end: 10 },
+            probabilities: [1.0 - fibrillation, fibrillation, 0.0, 0.0],
+        };
+        for _ in 0..20 {
+            judge(&mut rhythm, before, readable);
+        }
+        rhythm.hear(&verdict);
+        judge(&mut rhythm, UNCLEAR, true)
+    };
+    let alone = after(Rules::STRIP, CLEAR_N, true, 0.0);
+    assert_eq!(alone.class, Class::S);
+    let alike = after(Rules::ALIKE, CLEAR_N, true, 0.0);
+    assert_eq!(alike.class, Class::N);
+    assert_eq!(alike.logits, UNCLEAR, "the network's own stay");
+    assert!((alike.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+    assert_eq!(
+        after(Rules::ALIKE, CLEAR_N, false, 0.0),
+        alone,
+        "unreadable"
+    );
+    assert_eq!(after(Rules::ALIKE, CLEAR_S, true, 0.0).class, Class::S);
+    let fibrillates = after(Rules::ALIKE, CLEAR_S, true, 0.9);
+    assert_eq!(fibrillates.class, Class::N);
+    assert_eq!(fibrillates.probabilities[Class::S as usize], 0.0);
 }

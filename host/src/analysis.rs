@@ -37,6 +37,12 @@ pub struct Beat {
 }
 
 impl Beat {
+    /// Whether the two likeliest classes are close, so that somebody should look; `None` of a beat that is not judged
+    /// ([`Class::is_unsure`]).
+    pub fn is_unsure(&self) -> Option<bool> {
+        self.class.is_unsure(&self.scores)
+    }
+
     /// A beat that was found and not yet judged: class Q, no scores, and a signal worth reading.
     pub fn at(sample: u64, time_s: f64) -> Self {
         Self {

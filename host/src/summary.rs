@@ -30,6 +30,8 @@ pub struct Summary {
     pub longest_rr_ms: Option<f64>,
     /// Share of beats whose signal was not worth reading (class Q), 0..=1; `None` without beats.
     pub unreadable: Option<f64>,
+    /// Beats whose two likeliest classes are close ([`Class::is_unsure`]).
+    pub unsure: usize,
     /// Atrial fibrillation, and runs of ectopic beats.
     pub rhythm: Rhythm,
 }
@@ -105,6 +107,10 @@ impl Summary {
             ventricular_burden: share(count(Class::V), readable),
             longest_rr_ms: rr_ms.iter().copied().reduce(f64::max),
             unreadable: share(count(Class::Q), beats.len()),
+            unsure: beats
+                .iter()
+                .filter(|beat| beat.is_unsure() == Some(true))
+                .count(),
             rhythm: Rhythm::of(beats),
         }
     }

@@ -349,7 +349,7 @@ impl Analysis {
 /// >>> hl.classify(signal_mv, fs=360)
 /// <353 beats: N 319, S 15, V 19>
 #[pyfunction]
-#[pyo3(signature = (signal_mv, fs, *, lead_names=None, lead=None, peaks=None, age=None, sex=None, mode="streaming", rules="strip", model=None,
+#[pyo3(signature = (signal_mv, fs, *, lead_names=None, lead=None, peaks=None, age=None, sex=None, mode="streaming", rules="alike", model=None,
     runtime=None, threads=None, progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub(crate) fn classify(

@@ -132,13 +132,14 @@ fn mode(word: &str) -> PyResult<Mode> {
 
 fn rules(word: &str) -> PyResult<Option<Rules>> {
     match word {
+        "alike" => Ok(Some(Rules::ALIKE)),
         "strip" => Ok(Some(Rules::STRIP)),
         "none" => Ok(Some(Rules::NONE)),
         "af" => Ok(Some(Rules::AF)),
         "af-svt" => Ok(Some(Rules::AF_SVT)),
         "off" => Ok(None),
         _ => {
-            let expected = "\"strip\", \"none\", \"af\", \"af-svt\" or \"off\"";
+            let expected = "\"alike\", \"strip\", \"none\", \"af\", \"af-svt\" or \"off\"";
             Err(errors::input("rules", &format!("{word:?}"), expected))
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Beat {
     quality: Option<f32>,
     /// Whether it lies in atrial fibrillation; None as long as that is not known.
     fibrillation: Option<bool>,
+    /// Whether its two likeliest classes are close, by less than 0.5; None of class Q and where there is no signal.
+    unsure: Option<bool>,
     /// The probability of each class, in the order N, S, V, F; they add up to 1. None where there is no signal.
     probabilities: Option<[f32; LABELS.len()]>,
 }
@@ -72,7 +74,7 @@ impl Beat {
 /// Columns: ``record`` (text), ``sample`` (int64, at the record's own rate), ``time_s`` (float64, from the record's start),
 /// ``class`` (N, S, V, F or Q), ``rr_ms`` (float64 or null), ``quality`` (float32, 0 to 1), ``score_N`` ... ``score_F``
 /// (float32, 0 to 1; null like ``quality`` where there is no signal), ``fibrillation`` (bool or null), ``lead`` (text), ``episode`` (text or null: ``V run``, ``S run``, ``AF`` or
-/// ``pause``). They are those of the table `beats` of ``heartlens classify --tables``.
+/// ``pause``), ``unsure`` (bool or null: whether the two likeliest classes are close). They are those of the table `beats` of ``heartlens classify --tables``.
 #[pyclass(module = "heartlens", frozen, sequence)]
 pub(crate) struct Beats {
     rows: RecordBatch,
@@ -111,7 +113,10 @@ impl Beats {
                 all
             });
         }
-        let fibrillation = self.column("fibrillation")?.as_boolean_opt()?;
+        let judged = |name: &str| {
+            let column = self.column(name)?.as_boolean_opt()?;
+            column.is_valid(i).then(|| column.value(i))
+        };
         Some(Beat {
             sample: value::<Int64Type>(self, "sample", i)?,
             time_s: value::<Float64Type>(self, "time_s", i)?,
@@ -122,7 +127,8 @@ impl Beats {
                 .to_owned(),
             rr_ms: value::<Float64Type>(self, "rr_ms", i),
             quality: value::<Float32Type>(self, "quality", i),
-            fibrillation: fibrillation.is_valid(i).then(|| fibrillation.value(i)),
+            fibrillation: judged("fibrillation"),
+            unsure: judged("unsure"),
             probabilities,
         })
     }

@@ -89,7 +89,7 @@ pub(crate) struct Records {
 /// such no/such: no such record; expected a WFDB record (that name with .hea), or the file of a record (EDF, BDF, ISHNE, DICOM, XML, CSV ...)
 #[pyfunction]
 #[pyo3(signature = (paths, *, threads=None, progress=None, lead=None, peaks=None, annotator="atr", age=None, sex=None,
-    mode="streaming", rules="strip", model=None, runtime=None, fs=None, unit=None, beats=None))]
+    mode="streaming", rules="alike", model=None, runtime=None, fs=None, unit=None, beats=None))]
 #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub(crate) fn classify_records(
     py: Python<'_>,

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Something that a wearable tells. ``kind`` says what; of the other attributes those that do not belong to it are None.
 ///
-/// ``beat``: ``label``, ``probabilities``, ``rr_ms``, ``quality``, ``fibrillation``. ``signal``: ``signal``. ``pause``:
+/// ``beat``: ``label``, ``probabilities``, ``rr_ms``, ``quality``, ``fibrillation``, ``unsure``. ``signal``: ``signal``. ``pause``:
 /// ``flat``. ``fibrillation``: ``until_ms``, None while it lasts. ``run``: ``label``, ``beats``, ``rate_bpm``, ``over``.
 /// ``restarted``: nothing.
 #[pyclass(module = "heartlens", frozen, get_all)]
@@ -34,6 +34,8 @@ pub(crate) struct Event {
     quality: Option<f32>,
     /// Whether the beat lies in atrial fibrillation.
     fibrillation: Option<bool>,
+    /// Whether the beat's two likeliest classes are close, by less than 0.5.
+    unsure: Option<bool>,
     /// What the signal is good for from now on: ``"readable"``, ``"noisy"``, ``"flat"``, ``"constant"``, ``"electrode off"``,
     /// ``"no heartbeat"`` or ``"gain"``.
     signal: Option<&'static str>,
@@ -62,6 +64,7 @@ impl Event {
                 rr_ms: beat.rr_s.map(|rr_s| f64::from(rr_s) * 1000.0),
                 quality: Some(beat.quality.score),
                 fibrillation: beat.fibrillation,
+                unsure: beat.is_unsure(),
                 ..none
             },
             Told::Signal { at_ms, signal } => Self {
@@ -197,7 +200,7 @@ const CHUNK: usize = 4096;
 #[pymethods]
 impl Monitor {
     #[new]
-    #[pyo3(signature = (fs, *, counts_per_mv=400.0, zero=0, age=None, sex=None, rules="strip", model=None, runtime=None))]
+    #[pyo3(signature = (fs, *, counts_per_mv=400.0, zero=0, age=None, sex=None, rules="alike", model=None, runtime=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         fs: f64,

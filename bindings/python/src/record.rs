@@ -340,7 +340,8 @@ impl Record {
     ///     age, sex: The patient's, instead of what the record says: years, and ``"f"`` or ``"m"``.
     ///     mode: When a beat is judged: ``"streaming"`` (as it comes, as a device does, to the bit), or ``"whole"`` (with the whole recording at
     ///         hand: the most accurate; two leads where there are two, unless `lead` says otherwise).
-    ///     rules: ``"strip"`` (where half minutes of signal show atrial fibrillation, S counts as N), ``"none"``, ``"af"``, ``"af-svt"``, or ``"off"``
+    ///     rules: ``"alike"`` (the strip rule, and beats of a patient that look alike get like answers), ``"strip"`` (where half
+    ///         minutes of signal show atrial fibrillation, S counts as N), ``"none"``, ``"af"``, ``"af-svt"``, or ``"off"``
     ///         (the rhythm is not judged).
     ///     model: Another model than the shipped one.
     ///     runtime: ``"int8"``, ``"tract"`` or ``"ort"``; by default the first that the model has a file for.
@@ -354,7 +355,7 @@ impl Record {
     /// >>> import heartlens as hl
     /// >>> hl.read(DEMO).classify(lead="best").beats
     /// <353 beats: N 319, S 15, V 19>
-    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="strip", model=None, runtime=None,
+    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="alike", model=None, runtime=None,
         threads=None, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn classify(
@@ -490,7 +491,7 @@ impl BeatList {
     ///
     /// Raises:
     ///     InputError, ModelError: an argument or the model is at fault.
-    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="strip", model=None, runtime=None,
+    #[pyo3(signature = (lead=None, *, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="alike", model=None, runtime=None,
         threads=None, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn classify(

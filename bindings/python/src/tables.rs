@@ -55,7 +55,7 @@ fn bug(error: &(dyn std::error::Error + 'static)) -> PyErr {
 #[pymethods]
 impl Part {
     #[new]
-    #[pyo3(signature = (*, lead=None, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="strip", model=None, runtime=None,
+    #[pyo3(signature = (*, lead=None, peaks=None, annotator="atr", age=None, sex=None, mode="streaming", rules="alike", model=None, runtime=None,
         threads=Some(1), fs=None, unit=None))]
     #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(

@@ -39,7 +39,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 /// 1.0
 #[pyfunction]
 #[pyo3(signature = (paths, *, lead=None, peaks="detected", annotator="atr", from_s=None, without=Vec::new(), noise=None, snr_db=None,
-    mapping="aami", mode="streaming", rules="strip", runtime=None, model=None, threads=None, resamples=2000, seed=1, report=None))]
+    mapping="aami", mode="streaming", rules="alike", runtime=None, model=None, threads=None, resamples=2000, seed=1, report=None))]
 #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
 pub(crate) fn evaluate<'py>(
     py: Python<'py>,

@@ -28,7 +28,7 @@ mod task;
 
 pub use error::{ImageError, Place};
 pub use run::{Executor, Progress, quantise};
-pub use scores::{Logits, argmax, softmax};
+pub use scores::{Logits, argmax, margin, softmax};
 pub use sections::{checksum, stated_len};
 pub use task::{AnyView, Task, ViewValues};
 

@@ -14,6 +14,22 @@ pub fn softmax(logits: &Logits) -> Logits {
     exp.map(|x| x / sum)
 }
 
+/// The largest less the second largest; NaN where one is NaN.
+pub fn margin(values: &Logits) -> f32 {
+    let mut best = [f32::NEG_INFINITY; 2];
+    for &value in values {
+        if value.is_nan() {
+            return value;
+        }
+        if value > best[0] {
+            best = [value, best[0]];
+        } else if value > best[1] {
+            best[1] = value;
+        }
+    }
+    best[0] - best[1]
+}
+
 /// Index of the largest logit, the first of equals. NaN is never larger; [`Class::of`](crate::class::Class::of) tells
 /// whether there is a class at all.
 pub fn argmax(logits: &Logits) -> usize {
@@ -38,6 +54,9 @@ mod tests {
         ] {
             assert!(softmax(&bad).iter().all(|p| p.is_nan()), "{bad:?}");
         }
+        assert_eq!(margin(&[0.1, 0.6, 0.0, 0.3]), 0.6 - 0.3);
+        assert_eq!(margin(&[0.4, 0.4, 0.2, 0.0]), 0.0);
+        assert!(margin(&[0.5, 0.4, f32::NAN, 0.1]).is_nan());
         assert_eq!(argmax(&[1.0, 3.0, 3.0, 2.0]), 1);
         assert_eq!(argmax(&[4.0, 3.0, 3.0, 2.0]), 0);
     }

@@ -2,18 +2,20 @@
 //!
 //! In atrial fibrillation every early beat looks supraventricular to whoever sees one beat at a time; and in a sustained
 //! supraventricular tachycardia none does, because its own intervals have become the patient's usual ones. So a beat's
-//! probabilities are weighed after the network, in four steps:
+//! probabilities are weighed after the network, in five steps:
 //!
 //! 1. [`Intervals`] keeps the last RR intervals and lays them out for the *rhythm network* ([`Network`]), a small LSTM
 //!    trained to tell atrial fibrillation from every other rhythm. Its one output is the *score*, a logit.
 //! 2. [`Context`] smooths the score and moves probability between N and S.
 //! 3. Where a [`Strip`](crate::strip) is kept as well, its network's verdicts on half a minute of signal are heard ([`Rhythm::hear`]). Where they
 //!    speak of fibrillation, all probability of S goes to N.
-//! 4. [`Summary`] counts: time in atrial fibrillation, runs of ectopic beats.
+//! 4. Beats of this patient that look alike get like answers ([`Appearance`]).
+//! 5. [`Summary`] counts: time in atrial fibrillation, runs of ectopic beats.
 //!
-//! [`Rhythm`] is the last three in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
+//! [`Rhythm`] is the last four in one. All is causal, f32, in one written order, so that it has the same bits on every machine,
 //! whatever ran the beat's own network.
 
+mod alike;
 mod context;
 mod heard;
 mod intervals;
@@ -22,6 +24,7 @@ mod summary;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod x86;
 
+pub use alike::Appearance;
 pub use context::{Context, Probabilities, Rules, all_s_to_n};
 pub use intervals::{Input, Intervals};
 pub(crate) use network::Pass;
@@ -34,6 +37,7 @@ use crate::classifier::{Beat, Observed, Scores};
 use crate::model::softmax;
 use crate::spec::{METADATA_LEN, RHYTHM_FEATURES, RHYTHM_INTERVALS, RR_FEATURES};
 use crate::strip::StripVerdict;
+use alike::Alike;
 use heard::Heard;
 
 /// What the rhythm reads of one beat.
@@ -100,6 +104,7 @@ pub struct Rhythm {
     /// `None` where nothing weighs.
     context: Option<Context>,
     heard: Heard,
+    alike: Alike,
     summary: Summary,
     /// Whether the last beats were heartbeats in readable signal, a bit each, the newest lowest.
     heartbeats: u32,
@@ -124,6 +129,7 @@ impl Rhythm {
         Self {
             context,
             heard: Heard::new(),
+            alike: Alike::new(),
             summary: Summary::new(),
             heartbeats: 0,
             beats: 0,
@@ -143,8 +149,17 @@ impl Rhythm {
         if let Some(context) = &mut self.context {
             context.push(beat, scores.rhythm.filter(|_| judged));
             probabilities = context.weigh(beat, &probabilities);
-            if context.rules().strip && self.heard.is_fibrillation(observed.r_sample) {
+            let rules = context.rules();
+            let fibrillates = rules.strip && self.heard.is_fibrillation(observed.r_sample);
+            if fibrillates {
                 all_s_to_n(&mut probabilities);
+            }
+            if rules.alike && observed.readable {
+                probabilities = self.alike.weigh(&observed.appearance, &probabilities);
+                if fibrillates {
+                    // Those that look like it may have brought S back.
+                    all_s_to_n(&mut probabilities);
+                }
             }
         }
         let class = Class::of(&probabilities, observed.readable);

@@ -29,6 +29,14 @@ const _: () = assert!(
 pub struct Shape([f32; LEN]);
 
 impl Shape {
+    /// Values of a shape.
+    pub(crate) const LEN: usize = LEN;
+
+    /// The values, in the order of time within the QRS complex and then within the P wave; the last ones are 0.
+    pub(crate) const fn values(&self) -> &[f32; LEN] {
+        &self.0
+    }
+
     /// Of a beat's waveform view.
     pub fn of(views: &Views) -> Self {
         let mut shape = [0.0; LEN];

@@ -242,7 +242,7 @@ pub(crate) struct Reading {
     #[arg(long, value_name = "EXT", default_value = "atr")]
     pub(crate) annotator: String,
     /// Rules by which the rhythm weighs on the classes; with --mode whole the whole recording has its own.
-    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::Strip)]
+    #[arg(long, value_enum, alias = "rhythm", default_value_t = RulesChoice::Alike)]
     rules: RulesChoice,
     /// Threads that work, on several records and inside one [default: one a core].
     #[arg(long, value_name = "N")]
@@ -261,6 +261,8 @@ enum BeatsChoice {
 /// Which rules weigh on the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RulesChoice {
+    /// The strip rule, and beats of a patient that look alike get like answers.
+    Alike,
     /// The strip rule: where half minutes of signal show atrial fibrillation, early beats count as N rather than S.
     Strip,
     /// The network alone decides; atrial fibrillation is told all the same.
@@ -279,6 +281,7 @@ impl RulesChoice {
     /// The rules of this choice; `None` where the rhythm is not to be judged.
     pub(crate) fn rules(self) -> Option<Rules> {
         match self {
+            Self::Alike => Some(Rules::ALIKE),
             Self::Strip => Some(Rules::STRIP),
             Self::None => Some(Rules::NONE),
             Self::Af => Some(Rules::AF),

@@ -10,6 +10,7 @@ use crate::canonical;
 use crate::engine::{Pool, Stop, Worker};
 use crate::evaluate::bootstrap::Bootstrap;
 use crate::evaluate::bxb::{self, Comparison, Event, Kind, Label, Options};
+use crate::evaluate::certainty::Certainty;
 use crate::evaluate::episodes::{Episodes, names_rhythm};
 use crate::evaluate::mapping::Mapping;
 use crate::evaluate::noise::{self, Noise, NoiseError};
@@ -622,6 +623,8 @@ fn compare_file(
         Judged {
             beats: Beats::Compared(Box::new(comparison)),
             episodes: Box::new(Episodes::compare(&reference.list, &test.list, &options)),
+            // An annotation says nothing of probabilities.
+            certainty: Certainty::default(),
         },
     ))
 }
@@ -753,6 +756,7 @@ fn print(args: &Args, asked: &Asked<'_>, text: &str) -> anyhow::Result<()> {
 struct Judged {
     beats: Beats,
     episodes: Box<Episodes>,
+    certainty: Certainty,
 }
 
 enum Beats {
@@ -764,6 +768,7 @@ enum Beats {
 impl Judged {
     fn count(self, tally: &mut Tally, record: &str) {
         tally.add_episodes(record, &self.episodes);
+        tally.add_certainty(record, &self.certainty);
         match self.beats {
             Beats::Compared(comparison) => tally.add_comparison(record, &comparison),
             Beats::Classified(beats) => {
@@ -834,7 +839,14 @@ fn judge(
     }
     let episodes = Box::new(Episodes::compare(&annotations.list, &test, &comparison));
     let mut judgements = Vec::new();
+    let mut certainty = Certainty::default();
     let mut judgement = |reference: Label, found: Label, sample: u64, beat: Option<&Beat>| {
+        if let (Label::Beat(class), Label::Beat(other), Some(beat)) = (reference, found, beat)
+            && class != Class::Q
+            && other != Class::Q
+        {
+            certainty.push(&beat.scores, class == other);
+        }
         let scores = beat.map_or(&[][..], |beat| &beat.scores);
         judgements.push(Judgement {
             reference,
@@ -879,6 +891,7 @@ fn judge(
     let judged = Judged {
         beats: counted,
         episodes,
+        certainty,
     };
     if !shown {
         return Ok((judged, Vec::new()));

@@ -435,12 +435,17 @@ impl<'p> Worker<'p> {
             });
             let places: Vec<Option<usize>> = places.collect();
             let heaviest = match batch.fusion {
-                Fusion::Mean => &beat.first,
-                Fusion::ByQuality => best(&beats).unwrap_or(&beat.first),
+                Fusion::Mean => 0,
+                Fusion::ByQuality => best(&beats),
+            };
+            let views_of = |lead: usize| places[lead].and_then(|place| views[lead].get(place));
+            let observed = match (beats[heaviest], views_of(heaviest)) {
+                (Some(beat), Some(views)) => Observed::new(beat, views),
+                _ => Observed::new(&beat.first, &Views::ZERO),
             };
             let rhythm = self.pool.rhythm.zip(beat.input.as_ref());
             Scored {
-                observed: Observed::from(heaviest),
+                observed,
                 scores: Scores {
                     logits: mean(&logits, &places, &weights),
                     rhythm: rhythm.map(|(rhythm, input)| rhythm.network.score(input)),
@@ -502,14 +507,12 @@ impl Worker<'_> {
     }
 }
 
-/// The beat in the lead of the best quality, of equals the first.
-fn best<'a>(beats: &[Option<&'a MonitoredBeat>]) -> Option<&'a MonitoredBeat> {
-    let better =
-        |a: &'a MonitoredBeat, b: &'a MonitoredBeat| match b.quality.score > a.quality.score {
-            true => b,
-            false => a,
-        };
-    beats.iter().copied().flatten().reduce(better)
+/// The lead of the best quality among those that have the beat, of equals the first.
+fn best(beats: &[Option<&MonitoredBeat>]) -> usize {
+    let scores = beats.iter().enumerate();
+    let scores = scores.filter_map(|(lead, beat)| Some((lead, beat.as_ref()?.quality.score)));
+    let better = |a: (usize, f32), b: (usize, f32)| if b.1 > a.1 { b } else { a };
+    scores.reduce(better).map_or(0, |(lead, _)| lead)
 }
 
 /// A beat's logits, of the leads that have it: their sum in the leads' order, each times its weight.

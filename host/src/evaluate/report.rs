@@ -17,11 +17,14 @@
 //! - `episodes`: atrial fibrillation (`af`) as `epicmp` counts it, of the records whose reference names a rhythm, and runs
 //!   of V and S (`v_runs`, `s_runs`) as `rxr` counts them: `tps` and `fn` of the reference's, `tpp` and `fp` of the
 //!   test's.
+//! - `certainty`: of beats that have one of the four classes in reference and test, how far the test's probabilities can be
+//!   believed ([`CertaintyFigures`]); `null` where the test has none.
 //! - `intervals`: bootstrap over patients.
 //! - `per_record`: the same for every record.
 
 use super::bootstrap::{Bootstrap, Interval};
 use super::bxb::{Label, Table};
+use super::certainty::CertaintyFigures;
 use super::ec57::{ClassRates, Confusion, Ectopic, Excluded, Qrs};
 use super::episodes::{EpisodeRates, Episodes};
 use super::mapping::{Codes, Mapping};
@@ -99,6 +102,8 @@ pub struct Report {
     pub episodes: EpisodeRates,
     /// Means over the records (EC57: average).
     pub average: Average,
+    /// How far the test's probabilities can be believed; `None` where it has none.
+    pub certainty: Option<CertaintyFigures>,
     /// Bootstrap over patients.
     pub intervals: Intervals,
     /// Every record alone.
@@ -391,6 +396,7 @@ impl Tally {
                 level: 0.95,
                 figures: FIGURE_NAMES.into_iter().zip(intervals).collect(),
             },
+            certainty: gross.certainty.figures(),
             per_record,
         }
     }
@@ -535,6 +541,16 @@ impl Report {
                     _ => Percent(v).to_string(),
                 });
             writeln!(f, "{name:12} {value:>8} {median:>8} {low:>8} to {high:>7}")?;
+        }
+        if let Some(certainty) = &self.certainty {
+            writeln!(
+                f,
+                "\nProbabilities: calibration error {}; {} of {} beats are unsure, {} of these wrong",
+                Percent(Some(certainty.ece)),
+                Percent(Some(certainty.unsure)),
+                certainty.beats,
+                Percent(certainty.unsure_error),
+            )?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Collects what was found in each record.
 
 use super::bxb::{Comparison, Label, Table};
+use super::certainty::Certainty;
 use super::episodes::Episodes;
 use heartlens_core::class::Class;
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ pub struct Counts {
     pub in_flutter: u64,
     /// Episodes and runs.
     pub episodes: Episodes,
+    /// How sure the test was of its classes.
+    pub certainty: Certainty,
 }
 
 impl AddAssign<&Self> for Counts {
@@ -31,6 +34,7 @@ impl AddAssign<&Self> for Counts {
         self.table += &other.table;
         self.in_flutter += other.in_flutter;
         self.episodes += &other.episodes;
+        self.certainty += &other.certainty;
     }
 }
 
@@ -57,6 +61,11 @@ impl Tally {
     /// Adds what a comparison of episodes and runs found in `record`.
     pub fn add_episodes(&mut self, record: &str, episodes: &Episodes) {
         self.counts(record).episodes += episodes;
+    }
+
+    /// Adds how sure the test was of the classes of `record`'s beats.
+    pub fn add_certainty(&mut self, record: &str, certainty: &Certainty) {
+        self.counts(record).certainty += certainty;
     }
 
     /// The same without the record of this name, `mitdb/232`, or those of this name in any folder, `232`. `None` where

@@ -19,6 +19,7 @@ use super::trend::{self, PAUSE_MS, RUN_BEATS, Run};
 use crate::analysis::Beat;
 use crate::summary::HEART_RATE_BEATS;
 use heartlens_core::class::Class;
+use heartlens_core::model::margin;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use std::ops::Range;
 
@@ -278,9 +279,9 @@ fn extreme_rates(beats: &[Beat]) -> Vec<Event> {
         .collect()
 }
 
-/// The probability of the network's first choice.
+/// How much more probable the likeliest class is than the next.
 pub(super) fn certainty(beat: &Beat) -> f32 {
-    beat.scores.iter().copied().fold(0.0, f32::max)
+    margin(&beat.scores)
 }
 
 /// The two most probable classes, as text.

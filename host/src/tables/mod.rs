@@ -93,6 +93,7 @@ impl Origin {
     pub fn new(model: &Model, options: &Options, annotator: &str, read: &ReadOptions) -> Self {
         let rules = match options.rules {
             None => "off",
+            Some(Rules::ALIKE) => "alike",
             Some(Rules::STRIP) => "strip",
             Some(Rules::NONE) => "none",
             Some(Rules::AF) => "af",
@@ -529,6 +530,7 @@ fn beat_columns<'a>() -> Vec<Column<BeatRow<'a>>> {
         maybe("fibrillation", "whether the beat lies in atrial fibrillation; null where that was not judged", Bool(|r| r.beat.fibrillation)),
         always("lead", "names of the leads that were read, with `+` between; `none` for a list of beats", Text(|r| Some(r.lead))),
         maybe("episode", "`V run` or `S run` that the beat lies in, else `AF`, else the `pause` that it ends; else null", Text(|r| r.episode)),
+        maybe("unsure", "whether the two likeliest classes are close: by less than 0.5; null for Q and for a list of beats", Bool(|r| r.beat.is_unsure())),
     ]
 }
 
@@ -618,6 +620,7 @@ fn record_columns<'a>() -> Vec<Column<RecordRow<'a>>> {
         maybe("sd2_ms", "the same along its diagonal", Double(|r| r.hrv().sd2_ms)),
         always("episodes", "episodes: kind (`AF`, `V run`, `S run`, `pause`), from and to in seconds, beats, mean rate", Episodes(|r| &r.recording.analysis.episodes)),
         always("warnings", "what was strange about the record", Texts(|r| r.recording.analysis.warnings.iter().map(ToString::to_string).collect())),
+        always("unsure", "beats whose two likeliest classes are close, as in `beats`", Int(|r| Some(r.recording.analysis.summary.unsure as i64))),
     ]
 }
 

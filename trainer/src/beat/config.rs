@@ -285,9 +285,18 @@ pub struct TrainingConfig {
     /// Probability mass that the loss moves from the true class to all classes alike, 0..1.
     #[serde(deserialize_with = "limits::below_one")]
     pub label_smoothing: f64,
+    /// Once trained, the network's logits are divided by this, so that its probabilities are as large as the shares of beats
+    /// that they are right of (Guo et al., On Calibration of Modern Neural Networks, ICML 2017). `cross-validate` says which
+    /// temperature held-out records ask for. The largest logit stays the largest.
+    #[serde(default = "one", deserialize_with = "limits::positive")]
+    pub temperature: f64,
     /// Stops before the last step; `None` for a fixed number of steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStoppingConfig>,
+}
+
+const fn one() -> f64 {
+    1.0
 }
 
 /// Some of the patients are not trained on but judge the averaged weights by their jk every so often. The best weights are
@@ -451,6 +460,11 @@ impl Config {
         Some(Self {
             name: format!("{}-teacher", self.name),
             weak_labels: Some(alone).filter(|weak| !weak.normal.is_empty()),
+            // How sure it is asked to be, `confidence`, is by its own probabilities.
+            training: TrainingConfig {
+                temperature: 1.0,
+                ..self.training.clone()
+            },
             ..self.clone()
         })
     }

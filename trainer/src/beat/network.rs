@@ -291,16 +291,17 @@ fn head(
 ) -> Result<Blocks, ShapeError> {
     let mut stack = Stack::new(parameters, &[features]);
     let mut deaf = Some(deaf);
-    let mut dense = |name: &str, outputs, activation| {
+    let mut dense = |name: &str, outputs, activation, temperature| {
         let deaf = deaf.take().unwrap_or(0);
         stack.push(name, |p, s| {
-            Ok(Dense::new(p, s, outputs, activation)?.ignoring_last(deaf))
+            let layer = Dense::new(p, s, outputs, activation)?;
+            Ok(layer.ignoring_last(deaf).cooled(temperature))
         })
     };
     for (i, &outputs) in config.fusion.dense.iter().enumerate() {
-        dense(&format!("dense{i}"), outputs, Relu)?;
+        dense(&format!("dense{i}"), outputs, Relu, 1.0)?;
     }
-    dense("logits", CLASSES, Linear)?;
+    dense("logits", CLASSES, Linear, config.training.temperature)?;
     Ok(stack.finish().0)
 }
 

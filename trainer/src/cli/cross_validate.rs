@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::data::augment::Augmenter;
 use crate::data::split::{split, split_across};
 use crate::progress::bar;
+use crate::study::calibration::Calibration;
 use crate::study::cross_validate::{Plan, train_folds};
 use crate::study::logits_cache::HeldOut;
 use crate::study::results::digits;
@@ -49,7 +50,7 @@ pub(super) struct Arguments {
     /// Config of the rhythm network: trains one a seed, and judges the rules that it feeds as well (beat models)
     #[arg(long, value_name = "FILE")]
     rhythm: Option<PathBuf>,
-    /// Judge the strip rule and the whole recording as well, by the shipped strip network (beat models)
+    /// Judge the strip rule, the alike rule and the whole recording as well, by the shipped strip network (beat models)
     #[arg(long)]
     strip: bool,
     /// Train on this data base and the config's recordings, and judge by the others, instead of folds (beat models)
@@ -229,7 +230,7 @@ impl Arguments {
                 whole::classes(record_beats, read, &logits, said_of(&record))
             }
         };
-        let can = |rules: Rules| match rules == Rules::STRIP {
+        let can = |rules: Rules| match rules.strip {
             true => self.strip,
             false => !rhythm.is_empty(),
         };
@@ -277,6 +278,21 @@ impl Arguments {
             }
         });
         results.variants = variants;
+        let calibration = Calibration::of(
+            &dataset,
+            &trained,
+            config.training.temperature,
+            |done, record, gain| {
+                let logits = done.logits[&record].iter();
+                let logits: Vec<_> = logits.map(|logits| logits.map(|x| gain * x)).collect();
+                let rules = match can(Rules::SHIPPED) {
+                    true => Rules::SHIPPED,
+                    false => Rules::NONE,
+                };
+                let record_beats = &dataset.records[record];
+                rules::probabilities(None, said_of(&record), record_beats, &logits, rules)
+            },
+        );
         for variant in &results.variants {
             for (database, figures) in &variant.databases {
                 let seeds: Vec<String> = figures.seeds.iter().map(|jk| digits(*jk)).collect();
@@ -298,6 +314,23 @@ impl Arguments {
                 );
             }
         }
+        for (database, figures) in &calibration.databases {
+            eprintln!(
+                "{database}: calibration error {:.3} at temperature {}, {:.3} at 1, {:.3} at that of the other folds; {:.1} % of \
+                 beats unsure, {:.1} % of these wrong",
+                figures.figures.ece,
+                calibration.temperature,
+                figures.ece_uncalibrated,
+                figures.ece_by_other_folds,
+                100.0 * figures.figures.unsure,
+                100.0 * figures.figures.unsure_error.unwrap_or(0.0),
+            );
+        }
+        eprintln!(
+            "held-out beats of all folds are likeliest at temperature {:.2}",
+            calibration.likeliest
+        );
+        results.calibration = Some(calibration);
         if let Some(int8) = &results.int8 {
             let differences: Vec<String> = int8
                 .f1

@@ -1,6 +1,7 @@
 //! What a network and its parts are worth on records that they have not seen.
 
 pub mod ablate;
+pub mod calibration;
 pub mod card;
 pub mod change;
 pub mod cross_validate;

@@ -1,5 +1,6 @@
 //! The results of a cross-validation: trainings judged, pooled and laid out as JSON.
 
+use super::calibration::Calibration;
 use super::cross_validate::Plan;
 use super::int8::Int8Results;
 use super::logits_cache::HeldOut;
@@ -50,6 +51,8 @@ pub struct Results {
     pub splits: Vec<Vec<String>>,
     /// The same trainings judged in other ways.
     pub variants: Vec<Variant>,
+    /// How far probabilities can be believed.
+    pub calibration: Option<Calibration>,
     /// The same networks as device images, where that was asked for: all folds and seeds together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub int8: Option<Int8Results>,
@@ -241,6 +244,7 @@ pub fn results(
             .map(|records| names(dataset, records))
             .collect(),
         variants: Vec::new(),
+        calibration: None,
         int8: Int8Results::of(dataset, trained, peaks),
     }
 }

@@ -18,7 +18,7 @@ _Peaks = Literal["detected", "reference"] | npt.NDArray[np.integer[Any]] | list[
 _Lead = str | int
 _Sex = Literal["f", "m"]
 _Mode = Literal["streaming", "whole"]
-_Rules = Literal["strip", "none", "af", "af-svt", "off"]
+_Rules = Literal["alike", "strip", "none", "af", "af-svt", "off"]
 _Runtime = Literal["int8", "tract", "ort"]
 _Progress = Callable[[float], object]
 
@@ -36,6 +36,8 @@ class Beat:
     def quality(self) -> float | None: ...
     @property
     def fibrillation(self) -> bool | None: ...
+    @property
+    def unsure(self) -> bool | None: ...
     @property
     def probabilities(self) -> list[float] | None: ...
     @property
@@ -134,7 +136,7 @@ class Record:
         age: float | None = None,
         sex: _Sex | None = None,
         mode: _Mode = "streaming",
-        rules: _Rules = "strip",
+        rules: _Rules = "alike",
         model: Model | None = None,
         runtime: _Runtime | None = None,
         threads: int | None = None,
@@ -173,7 +175,7 @@ class BeatList:
         age: float | None = None,
         sex: _Sex | None = None,
         mode: _Mode = "streaming",
-        rules: _Rules = "strip",
+        rules: _Rules = "alike",
         model: Model | None = None,
         runtime: _Runtime | None = None,
         threads: int | None = None,
@@ -216,6 +218,8 @@ class Event:
     @property
     def fibrillation(self) -> bool | None: ...
     @property
+    def unsure(self) -> bool | None: ...
+    @property
     def signal(self) -> str | None: ...
     @property
     def flat(self) -> bool | None: ...
@@ -238,7 +242,7 @@ class Monitor:
         zero: int = 0,
         age: float | None = None,
         sex: _Sex | None = None,
-        rules: Literal["strip", "none", "af", "af-svt"] = "strip",
+        rules: Literal["alike", "strip", "none", "af", "af-svt"] = "alike",
         model: Model | None = None,
         runtime: _Runtime | None = None,
     ) -> Monitor: ...
@@ -305,7 +309,7 @@ def classify(
     age: float | None = None,
     sex: _Sex | None = None,
     mode: _Mode = "streaming",
-    rules: _Rules = "strip",
+    rules: _Rules = "alike",
     model: Model | None = None,
     runtime: _Runtime | None = None,
     threads: int | None = None,
@@ -331,7 +335,7 @@ def classify_records(
     age: float | None = None,
     sex: _Sex | None = None,
     mode: _Mode = "streaming",
-    rules: _Rules = "strip",
+    rules: _Rules = "alike",
     model: Model | None = None,
     runtime: _Runtime | None = None,
     fs: float | None = None,
@@ -360,7 +364,7 @@ def evaluate(
     snr_db: float | None = None,
     mapping: Literal["aami", "bxb"] = "aami",
     mode: _Mode = "streaming",
-    rules: _Rules = "strip",
+    rules: _Rules = "alike",
     runtime: _Runtime | None = None,
     model: Model | None = None,
     threads: int | None = None,
@@ -388,7 +392,7 @@ class Part:
         age: float | None = None,
         sex: _Sex | None = None,
         mode: _Mode = "streaming",
-        rules: _Rules = "strip",
+        rules: _Rules = "alike",
         model: Model | None = None,
         runtime: _Runtime | None = None,
         threads: int | None = ...,

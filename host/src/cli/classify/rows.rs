@@ -47,6 +47,7 @@ struct Row {
     time_s: f64,
     class: &'static str,
     scores: Scores,
+    unsure: Option<bool>,
     fibrillation: Option<bool>,
     rr_ms: Option<f64>,
     quality: f64,
@@ -93,6 +94,7 @@ fn row(beat: &Beat) -> Row {
         time_s: rounded(beat.time_s, 4),
         class: beat.class.name(),
         scores: Scores::new(LABELS, beat.scores),
+        unsure: beat.is_unsure(),
         fibrillation: beat.fibrillation,
         rr_ms: beat.rr_ms.map(|rr| rounded(rr, 4)),
         quality: rounded(f64::from(beat.quality), 4),
@@ -209,7 +211,12 @@ impl<W: Write> Csv<W> {
         let scores = LABELS.map(|label| format!("score_{label}"));
         let header = ["record", "sample", "time_s", "class", "rr_ms", "quality"];
         let scores = scores.iter().map(String::as_str);
-        writer.write_record(header.into_iter().chain(scores).chain(["fibrillation"]))?;
+        writer.write_record(
+            header
+                .into_iter()
+                .chain(scores)
+                .chain(["fibrillation", "unsure"]),
+        )?;
         Ok(Self(writer))
     }
 
@@ -225,10 +232,9 @@ impl<W: Write> Csv<W> {
                 known(beat.quality, 4),
             ];
             row.extend(beat.scores.iter().map(|score| known(*score, 6)));
-            row.push(
-                beat.fibrillation
-                    .map_or_else(String::new, |is| is.to_string()),
-            );
+            for judged in [beat.fibrillation, beat.is_unsure()] {
+                row.push(judged.map_or_else(String::new, |is| is.to_string()));
+            }
             self.0.write_record(&row)?;
         }
         Ok(())

@@ -84,6 +84,13 @@ pub(super) fn describe(result: &Classified, run: &Run) -> Result<String, fmt::Er
         percent(summary.ventricular_burden),
         clock(summary.judged_s, 0)
     )?;
+    if summary.unsure > 0 {
+        writeln!(
+            out,
+            "  unsure          {} beats whose two likeliest classes are close",
+            summary.unsure
+        )?;
+    }
     if let Some(rr) = summary.longest_rr_ms {
         writeln!(out, "  longest RR      {rr:.0} ms")?;
     }

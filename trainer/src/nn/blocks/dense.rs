@@ -23,6 +23,8 @@ pub struct Dense {
     weight: Tensor,
     bias: Tensor,
     activation: Activation,
+    /// In use the output is this many times that in training.
+    gain: f64,
     output_shape: [i64; 1],
 }
 
@@ -45,8 +47,23 @@ impl Dense {
             weight: parameters.uniform("weight", &[outputs, inputs], bound),
             bias: parameters.uniform("bias", &[outputs], bound),
             activation,
+            gain: 1.0,
             output_shape: [outputs],
         })
+    }
+
+    /// The same layer, whose output in use is divided by `temperature`; in training it is not.
+    #[must_use]
+    pub fn cooled(self, temperature: f64) -> Self {
+        Self {
+            gain: 1.0 / temperature,
+            ..self
+        }
+    }
+
+    /// Weight and bias in use.
+    fn in_use(&self) -> [Tensor; 2] {
+        [&self.weight, &self.bias].map(|w| w * self.gain)
     }
 
     /// The same layer, deaf to its last `count` inputs: their weights are zero, and stay zero under any optimiser as
@@ -66,8 +83,11 @@ impl Block for Dense {
         &self.output_shape
     }
 
-    fn forward(&self, x: &Tensor, _train: bool) -> Tensor {
-        let [weight, bias] = [&self.weight, &self.bias].map(|w| w.to_kind(x.kind()));
+    fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let [weight, bias] = match train {
+            true => [&self.weight, &self.bias].map(|w| w.to_kind(x.kind())),
+            false => self.in_use().map(|w| w.to_kind(x.kind())),
+        };
         let x = x.linear(&weight, Some(&bias));
         match self.activation {
             Activation::Linear => x,
@@ -81,8 +101,9 @@ impl Block for Dense {
 
     /// `Gemm`, and `Relu` if it has one.
     fn onnx(&self, graph: &mut Graph, input: &str) -> String {
-        let weight = graph.constant(&format!("{}.weight", self.name), &self.weight);
-        let bias = graph.constant(&format!("{}.bias", self.name), &self.bias);
+        let [weight, bias] = self.in_use();
+        let weight = graph.constant(&format!("{}.weight", self.name), &weight);
+        let bias = graph.constant(&format!("{}.bias", self.name), &bias);
         let product = graph.node(
             "Gemm",
             &format!("{}.gemm", self.name),

@@ -50,7 +50,7 @@ def classify(
     peaks: Literal["detected", "reference"] | None = None,
     annotator: str = "atr",
     mode: str = "streaming",
-    rules: str = "strip",
+    rules: str = "alike",
     model: str | PathLike[str] | None = None,
     runtime: str | None = None,
     fs: float | None = None,
