@@ -251,6 +251,8 @@ pub struct Classifier<'a, N, P = Detector> {
 
 impl<'a, N> Classifier<'a, N> {
     /// A classifier that finds the R peaks itself, at the start of a recording.
+    // Inlined, as what it calls: a wearable writes all of it where it stays, and not first on the stack.
+    #[inline(always)]
     pub const fn new(network: N, rhythm: Option<rhythm::Model<'a>>, patient: Patient) -> Self {
         Self::with_peaks(Detector::new(), network, rhythm, patient)
     }
@@ -261,6 +263,8 @@ impl<'a, N, P> Classifier<'a, N, P> {
     pub const RAM_BYTES: usize = size_of::<Self>();
 
     /// A classifier that takes the R peaks from `peaks`, at the start of a recording.
+    // Inlined, as above.
+    #[inline(always)]
     pub const fn with_peaks(
         peaks: P,
         network: N,

@@ -25,7 +25,7 @@ int watch(void) {
         .zero = 0,
         .age_years = -1.0f,
         .sex = HL_SEX_UNKNOWN,
-        .rules = HL_RULES_NONE,
+        .rules = HL_RULES_SHIPPED,
     };
     int32_t code = hl_init(memory, sizeof memory, &config, hl_beat_model(), hl_rhythm_model());
     if (code != HL_OK) {

@@ -11,12 +11,12 @@
 /*
  Bytes of memory that hl_init asks for, on every target.
  */
-#define HL_MEMORY_BYTES 15872
+#define HL_MEMORY_BYTES 18432
 
 /*
  Bytes of memory that hl_init_strips asks for, on every target.
  */
-#define HL_MEMORY_STRIPS_BYTES 35328
+#define HL_MEMORY_STRIPS_BYTES 37888
 
 /*
  Bytes of an hl_event, on both sides.
@@ -131,9 +131,19 @@
 #define HL_RULES_AF_SVT 2
 
 /*
- As shipped: where half minutes of signal show atrial fibrillation, beats go from S to N. Without a strip network it does nothing.
+ Where half minutes of signal show atrial fibrillation, beats go from S to N. Without a strip network it does nothing.
  */
 #define HL_RULES_STRIP 3
+
+/*
+ That, and beats of this patient that look alike get like answers.
+ */
+#define HL_RULES_ALIKE 4
+
+/*
+ The rules of the shipped model: those of `heartlens classify`.
+ */
+#define HL_RULES_SHIPPED HL_RULES_ALIKE
 
 /*
  A beat: at_ms, label, rr_ms, scores, fibrillation, readable. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.

@@ -27,9 +27,9 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// Bytes of memory that hl_init asks for, on every target.
-pub const HL_MEMORY_BYTES: usize = 15872;
+pub const HL_MEMORY_BYTES: usize = 18432;
 /// Bytes of memory that hl_init_strips asks for, on every target.
-pub const HL_MEMORY_STRIPS_BYTES: usize = 35328;
+pub const HL_MEMORY_STRIPS_BYTES: usize = 37888;
 /// Bytes of an hl_event, on both sides.
 pub const HL_EVENT_BYTES: usize = 56;
 /// What the memory's address must be a multiple of.
@@ -81,8 +81,12 @@ pub const HL_RULES_NONE: u8 = 0;
 pub const HL_RULES_AF: u8 = 1;
 /// That, and in a sustained supraventricular tachycardia beats go from N to S.
 pub const HL_RULES_AF_SVT: u8 = 2;
-/// As shipped: where half minutes of signal show atrial fibrillation, beats go from S to N. Without a strip network it does nothing.
+/// Where half minutes of signal show atrial fibrillation, beats go from S to N. Without a strip network it does nothing.
 pub const HL_RULES_STRIP: u8 = 3;
+/// That, and beats of this patient that look alike get like answers.
+pub const HL_RULES_ALIKE: u8 = 4;
+/// The rules of the shipped model: those of `heartlens classify`.
+pub const HL_RULES_SHIPPED: u8 = HL_RULES_ALIKE;
 
 /// A beat: at_ms, label, rr_ms, scores, fibrillation, readable. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
 pub const HL_EVENT_BEAT: u8 = 1;
@@ -491,6 +495,7 @@ fn told(config: &hl_config) -> Result<Config, i32> {
             HL_RULES_AF => Rules::AF,
             HL_RULES_AF_SVT => Rules::AF_SVT,
             HL_RULES_STRIP => Rules::STRIP,
+            HL_RULES_ALIKE => Rules::ALIKE,
             _ => return Err(HL_ERROR_CONFIG),
         },
     })

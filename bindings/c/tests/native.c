@@ -37,7 +37,7 @@ static void work(void) {
 
 /* The example's samples with the strip network. */
 static int watch_strips(void) {
-    hl_config config = {.rate_hz = 128, .counts_per_mv = 1000.0f, .age_years = -1.0f};
+    hl_config config = {.rate_hz = 128, .counts_per_mv = 1000.0f, .age_years = -1.0f, .rules = HL_RULES_SHIPPED};
     hl_image beat = hl_beat_model(), rhythm = hl_rhythm_model(), strip = hl_strip_model(), none = {0};
     const size_t size = sizeof larger;
     EXPECT(hl_init_strips(NULL, size, &config, beat, rhythm, strip), HL_ERROR_NULL);
@@ -146,6 +146,10 @@ static int misuse(void) {
     EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_CONFIG);
     config.sex = HL_SEX_MALE;
     config.rules = 9;
+    EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_CONFIG);
+    for (config.rules = HL_RULES_NONE; config.rules <= HL_RULES_ALIKE; config.rules++) {
+        EXPECT(hl_init(other, size, &config, beat, rhythm), HL_OK);
+    }
     EXPECT(hl_init(other, size, &config, beat, rhythm), HL_ERROR_CONFIG);
     config.rules = HL_RULES_AF;
     const float gains[] = {0.0f, -0.0f, NAN, INFINITY, -INFINITY};

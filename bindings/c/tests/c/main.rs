@@ -86,7 +86,7 @@ const CONFIG: Config = Config {
         age_years: None,
         sex: None,
     },
-    rules: Rules::NONE,
+    rules: Rules::SHIPPED,
 };
 
 /// What the example must print: the same samples through core on this machine.

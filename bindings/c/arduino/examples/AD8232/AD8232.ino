@@ -58,7 +58,7 @@ void setup() {
     config.zero = ZERO;
     config.age_years = -1.0f; /* Not known. */
     config.sex = HL_SEX_UNKNOWN;
-    config.rules = HL_RULES_NONE;
+    config.rules = HL_RULES_SHIPPED;
     int32_t code = hl_init(memory, sizeof memory, &config, hl_beat_model(), hl_rhythm_model());
     while (code != HL_OK) {
         Serial.println(hl_text(code));
