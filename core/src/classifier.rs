@@ -150,8 +150,8 @@ pub enum Stage {
     Rhythm,
 }
 
-/// Steps that the rhythm network takes in one slice.
-const RHYTHM_STEPS: usize = RHYTHM_INTERVALS / 2;
+/// Steps that the rhythm network takes in one slice: so few that the last leaves room for the beat's class.
+const RHYTHM_STEPS: usize = RHYTHM_INTERVALS.div_ceil(3);
 
 /// Why a classifier's networks cannot be loaded.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -246,6 +246,12 @@ fn flash_and_ram_stay_within_their_budget() -> Result {
         let shipped = std::fs::metadata(root().join("models/beat/model.hlm"))?.len();
         assert_eq!(size["model_bytes"].as_u64(), Some(shipped));
     }
+    // A wearable is made where it stays: on the stack it would be three times this.
+    let stack = report()["wearable"]["stack_bytes"].as_u64();
+    assert!(
+        stack.is_some_and(|bytes| (3_000..=6_000).contains(&bytes)),
+        "{stack:?} bytes of stack"
+    );
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
 use heartlens_core::sample::Calibration;
 use heartlens_core::wearable::{Config, Event, Rate, Strips, Wearable};
+use saphyr::{LoadableYamlNode as _, Yaml};
 use std::fmt::Write as _;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
@@ -335,15 +336,34 @@ fn the_readmes_numbers_are_the_librarys() -> Result {
         }
     }
     let calls = (calls / beats).round();
-    let firmware = std::fs::read_to_string(root().join("../../firmware/README.md"))?;
-    for (text, said) in [
+    // JSON is YAML.
+    let figures = std::fs::read_to_string(root().join("../../docs/performance.json"))?;
+    let figures = Yaml::load_from_str(&figures)?;
+    let row = &figures.first().ok_or("no figures")?["cores"][0];
+    assert_eq!(row["core"].as_str(), Some("Cortex-M4F"));
+    let figure = |name: &str| row["instructions"][name].as_integer().ok_or("no figure");
+    let together = thousands(figure("per_beat")? as usize / 10_000 * 10_000);
+    let sample = figure("per_sample")? / 100 * 100;
+    let read = |name: &str| std::fs::read_to_string(root().join(name));
+    for (name, said) in [
         (
-            readme,
-            format!("a beat takes some {calls} calls of `hl_work`"),
+            "README.md",
+            format!("a beat takes some {calls} calls of `hl_work`, together {together}."),
         ),
-        (firmware, format!("A beat takes some {calls} of them")),
+        (
+            "README.md",
+            format!("A sample takes some {sample} instructions on a Cortex-M4F."),
+        ),
+        (
+            "../../firmware/README.md",
+            format!("A beat takes some {calls} of them"),
+        ),
+        (
+            "../../DESIGN.md",
+            format!("A beat takes {together} instructions"),
+        ),
     ] {
-        assert!(text.contains(&said), "{said}");
+        assert!(read(name)?.contains(&said), "{name}: {said}");
     }
     Ok(())
 }
