@@ -62,6 +62,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[command(after_help = "Example:
   cargo xtask size --json -")]
 pub(crate) struct Args {
+    /// Adds the image with the strip network, whose budget is larger.
+    #[arg(long)]
+    strips: bool,
     /// Writes the figures as JSON; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,7 +101,7 @@ impl Sizes {
 
 /// `cargo xtask size`.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let sizes = measure_all(Environment::here().as_ref())?;
+    let sizes = measure(Environment::here().as_ref(), args.strips)?;
     match &args.json {
         Some(path) if path.as_os_str() == "-" => {
             println!("{}", serde_json::to_string_pretty(&sizes)?);
@@ -111,11 +114,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Builds every image, and streams the demo record to one of them.
 pub(crate) fn measure_all(environment: Option<&Environment>) -> Result<Sizes> {
+    measure(environment, true)
+}
+
+fn measure(environment: Option<&Environment>, strips: bool) -> Result<Sizes> {
     let device = stream_demo(&step::example("stream", environment)?)?;
     let mut sizes = Vec::new();
-    for image in &IMAGES {
+    for image in IMAGES.iter().filter(|image| strips || !image.strips) {
         let elf = build(image)?;
-        let (flash_bytes, static_bytes) = measure(&fs::read(&elf)?)?;
+        let (flash_bytes, static_bytes) = bytes_of(&fs::read(&elf)?)?;
         let stack_bytes = match image.strips {
             true => strips::stack_bytes()?,
             false => device.stack_bytes,
@@ -177,7 +184,7 @@ fn build(image: &Image) -> Result<PathBuf> {
 }
 
 /// Bytes of flash and of static RAM.
-fn measure(elf: &[u8]) -> Result<(u64, u64)> {
+fn bytes_of(elf: &[u8]) -> Result<(u64, u64)> {
     let file = object::File::parse(elf).context("not an ELF image")?;
     let flash = file.segments().map(|segment| segment.file_range().1).sum();
     let statics = file
@@ -318,6 +325,6 @@ mod tests {
 
     #[test]
     fn what_is_no_image_is_refused() {
-        assert!(measure(b"no ELF").is_err());
+        assert!(bytes_of(b"no ELF").is_err());
     }
 }

@@ -32,21 +32,22 @@ fn cargo(dir: &str) -> Command {
     command
 }
 
-/// The report that `cargo xtask test` has just had written, or what `cargo xtask VERB --json -` says now.
-fn reported(verb: &str, variable: &str) -> Value {
+/// The report that `cargo xtask test` has just had written, or what `cargo xtask VERB... --json -` says now.
+fn reported(verb: &[&str], variable: &str) -> Value {
     if let Some(file) = std::env::var_os(variable) {
         let report = std::fs::read(&file).expect(variable);
         return serde_json::from_slice(&report).expect("a report in JSON");
     }
     let output = cargo(".")
         .args(["run", "--quiet", "--package", "xtask", "--"])
-        .args([verb, "--json", "-"])
+        .args(verb)
+        .args(["--json", "-"])
         .output()
         .expect("cargo starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "cargo xtask {verb} failed\n{stderr}"
+        "cargo xtask {verb:?} failed\n{stderr}"
     );
     serde_json::from_slice(&output.stdout).expect("a report in JSON")
 }
@@ -54,13 +55,13 @@ fn reported(verb: &str, variable: &str) -> Value {
 /// What `cargo xtask qemu` reports; the firmware is played once for all tests.
 fn report() -> &'static Value {
     static REPORT: OnceLock<Value> = OnceLock::new();
-    REPORT.get_or_init(|| reported("qemu", "HEARTLENS_QEMU_REPORT"))
+    REPORT.get_or_init(|| reported(&["qemu"], "HEARTLENS_QEMU_REPORT"))
 }
 
-/// What `cargo xtask size` reports.
+/// What `cargo xtask size --strips` reports.
 fn sizes() -> &'static [Value] {
     static SIZES: OnceLock<Value> = OnceLock::new();
-    let sizes = SIZES.get_or_init(|| reported("size", "HEARTLENS_SIZE_REPORT"));
+    let sizes = SIZES.get_or_init(|| reported(&["size", "--strips"], "HEARTLENS_SIZE_REPORT"));
     sizes.as_array().expect("a list of images")
 }
 
