@@ -297,7 +297,7 @@ fn the_tree_of_cinc2017_is_made_flat() {
 /// Folders of a thousand records stay folders, and what is in them is taken up again.
 #[test]
 fn the_folders_of_challenge_2021_are_kept() {
-    let base = "/challenge-2021/1.0.3";
+    let base = "/files/challenge-2021/1.0.3";
     let mut files = HashMap::new();
     let mut sums = String::new();
     for name in [
