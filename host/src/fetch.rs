@@ -45,6 +45,9 @@ pub enum Database {
     Nsrdb,
     /// MIT-BIH Long-Term ECG: 7 days, beats annotated
     Ltdb,
+    /// PhysioNet/CinC Challenge 2021: 88,253 recordings of 12 leads, diagnoses in their headers; 6 GB
+    #[cfg_attr(feature = "cli", value(name = "challenge-2021"))]
+    Challenge2021,
 }
 
 impl Database {
@@ -59,6 +62,7 @@ impl Database {
             Self::Afdb => "afdb",
             Self::Nsrdb => "nsrdb",
             Self::Ltdb => "ltdb",
+            Self::Challenge2021 => "challenge-2021",
         }
     }
 
@@ -73,13 +77,15 @@ impl Database {
             Self::Afdb => "afdb/1.0.0",
             Self::Nsrdb => "nsrdb/1.0.0",
             Self::Ltdb => "ltdb/1.0.0",
+            Self::Challenge2021 => "challenge-2021/1.0.3",
         }
     }
 
     /// The name that a published file gets in the data base's folder; `None` where it is not needed.
     ///
     /// Of `cinc2017`, the records of `training/` stand side by side, with the last version of their labels as
-    /// `REFERENCE.csv`. Of the others, it is the records of the first folder level.
+    /// `REFERENCE.csv`. Those of `challenge-2021` keep their folders below `training/`, of a thousand records each. Of the others, it is
+    /// the records of the first folder level.
     fn local_name(self, published: &str) -> Option<&str> {
         let (folder, name) = published.rsplit_once('/').unwrap_or(("", published));
         let (_, extension) = name.rsplit_once('.').unwrap_or((name, ""));
@@ -91,6 +97,10 @@ impl Database {
                 }
                 _ => None,
             },
+            Self::Challenge2021 => {
+                let below = published.strip_prefix("training/")?;
+                matches!(extension, "hea" | "mat").then_some(below)
+            }
             _ if folder.is_empty() => (name == "RECORDS"
                 || matches!(extension, "hea" | "dat" | "atr" | "qrs" | "ecg"))
             .then_some(name),
@@ -507,7 +517,11 @@ impl Client<'_> {
                 bytes: 0,
             });
         }
-        let part = folder.join(format!(".{}.part", file.local));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let part = path.with_file_name(format!(".{name}.part"));
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(io_error(folder))?;
+        }
         let mut bytes = 0;
         self.persist(&file.url, |got| self.attempt(file, &part, &mut bytes, got))?;
         fs::rename(&part, &path).map_err(io_error(&path))?;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 fn wanted(names: &[&str], rhythms: &[Rhythm]) -> Wanted {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
     Wanted {
+        diagnosed: Vec::new(),
         records: BTreeMap::from([("made".to_owned(), names)]),
         peaks: vec![Peaks::Reference, Peaks::Detected],
         weak_labels: (!rhythms.is_empty()).then(|| WantedLabels {

@@ -224,6 +224,28 @@ fn a_teacher_names_the_beats_that_its_student_draws() {
         assert!(-low > high, "{beat:?}: {low} {high}");
     }
 
+    // Under a diagnosis no beat is of a class that it does not name, and at least one is of each that it does, however sure the
+    // teacher has to be.
+    let strict = WeakLabelsConfig {
+        confidence: 0.9999,
+        ..weak.clone()
+    };
+    for (rhythm, named) in [
+        (Rhythm::HasS, [true, false]),
+        (Rhythm::HasV, [false, true]),
+        (Rhythm::HasBoth, [true, true]),
+    ] {
+        let mut diagnosed = dataset.clone();
+        for record in &mut diagnosed.records[6..] {
+            record.rhythm = Some(rhythm);
+        }
+        let labels = PseudoLabels::by(teacher.result(), Device::Cpu, &diagnosed, &all, &strict);
+        for (class, named) in [Class::S, Class::V].into_iter().zip(named) {
+            let records = if named { 6 } else { 0 };
+            assert_eq!(labels.count(class).1, records, "{rhythm:?} {class}");
+        }
+    }
+
     let sampler = Sampler::new(&dataset, &all, &none, &labels, &config).unwrap();
     let mut rng = stream(0, Purpose::Batch, 0);
     let mut drawn: HashMap<(Class, usize), usize> = HashMap::new();

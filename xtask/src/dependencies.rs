@@ -1,8 +1,9 @@
 //! The dependency rule: which of the project's crates may know which.
 
 use crate::step::root;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
+use std::collections::BTreeSet;
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
 const RULE: [(&str, &[&str]); 17] = [
@@ -32,6 +33,9 @@ const RULE: [(&str, &[&str]); 17] = [
     ("xtask", &[]),
 ];
 
+/// Where each foreign crate has its reason.
+const REASONS: &str = "docs/dependencies.md";
+
 /// The host's features that bring a runtime: the trainer has its own.
 const RUNTIMES: [&str; 3] = ["default", "tract", "ort"];
 
@@ -49,13 +53,37 @@ const WORKSPACES: [&str; 7] = [
 /// Holds the crates of all workspaces against the rule. The error names every breach.
 pub(crate) fn check() -> Result<()> {
     let mut breaches = Vec::new();
+    let mut named = BTreeSet::new();
     for workspace in WORKSPACES {
-        breaches.extend(breaches_in(&metadata(workspace)?));
+        let metadata = metadata(workspace)?;
+        breaches.extend(breaches_in(&metadata));
+        let all = metadata
+            .packages
+            .iter()
+            .flat_map(|package| &package.dependencies);
+        let foreign = all.filter(|dependency| dependency.path.is_none());
+        named.extend(foreign.map(|dependency| dependency.name.clone()));
     }
+    let list = std::fs::read_to_string(root().join(REASONS)).context(REASONS)?;
+    breaches.extend(unexplained(&named, &list));
     if !breaches.is_empty() {
         bail!("{}", breaches.join("\n"));
     }
     Ok(())
+}
+
+/// Crates without a line in the list of reasons, and lines without a crate.
+fn unexplained(named: &BTreeSet<String>, list: &str) -> Vec<String> {
+    let row = |line: &str| {
+        let (name, reason) = line.strip_prefix("| `")?.split_once("` | ")?;
+        (reason.len() > 3).then(|| name.to_owned())
+    };
+    let listed: BTreeSet<String> = list.lines().filter_map(row).collect();
+    let missing = named.difference(&listed);
+    let missing = missing.map(|name| format!("{REASONS} does not say what {name} is for"));
+    let stale = listed.difference(named);
+    let stale = stale.map(|name| format!("{REASONS} lists {name}, which no manifest names"));
+    missing.chain(stale).collect()
 }
 
 fn metadata(workspace: &str) -> Result<Metadata> {
@@ -120,6 +148,20 @@ mod tests {
     #[test]
     fn every_crate_knows_only_whom_it_may() {
         check().expect("the dependency rule");
+    }
+
+    #[test]
+    fn a_crate_without_a_reason_is_named_and_so_is_a_reason_without_a_crate() {
+        let named = BTreeSet::from(["csv".to_owned(), "toml".to_owned(), "rand".to_owned()]);
+        let list = "| crate | what for |\n|---|---|\n| `csv` | CSV in and out |\n| `rand` | |\n| `old` | not any more |\n";
+        let breaches = unexplained(&named, list);
+        assert_eq!(breaches.len(), 3, "{breaches:?}");
+        for name in ["rand", "toml", "old"] {
+            assert!(
+                breaches.iter().any(|breach| breach.contains(name)),
+                "{name}"
+            );
+        }
     }
 
     #[test]

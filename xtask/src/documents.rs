@@ -112,7 +112,7 @@ impl Sources {
                 };
                 let plain = variant["peaks"] == "reference" && variant["leads"] == leads;
                 // What is off by default is in the card.
-                if !plain || decides.contains("AF") {
+                if !plain || decides.contains("AF") || decides == "strip rule" {
                     continue;
                 }
                 let figures = &variant["databases"][database];

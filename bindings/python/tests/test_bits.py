@@ -28,6 +28,7 @@ def assert_same(beats, expected):
         assert beat.sample == row["sample"]
         assert beat.label == row["class"]
         assert beat.fibrillation == row["fibrillation"]
+        assert beat.unsure == row["unsure"]
         assert rounded(beat.time_s, 4) == row["time_s"]
         assert beat.rr_ms is None or rounded(beat.rr_ms, 4) == row["rr_ms"]
         assert rounded(beat.quality, 4) == row["quality"]
@@ -45,6 +46,7 @@ def assert_same_bits(beats, path):
         assert beats[name].dtype == column.dtype
         assert beats[name].tobytes() == column.tobytes(), name
     assert list(beats["class"]) == theirs.column("class").to_pylist()
+    assert list(beats["unsure"]) == theirs.column("unsure").to_pylist()
     assert list(beats["fibrillation"]) == theirs.column("fibrillation").to_pylist()
 
 

@@ -10,7 +10,7 @@ import heartlens as hl
 
 COLUMNS = [
     "record", "sample", "time_s", "class", "rr_ms", "quality", "score_N", "score_S", "score_V", "score_F", "fibrillation",
-    "lead", "episode",
+    "lead", "episode", "unsure",
 ]  # fmt: skip
 
 

@@ -162,22 +162,29 @@ const ABOVE: usize = 4;
 impl Diagnoses {
     /// What is said of a record; `None` where nobody says that its beats are N.
     pub fn of(&mut self, record: &Record) -> Option<Diagnosis> {
-        let comments = record.comments().iter().filter_map(|comment| {
+        let codes = self.codes(record.path(), record.name(), record.comments());
+        Diagnosis::of_codes(codes.iter().map(String::as_str))
+    }
+
+    /// The codes of all diagnoses of the record of this path (without extension), name and comments, as they are written.
+    pub fn codes(&mut self, path: &Path, name: &str, comments: &[String]) -> Vec<String> {
+        let comments = comments.iter().filter_map(|comment| {
             let (key, codes) = comment.split_once(':')?;
             key.trim().eq_ignore_ascii_case("dx").then_some(codes)
         });
         let mut codes: Vec<String> = comments
             .flat_map(|codes| codes.split(','))
-            .map(str::to_owned)
+            .map(|code| code.trim().to_owned())
+            .filter(|code| !code.is_empty())
             .collect();
-        let folder = record.path().parent()?;
+        let folder = path.parent().unwrap_or(Path::new(""));
         for (table, folders) in [(REFERENCE, 1), (PTBXL, 1 + ABOVE)] {
             for folder in folder.ancestors().take(folders) {
                 let table = self.table(&folder.join(table));
-                codes.extend(table.get(record.name()).into_iter().flatten().cloned());
+                codes.extend(table.get(name).into_iter().flatten().cloned());
             }
         }
-        Diagnosis::of_codes(codes.iter().map(String::as_str))
+        codes
     }
 
     fn table(&mut self, path: &Path) -> &HashMap<String, Vec<String>> {

@@ -213,7 +213,7 @@ fn every_file_of_a_list_is_written() {
     assert_eq!(
         row,
         [
-            "r", "800", "0.8000", "N", "800.0000", "", "", "", "", "", ""
+            "r", "800", "0.8000", "N", "800.0000", "", "", "", "", "", "", ""
         ]
     );
     let html = fs::read_to_string(folder.join("out/r.html")).unwrap();

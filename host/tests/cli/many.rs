@@ -420,7 +420,8 @@ fn parquet_has_the_same_beats() {
                 "score_F",
                 "fibrillation",
                 "lead",
-                "episode"
+                "episode",
+                "unsure"
             ]
         );
         let near = |field: &Field, value: &Value, within: f64| match (field, value.as_f64()) {
@@ -444,6 +445,16 @@ fn parquet_has_the_same_beats() {
         }
         let fibrillation = beat["fibrillation"].as_bool();
         assert_eq!(row[10].1, fibrillation.map_or(Field::Null, Field::Bool));
+        let unsure = beat["unsure"].as_bool();
+        assert_eq!(row[13].1, unsure.map_or(Field::Null, Field::Bool));
+        if let Some(unsure) = unsure {
+            let mut scores: Vec<f64> = ["N", "S", "V", "F"]
+                .iter()
+                .filter_map(|class| beat["scores"][class].as_f64())
+                .collect();
+            scores.sort_by(|a, b| b.total_cmp(a));
+            assert_eq!(unsure, scores[0] - scores[1] < 0.5, "{beat}");
+        }
     }
     assert!(
         without_rr >= 2,

@@ -294,6 +294,52 @@ fn the_tree_of_cinc2017_is_made_flat() {
     assert_eq!(found, expected);
 }
 
+/// Folders of a thousand records stay folders, and what is in them is taken up again.
+#[test]
+fn the_folders_of_challenge_2021_are_kept() {
+    let base = "/files/challenge-2021/1.0.3";
+    let mut files = HashMap::new();
+    let mut sums = String::new();
+    for name in [
+        "training/georgia/g1/E00001.hea",
+        "training/georgia/g1/E00001.mat",
+        "training/georgia/g1/RECORDS",
+        "training/ningbo/g2/JS10001.hea",
+        "sources/dx_mapping_scored.csv",
+        "index.html",
+    ] {
+        let sum: String = Sha256::digest(name)
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect();
+        sums += &format!("{sum}  {name}\n");
+        files.insert(format!("{base}/{name}"), name.as_bytes().to_vec());
+    }
+    files.insert(format!("{base}/SHA256SUMS.txt"), sums.into_bytes());
+    let server = Server::start(files);
+    let out = tempfile::tempdir().expect("folder");
+    let get = || {
+        fetch(
+            Database::Challenge2021,
+            out.path(),
+            &options(&server),
+            &|_| {},
+        )
+    };
+    assert_eq!(get().expect("nothing is wrong").files, 3);
+    let folder = out.path().join("challenge-2021");
+    for name in [
+        "georgia/g1/E00001.hea",
+        "georgia/g1/E00001.mat",
+        "ningbo/g2/JS10001.hea",
+    ] {
+        let text = std::fs::read_to_string(folder.join(name)).expect(name);
+        assert_eq!(text, format!("training/{name}"));
+    }
+    assert!(!folder.join("georgia/g1/RECORDS").exists());
+    assert_eq!(get().expect("nothing is wrong").already, 3);
+}
+
 /// The command: what it says, its exit codes, and the environment's proxy.
 #[test]
 fn the_command_uses_the_proxy_of_the_environment() {

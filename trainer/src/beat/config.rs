@@ -3,6 +3,7 @@
 //! The input shapes are not in it: they follow from [`heartlens_core::spec`].
 
 use crate::config::{ConfigError, Task, canonical, limits, parse, text};
+use crate::data::diagnosed::DiagnosedConfig;
 use crate::data::find::{Wanted, WantedLabels};
 use crate::data::weak_labels::Rhythm;
 use heartlens::evaluate::report::Peaks;
@@ -54,6 +55,14 @@ pub struct Config {
         deserialize_with = "weak_labels"
     )]
     pub weak_labels: Option<WeakLabelsConfig>,
+    /// Recordings whose diagnosis says which ectopic beats they have; `weak_labels` says how sure a teacher has to be, and how many are
+    /// drawn.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "diagnosed"
+    )]
+    pub diagnosed: Vec<DiagnosedConfig>,
     /// Loss, optimiser, schedule.
     pub training: TrainingConfig,
     /// How batches are drawn.
@@ -439,13 +448,14 @@ impl Config {
             records: self.data.records.clone(),
             peaks: peaks.to_vec(),
             weak_labels: self.weak_labels.as_ref().map(labels),
+            diagnosed: self.diagnosed.clone(),
         }
     }
 
     /// The config of the network that teaches this one about recordings; `None` where none is to be taught.
     pub fn teacher(&self) -> Option<Self> {
         let weak = self.weak_labels.as_ref()?;
-        if weak.taught.is_empty() {
+        if weak.taught.is_empty() && self.diagnosed.is_empty() {
             return None;
         }
         let alone = WeakLabelsConfig {
@@ -525,6 +535,12 @@ fn confidence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Erro
     limits::checked(deserializer, range, "0.5 or more and less than 1")
 }
 
+fn diagnosed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DiagnosedConfig>, D::Error> {
+    let whole = |all: &Vec<DiagnosedConfig>| all.iter().all(DiagnosedConfig::is_whole);
+    let expected = "one lead or more, and each code in one of none, S, V, exclude and passed_over";
+    limits::checked(deserializer, whole, expected)
+}
+
 fn weak_labels<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<WeakLabelsConfig>, D::Error> {
@@ -592,6 +608,30 @@ mod tests {
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
         Config::parse(text, Path::new("config.toml"))
+    }
+
+    #[test]
+    fn the_config_of_challenge_2021_is_the_shipped_one_with_diagnoses() {
+        let text = include_str!("../../../models/beat/challenge-2021.toml");
+        let mut config = parse(text).unwrap();
+        let diagnosed = std::mem::take(&mut config.diagnosed);
+        config.name = "beat".to_owned();
+        assert_eq!(config, parse(SHIPPED).unwrap());
+        let [diagnosed] = diagnosed.as_slice() else {
+            panic!("one data base");
+        };
+        // The challenge's tables have 30 codes that were scored and 103 that were not.
+        let lists = [
+            &diagnosed.none,
+            &diagnosed.S,
+            &diagnosed.V,
+            &diagnosed.exclude,
+            &diagnosed.passed_over,
+        ];
+        assert_eq!(lists.iter().map(|list| list.len()).sum::<usize>(), 133);
+        let twice = text.replacen("\"284470004\"", "\"426783006\"", 1);
+        let error = parse(&twice).unwrap_err().to_string();
+        assert!(error.contains("each code in one of"), "{error}");
     }
 
     #[test]

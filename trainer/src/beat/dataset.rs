@@ -52,9 +52,13 @@ impl Dataset {
     pub fn training(&self, config: &Config, held_out: &[usize]) -> Vec<usize> {
         let labels = config.wanted(&[]).weak_labels;
         let rhythms = labels.map_or(Vec::new(), |labels| labels.rhythms);
+        let is_diagnosed = |record: &RecordBeats| {
+            let mut all = config.diagnosed.iter();
+            all.any(|diagnosed| diagnosed.database == record.database)
+        };
         let wanted = |record: &RecordBeats| match &record.rhythm {
             None => config.data.peaks.contains(&record.peaks),
-            Some(rhythm) => rhythms.contains(rhythm),
+            Some(rhythm) => rhythms.contains(rhythm) || is_diagnosed(record),
         };
         (0..self.records.len())
             .filter(|record| !held_out.contains(record) && wanted(&self.records[*record]))

@@ -11,10 +11,14 @@ use super::fit::{largest, logits};
 use super::network::Network;
 use crate::data::record::Lead;
 use crate::data::sampler::BeatIndex;
+use crate::data::weak_labels::Rhythm;
 use heartlens_core::class::Class;
 use heartlens_core::model::softmax;
 use std::collections::HashSet;
 use tch::Device;
+
+/// The least that a teacher holds the likeliest beat of a diagnosed class for.
+const LIKELY: f32 = 0.2;
 
 /// Beats of recordings with the classes that a teacher is sure of. None by default.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,7 +28,11 @@ pub struct PseudoLabels {
 
 impl PseudoLabels {
     /// What `teacher` is sure of, as `config` has it, among the beats of those of `records` (indices into `dataset`) that
-    /// are recordings of the rhythms to be taught.
+    /// are recordings of the rhythms to be taught, or have a diagnosis that names ectopic beats.
+    ///
+    /// Under a diagnosis no beat is of a class that it does not name, and of one that it names at least one is: the likeliest, where the
+    /// teacher is sure of none, and holds it for at least [`LIKELY`] (multiple-instance learning by its maximum: Andrews, Tsochantaridis,
+    /// Hofmann, Support Vector Machines for Multiple-Instance Learning, NIPS 2002).
     pub fn by(
         teacher: &Network,
         device: Device,
@@ -34,15 +42,35 @@ impl PseudoLabels {
     ) -> Self {
         let of_rhythm = |record: &&usize| {
             let rhythm = dataset.records[**record].rhythm;
-            rhythm.is_some_and(|rhythm| config.taught.contains(&rhythm))
+            rhythm.is_some_and(|rhythm| {
+                config.taught.contains(&rhythm)
+                    || rhythm.has(Class::S) != rhythm.has(Class::V)
+                    || rhythm == Rhythm::HasBoth
+            })
         };
         let mut beats = Vec::new();
         for &record in records.iter().filter(of_rhythm) {
+            let Some(rhythm) = dataset.records[record].rhythm else {
+                continue;
+            };
             let logits = logits(teacher, device, dataset, record, Lead::First);
-            for (beat, logits) in logits.iter().enumerate() {
-                let probabilities = softmax(logits);
-                let class = largest(&probabilities);
-                if f64::from(probabilities[class as usize]) >= config.confidence {
+            let probabilities: Vec<_> = logits.iter().map(softmax).collect();
+            let before = beats.len();
+            for (beat, probabilities) in probabilities.iter().enumerate() {
+                let class = largest(probabilities);
+                let sure = f64::from(probabilities[class as usize]) >= config.confidence;
+                if sure && rhythm.has(class) != Some(false) {
+                    beats.push((class, BeatIndex { record, beat }));
+                }
+            }
+            for class in [Class::S, Class::V] {
+                let named = beats[before..].iter().any(|(other, _)| *other == class);
+                if rhythm.has(class) != Some(true) || named {
+                    continue;
+                }
+                let likely = |beat: &usize| probabilities[*beat][class as usize];
+                let best = (0..probabilities.len()).max_by(|a, b| likely(a).total_cmp(&likely(b)));
+                if let Some(beat) = best.filter(|beat| likely(beat) >= LIKELY) {
                     beats.push((class, BeatIndex { record, beat }));
                 }
             }

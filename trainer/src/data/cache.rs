@@ -171,8 +171,7 @@ fn key(found: &[Found], wanted: &Wanted) -> Result<Key, DatasetError> {
     hash.update(spec::HASH.to_le_bytes());
     hash.update(format!("{wanted:?} {}", size_of::<Beat>()));
     for found in found {
-        let name = found.path.file_name().unwrap_or_default().to_string_lossy();
-        hash.update(format!("\n{}/{name} {:?}", found.database, found.rhythm));
+        hash.update(format!("\n{} {:?}", found.name(), found.rhythm));
     }
     for (path, digest) in files.iter().zip(digests) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -266,8 +265,7 @@ fn probe(dataset: Dataset, found: &[Found], peaks: &[Peaks]) -> Result<Dataset, 
     let annotated = found.iter().find(|found| found.rhythm.is_none());
     let recording = found.iter().find(|found| found.rhythm.is_some());
     for first in annotated.into_iter().chain(recording) {
-        let name = first.path.file_name().unwrap_or_default().to_string_lossy();
-        let name = format!("{}/{name}", first.database);
+        let name = first.name();
         let different = || Refusal::OtherFeatures(name.clone());
         let now = first.read(peaks).map_err(|_| different())?;
         let kept = dataset.records.iter().filter(|record| record.name == name);

@@ -1,6 +1,7 @@
 //! Where the records that a config names are.
 
 use super::DatasetError;
+use super::diagnosed::DiagnosedConfig;
 use super::record::RecordBeats;
 use super::weak_labels::{self, Rhythm};
 use heartlens::evaluate::report::Peaks;
@@ -54,6 +55,8 @@ pub struct Wanted {
     pub peaks: Vec<Peaks>,
     /// Recordings that are read though nobody annotated them.
     pub weak_labels: Option<WantedLabels>,
+    /// Data bases of recordings with a diagnosis.
+    pub diagnosed: Vec<DiagnosedConfig>,
 }
 
 /// Recordings that have a label and no beat annotations.
@@ -74,9 +77,20 @@ pub(crate) struct Found {
     pub path: PathBuf,
     /// Of a recording that nobody annotated, its rhythm.
     pub rhythm: Option<Rhythm>,
+    /// Of a recording with a diagnosis, the lead that is read, by its place.
+    pub lead: Option<usize>,
 }
 
 impl Found {
+    /// What it is called: data base and record, and the lead where several of a recording may be read.
+    pub(crate) fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        match self.lead {
+            Some(lead) => format!("{}/{name}:{lead}", self.database),
+            None => format!("{}/{name}", self.database),
+        }
+    }
+
     /// Its beats: once for each of `peaks` where it is annotated; none of a recording that is too short.
     ///
     /// # Errors
@@ -85,7 +99,7 @@ impl Found {
         match self.rhythm {
             None => RecordBeats::read(&self.database, &self.path, peaks),
             Some(rhythm) => {
-                let beats = weak_labels::read(&self.database, &self.path, rhythm)?;
+                let beats = weak_labels::read(self, rhythm)?;
                 Ok(beats.into_iter().collect())
             }
         }
@@ -122,6 +136,7 @@ pub(crate) fn find(folders: &Folders, wanted: &Wanted) -> Result<Vec<Found>, Dat
                 database: database.clone(),
                 path,
                 rhythm: None,
+                lead: None,
             });
         }
     }
@@ -133,7 +148,11 @@ pub(crate) fn find(folders: &Folders, wanted: &Wanted) -> Result<Vec<Found>, Dat
             database: labels.database.clone(),
             path,
             rhythm: Some(rhythm),
+            lead: None,
         }));
+    }
+    for diagnosed in &wanted.diagnosed {
+        found.extend(diagnosed.find(&folders.database(&diagnosed.database)?)?);
     }
     Ok(found)
 }

@@ -2,6 +2,7 @@
 
 pub mod augment;
 pub mod cache;
+pub mod diagnosed;
 pub mod find;
 pub mod noise;
 pub mod record;
@@ -14,6 +15,7 @@ use heartlens::canonical::RateError;
 use heartlens::choice::LeadError;
 use heartlens::records::RecordError;
 use heartlens::records::annotation::AnnotationError;
+use heartlens_core::class::Class;
 use std::path::PathBuf;
 use thiserror::Error;
 use weak_labels::LABELS_FILE;
@@ -108,6 +110,42 @@ pub enum DatasetError {
         line: usize,
         /// What it holds.
         found: String,
+    },
+    /// Codes of recordings are in no list of the config.
+    #[error(
+        "{}: found diagnoses that the config does not know: {codes} (recordings each); expected every code in one of none, S, V, \
+         exclude and passed_over of its [[diagnosed]] section",
+        folder.display()
+    )]
+    UnknownCodes {
+        /// The data base's folder.
+        folder: PathBuf,
+        /// The codes, and how many recordings have each.
+        codes: String,
+    },
+    /// No recording says anything of its beats.
+    #[error(
+        "{}: found no recording whose diagnosis says which ectopic beats it has; expected headers with `Dx:` and codes of none, S or V, \
+         or PTB-XL's table",
+        folder.display()
+    )]
+    NoDiagnosis {
+        /// The data base's folder.
+        folder: PathBuf,
+    },
+    /// A recording's annotations say otherwise than its diagnosis.
+    #[error(
+        "{}: holds {annotated} beats of class {class}, which contradicts the recording's diagnosis; put its codes into exclude, or \
+         remove the recording",
+        path.display()
+    )]
+    Contradiction {
+        /// The annotations.
+        path: PathBuf,
+        /// The class, S or V.
+        class: Class,
+        /// Beats of it.
+        annotated: usize,
     },
     /// A record's rate cannot be converted.
     #[error("{}: {source}", path.display())]

@@ -133,7 +133,11 @@ impl Sampler {
             records.collect()
         };
         let annotated = chosen(&|rhythm| rhythm.is_none());
-        let recordings = chosen(&|rhythm| rhythm.is_some_and(|rhythm| normal.contains(&rhythm)));
+        // A diagnosis without ectopic beats is normal, whatever the rhythms of the other recordings are for.
+        let is_normal = |rhythm: Rhythm| {
+            normal.contains(&rhythm) || !config.diagnosed.is_empty() && rhythm == Rhythm::Normal
+        };
+        let recordings = chosen(&|rhythm| rhythm.is_some_and(is_normal));
         let labelled = |records: &[usize], class: Class| {
             let beats = records.iter().flat_map(|&record| {
                 let classes = dataset.records[record].classes.iter().enumerate();

@@ -11,7 +11,8 @@
 //! one of half a minute are a good part of it: so the first beats as they come count as well.
 
 use super::DatasetError;
-use super::record::{Lead, LeadMv, Leads, RecordBeats, r_peaks};
+use super::find::Found;
+use super::record::{Beat, Lead, LeadMv, Leads, RecordBeats, r_peaks};
 use heartlens::canonical::to_canonical;
 use heartlens::evaluate::report::Peaks;
 use heartlens::records::Record;
@@ -28,6 +29,8 @@ pub(crate) const LABELS_FILE: &str = "REFERENCE.csv";
 const TIMES: usize = 3;
 /// Beats that a recording needs.
 pub(crate) const MIN_BEATS: usize = 14;
+/// Beats that one of a diagnosis needs: many of them last ten seconds.
+const MIN_DIAGNOSED_BEATS: usize = 8;
 /// Beats at either end of a turn that do not count: the seam would be within their windows or RR intervals.
 const SEAM_BEATS: usize = 2;
 /// Beats from a recording's start that count as well, before its template and medians have settled.
@@ -43,11 +46,33 @@ pub enum Rhythm {
     Fibrillation,
     /// Any other.
     Other,
+    /// Of a [diagnosis](super::diagnosed::DiagnosedConfig): one S or more, and no V.
+    #[serde(rename = "has-s")]
+    HasS,
+    /// One V or more, and no S.
+    #[serde(rename = "has-v")]
+    HasV,
+    /// One S or more, and one V or more.
+    #[serde(rename = "has-both")]
+    HasBoth,
 }
 
 impl Rhythm {
-    /// All three.
+    /// Those that a REFERENCE.csv tells apart.
     pub const ALL: [Self; 3] = [Self::Normal, Self::Fibrillation, Self::Other];
+    /// Those of a diagnosis.
+    pub const DIAGNOSED: [Self; 4] = [Self::Normal, Self::HasS, Self::HasV, Self::HasBoth];
+
+    /// Whether a recording of it has a beat of this class, S or V; `None` where the label leaves that open.
+    pub fn has(self, class: Class) -> Option<bool> {
+        match self {
+            Self::Other => None,
+            Self::Normal | Self::Fibrillation => Some(false),
+            Self::HasS => Some(class == Class::S),
+            Self::HasV => Some(class == Class::V),
+            Self::HasBoth => Some(true),
+        }
+    }
 }
 
 /// Path (without extension) and rhythm of each recording of a folder, in the order of its REFERENCE.csv. Those labelled as
@@ -89,13 +114,13 @@ pub(crate) fn find_all(folder: &Path) -> Result<Vec<(PathBuf, usize)>, DatasetEr
     text.lines().zip(1..).map(class).collect()
 }
 
-/// The first lead of the recording at `path` (without extension), in mV at the canonical rate.
+/// A lead of the recording at `path` (without extension), by its place, in mV at the canonical rate.
 ///
 /// # Errors
 /// If it cannot be read or its rate cannot be converted.
-pub(crate) fn signal(path: &Path) -> Result<Vec<f32>, DatasetError> {
+pub(crate) fn signal(path: &Path, lead: usize) -> Result<Vec<f32>, DatasetError> {
     let record = Record::open(path)?;
-    to_canonical(&record.read_lead(0)?, record.sample_rate_hz()).map_err(|source| {
+    to_canonical(&record.read_lead(lead)?, record.sample_rate_hz()).map_err(|source| {
         DatasetError::Rate {
             path: path.to_owned(),
             source,
@@ -103,18 +128,22 @@ pub(crate) fn signal(path: &Path) -> Result<Vec<f32>, DatasetError> {
     })
 }
 
-/// The beats of the recording at `path` (without extension), as [`from_signal`] gives them.
+/// The beats of the recording at `path` (without extension), as [`from_signal`] gives them; of one of a diagnosis in the lead of
+/// this place, and with fewer of them.
 ///
 /// # Errors
 /// If it cannot be read.
-pub(crate) fn read(
-    database: &str,
-    path: &Path,
-    rhythm: Rhythm,
-) -> Result<Option<RecordBeats>, DatasetError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let signal_mv = signal(path)?;
-    Ok(from_signal(database, &name, &signal_mv, rhythm))
+pub(crate) fn read(found: &Found, rhythm: Rhythm) -> Result<Option<RecordBeats>, DatasetError> {
+    let signal_mv = signal(&found.path, found.lead.unwrap_or(0))?;
+    let least = match found.lead {
+        Some(_) => MIN_DIAGNOSED_BEATS,
+        None => MIN_BEATS,
+    };
+    let beats = beats(&signal_mv, rhythm, least);
+    Ok(beats.map(|(classes, beats)| RecordBeats {
+        patient: found.path.to_string_lossy().into_owned(),
+        ..record(&found.database, found.name(), rhythm, classes, beats)
+    }))
 }
 
 /// The beats of a recording's lead in mV at the canonical rate, N where the rhythm says so and else Q, at the R peaks that core's
@@ -125,8 +154,34 @@ pub fn from_signal(
     signal_mv: &[f32],
     rhythm: Rhythm,
 ) -> Option<RecordBeats> {
+    let (classes, beats) = beats(signal_mv, rhythm, MIN_BEATS)?;
+    let name = format!("{database}/{name}");
+    Some(record(database, name, rhythm, classes, beats))
+}
+
+fn record(
+    database: &str,
+    name: String,
+    rhythm: Rhythm,
+    classes: Vec<Class>,
+    beats: Vec<Beat>,
+) -> RecordBeats {
+    RecordBeats {
+        patient: name.clone(),
+        name,
+        database: database.to_owned(),
+        peaks: Peaks::Detected,
+        rhythm: Some(rhythm),
+        best: Lead::First,
+        classes,
+        leads: Leads::Held(vec![beats]),
+    }
+}
+
+/// Class and features of the beats of a signal with `least` beats or more.
+fn beats(signal_mv: &[f32], rhythm: Rhythm, least: usize) -> Option<(Vec<Class>, Vec<Beat>)> {
     let peaks = r_peaks(signal_mv);
-    if peaks.len() < MIN_BEATS {
+    if peaks.len() < least {
         return None;
     }
     let [_, before, first, .., last, after] = peaks.as_slice() else {
@@ -158,17 +213,8 @@ pub fn from_signal(
     frames.extend(first.into_iter().take(FIRST_BEATS));
     let class = match rhythm {
         Rhythm::Normal | Rhythm::Fibrillation => Class::N,
-        Rhythm::Other => Class::Q,
+        // Which of its beats they are is not known.
+        _ => Class::Q,
     };
-    let name = format!("{database}/{name}");
-    Some(RecordBeats {
-        patient: name.clone(),
-        name,
-        database: database.to_owned(),
-        peaks: Peaks::Detected,
-        rhythm: Some(rhythm),
-        best: Lead::First,
-        classes: vec![class; frames.len()],
-        leads: Leads::Held(vec![frames]),
-    })
+    Some((vec![class; frames.len()], frames))
 }

@@ -57,7 +57,7 @@ pub fn read(folder: &Path) -> Result<Vec<Recording>, DatasetError> {
 }
 
 fn recording(path: &Path, rhythm: Rhythm) -> Result<Recording, DatasetError> {
-    let signal = signal(path)?;
+    let signal = signal(path, 0)?;
     let name = path
         .file_name()
         .unwrap_or_default()

@@ -35,7 +35,7 @@ pub fn read(folder: &Path) -> Result<Vec<Recording>, DatasetError> {
     let recordings = labels
         .into_par_iter()
         .map(|(path, class)| {
-            let signal_mv = signal(&path)?;
+            let signal_mv = signal(&path, 0)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             progress.inc(1);
             Ok(Recording::of(name.into_owned(), class, &signal_mv))

@@ -1,6 +1,7 @@
 //! The tables of a model card, from the JSON of the verbs that measure.
 
 use super::results::digits;
+use heartlens_core::spec::UNSURE_MARGIN;
 use serde_json::Value;
 
 /// The tables of what `cross-validate` or `ablate` has written. `None` where it is neither's.
@@ -100,6 +101,42 @@ fn beat_tables(metrics: &Value) -> Option<String> {
             )
             .ok()?;
         }
+    }
+    if let Some(calibration) = metrics["calibration"].as_object() {
+        text += &certainty_table(calibration)?;
+    }
+    Some(text)
+}
+
+/// How far probabilities can be believed, in Markdown. `None` where `calibration` lacks a key.
+fn certainty_table(calibration: &serde_json::Map<String, Value>) -> Option<String> {
+    use std::fmt::Write;
+    let mut text = format!(
+        "\n| database | calibration error, temperature {:.2} | at temperature 1 | at that of the other folds | unsure | of these wrong | \
+         wrong of all | of the sure ones |\n|---|---|---|---|---|---|---|---|\n",
+        calibration["temperature"].as_f64()?
+    );
+    for (name, figures) in calibration["databases"].as_object()? {
+        let curve = figures["curve"].as_array()?;
+        let kept = |margin: f64| {
+            let near = |point: &&Value| {
+                let at = point["margin"].as_f64();
+                at.is_some_and(|at| (at - margin).abs() < 1e-6)
+            };
+            Some(rate(&curve.iter().find(near)?["error"]))
+        };
+        writeln!(
+            text,
+            "| {name} | {} | {} | {} | {} | {} | {} | {} |",
+            rate(&figures["ece"]),
+            rate(&figures["ece_uncalibrated"]),
+            rate(&figures["ece_by_other_folds"]),
+            rate(&figures["unsure"]),
+            rate(&figures["unsure_error"]),
+            kept(0.0)?,
+            kept(f64::from(UNSURE_MARGIN))?,
+        )
+        .ok()?;
     }
     Some(text)
 }

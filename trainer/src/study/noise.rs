@@ -227,6 +227,7 @@ pub fn measure(
         .first()
         .map(|(config, _)| config.data.records.clone());
     let annotated = Wanted {
+        diagnosed: Vec::new(),
         records: records.unwrap_or_default(),
         peaks: Vec::new(),
         weak_labels: None,
