@@ -183,7 +183,8 @@ fn children_s() -> Result<f64> {
     Ok(ticks.iter().sum::<u64>() as f64 / TICKS)
 }
 
-fn processor() -> String {
+/// The name of this machine's processor.
+pub(crate) fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = text.lines().find(|line| line.starts_with("model name"));
     named.and_then(|line| line.split_once(": ")).map_or_else(

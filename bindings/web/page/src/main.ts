@@ -5,6 +5,7 @@ import { Beats, type Change } from "./beats";
 import { Disclosure } from "./disclosure";
 import { clock, forgetTheme } from "./draw";
 import { Engine, Stopped, unpacked } from "./engine";
+import { command } from "./line";
 import { Live, serial } from "./live";
 import { Overview } from "./overview";
 import { BeatList, chip, showEpisodes, showSummary } from "./panel";
@@ -40,6 +41,8 @@ class App {
   /** Whether work from before has been taken up: until then none is kept, which would take its place. */
   private resumed = false;
   private viewsReady = false;
+  /** Where the command that serves the page has a line to a device. */
+  line: string | null = null;
   private run = 0;
   private saving = 0;
   private judging = 0;
@@ -131,6 +134,11 @@ class App {
       const about = await this.reader.ask<About>("open", [files, name, rate, unit]);
       if (run !== this.run) return;
       this.take(about);
+      if (this.line && this.leads.length > 0) {
+        // The page is there for the device: it begins at once.
+        this.openLive();
+        this.startLive();
+      }
       void store.saveSession(files, name, rate, unit).catch(() => undefined);
       await this.classify("first");
     } catch (error) {
@@ -734,8 +742,12 @@ class App {
   openLive(): void {
     $("viewer").hidden = true;
     $("live").hidden = false;
-    const board = $<HTMLSelectElement>("live-from").options[1]!;
+    const from = $<HTMLSelectElement>("live-from");
+    const board = from.querySelector<HTMLOptionElement>("[value=board]")!;
     board.text = serial() ? "this recording, by a board on a serial port" : "a board: this browser has no Web Serial";
+    if (this.line && !from.querySelector("[value=line]")) {
+      from.prepend(new Option("this recording, by the command's device", "line", true, true));
+    }
     this.live.draw();
     $("live-start").focus();
   }
@@ -760,8 +772,14 @@ class App {
     this.live.speed = Number($<HTMLSelectElement>("live-speed").value);
     $("live-start").textContent = "Stop";
     const from = this.strip.time;
-    if ($<HTMLSelectElement>("live-from").value === "board") void this.live.board(this.reader, lead, from);
-    else void this.live.replay(this.reader, lead, from);
+    switch ($<HTMLSelectElement>("live-from").value) {
+      case "line":
+        return void this.live.board(command(this.line!), this.reader, lead, from);
+      case "board":
+        return void this.live.board(serial(), this.reader, lead, from);
+      default:
+        return void this.live.replay(this.reader, lead, from);
+    }
   }
 
   // --- the last session ----------------------------------------------------------------------------------------------
@@ -1054,11 +1072,14 @@ addEventListener("resize", () => app.strip.redraw());
 // A tab that is closed or left: nothing waits.
 document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && void app.keepNow());
 
-// The command puts the record that it serves into the page.
+// The command puts what it serves into the page: a record, a line to a device.
 const served = document.querySelector<HTMLMetaElement>('meta[name="heartlens-record"]')!.content;
-if (served) {
-  const { name, files } = JSON.parse(served) as { name: string; files: { name: string; size: number; url: string }[] };
-  void app.open(files.map((file) => ({ ...file, url: new URL(file.url, location.href).href })), name);
-} else {
-  void app.offerLast();
-}
+const { name, files, line } = (served ? JSON.parse(served) : { files: [] }) as {
+  name?: string;
+  files: { name: string; size: number; url: string }[];
+  line?: string;
+};
+const here = (url: string) => new URL(url, location.href).href;
+if (line) app.line = here(line);
+if (name) void app.open(files.map((file) => ({ ...file, url: here(file.url) })), name);
+else void app.offerLast();

@@ -277,16 +277,27 @@ export class Strip {
 
   private drawEpisodes(context: CanvasRenderingContext2D, width: number, height: number): void {
     const colours = theme();
+    const y = height - AXIS - 16;
+    let drawn = -Infinity;
     for (const episode of this.host.episodes) {
       if (episode.from_s > this.time + this.span || episode.to_s < this.time) continue;
       const [from, to] = [Math.max(-2, this.x(episode.from_s)), Math.min(width + 2, this.x(episode.to_s))];
-      const y = height - AXIS - 16;
+      if (to - from < 6) {
+        // Of a whole day, many fall on one pixel.
+        if (Math.abs(from - drawn) < 1) continue;
+        drawn = from;
+        context.fillStyle = colours.accent;
+        context.globalAlpha = 0.6;
+        context.fillRect(from, y, Math.max(2, to - from), 16);
+        context.globalAlpha = 1;
+        continue;
+      }
       context.fillStyle = colours.band;
-      context.fillRect(from, y, Math.max(2, to - from), 16);
+      context.fillRect(from, y, to - from, 16);
       // Hatched, for whoever sees no colour.
       context.save();
       context.beginPath();
-      context.rect(from, y, Math.max(2, to - from), 16);
+      context.rect(from, y, to - from, 16);
       context.clip();
       context.strokeStyle = colours.accent;
       context.globalAlpha = 0.45;
@@ -413,12 +424,17 @@ export class Strip {
     const end = beats.from((this.time + this.span) * beats.rate) + 1;
     const room = width / Math.max(1, end - first);
     const chosen = beats.list[selected];
+    // Where each class was marked last: of a whole day, thousands would fall on one another.
+    const marked: Partial<Record<ClassName, number>> = {};
     for (let place = Math.max(0, first); place < Math.min(end, beats.list.length); place++) {
       const beat = beats.list[place]!;
       const time = Number.isNaN(this.dragTo) || beat !== chosen ? beats.time(beat) : this.dragTo;
       const x = this.x(time);
       const dim = !filter.has(beat.cls);
-      if (room < 9 && (beat.cls === "N" || dim) && place !== selected) continue;
+      if (room < 9 && place !== selected) {
+        if (beat.cls === "N" || dim || x - (marked[beat.cls] ?? -Infinity) < 3) continue;
+        marked[beat.cls] = x;
+      }
       context.globalAlpha = dim ? 0.3 : 1;
       if (place === selected) {
         context.strokeStyle = colours.selected;
