@@ -397,7 +397,7 @@ export class Live {
     const speed = width / SECONDS;
     const newest = this.trace[this.trace.length - 1]?.time ?? 0;
     const left = newest - SECONDS;
-    const gain = Math.min(60, height / 5);
+    const gain = Math.min(120, height / 5);
     for (const [step, colour] of [[0.2, colours.minor], [1, colours.major]] as const) {
       context.strokeStyle = colour;
       context.lineWidth = 1;
@@ -440,6 +440,14 @@ export class Live {
       pen = true;
     }
     context.stroke();
+    context.fillStyle = colours.faint;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "left";
+    context.textBaseline = "bottom";
+    for (let second = Math.max(0, Math.ceil(left)); second <= newest; second++) {
+      const x = (second - left) * speed;
+      if (x < width - 40) context.fillText(clock(second), x + 3, height - 3);
+    }
     for (const { time, cls } of this.beats) {
       if (time >= left) badge(context, cls, (time - left) * speed, 20, 9);
     }

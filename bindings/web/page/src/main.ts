@@ -510,11 +510,10 @@ class App {
     this.needs();
   }
 
-  private needs(): void {
+  needs(): void {
     for (const part of document.querySelectorAll<HTMLElement>("[data-needs]")) {
       part.hidden = part.dataset.needs === "beats" ? !this.beats : !this.about || this.leads.length === 0;
     }
-    $("edit-more").hidden = !this.beats;
     if (!this.beats) $("edit").hidden = true;
   }
 
@@ -749,6 +748,7 @@ class App {
       from.prepend(new Option("this recording, by the command's device", "line", true, true));
     }
     this.live.draw();
+    this.say("");
     $("live-start").focus();
   }
 
@@ -1074,6 +1074,7 @@ document.addEventListener("visibilitychange", () => document.visibilityState ===
 
 // The command puts what it serves into the page: a record, a line to a device.
 const served = document.querySelector<HTMLMetaElement>('meta[name="heartlens-record"]')!.content;
+app.needs();
 const { name, files, line } = (served ? JSON.parse(served) : { files: [] }) as {
   name?: string;
   files: { name: string; size: number; url: string }[];

@@ -11,6 +11,8 @@ export const PAPER_GAIN = 10 * MM;
 const LANE = 40;
 const AXIS = 18;
 const FASTEST = 40 * PAPER_SPEED;
+/** Samples that may fall on a pixel where each is drawn; of more, only the lowest and the highest. */
+const MOST_IN_PIXEL = 6;
 
 export interface Caliper {
   from: number;
@@ -270,8 +272,9 @@ export class Strip {
     context.textBaseline = "middle";
     for (let i = Math.ceil(this.time / step); i * step <= this.time + width / this.speed; i++) {
       const x = this.x(i * step);
+      const text = clock(i * step, step < 1 ? 1 : 0);
       context.fillRect(Math.round(x), height - AXIS, 1, 5);
-      context.fillText(clock(i * step, step < 1 ? 1 : 0), x + 3, height - AXIS / 2);
+      if (x + 3 + context.measureText(text).width < width) context.fillText(text, x + 3, height - AXIS / 2);
     }
   }
 
@@ -363,7 +366,7 @@ export class Strip {
     const first = Math.max(0, Math.floor(this.time * lead.rate) - 1);
     const last = Math.min(lead.length, Math.ceil((this.time + this.span) * lead.rate) + 2);
     const at = perPixel < lead.bucket ? lead.samples(first, last - 1) : null;
-    if (at && perPixel <= 1.5) {
+    if (at && perPixel <= MOST_IN_PIXEL) {
       let pen = false;
       for (let sample = first; sample < last; sample++) {
         const mv = at(sample);
