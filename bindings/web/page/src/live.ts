@@ -262,13 +262,14 @@ export class Live {
         if (!message) break;
         if (message.kind === answer) return message;
         if (message.kind === "refused") throw new Fatal(`The board refuses: ${message.reason}`);
-        if (message.kind === "corrupted" && ++corrupted >= 3) {
-          throw new Fatal("The board answers in packets of another version of the link; flash a firmware of this version");
+        if (message.kind === "corrupted") {
+          corrupted++;
+          break;
         }
       }
     }
     throw new Fatal(
-      corrupted > 0
+      corrupted === 3
         ? "The board answers in packets of another version of the link; flash a firmware of this version"
         : "The board does not answer; is the firmware `serial` of this version running on it?",
     );
