@@ -164,7 +164,7 @@ impl Report {
 }
 
 /// Seconds of the processor that this process's children have taken, those that have ended.
-fn children_s() -> Result<f64> {
+pub(crate) fn children_s() -> Result<f64> {
     // Of user code and of the system, in ticks of 10 ms: fields 16 and 17 of proc_pid_stat(5), behind the name in brackets.
     const TICKS: f64 = 100.0;
     let stat = fs::read_to_string("/proc/self/stat").context("measuring needs Linux")?;

@@ -104,12 +104,17 @@ export async function serve(program, args) {
   return { address, end: () => served.kill() };
 }
 
-/** The most memory that a process of the browser that shows pages has had, in bytes. */
-export async function peak(browser) {
+/** The browser's processes that show pages, by their number. */
+export async function renderers(browser) {
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send("SystemInfo.getProcessInfo");
   await session.detach();
-  const pages = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+  return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+}
+
+/** The most memory that one of them has had, in bytes. */
+export async function peak(browser) {
+  const pages = await renderers(browser);
   return Math.max(...pages.map((id) => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${id}/status`, "utf8"))[1]) * 1024));
 }
 
