@@ -181,6 +181,7 @@ class App {
     const redraw = () => {
       this.strip.redraw();
       this.disclosure.redraw();
+      if (this.unmeasured && this.strip.measuring) this.sayMeasured("Calipers: ");
     };
     this.leads = voltages.map(({ lead, index }) => new Lead(index, lead, bucket, this.reader!, redraw));
     const first = about.first_ecg ?? voltages[0]?.index;
@@ -249,8 +250,7 @@ class App {
       this.beats = beats;
       this.selected = -1;
       this.say(`${beats.list.length} beats in ${this.took.toFixed(1)} s`);
-      await this.resume();
-      this.resumed = true;
+      this.resumed = await this.resume();
       if (run !== this.run || this.classifier !== engine) return;
       this.progress(null);
       this.renew();
@@ -296,19 +296,23 @@ class App {
     return [this.about!.name, size, this.duration, this.about!.sample_rate_hz, this.classified].join("|");
   }
 
-  private async resume(): Promise<void> {
+  /** Takes up work from before. False where the store cannot be read: what it may hold is then not written over. */
+  private async resume(): Promise<boolean> {
+    let work: store.Work | undefined;
     try {
-      const work = await store.loadWork(this.key);
-      if (!work) return;
-      if (work.changes.length > 0) {
-        if (this.beats!.resume(work)) this.say(`${work.done} correction${work.done === 1 ? "" : "s"} from before taken up again`);
-        else this.fail(new Error("The corrections kept in this browser do not fit these beats any more: another version of the program; they were not taken up"));
-        await this.judge();
-      }
-      if (work.time > 0) this.strip.go(work.time, work.speed, false);
+      work = await store.loadWork(this.key);
     } catch {
-      // A browser without a store: work is then only in the page.
+      this.fail(new Error("This browser's store cannot be read: corrections are not kept; save them before you close the page"));
+      return false;
     }
+    if (!work) return true;
+    if (work.changes.length > 0) {
+      if (this.beats!.resume(work)) this.say(`${work.done} correction${work.done === 1 ? "" : "s"} from before taken up again`);
+      else this.fail(new Error("The corrections kept in this browser do not fit these beats any more: another version of the program; they were not taken up"));
+      await this.judge();
+    }
+    if (work.time > 0) this.strip.go(work.time, work.speed, false);
+    return true;
   }
 
   private keep(): void {
@@ -581,9 +585,17 @@ class App {
   }
 
   changed(): void {
-    this.say(this.strip.measured());
+    this.sayMeasured();
     this.strip.redraw();
   }
+
+  private sayMeasured(before = ""): void {
+    const measured = this.strip.measured();
+    // Samples that are not here yet are on their way.
+    this.unmeasured = measured.includes("– mV");
+    this.say(before + measured);
+  }
+  private unmeasured = false;
 
   disclose(on = Boolean($("disclosure").hidden), focus = true): void {
     $("disclosure").hidden = !on;
@@ -605,7 +617,7 @@ class App {
       const middle = strip.at(strip.width / 2);
       const from = a ? beats!.time(a) : middle;
       strip.caliper = { from, to: a && b ? beats!.time(b) : from + Math.min(0.8, strip.span / 4), fromMv: NaN, toMv: NaN };
-      this.say(`Calipers: ${strip.measured()}`);
+      this.sayMeasured("Calipers: ");
     }
     strip.redraw();
   }

@@ -66,7 +66,7 @@ export const status = (tab) => tab.locator("#status").textContent();
 
 /** Once the browser's store has so many corrections. */
 export async function kept(tab, corrections) {
-  await tab.waitForFunction((wanted) => new Promise((done, failed) => {
+  const there = () => tab.evaluate((wanted) => new Promise((done, failed) => {
     const opened = indexedDB.open("heartlens");
     opened.onerror = () => failed(opened.error);
     opened.onsuccess = () => {
@@ -77,6 +77,7 @@ export async function kept(tab, corrections) {
       };
     };
   }), corrections);
+  while (!(await there())) await tab.waitForTimeout(20);
 }
 
 /** Once the live view says so. */

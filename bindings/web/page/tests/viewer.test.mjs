@@ -183,7 +183,7 @@ test("the WebAssembly for pages of others: README's worker, word for word", asyn
   const rows = Array.from({ length: 6000 }, (_, i) => `${(i / 200).toFixed(3)},${(i % 170 < 5 ? 1 : 0.05 * Math.sin(i / 20)).toFixed(3)}`);
   writeFileSync(files.at("table.csv"), `time [s],ecg [mV]\n${rows.join("\n")}\n`);
   const given = {
-    "/": ["text/html", "<!doctype html><title>a page of others</title><input type=file>"],
+    "/": ["text/html", "<!doctype html><title>a page of others</title><link rel=icon href=data:,><input type=file>"],
     "/worker.js": ["text/javascript", worker],
     "/wasm/heartlens_web.js": ["text/javascript", readFileSync(join(packaged, "wasm/heartlens_web.js"))],
     "/wasm/heartlens_web_bg.wasm": ["application/wasm", readFileSync(join(packaged, "wasm/heartlens_web_bg.wasm"))],
@@ -311,7 +311,7 @@ test("keys reach everything, and help lists them", async () => {
     assert.equal(await tab.evaluate(() => window.heartlens.beats.list[window.heartlens.selected].cls), "V");
   }
   await tab.keyboard.press("c");
-  assert.match(await status(tab), /\d+ ms +-?\d+\.\d\d mV +\d+ bpm/);
+  await tab.waitForFunction(() => /\d+ ms +-?\d+\.\d\d mV +\d+ bpm/.test(document.getElementById("status").textContent));
   const rr = await tab.evaluate(() => {
     const { beats, selected } = window.heartlens;
     return ((beats.list[selected + 1].sample - beats.list[selected].sample) / beats.rate) * 1000;
