@@ -47,8 +47,9 @@ pub(crate) struct Args {
     /// Instead of all that, measure what a day of signal takes of a core: `--json docs/scale.json` renews docs/scale.md's figures.
     #[arg(long, conflicts_with_all = ["hours", "python", "runtime", "pipeline_only"])]
     scale: bool,
-    /// Instead of all that, time a day of one lead in the browser beside this machine, and the viewer's frames over it.
-    #[arg(long, conflicts_with_all = ["hours", "python", "runtime", "pipeline_only", "scale", "json"])]
+    /// Instead of all that, time a day of one lead in the browser beside the command, and the viewer's frames over it: `--json
+    /// docs/web.json` renews the figures of docs/performance.md.
+    #[arg(long, conflicts_with_all = ["hours", "python", "runtime", "pipeline_only", "scale"])]
     web: bool,
     /// Writes the figures as JSON; `-` is stdout.
     #[arg(long, value_name = "FILE")]
@@ -92,7 +93,7 @@ struct Python {
 /// Runs all of it. A peer that is missing is named, and is no error.
 pub(crate) fn run(args: &Args) -> Result<()> {
     if args.web {
-        return web::speed();
+        return web::speed(args.json.as_deref());
     }
     if args.scale {
         return scale::run(args.json.as_deref());

@@ -10,6 +10,7 @@ use crate::qemu::{self, Instructions};
 use crate::scale;
 use crate::size;
 use crate::step::root;
+use crate::web;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -71,6 +72,7 @@ impl Sources {
             "false-alarms" => self.false_alarms(),
             "speed" => self.speed(),
             "scale" => return scale::table(),
+            "web" => return web::table(),
             "leads" => self.leads(),
             "lead-gain" => self.lead_gain(),
             _ => bail!("no table is named `{name}`"),

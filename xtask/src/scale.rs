@@ -164,7 +164,7 @@ impl Report {
 }
 
 /// Seconds of the processor that this process's children have taken, those that have ended.
-fn children_s() -> Result<f64> {
+pub(crate) fn children_s() -> Result<f64> {
     // Of user code and of the system, in ticks of 10 ms: fields 16 and 17 of proc_pid_stat(5), behind the name in brackets.
     const TICKS: f64 = 100.0;
     let stat = fs::read_to_string("/proc/self/stat").context("measuring needs Linux")?;
@@ -183,7 +183,8 @@ fn children_s() -> Result<f64> {
     Ok(ticks.iter().sum::<u64>() as f64 / TICKS)
 }
 
-fn processor() -> String {
+/// The name of this machine's processor.
+pub(crate) fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = text.lines().find(|line| line.starts_with("model name"));
     named.and_then(|line| line.split_once(": ")).map_or_else(

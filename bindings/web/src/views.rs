@@ -64,7 +64,7 @@ impl ViewFinder {
             return Ok(1.0);
         };
         for sample in block.map_err(|error| told(&error))? {
-            if self.signal_mv.len() % KEPT_EVERY == 0 {
+            if self.signal_mv.len().is_multiple_of(KEPT_EVERY) {
                 self.kept.push(self.monitor.clone());
             }
             self.signal_mv.push(sample);

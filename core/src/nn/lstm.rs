@@ -1,8 +1,9 @@
 //! Long short-term memory (Hochreiter & Schmidhuber 1997, with forget gate), in one or both directions of time.
 
 use super::activation::{sigmoid, tanh, twice_cell};
-use super::affine::{WeightBlock, blocks_len, check_blocks_len, check_fillers, dot_pair};
+use super::affine::{WeightBlock, blocks_len, check_blocks_len, check_fillers};
 use super::arithmetic::{multiply_q32, round_shift, saturate_i8, saturate_i16};
+use super::dot::dot_pair;
 use super::error::{LayerError, multiplier, same_len, within};
 use super::{backend, holds, portable};
 use crate::bytes::record;

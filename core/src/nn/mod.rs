@@ -3,7 +3,8 @@
 //! `docs/integer-arithmetic.md` states the arithmetic: number formats, the one rounding rule, and why no accumulator
 //! overflows. Each operator is one file with a portable `run_portable`, which is the specification in code; `run` takes
 //! the kernels of `backend` and gives the same bits. Which those are is decided here and nowhere else: `armv7em` on
-//! Cortex-M4 and M7, `x86` with the feature `simd` (which of its kernels, the processor says), `portable` on all others.
+//! Cortex-M4 and M7, `x86` with the feature `simd` (which of its kernels, the processor says), `portable` on all others, of
+//! which WebAssembly has the innermost product in vector instructions (`dot_wasm.rs`).
 //!
 //! An operator is built once from its geometry and its weights, which stay where they are (in flash), and everything is
 //! checked there. Activations are int8, channels last: `[height, width, channels]`, of which a signal is
@@ -19,6 +20,11 @@ mod concat;
 mod convolution;
 mod dense;
 mod depthwise;
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod dot;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[path = "dot_wasm.rs"]
+mod dot;
 mod error;
 mod logits;
 mod lstm;

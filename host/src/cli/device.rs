@@ -1,11 +1,12 @@
-//! `heartlens device`: a record, or a model, to a device at the other end of a line.
+//! `heartlens device`: a record, or a model, to a device at the other end of a line; or this machine as a device, for the viewer.
 
 use super::classify::progress_bar;
 use super::guard::Guard;
 use super::output::Sink;
+use super::view::{self, Line};
 use crate::canonical;
 use crate::choice::LeadChoice;
-use crate::device::{self, Conversation, Hello, Port, Streamed};
+use crate::device::{self, Conversation, Hello, Native, Port, Streamed};
 use crate::model::Model;
 use crate::records::Record;
 use crate::runtime::int8::Int8;
@@ -16,6 +17,7 @@ use heartlens_core::rhythm::Rules;
 use heartlens_core::spec::SAMPLE_RATE_HZ;
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use std::io;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -23,16 +25,34 @@ use std::time::Instant;
 /// device another model, which it verifies and tries before it forgets the one before.
 ///
 /// The device runs the firmware's image `serial`, on a board or in QEMU.
+///
+/// With --serve, the viewer in the browser streams the record instead, at the speed at which it was taken, and shows beats as the
+/// device reports them. Without --port, this machine is the device: the same code as the firmware's, the same link, the same bits.
+/// The page is served to this machine alone, as that of `heartlens view`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   heartlens device --port unix:device models/demo/demo
   heartlens device --port unix:device --model models/beat/model.hlm
+  heartlens device --serve models/demo/demo
+  heartlens device --serve --port unix:device
 
   A board's port has a name such as /dev/ttyACM0 or COM3.")]
 pub(crate) struct Args {
     /// The line: a serial port, `tcp:HOST:PORT` or `unix:PATH`.
-    #[arg(long)]
-    port: String,
+    #[arg(long, required_unless_present = "serve")]
+    port: Option<String>,
+    /// Show the device live in the browser; `--serve=N` serves the page from port N instead of one that is free.
+    #[arg(
+        long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0",
+        conflicts_with_all = ["model", "lead", "json"]
+    )]
+    serve: Option<u16>,
+    /// With --serve: only print the address; open no browser.
+    #[arg(long, requires = "serve")]
+    no_open: bool,
+    /// With --serve: the viewer's page, instead of the one inside the program.
+    #[arg(long, value_name = "FILE.html", requires = "serve")]
+    page: Option<PathBuf>,
     /// Give the device this model first.
     #[arg(long, value_name = "MODEL.hlm")]
     model: Option<PathBuf>,
@@ -40,8 +60,8 @@ pub(crate) struct Args {
     /// model inside the program or in the folder that HEARTLENS_MODEL names.
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
-    /// The record to stream: a WFDB record, with or without `.hea`.
-    #[arg(value_name = "RECORD", required_unless_present = "model")]
+    /// The record to stream: a WFDB record, with or without `.hea`. With --serve, the page can open another.
+    #[arg(value_name = "RECORD", required_unless_present_any = ["model", "serve"])]
     record: Option<PathBuf>,
     /// The lead to stream, by name or by its place from 0; `first` is the first that is an ECG.
     #[arg(long, value_name = "NAME|INDEX|first", default_value = "first")]
@@ -59,14 +79,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Guard::new(reads.map(PathBuf::as_path)).sink("--json", json)?;
     }
     let model = super::model::load(args.against.clone())?;
+    if let Some(http_port) = args.serve {
+        return serve(args, http_port, &model);
+    }
     let mut runtime: Box<dyn Runtime> = match &args.model {
         Some(path) => Box::new(Int8::load(path)?),
         None => model.network(Kind::Int8)?,
     };
     let record = args.record.as_ref().map(Record::open).transpose()?;
-    let port = device::open(&args.port).with_context(|| format!("port {}", args.port))?;
+    let port = connect(args.port())?;
     let (mut line, mut hello) =
-        Conversation::open(port).with_context(|| format!("port {}", args.port))?;
+        Conversation::open(port).with_context(|| format!("port {}", args.port()))?;
     if let Some(path) = &args.model {
         let image = std::fs::read(path).with_context(|| path.display().to_string())?;
         hello.model = upload(&mut line, &image)?;
@@ -87,6 +110,43 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some(record) => stream(args, &mut line, &hello, &record, &model, runtime.as_mut()),
         None => Ok(()),
     }
+}
+
+impl Args {
+    /// The line's name.
+    fn port(&self) -> &str {
+        // clap asks for it where the page is not served.
+        self.port.as_deref().unwrap_or_default()
+    }
+}
+
+/// Opens the line of this name.
+fn connect(port: &str) -> anyhow::Result<Box<dyn Port>> {
+    device::open(port).with_context(|| format!("port {port}"))
+}
+
+/// The viewer, with a line to the device at the port, or to this machine as a device.
+fn serve(args: &Args, http_port: u16, model: &Model) -> anyhow::Result<()> {
+    let line = match args.port.as_deref() {
+        Some(port) => {
+            // A name that is wrong shows here; a board that is unplugged later, on the page.
+            drop(connect(port)?);
+            Line::new(move || connect(port).map_err(|error| io::Error::other(format!("{error:#}"))))
+        }
+        None => {
+            Native::new(model)?;
+            Line::new(move || match Native::new(model) {
+                Ok(native) => Ok(Box::new(native)),
+                Err(error) => Err(io::Error::other(error)),
+            })
+        }
+    };
+    let page = view::Page {
+        file: args.page.as_deref(),
+        port: http_port,
+        open: !args.no_open,
+    };
+    view::serve(&page, args.record.as_deref(), Some(line))
 }
 
 fn upload(line: &mut Conversation<Box<dyn Port>>, image: &[u8]) -> anyhow::Result<String> {
@@ -128,7 +188,7 @@ fn stream(
 
     if let Some(sink) = &args.json {
         let object = json!({
-            "port": args.port,
+            "port": args.port(),
             "board": hello.board,
             "model": hello.model,
             "record": record.name(),

@@ -1,11 +1,13 @@
 //! `heartlens view`: the viewer in the browser, with one record, served to this machine alone.
 
 mod files;
+mod line;
 mod server;
 
 use crate::records::{BeatList, BeatOptions, Record};
 use anyhow::{Context, bail};
 use files::Served;
+pub(crate) use line::Line;
 use rand::TryRng;
 use server::Server;
 use std::io::Write as _;
@@ -49,28 +51,57 @@ pub(crate) struct Args {
 
 /// Runs the verb, until Ctrl-C.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let page = page(args.page.as_deref())?;
-    // What is wrong with the record is said here, and not only on the page.
-    if BeatList::open(&args.record, &BeatOptions::new("atr"))?.is_none() {
-        Record::open(&args.record)?;
-    }
-    let (name, files) = files::of(&args.record)?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).with_context(|| {
-        format!(
-            "port {}: cannot be served from; --port names another",
-            args.port
-        )
-    })?;
+    let page = Page {
+        file: args.page.as_deref(),
+        port: args.port,
+        open: !args.no_open,
+    };
+    serve(&page, Some(&args.record), None)
+}
+
+/// How the page is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page<'a> {
+    /// The page, where it is not the one inside the program.
+    pub(crate) file: Option<&'a Path>,
+    /// Where; 0 is any port that is free.
+    pub(crate) port: u16,
+    /// Whether a browser is opened.
+    pub(crate) open: bool,
+}
+
+/// Serves the page with a record, a line to a device, or both, until Ctrl-C.
+pub(crate) fn serve(
+    how: &Page<'_>,
+    record: Option<&Path>,
+    line: Option<Line<'_>>,
+) -> anyhow::Result<()> {
+    let page = page(how.file)?;
+    let (name, files) = match record {
+        Some(record) => {
+            // What is wrong with the record is said here, and not only on the page.
+            if BeatList::open(record, &BeatOptions::new("atr"))?.is_none() {
+                Record::open(record)?;
+            }
+            let (name, files) = files::of(record)?;
+            (Some(name), files)
+        }
+        None => (None, Vec::new()),
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, how.port))
+        .with_context(|| format!("port {}: cannot be served from; name another", how.port))?;
     let port = listener.local_addr()?.port();
     let token = token()?;
-    let page = page.replacen(PLACE, &place(&name, &files), 1);
+    let place = place(name.as_deref(), &files, line.is_some());
+    let page = page.replacen(PLACE, &place, 1);
     let address = format!("http://127.0.0.1:{port}/{token}/");
     let mut out = std::io::stdout().lock();
     writeln!(out, "{address}")?;
     out.flush()?;
     drop(out);
+    let name = name.as_deref().unwrap_or("the viewer");
     eprintln!("{name} in the browser; Ctrl-C ends it");
-    if !args.no_open && !open(&address) {
+    if how.open && !open(&address) {
         eprintln!("no browser could be opened: open the address above");
     }
     let server = Server {
@@ -78,6 +109,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         port,
         page,
         files,
+        line,
     };
     server.run(&listener)
 }
@@ -110,14 +142,17 @@ fn token() -> anyhow::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// What tells the page which record it has, as an attribute.
-fn place(name: &str, files: &[Served]) -> String {
+/// What tells the page which record it has, and whether there is a line to a device, as an attribute.
+fn place(name: Option<&str>, files: &[Served], has_line: bool) -> String {
     let listed = files.iter().enumerate().map(|(i, file)| {
         serde_json::json!({"name": file.name, "size": file.bytes, "url": format!("files/{i}")})
     });
-    let record = serde_json::json!({"name": name, "files": listed.collect::<Vec<_>>()}).to_string();
-    let mut escaped = String::with_capacity(record.len());
-    for c in record.chars() {
+    let line = has_line.then_some("line");
+    let given =
+        serde_json::json!({"name": name, "files": listed.collect::<Vec<_>>(), "line": line});
+    let given = given.to_string();
+    let mut escaped = String::with_capacity(given.len());
+    for c in given.chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '"' => escaped.push_str("&quot;"),
@@ -165,7 +200,7 @@ mod tests {
             path: PathBuf::new(),
             bytes: 5,
         };
-        let place = place("<&\">", &[file]);
+        let place = place(Some("<&\">"), &[file], true);
         let inside = &place["name=\"heartlens-record\" content=\"".len()..place.len() - 1];
         assert!(!inside.contains(['"', '<', '>']), "{inside}");
         assert!(inside.contains("&lt;&amp;"), "{inside}");

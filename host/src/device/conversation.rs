@@ -1,7 +1,7 @@
 //! The host's end of the line.
 
 use super::CALIBRATION;
-use super::port::Port;
+use super::port::{Port, is_wait};
 use heartlens_core::link::{
     BeatReport, CRC, Counts, FromDevice, FromHost, PACKET_MAX, PART_MAX, Receiver, SAMPLES_MAX,
     Sender, Start, Status, WINDOW_SAMPLES,
@@ -335,12 +335,4 @@ impl<P: Port> Conversation<P> {
             }
         }
     }
-}
-
-/// Whether a read just had nothing to give yet.
-fn is_wait(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
 }

@@ -2,9 +2,11 @@
 //! computes. `docs/link.md` has the packets; [`heartlens_core::link`] makes them.
 
 mod conversation;
-mod port;
+mod native;
+pub(crate) mod port;
 
 pub use conversation::{Conversation, DeviceError, Hello, Streamed};
+pub use native::Native;
 pub use port::{Port, open};
 
 use crate::error::Error;
@@ -19,6 +21,7 @@ use heartlens_core::sample::{Calibration, MISSING};
 use heartlens_core::spec::LABELS;
 use heartlens_core::views::Views;
 use heartlens_core::{Beat, Classifier, Network};
+use std::ops::DerefMut;
 
 /// How the counts that a device is sent become millivolts: 1 uV a count, which +-32 mV fit in.
 pub const CALIBRATION: Calibration = Calibration {
@@ -73,11 +76,7 @@ pub fn expected(
     let place = |sample: u32| (sample as usize).min(end);
     let begins = std::iter::once(0).chain(gaps.iter().map(|gap| place(gap.1)));
     let ends = gaps.iter().map(|gap| place(gap.0)).chain([end]);
-    let network = OneByOne {
-        runtime,
-        failure: None,
-    };
-    let mut classifier = Classifier::new(network, rhythm, patient);
+    let mut classifier = Classifier::new(OneByOne::new(runtime), rhythm, patient);
     let mut all = Vec::new();
     for (begin, end) in begins.zip(ends) {
         let report = |beat: Beat| BeatReport::new(&beat, begin as u32, 0);
@@ -113,13 +112,22 @@ pub fn agree(found: &BeatReport, expected: &BeatReport) -> bool {
 }
 
 /// A runtime as core's classifier takes networks: a beat at a time.
-struct OneByOne<'a> {
-    runtime: &'a mut dyn Runtime,
+struct OneByOne<R> {
+    runtime: R,
     /// The first.
     failure: Option<ModelError>,
 }
 
-impl Network for OneByOne<'_> {
+impl<R> OneByOne<R> {
+    fn new(runtime: R) -> Self {
+        Self {
+            runtime,
+            failure: None,
+        }
+    }
+}
+
+impl<R: DerefMut<Target: Runtime>> Network for OneByOne<R> {
     fn logits(&mut self, views: &Views) -> Logits {
         let logits = self.runtime.logits(std::slice::from_ref(views));
         match logits.map(|logits| logits.first().copied()) {

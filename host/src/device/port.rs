@@ -6,9 +6,17 @@ use std::time::Duration;
 
 /// A line on which reading waits for at most 200 ms, and then fails with [`io::ErrorKind::TimedOut`] or
 /// [`io::ErrorKind::WouldBlock`].
-pub trait Port: Read + Write {}
+pub trait Port: Read + Write + Send {}
 
-impl<T: Read + Write> Port for T {}
+impl<T: Read + Write + Send> Port for T {}
+
+/// Whether a read just had nothing to give yet.
+pub(crate) fn is_wait(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
 
 /// How long a read waits.
 const WAIT: Duration = Duration::from_millis(200);

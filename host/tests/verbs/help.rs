@@ -155,7 +155,7 @@ fn shell(line: &str, folder: &Path) -> Output {
         .expect("sh")
 }
 
-/// The viewer's example serves a page until it is ended. The page itself is made elsewhere; here one stands in.
+/// An example that serves the viewer's page until it is ended. The page itself is made elsewhere; here one stands in.
 fn serves(line: &str, folder: &Path) {
     let page = "<meta name=\"heartlens-record\" content=\"\">";
     fs::write(folder.join("page.html"), page).expect("a page");
@@ -175,10 +175,16 @@ fn serves(line: &str, folder: &Path) {
     viewer.wait().expect("it ends");
     let answer = answer.expect("an address");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let name = match line.contains("models/demo/demo") {
+        true => "&quot;demo&quot;",
+        false => "null",
+    };
     assert!(
-        answer.contains("&quot;name&quot;:&quot;demo&quot;"),
+        answer.contains(&format!("&quot;name&quot;:{name}")),
         "{answer}"
     );
+    let has_line = answer.contains("&quot;line&quot;:&quot;line&quot;");
+    assert_eq!(has_line, line.starts_with("heartlens device"), "{answer}");
 }
 
 /// What a server of this machine answers.
@@ -214,7 +220,7 @@ fn every_verb_has_an_example_that_runs() {
             if line.starts_with("heartlens fetch") {
                 line += &format!(" --from {}/files", server.address);
             }
-            if line.starts_with("heartlens view") {
+            if line.starts_with("heartlens view") || line.contains(" --serve") {
                 serves(&line, folder.path());
                 continue;
             }

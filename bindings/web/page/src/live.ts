@@ -1,4 +1,4 @@
-// Live: a recording at the speed at which it was taken, watched here or by a board on a serial port.
+// Live: a recording at the speed at which it was taken, watched here or by a device: a board on a serial port, or one behind the command.
 import { badge, clock, sized, theme } from "./draw";
 import type { Engine } from "./engine";
 import type { Lead } from "./signal";
@@ -7,16 +7,13 @@ import type { ClassName, LineMessage, LiveEvent } from "./types";
 const BAUD = 115200;
 const DEVICE_HZ = 128;
 const SECONDS = 8;
-/** How long a board may stay silent, in ms. */
-const PATIENCE = 3000;
-
-interface SerialPortLike {
+export interface SerialPortLike {
   readable: ReadableStream<Uint8Array> | null;
   writable: WritableStream<Uint8Array> | null;
   open(options: { baudRate: number }): Promise<void>;
   close(): Promise<void>;
 }
-interface SerialLike extends EventTarget {
+export interface SerialLike extends EventTarget {
   requestPort(): Promise<SerialPortLike>;
   getPorts(): Promise<SerialPortLike[]>;
 }
@@ -39,11 +36,13 @@ export class Live {
   private started = 0;
   private base = 0;
   speed = 1;
+  /** How long a board may stay silent, in ms. */
+  patience = 3000;
   private port: SerialPortLike | null = null;
   private writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
   private messages: LineMessage[] = [];
   private wake: (() => void) | null = null;
-  private lost: string | null = null;
+  private lost: Error | null = null;
   private closing = false;
 
   constructor(
@@ -64,6 +63,7 @@ export class Live {
     this.running = ++this.runs;
     this.trace = [];
     this.beats = [];
+    this.fibrillating = false;
     this.list.replaceChildren();
     this.rate.textContent = "–";
     return this.running;
@@ -111,9 +111,8 @@ export class Live {
 
   // --- a board -------------------------------------------------------------------------------------------------------
 
-  /** Sends a lead to a board at the speed at which it was taken, and shows what the board says of it. */
-  async board(engine: Engine, lead: Lead, from: number): Promise<void> {
-    const ports = serial();
+  /** Sends a lead to a board at one of these ports, at the speed at which it was taken, and shows what the board says of it. */
+  async board(ports: SerialLike | undefined, engine: Engine, lead: Lead, from: number): Promise<void> {
     if (!ports) {
       this.say("This browser has no Web Serial: Chrome and Edge on a computer have it, over https, from this machine or from a file", "trouble");
       this.stopped();
@@ -144,10 +143,11 @@ export class Live {
         } catch (error) {
           if (this.running !== run) break;
           if (error instanceof Fatal) throw error;
-          this.say(`The board is gone at ${clock(position / DEVICE_HZ)}; connect it again, and it goes on from there`, "trouble");
+          position = this.acknowledged;
+          const { message, remedy } = error instanceof Lost ? error : new Lost("The board is gone");
+          this.say(`${message} at ${clock(position / DEVICE_HZ)}; ${remedy}`, "trouble");
           this.note("connection lost", position / DEVICE_HZ);
           await this.close();
-          position = this.acknowledged;
           port = await this.again(ports, port, run);
         }
       }
@@ -185,7 +185,8 @@ export class Live {
     this.messages = [];
     try {
       await port.open({ baudRate: BAUD });
-    } catch {
+    } catch (error) {
+      if (error instanceof Fatal || error instanceof Lost) throw error;
       throw new Fatal("The port cannot be opened; is it in use by another program?");
     }
     this.port = port;
@@ -204,9 +205,9 @@ export class Live {
         this.messages.push(...messages);
         this.wake?.();
       }
-      this.lost ??= "the line has ended";
-    } catch {
-      this.lost ??= "the line has failed";
+      this.lost ??= new Error("the line has ended");
+    } catch (error) {
+      this.lost ??= error as Error;
     }
     this.wake?.();
   }
@@ -232,7 +233,7 @@ export class Live {
     for (;;) {
       const message = this.messages.shift();
       if (message) return message;
-      if (this.lost || this.running === 0) throw new Error(this.lost ?? "stopped");
+      if (this.lost || this.running === 0) throw this.lost ?? new Error("stopped");
       const left = until - performance.now();
       if (left <= 0) return null;
       await new Promise<void>((done) => {
@@ -255,21 +256,22 @@ export class Live {
     let corrupted = 0;
     for (let attempt = 0; attempt < 3; attempt++) {
       await this.send(await engine.ask<Uint8Array>("line", [question]));
-      const until = performance.now() + PATIENCE;
+      const until = performance.now() + this.patience;
       while (performance.now() < until) {
         const message = await this.next(until - performance.now());
         if (!message) break;
         if (message.kind === answer) return message;
         if (message.kind === "refused") throw new Fatal(`The board refuses: ${message.reason}`);
-        if (message.kind === "corrupted" && ++corrupted >= 3) {
-          throw new Fatal("The board answers in packets of another version of the link; flash a firmware of this version");
+        if (message.kind === "corrupted") {
+          corrupted++;
+          break;
         }
       }
     }
     throw new Fatal(
-      corrupted > 0
+      corrupted === 3
         ? "The board answers in packets of another version of the link; flash a firmware of this version"
-        : "The board does not answer; is the firmware `serial` running on it?",
+        : "The board does not answer; is the firmware `serial` of this version running on it?",
     );
   }
 
@@ -294,7 +296,7 @@ export class Live {
       if (!message) {
         if (sent - this.acknowledged >= window || (sent === counts.length && this.acknowledged < sent)) {
           silent += 40;
-          if (silent > PATIENCE) throw new Error("silent");
+          if (silent > this.patience) throw new Error("silent");
           if (silent % 800 === 0) await this.send(await engine.ask<Uint8Array>("line", ["query"]));
         }
         continue;
@@ -302,24 +304,33 @@ export class Live {
       silent = 0;
       if (message.kind === "status") this.acknowledged = Math.min(sent, from + (message.next_sample ?? 0));
       else if (message.kind === "beat") {
-        const time = (from + message.sample!) / DEVICE_HZ;
-        this.beat(time, message.class ?? "Q");
+        this.reported(message, from);
         if (message.rr_ms) this.rate.textContent = (60000 / message.rr_ms).toFixed(0);
       } else if (message.kind === "gap") this.note(`gap of ${message.found! - message.expected!} samples`, (from + message.expected!) / DEVICE_HZ);
       else if (message.kind === "refused") throw new Fatal(`The board refuses: ${message.reason}`);
     }
     if (this.running === run) {
       await this.send(await engine.ask<Uint8Array>("line", ["finish", sent - from]));
-      const until = performance.now() + PATIENCE;
+      const until = performance.now() + this.patience;
       for (;;) {
         const message = await this.next(until - performance.now());
         if (!message || message.kind === "finished") break;
-        if (message.kind === "beat") this.beat((from + message.sample!) / DEVICE_HZ, message.class ?? "Q");
+        if (message.kind === "beat") this.reported(message, from);
       }
       this.note(`end of the recording, on ${lead.name}`, sent / DEVICE_HZ);
     }
     return sent;
   }
+
+  /** A beat of a device, which says with each whether it lies in atrial fibrillation. */
+  private reported(message: LineMessage, from: number): void {
+    const time = (from + message.sample!) / DEVICE_HZ;
+    this.beat(time, message.class ?? "Q");
+    const fibrillating = message.fibrillation === true;
+    if (fibrillating !== this.fibrillating) this.note(`atrial fibrillation ${fibrillating ? "begins" : "ends"}`, time);
+    this.fibrillating = fibrillating;
+  }
+  private fibrillating = false;
 
   // --- what is shown -------------------------------------------------------------------------------------------------
 
@@ -387,7 +398,7 @@ export class Live {
     const speed = width / SECONDS;
     const newest = this.trace[this.trace.length - 1]?.time ?? 0;
     const left = newest - SECONDS;
-    const gain = Math.min(60, height / 5);
+    const gain = Math.min(120, height / 5);
     for (const [step, colour] of [[0.2, colours.minor], [1, colours.major]] as const) {
       context.strokeStyle = colour;
       context.lineWidth = 1;
@@ -430,6 +441,14 @@ export class Live {
       pen = true;
     }
     context.stroke();
+    context.fillStyle = colours.faint;
+    context.font = "11px system-ui, sans-serif";
+    context.textAlign = "left";
+    context.textBaseline = "bottom";
+    for (let second = Math.max(0, Math.ceil(left)); second <= newest; second++) {
+      const x = (second - left) * speed;
+      if (x < width - 40) context.fillText(clock(second), x + 3, height - 3);
+    }
     for (const { time, cls } of this.beats) {
       if (time >= left) badge(context, cls, (time - left) * speed, 20, 9);
     }
@@ -437,4 +456,14 @@ export class Live {
 }
 
 /** Something that trying again does not mend. */
-class Fatal extends Error {}
+export class Fatal extends Error {}
+
+/** A line that may come back. */
+export class Lost extends Error {
+  constructor(
+    words: string,
+    readonly remedy = "connect it again, and it goes on from there",
+  ) {
+    super(words);
+  }
+}

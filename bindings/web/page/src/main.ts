@@ -5,6 +5,7 @@ import { Beats, type Change } from "./beats";
 import { Disclosure } from "./disclosure";
 import { clock, forgetTheme } from "./draw";
 import { Engine, Stopped, unpacked } from "./engine";
+import { command } from "./line";
 import { Live, serial } from "./live";
 import { Overview } from "./overview";
 import { BeatList, chip, showEpisodes, showSummary } from "./panel";
@@ -40,6 +41,8 @@ class App {
   /** Whether work from before has been taken up: until then none is kept, which would take its place. */
   private resumed = false;
   private viewsReady = false;
+  /** Where the command that serves the page has a line to a device. */
+  line: string | null = null;
   private run = 0;
   private saving = 0;
   private judging = 0;
@@ -131,6 +134,11 @@ class App {
       const about = await this.reader.ask<About>("open", [files, name, rate, unit]);
       if (run !== this.run) return;
       this.take(about);
+      if (this.line && this.leads.length > 0) {
+        // The page is there for the device: it begins at once.
+        this.openLive();
+        this.startLive();
+      }
       void store.saveSession(files, name, rate, unit).catch(() => undefined);
       await this.classify("first");
     } catch (error) {
@@ -173,6 +181,7 @@ class App {
     const redraw = () => {
       this.strip.redraw();
       this.disclosure.redraw();
+      if (this.unmeasured && this.strip.measuring) this.sayMeasured("Calipers: ");
     };
     this.leads = voltages.map(({ lead, index }) => new Lead(index, lead, bucket, this.reader!, redraw));
     const first = about.first_ecg ?? voltages[0]?.index;
@@ -241,8 +250,7 @@ class App {
       this.beats = beats;
       this.selected = -1;
       this.say(`${beats.list.length} beats in ${this.took.toFixed(1)} s`);
-      await this.resume();
-      this.resumed = true;
+      this.resumed = await this.resume();
       if (run !== this.run || this.classifier !== engine) return;
       this.progress(null);
       this.renew();
@@ -288,19 +296,23 @@ class App {
     return [this.about!.name, size, this.duration, this.about!.sample_rate_hz, this.classified].join("|");
   }
 
-  private async resume(): Promise<void> {
+  /** Takes up work from before. False where the store cannot be read: what it may hold is then not written over. */
+  private async resume(): Promise<boolean> {
+    let work: store.Work | undefined;
     try {
-      const work = await store.loadWork(this.key);
-      if (!work) return;
-      if (work.changes.length > 0) {
-        if (this.beats!.resume(work)) this.say(`${work.done} correction${work.done === 1 ? "" : "s"} from before taken up again`);
-        else this.fail(new Error("The corrections kept in this browser do not fit these beats any more: another version of the program; they were not taken up"));
-        await this.judge();
-      }
-      if (work.time > 0) this.strip.go(work.time, work.speed, false);
+      work = await store.loadWork(this.key);
     } catch {
-      // A browser without a store: work is then only in the page.
+      this.fail(new Error("This browser's store cannot be read: corrections are not kept; save them before you close the page"));
+      return false;
     }
+    if (!work) return true;
+    if (work.changes.length > 0) {
+      if (this.beats!.resume(work)) this.say(`${work.done} correction${work.done === 1 ? "" : "s"} from before taken up again`);
+      else this.fail(new Error("The corrections kept in this browser do not fit these beats any more: another version of the program; they were not taken up"));
+      await this.judge();
+    }
+    if (work.time > 0) this.strip.go(work.time, work.speed, false);
+    return true;
   }
 
   private keep(): void {
@@ -502,11 +514,10 @@ class App {
     this.needs();
   }
 
-  private needs(): void {
+  needs(): void {
     for (const part of document.querySelectorAll<HTMLElement>("[data-needs]")) {
       part.hidden = part.dataset.needs === "beats" ? !this.beats : !this.about || this.leads.length === 0;
     }
-    $("edit-more").hidden = !this.beats;
     if (!this.beats) $("edit").hidden = true;
   }
 
@@ -574,9 +585,17 @@ class App {
   }
 
   changed(): void {
-    this.say(this.strip.measured());
+    this.sayMeasured();
     this.strip.redraw();
   }
+
+  private sayMeasured(before = ""): void {
+    const measured = this.strip.measured();
+    // Samples that are not here yet are on their way.
+    this.unmeasured = measured.includes("– mV");
+    this.say(before + measured);
+  }
+  private unmeasured = false;
 
   disclose(on = Boolean($("disclosure").hidden), focus = true): void {
     $("disclosure").hidden = !on;
@@ -598,7 +617,7 @@ class App {
       const middle = strip.at(strip.width / 2);
       const from = a ? beats!.time(a) : middle;
       strip.caliper = { from, to: a && b ? beats!.time(b) : from + Math.min(0.8, strip.span / 4), fromMv: NaN, toMv: NaN };
-      this.say(`Calipers: ${strip.measured()}`);
+      this.sayMeasured("Calipers: ");
     }
     strip.redraw();
   }
@@ -734,9 +753,14 @@ class App {
   openLive(): void {
     $("viewer").hidden = true;
     $("live").hidden = false;
-    const board = $<HTMLSelectElement>("live-from").options[1]!;
+    const from = $<HTMLSelectElement>("live-from");
+    const board = from.querySelector<HTMLOptionElement>("[value=board]")!;
     board.text = serial() ? "this recording, by a board on a serial port" : "a board: this browser has no Web Serial";
+    if (this.line && !from.querySelector("[value=line]")) {
+      from.prepend(new Option("this recording, by the command's device", "line", true, true));
+    }
     this.live.draw();
+    this.say("");
     $("live-start").focus();
   }
 
@@ -760,8 +784,14 @@ class App {
     this.live.speed = Number($<HTMLSelectElement>("live-speed").value);
     $("live-start").textContent = "Stop";
     const from = this.strip.time;
-    if ($<HTMLSelectElement>("live-from").value === "board") void this.live.board(this.reader, lead, from);
-    else void this.live.replay(this.reader, lead, from);
+    switch ($<HTMLSelectElement>("live-from").value) {
+      case "line":
+        return void this.live.board(command(this.line!), this.reader, lead, from);
+      case "board":
+        return void this.live.board(serial(), this.reader, lead, from);
+      default:
+        return void this.live.replay(this.reader, lead, from);
+    }
   }
 
   // --- the last session ----------------------------------------------------------------------------------------------
@@ -1054,11 +1084,15 @@ addEventListener("resize", () => app.strip.redraw());
 // A tab that is closed or left: nothing waits.
 document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && void app.keepNow());
 
-// The command puts the record that it serves into the page.
+// The command puts what it serves into the page: a record, a line to a device.
 const served = document.querySelector<HTMLMetaElement>('meta[name="heartlens-record"]')!.content;
-if (served) {
-  const { name, files } = JSON.parse(served) as { name: string; files: { name: string; size: number; url: string }[] };
-  void app.open(files.map((file) => ({ ...file, url: new URL(file.url, location.href).href })), name);
-} else {
-  void app.offerLast();
-}
+app.needs();
+const { name, files, line } = (served ? JSON.parse(served) : { files: [] }) as {
+  name?: string;
+  files: { name: string; size: number; url: string }[];
+  line?: string;
+};
+const here = (url: string) => new URL(url, location.href).href;
+if (line) app.line = here(line);
+if (name) void app.open(files.map((file) => ({ ...file, url: here(file.url) })), name);
+else void app.offerLast();

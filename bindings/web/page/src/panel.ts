@@ -80,7 +80,7 @@ export function showEpisodes(panel: HTMLElement, judged: Judged | null, beats: B
     button.addEventListener("click", () => go(from_s, to_s));
     list.append(button);
   }
-  panel.append(element("h3", judged.episodes.length === 0 ? "No episodes of AF, runs or pauses" : `${judged.episodes.length} episodes`), list);
+  panel.append(element("h3", judged.episodes.length === 0 ? "No episodes of AF, runs or pauses" : `${judged.episodes.length} episode${judged.episodes.length === 1 ? "" : "s"}`), list);
   if (judged.episodes.length > 1000) panel.append(element("p", "The first 1000 are listed; the JSON has all.", { class: "faint" }));
   if (!beats || beats.marks.length === 0) return;
   const marks = element("div", "", { class: "list" });

@@ -11,6 +11,8 @@ export const PAPER_GAIN = 10 * MM;
 const LANE = 40;
 const AXIS = 18;
 const FASTEST = 40 * PAPER_SPEED;
+/** Samples that may fall on a pixel where each is drawn; of more, only the lowest and the highest. */
+const MOST_IN_PIXEL = 6;
 
 export interface Caliper {
   from: number;
@@ -270,23 +272,35 @@ export class Strip {
     context.textBaseline = "middle";
     for (let i = Math.ceil(this.time / step); i * step <= this.time + width / this.speed; i++) {
       const x = this.x(i * step);
+      const text = clock(i * step, step < 1 ? 1 : 0);
       context.fillRect(Math.round(x), height - AXIS, 1, 5);
-      context.fillText(clock(i * step, step < 1 ? 1 : 0), x + 3, height - AXIS / 2);
+      if (x + 3 + context.measureText(text).width < width) context.fillText(text, x + 3, height - AXIS / 2);
     }
   }
 
   private drawEpisodes(context: CanvasRenderingContext2D, width: number, height: number): void {
     const colours = theme();
+    const y = height - AXIS - 16;
+    let drawn = -Infinity;
     for (const episode of this.host.episodes) {
       if (episode.from_s > this.time + this.span || episode.to_s < this.time) continue;
       const [from, to] = [Math.max(-2, this.x(episode.from_s)), Math.min(width + 2, this.x(episode.to_s))];
-      const y = height - AXIS - 16;
+      if (to - from < 6) {
+        // Of a whole day, many fall on one pixel.
+        if (Math.abs(from - drawn) < 1) continue;
+        drawn = from;
+        context.fillStyle = colours.accent;
+        context.globalAlpha = 0.6;
+        context.fillRect(from, y, Math.max(2, to - from), 16);
+        context.globalAlpha = 1;
+        continue;
+      }
       context.fillStyle = colours.band;
-      context.fillRect(from, y, Math.max(2, to - from), 16);
+      context.fillRect(from, y, to - from, 16);
       // Hatched, for whoever sees no colour.
       context.save();
       context.beginPath();
-      context.rect(from, y, Math.max(2, to - from), 16);
+      context.rect(from, y, to - from, 16);
       context.clip();
       context.strokeStyle = colours.accent;
       context.globalAlpha = 0.45;
@@ -347,12 +361,13 @@ export class Strip {
     const y = (mv: number) => middle - (mv - lead.offset) * this.gain;
     context.strokeStyle = theme().trace;
     context.lineJoin = "round";
-    context.lineWidth = 1.3;
+    // Where it is drawn without a GPU, a line of one pixel takes an eighth of the time of any other.
+    context.lineWidth = window.devicePixelRatio > 1 ? 1.3 : 1;
     context.beginPath();
     const first = Math.max(0, Math.floor(this.time * lead.rate) - 1);
     const last = Math.min(lead.length, Math.ceil((this.time + this.span) * lead.rate) + 2);
     const at = perPixel < lead.bucket ? lead.samples(first, last - 1) : null;
-    if (at && perPixel <= 1.5) {
+    if (at && perPixel <= MOST_IN_PIXEL) {
       let pen = false;
       for (let sample = first; sample < last; sample++) {
         const mv = at(sample);
@@ -413,12 +428,17 @@ export class Strip {
     const end = beats.from((this.time + this.span) * beats.rate) + 1;
     const room = width / Math.max(1, end - first);
     const chosen = beats.list[selected];
+    // Where each class was marked last: of a whole day, thousands would fall on one another.
+    const marked: Partial<Record<ClassName, number>> = {};
     for (let place = Math.max(0, first); place < Math.min(end, beats.list.length); place++) {
       const beat = beats.list[place]!;
       const time = Number.isNaN(this.dragTo) || beat !== chosen ? beats.time(beat) : this.dragTo;
       const x = this.x(time);
       const dim = !filter.has(beat.cls);
-      if (room < 9 && (beat.cls === "N" || dim) && place !== selected) continue;
+      if (room < 9 && place !== selected) {
+        if (beat.cls === "N" || dim || x - (marked[beat.cls] ?? -Infinity) < 3) continue;
+        marked[beat.cls] = x;
+      }
       context.globalAlpha = dim ? 0.3 : 1;
       if (place === selected) {
         context.strokeStyle = colours.selected;

@@ -132,6 +132,7 @@ export interface LineMessage {
   sample?: number;
   class?: ClassName;
   rr_ms?: number | null;
+  fibrillation?: boolean | null;
   reason?: string;
   expected?: number;
   found?: number;

@@ -1,7 +1,7 @@
 // What the tests share: a browser with the page, files for it, and this machine's engine to compare with.
 import { chromium } from "playwright-core";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -10,9 +10,14 @@ const here = dirname(fileURLToPath(import.meta.url));
 export const web = join(here, "../..");
 export const root = join(web, "../..");
 export const demo = join(root, "models/demo");
-export const page = join(web, "dist/heartlens.html");
-/** This machine's programs: optimised where speed is measured. */
-export const example = (name) => join(web, "target", process.env.HEARTLENS_PROFILE ?? "debug", "examples", name);
+/** The package, or what it is made from. */
+export const packaged = process.env.HEARTLENS_PACKAGE ?? join(web, "dist");
+export const page = join(packaged, "heartlens.html");
+/** This machine's programs. */
+export const example = (name) => join(web, "target/debug/examples", name);
+
+/** How long anything may take, in ms: far longer than it does. */
+const PATIENCE = 600e3;
 
 /** A browser, and what it asked of the network. */
 export async function launch(options = {}) {
@@ -28,6 +33,8 @@ export async function launch(options = {}) {
     errors,
     async open(settings = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, acceptDownloads: true, ...settings });
+      // A machine that does much else at the time is no fault of the page.
+      context.setDefaultTimeout(PATIENCE);
       const tab = await context.newPage();
       context.on("request", (request) => asked.push(request.url()));
       tab.on("pageerror", (error) => errors.push(error.message));
@@ -48,14 +55,69 @@ export async function give(tab, paths) {
 }
 
 /** Once the beats are there. */
-export async function classified(tab, timeout = 120000) {
-  await tab.waitForFunction(() => (window.heartlens.beats && document.getElementById("progress").hidden) || !document.getElementById("error").hidden, null, { timeout });
+export async function classified(tab) {
+  await tab.waitForFunction(() => (window.heartlens.beats && document.getElementById("progress").hidden) || !document.getElementById("error").hidden);
   const said = await error(tab);
   if (said) throw new Error(said);
 }
 
 export const error = (tab) => tab.evaluate(() => (document.getElementById("error").hidden ? null : document.querySelector("#error span").textContent));
 export const status = (tab) => tab.locator("#status").textContent();
+
+/** Once the browser's store has so many corrections. */
+export async function kept(tab, corrections) {
+  const there = () => tab.evaluate((wanted) => new Promise((done, failed) => {
+    const opened = indexedDB.open("heartlens");
+    opened.onerror = () => failed(opened.error);
+    opened.onsuccess = () => {
+      const all = opened.result.transaction("work").objectStore("work").getAll();
+      all.onsuccess = () => {
+        opened.result.close();
+        done(all.result.some(({ changes }) => changes.length === wanted));
+      };
+    };
+  }), corrections);
+  while (!(await there())) await tab.waitForTimeout(20);
+}
+
+/** Once the live view says so. */
+export async function live(tab, words) {
+  await tab.waitForFunction((source) => new RegExp(source).test(document.getElementById("live-state").textContent), words.source);
+}
+
+/** Once so many beats have come in the live view. */
+export async function heard(tab, beats) {
+  await tab.waitForFunction((least) => window.heartlens.live.beats.length >= least, beats);
+}
+
+/** A program of this machine that serves a page, once it has said where. */
+export async function serve(program, args) {
+  const served = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let [said, complaint] = ["", ""];
+  served.stderr.on("data", (text) => (complaint += text));
+  const address = await new Promise((done, failed) => {
+    served.stdout.on("data", (text) => {
+      said += text;
+      if (said.includes("\n")) done(said.trim());
+    });
+    served.on("exit", (code) => failed(new Error(`${program} ended with ${code}: ${complaint}`)));
+  });
+  return { address, end: () => served.kill() };
+}
+
+/** The browser's processes that show pages, by their number. */
+export async function renderers(browser) {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+}
+
+/** The most memory that one of them has had, in bytes. */
+export async function peak(browser) {
+  const pages = await renderers(browser);
+  return Math.max(...pages.map((id) => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${id}/status`, "utf8"))[1]) * 1024));
+}
 
 /** The page's beats, with every bit. */
 export const beats = (tab) =>

@@ -13,9 +13,21 @@ for (const [width, height] of [[1280, 800], [768, 1024], [390, 844]].filter(([wi
     const tab = await here.open({ viewport: { width, height }, colorScheme, deviceScaleFactor: width === 390 ? 2 : 1 });
     const shot = (name) => tab.screenshot({ path: join(out, `${name}-${width}-${colorScheme}.png`), fullPage: width === 390 });
     await shot("empty");
+    // Held while its picture is taken.
+    await tab.evaluate(() => {
+      const app = window.heartlens;
+      const classify = app.classify.bind(app);
+      app.classify = async (leads) => {
+        app.progress("Classifying … 40 %", 0.4);
+        await new Promise((done) => (window.goOn = done));
+        await classify(leads);
+      };
+    });
     await give(tab, record);
-    await tab.waitForFunction(() => window.heartlens.about);
+    await tab.waitForFunction(() => window.goOn);
+    await tab.waitForTimeout(300);
     await shot("loading");
+    await tab.evaluate(() => window.goOn());
     await classified(tab);
     await tab.waitForTimeout(300);
     await shot("loaded");

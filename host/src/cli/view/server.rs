@@ -1,9 +1,10 @@
 //! As much of HTTP as the page needs, to this machine alone.
 //!
 //! Whoever does not know the token gets nothing; nor does a page of another origin that has this machine's name point here
-//! (DNS rebinding), for the `Host` header has to be ours. Only the page and the record's files can be had.
+//! (DNS rebinding), for the `Host` header has to be ours. Only the page, the record's files and the line to a device can be had.
 
 use super::files::Served;
+use super::line::{Line, Refused};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,11 +22,12 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsaf
      frame-ancestors 'none'";
 
 /// What is served.
-pub(super) struct Server {
+pub(super) struct Server<'a> {
     pub(super) token: String,
     pub(super) port: u16,
     pub(super) page: String,
     pub(super) files: Vec<Served>,
+    pub(super) line: Option<Line<'a>>,
 }
 
 /// What is asked for.
@@ -34,6 +36,10 @@ enum Asked {
     Page,
     /// A file by its place, and the part of it.
     File(usize, Option<Part>),
+    /// To have the line.
+    Take,
+    /// What has been said on the line since, for what is said now by who took it at this turn.
+    Exchange(u64, Vec<u8>),
 }
 
 /// A part of a file: from a byte, up to and with a byte.
@@ -66,7 +72,7 @@ impl Part {
     }
 }
 
-impl Server {
+impl Server<'_> {
     /// Serves until the process ends.
     pub(super) fn run(self, listener: &TcpListener) -> anyhow::Result<()> {
         std::thread::scope(|scope| {
@@ -85,7 +91,7 @@ impl Server {
             stream.set_write_timeout(Some(PATIENCE))?;
             let request = BufReader::new((&stream).take(MAX_REQUEST_BYTES));
             match self.read(request) {
-                Ok((asked, with_body)) => self.give(&asked, with_body, &stream),
+                Ok((asked, with_body)) => self.give(asked, with_body, &stream),
                 Err(status) => respond(
                     &stream,
                     status,
@@ -100,14 +106,14 @@ impl Server {
     }
 
     /// A request, and whether more than its head is wanted; the status where it is refused.
-    fn read(&self, request: impl BufRead) -> Result<(Asked, bool), &'static str> {
+    fn read(&self, mut request: impl BufRead) -> Result<(Asked, bool), &'static str> {
         const BAD: &str = "400 Bad Request";
-        let mut lines = request.lines();
+        let mut lines = request.by_ref().lines();
         let mut next = || lines.next().and_then(Result::ok).ok_or(BAD);
         let line = next()?;
         let mut words = line.split(' ');
         let (method, path) = (words.next().ok_or(BAD)?, words.next().ok_or(BAD)?);
-        let (mut host, mut part) = (None, None);
+        let (mut host, mut part, mut length) = (None, None, 0);
         loop {
             let line = next()?;
             if line.is_empty() {
@@ -119,6 +125,7 @@ impl Server {
                 "host" if host.is_some() => return Err(BAD),
                 "host" => host = Some(value.to_owned()),
                 "range" => part = Some(Part::parse(value).ok_or("416 Range Not Satisfiable")?),
+                "content-length" => length = value.parse().map_err(|_| BAD)?,
                 _ => {}
             }
         }
@@ -126,27 +133,35 @@ impl Server {
         if !host.is_some_and(|host| ours.contains(&host)) {
             return Err("421 Misdirected Request");
         }
-        let with_body = match method {
-            "GET" => true,
-            "HEAD" => false,
-            _ => return Err("405 Method Not Allowed"),
-        };
         let path = path.split('?').next().unwrap_or_default();
-        let asked = path
+        let below = path
             .strip_prefix('/')
             .and_then(|path| path.split_once('/'))
             .filter(|(token, _)| same(token, &self.token))
-            .and_then(|(_, rest)| match rest {
-                "" => Some(Asked::Page),
-                _ => Some(Asked::File(
-                    rest.strip_prefix("files/")?.parse().ok()?,
-                    part,
-                )),
-            });
-        Ok((asked.ok_or("404 Not Found")?, with_body))
+            .map(|(_, rest)| rest);
+        const NOT_FOUND: &str = "404 Not Found";
+        let asked = match (method, below) {
+            ("GET" | "HEAD", Some("")) => Asked::Page,
+            ("GET" | "HEAD", below) => {
+                let place = below.and_then(|rest| rest.strip_prefix("files/")?.parse().ok());
+                Asked::File(place.ok_or(NOT_FOUND)?, part)
+            }
+            ("POST", Some("line")) => Asked::Take,
+            ("POST", Some(rest)) if rest.starts_with("line/") => {
+                let turn = rest["line/".len()..].parse().map_err(|_| NOT_FOUND)?;
+                let mut said = Vec::new();
+                let read = request.take(length).read_to_end(&mut said);
+                match read {
+                    Ok(found) if found as u64 == length => Asked::Exchange(turn, said),
+                    _ => return Err(BAD),
+                }
+            }
+            _ => return Err("405 Method Not Allowed"),
+        };
+        Ok((asked, method != "HEAD"))
     }
 
-    fn give(&self, asked: &Asked, with_body: bool, stream: &TcpStream) -> io::Result<()> {
+    fn give(&self, asked: Asked, with_body: bool, stream: &TcpStream) -> io::Result<()> {
         let (place, part) = match asked {
             Asked::Page => {
                 let policy = format!("Content-Security-Policy: {POLICY}");
@@ -160,7 +175,18 @@ impl Server {
                     body,
                 );
             }
-            Asked::File(place, part) => (*place, *part),
+            Asked::File(place, part) => (place, part),
+            Asked::Take => {
+                let turn = self.line.as_ref().map(Line::take);
+                return said(
+                    stream,
+                    turn.map(|turn| turn.map(|turn| turn.to_string().into())),
+                );
+            }
+            Asked::Exchange(turn, bytes) => {
+                let line = self.line.as_ref();
+                return said(stream, line.map(|line| line.exchange(turn, &bytes)));
+            }
         };
         let kind = "application/octet-stream";
         let Some(served) = self.files.get(place) else {
@@ -196,6 +222,22 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// What came of the line: none where there is none.
+fn said(stream: &TcpStream, said: Option<Result<Vec<u8>, Refused>>) -> io::Result<()> {
+    let (status, body) = match said {
+        None => ("404 Not Found", Vec::new()),
+        Some(Ok(said)) => ("200 OK", said),
+        Some(Err(refused)) => {
+            let status = match refused {
+                Refused::Taken => "409 Conflict",
+                Refused::Gone(_) => "503 Service Unavailable",
+            };
+            (status, refused.to_string().into_bytes())
+        }
+    };
+    respond(stream, status, "application/octet-stream", &[], &body)
 }
 
 /// Whether two texts are the same, in a time that tells nothing of where they differ.
@@ -240,11 +282,25 @@ fn head(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::canonical;
+    use crate::device::{self, Conversation, Native};
+    use crate::model::Model;
+    use crate::records::Record;
+    use crate::runtime::Kind;
+    use heartlens_core::rhythm::Rules;
     use std::net::Ipv4Addr;
     use std::path::PathBuf;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
-    /// A server of two files, one of which is not its own.
+    static MODEL: LazyLock<Model> = LazyLock::new(|| Model::shipped().unwrap());
+
+    /// A server of two files, one of which is not its own, and no line.
     fn serve(folder: &tempfile::TempDir) -> u16 {
+        serve_with(folder, None)
+    }
+
+    fn serve_with(folder: &tempfile::TempDir, line: Option<Line<'static>>) -> u16 {
         let path = folder.path().join("r.dat");
         std::fs::write(&path, "0123456789").unwrap();
         std::fs::write(folder.path().join("other.dat"), "secret").unwrap();
@@ -267,6 +323,7 @@ mod tests {
             port,
             page: "the page".to_owned(),
             files,
+            line,
         };
         std::thread::spawn(move || server.run(&listener));
         port
@@ -351,5 +408,159 @@ mod tests {
         let post = format!("POST /0123456789abcdef/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
         assert!(ask(port, &post).0.starts_with("HTTP/1.1 405"));
         assert!(ask(port, "nonsense\r\n\r\n").0.starts_with("HTTP/1.1 400"));
+    }
+    /// The status of an answer, and its body.
+    fn post(port: u16, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let head = format!(
+            "POST /0123456789abcdef/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let body = answer.split_off(end.unwrap() + 4);
+        let head = String::from_utf8(answer).unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    fn take(port: u16) -> String {
+        let (status, turn) = post(port, "line", &[]);
+        assert_eq!(status, 200);
+        String::from_utf8(turn).unwrap()
+    }
+
+    /// The page's end of the line: what is written goes up, what came down is there to be read.
+    struct Page {
+        port: u16,
+        line: String,
+        said: Vec<u8>,
+    }
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (status, mut said) = post(self.port, &self.line, bytes);
+            assert_eq!(status, 200);
+            self.said.append(&mut said);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Read for Page {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.said.is_empty() {
+                self.write_all(&[])?;
+                // As a port that has nothing.
+                if self.said.is_empty() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+            let count = self.said.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&self.said[..count]);
+            self.said.drain(..count);
+            Ok(count)
+        }
+    }
+
+    fn native() -> io::Result<Box<dyn device::Port>> {
+        Ok(Box::new(Native::new(&MODEL).unwrap()))
+    }
+
+    #[test]
+    fn a_page_talks_to_this_machine_as_to_a_board_and_every_bit_is_the_engines() {
+        let folder = tempfile::tempdir().unwrap();
+        let port = serve_with(&folder, Some(Line::new(native)));
+        let page = Page {
+            port,
+            line: format!("line/{}", take(port)),
+            said: Vec::new(),
+        };
+        let (mut conversation, hello) = Conversation::open(page).unwrap();
+        assert_eq!(hello.board, "this machine");
+        let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/demo/demo");
+        let record = Record::open(demo).unwrap();
+        let counts = device::counts(&record, 0).unwrap();
+        let patient = canonical::patient(&record);
+        let streamed = conversation.stream(&counts, patient, |_| ()).unwrap();
+        let mut runtime = MODEL.network(Kind::Int8).unwrap();
+        let rhythm = MODEL.rhythm(Rules::SHIPPED);
+        let expected = device::expected(&counts, &[], patient, runtime.as_mut(), rhythm).unwrap();
+        assert!(expected.len() > 300, "{}", expected.len());
+        assert_eq!(streamed.beats.len(), expected.len());
+        let pairs = streamed.beats.iter().zip(&expected);
+        for (found, expected) in pairs {
+            assert!(device::agree(found, expected), "{found:?} {expected:?}");
+        }
+        let refused = conversation.upload(&[0; 64], |_| ()).unwrap_err();
+        assert!(refused.to_string().contains("keeps the model"), "{refused}");
+    }
+
+    #[test]
+    fn one_page_has_the_line_and_a_port_that_is_gone_is_said_and_opened_again() {
+        static PLUGGED: AtomicBool = AtomicBool::new(true);
+        /// A board that can be unplugged.
+        struct Board(Native<'static>);
+        let gone = || io::Error::new(io::ErrorKind::NotFound, "port ttyX: no such device");
+        impl Read for Board {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                match PLUGGED.load(Ordering::SeqCst) {
+                    true => self.0.read(buffer),
+                    false => Ok(0),
+                }
+            }
+        }
+        impl Write for Board {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let line = Line::new(move || match PLUGGED.load(Ordering::SeqCst) {
+            true => Ok(Box::new(Board(Native::new(&MODEL).unwrap())) as Box<dyn device::Port>),
+            false => Err(gone()),
+        });
+        let port = serve_with(&folder, Some(line));
+        assert_eq!(post(port, "line/1", &[0]).0, 409, "nobody has it yet");
+        let first = format!("line/{}", take(port));
+        assert_eq!(post(port, &first, &[0]), (200, Vec::new()));
+        let second = format!("line/{}", take(port));
+        assert_eq!(
+            post(port, &first, &[0]),
+            (409, b"another page has taken the line".to_vec())
+        );
+        PLUGGED.store(false, Ordering::SeqCst);
+        assert_eq!(post(port, &second, &[0]).0, 503);
+        let (status, words) = post(port, "line", &[]);
+        let words = String::from_utf8(words).unwrap();
+        assert_eq!((status, &*words), (503, "port ttyX: no such device"));
+        PLUGGED.store(true, Ordering::SeqCst);
+        assert_eq!(post(port, &format!("line/{}", take(port)), &[0]).0, 200);
+
+        for (path, status) in [("line/x", 404), ("lines", 405), ("files/0", 405)] {
+            assert_eq!(post(port, path, &[]).0, status, "{path}");
+        }
+        let long = vec![0; MAX_REQUEST_BYTES as usize];
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let head = "POST /0123456789abcdef/line/1 HTTP/1.1";
+        write!(
+            stream,
+            "{head}\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 99999\r\n\r\n"
+        )
+        .unwrap();
+        stream.write_all(&long).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 400");
+        let without = serve(&folder);
+        assert_eq!(post(without, "line", &[]).0, 404);
     }
 }
