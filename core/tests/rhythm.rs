@@ -486,7 +486,7 @@ fn the_strip_rule_moves_s_to_n() {
         Class::S,
         "not sure enough"
     );
-    assert!(Rules::SHIPPED.strip && !Rules::SHIPPED.af && !Rules::SHIPPED.svt);
+    assert_eq!(Rules::SHIPPED, Rules::ALIKE);
 }
 
 /// Beats that look alike get like answers where the rule is on; what cannot be read neither asks nor answers, and where half minutes

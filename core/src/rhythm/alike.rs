@@ -223,11 +223,11 @@ mod tests {
         for (value, kept) in shape.values().iter().zip(&appearance.0) {
             assert!((value * STEPS - f32::from(*kept)).abs() <= 0.5, "{value}");
         }
-        assert_eq!(appearance.0[LEN - 2], steps(6.0 * -0.693_147_2));
+        assert_eq!(appearance.0[LEN - 2], steps(6.0 * -core::f32::consts::LN_2));
         assert_eq!(appearance.0[LEN - 1], steps(6.0 * 0.7));
         let flat = Appearance::of(&Views::ZERO);
         let expected = shape.squared_distance(&Shape::of(&Views::ZERO))
-            + 36.0 * (0.693_147_2_f32.powi(2) + 0.49);
+            + 36.0 * (core::f32::consts::LN_2.powi(2) + 0.49);
         let distance = appearance.squared_distance(&flat);
         assert!((distance - expected).abs() < 0.01, "{distance}");
         views.waveform[crate::spec::WAVEFORM_BEFORE_SAMPLES] = f32::INFINITY;
