@@ -38,6 +38,14 @@ export interface Difference {
   to?: ClassName;
 }
 
+/** Whether the two likeliest classes are close, as the command has it; null of Q, and where a person has decided. */
+export function unsure(beat: Beat): boolean | null {
+  if (beat.cls === "Q" || beat.edited || beat.scores.length !== 4) return null;
+  const [first, second] = [...beat.scores].sort((a, b) => b - a);
+  const margin = Math.fround(first! - second!);
+  return Number.isNaN(margin) ? null : margin < 0.5;
+}
+
 export class Beats {
   list: Beat[] = [];
   marks: Mark[] = [];
@@ -65,6 +73,11 @@ export class Beats {
     this.changes = [];
     this.done = 0;
     this.marks = [];
+  }
+
+  /** How many are unsure. */
+  unsure(): number {
+    return this.list.filter((beat) => unsure(beat) === true).length;
   }
 
   /** The place of the first beat at or after a sample. */

@@ -345,6 +345,8 @@ class App {
     const turn = ++this.judging;
     const judged = await classifier.ask<Judged>("judge", [beats.columns(), about.sample_rate_hz, about.duration_s]).catch(() => null);
     if (!judged || turn !== this.judging) return;
+    // Probabilities stay here: the engine is asked about classes and times alone.
+    judged.summary.unsure = beats.unsure();
     this.judged = judged;
     this.renew();
   }

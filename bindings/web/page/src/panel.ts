@@ -39,7 +39,7 @@ export function showSummary(panel: HTMLElement, judged: Judged, about: { lead: s
   const ms = (value: unknown, digits = 0) => (typeof value === "number" ? `${value.toFixed(digits)} ms` : "–");
   const { hrv } = judged;
   panel.replaceChildren(
-    rows("Beats", [...CLASSES.map((cls): [string, string] => [`${cls} ${MEANING[cls]}`, String(summary.counts[cls])]), ["all", String(summary.beats)], ["changed by hand", String(edits)]]),
+    rows("Beats", [...CLASSES.map((cls): [string, string] => [`${cls} ${MEANING[cls]}`, String(summary.counts[cls])]), ["all", String(summary.beats)], ["unsure", String(summary.unsure)], ["changed by hand", String(edits)]]),
     rows("Heart rate", [
       ["mean", rate ? `${rate.mean.toFixed(0)} bpm` : "–"],
       ["slowest to fastest of 8 beats", rate ? `${rate.min.toFixed(0)} to ${rate.max.toFixed(0)} bpm` : "–"],

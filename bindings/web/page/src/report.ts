@@ -103,6 +103,7 @@ ${row("Heart rate", rate ? `${rate.mean.toFixed(0)} bpm; ${rate.min.toFixed(0)} 
 ${row("Supraventricular burden", percent(summary.supraventricular_burden))}
 ${row("Ventricular burden", percent(summary.ventricular_burden))}
 ${row("Longest RR interval", summary.longest_rr_ms === null ? "–" : `${summary.longest_rr_ms.toFixed(0)} ms`)}
+${row("Unsure", `${summary.unsure} beats whose two likeliest classes are close`)}
 ${row("Atrial fibrillation", `${percent(rhythm.fibrillation_share)} of ${clock(rhythm.judged_s)} judged`)}
 ${row("SDNN, RMSSD", `${number(hrv.sdnn_ms)} ms, ${number(hrv.rmssd_ms)} ms`)}
 ${row("Changed by hand", edits.length === 0 ? "nothing" : `${edits.length} beats`)}

@@ -1,5 +1,5 @@
 // Files to keep: beats as WFDB annotations, CSV and JSON, with what a person has changed.
-import type { Beats } from "./beats";
+import { unsure, type Beats } from "./beats";
 import type { About, AnalysedAbout, Judged } from "./types";
 
 const NOTICE = "research software, not a medical device";
@@ -19,12 +19,12 @@ const known = (x: number | undefined, digits: number) => (x === undefined || Num
 /** The columns of the command's `--csv`, and one that tells whether a person has changed the beat. */
 export function csv(about: About, beats: Beats): string {
   const quote = (text: string) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  const rows = ["record,sample,time_s,class,rr_ms,quality,score_N,score_S,score_V,score_F,fibrillation,edited"];
+  const rows = ["record,sample,time_s,class,rr_ms,quality,score_N,score_S,score_V,score_F,fibrillation,unsure,edited"];
   for (const beat of beats.list) {
     const scores = [0, 1, 2, 3].map((i) => known(beat.scores[i], 6));
     const fibrillation = beat.fibrillation < 0 ? "" : String(beat.fibrillation === 1);
     rows.push(
-      [quote(about.name), beat.sample, known(beats.time(beat), 4), beat.cls, known(beat.rr, 4), known(beat.quality, 4), ...scores, fibrillation, beat.edited].join(","),
+      [quote(about.name), beat.sample, known(beats.time(beat), 4), beat.cls, known(beat.rr, 4), known(beat.quality, 4), ...scores, fibrillation, unsure(beat) ?? "", beat.edited].join(","),
     );
   }
   return `${rows.join("\n")}\n`;
@@ -51,6 +51,7 @@ export function json(about: About, analysed: AnalysedAbout, judged: Judged, beat
         time_s: rounded(beats.time(beat), 4),
         class: beat.cls,
         scores: label(beat.scores),
+        unsure: unsure(beat),
         fibrillation: beat.fibrillation < 0 ? null : beat.fibrillation === 1,
         rr_ms: number(beat.rr, 4),
         quality: number(beat.quality, 4),

@@ -57,6 +57,7 @@ export interface Summary {
   ventricular_burden: number | null;
   longest_rr_ms: number | null;
   unreadable: number | null;
+  unsure: number;
   rhythm: {
     judged_s: number;
     fibrillation_share: number | null;

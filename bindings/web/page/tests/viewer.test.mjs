@@ -259,7 +259,14 @@ test("correct, undo, redo, and take it up again after a reload; what is saved sa
   assert.equal(json.summary.counts.F, 1);
   const csv = (await save("#save-csv")).toString().trim().split("\n");
   assert.equal(csv.length, before.samples.length + 1);
-  assert.match(csv[0], /^record,sample,time_s,class,rr_ms,quality,score_N/);
+  assert.match(csv[0], /^record,sample,time_s,class,rr_ms,quality,score_N.*,fibrillation,unsure,edited$/);
+  // As the command has it: by the scores, but where a person has decided.
+  for (const line of csv.slice(1)) {
+    const cells = line.split(",");
+    const scores = cells.slice(6, 10).map(Number).sort((a, b) => b - a);
+    const wanted = cells[12] === "true" || cells[3] === "Q" ? "" : String(scores[0] - scores[1] < 0.5);
+    if (Math.abs(scores[0] - scores[1] - 0.5) > 1e-5) assert.equal(cells[11], wanted, line);
+  }
   assert.match(csv[2], new RegExp(`^demo,${before.samples[1]},[\\d.]+,V,.*,true$`));
   const report = (await save("#save-report")).toString();
   assert.match(report, /Heartlens report: demo/);
