@@ -146,7 +146,7 @@
 #define HL_RULES_SHIPPED HL_RULES_ALIKE
 
 /*
- A beat: at_ms, label, rr_ms, scores, fibrillation, readable. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
+ A beat: at_ms, label, rr_ms, scores, fibrillation, readable, and flag where its two likeliest classes are close. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
  */
 #define HL_EVENT_BEAT 1
 

@@ -88,7 +88,7 @@ pub const HL_RULES_ALIKE: u8 = 4;
 /// The rules of the shipped model: those of `heartlens classify`.
 pub const HL_RULES_SHIPPED: u8 = HL_RULES_ALIKE;
 
-/// A beat: at_ms, label, rr_ms, scores, fibrillation, readable. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
+/// A beat: at_ms, label, rr_ms, scores, fibrillation, readable, and flag where its two likeliest classes are close. With a strip network fibrillation is -1: HL_EVENT_FIBRILLATION tells it.
 pub const HL_EVENT_BEAT: u8 = 1;
 /// The signal is good for something else now: at_ms, signal.
 pub const HL_EVENT_SIGNAL: u8 = 2;
@@ -666,6 +666,7 @@ fn translate(event: &Event) -> hl_event {
             scores: beat.probabilities,
             fibrillation: beat.fibrillation.map_or(-1, i8::from),
             readable: u8::from(beat.readable),
+            flag: u8::from(beat.is_unsure() == Some(true)),
             ..nothing
         },
         Event::Signal { at_ms, signal: now } => hl_event {

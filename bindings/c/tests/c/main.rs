@@ -152,6 +152,7 @@ fn line(event: &Event, lines: &mut String) -> Result {
                 None => 0xff,
             };
             readable = beat.readable.into();
+            flag = (beat.is_unsure() == Some(true)).into();
         }
         Event::Signal { at_ms, signal: now } => {
             (kind, at) = (2, at_ms);
