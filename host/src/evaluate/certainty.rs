@@ -128,6 +128,7 @@ pub struct RiskPoint {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
