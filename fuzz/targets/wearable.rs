@@ -20,7 +20,7 @@ const RHYTHM: &[u8] = include_bytes!("../../models/beat/rhythm.hlr");
 static STRIP: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/beat/strip.hlm"));
 
 /// Samples of the converter's in one input: time is what a run has little of.
-const MAX_SAMPLES: usize = 60_000;
+const MAX_SAMPLES: usize = 16_000;
 
 /// Calls a beat V where its complex is wide, and S where it is inverted.
 struct Shapes;
