@@ -8,10 +8,14 @@ use std::path::Path;
 /// The most nodes of a document that is read.
 const MAX_NODES: u32 = 1_000_000;
 
+/// The most attributes of an element that is read.
+const MAX_ATTRIBUTES: usize = 1000;
+
 /// Opens an XML file of one of the formats.
 pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError> {
     let bytes = read_whole(path)?;
     let text = text(bytes);
+    check_cost(path, &text)?;
     let options = ParsingOptions {
         allow_dtd: true,
         nodes_limit: MAX_NODES,
@@ -34,6 +38,32 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
             "AnnotatedECG (HL7 aECG), RestingECG (GE MUSE) or restingecgdata (Philips)",
         )),
     }
+}
+
+/// Refuses what takes the parser more than time and memory in proportion to the document: entities of its own, which may stand for
+/// any length of text each time they are named, and elements of very many attributes, each of which is compared with all others.
+/// No format has either.
+fn check_cost(path: &Path, text: &str) -> Result<(), RecordError> {
+    if text.contains("<!ENTITY") {
+        let found = "entities that the document defines";
+        return Err(malformed(path, "DOCTYPE", found, "none"));
+    }
+    // No value of an attribute has a `<` in it.
+    for (at, element) in text.match_indices('<').zip(text.split('<').skip(1)) {
+        let values = element.split('=').skip(1);
+        let attributes = values.filter(|value| value.trim_start().starts_with(['"', '\'']));
+        let found = attributes.count();
+        if found > MAX_ATTRIBUTES {
+            let line = 1 + text[..at.0].matches('\n').count();
+            return Err(malformed(
+                path,
+                format!("line {line}"),
+                format!("an element of {found} attributes"),
+                format!("at most {MAX_ATTRIBUTES}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The text of a file: UTF-16 where it begins so, or else UTF-8 or Latin-1.

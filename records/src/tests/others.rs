@@ -274,6 +274,19 @@ fn leads_of_absurd_lengths_are_refused() {
 }
 
 /// XML that grows when it is read takes no memory.
+/// Each attribute is compared with all others of its element.
+#[test]
+fn elements_of_very_many_attributes_are_refused() {
+    for (many, refused) in [(1000, false), (1001, true)] {
+        let attributes: String = (0..many).map(|n| format!(" a{n} = \">\"")).collect();
+        let text = format!("<RestingECG>\n<a{attributes}/></RestingECG>");
+        let folder = folder_with([("r.xml", text)]);
+        let message = refusal(open(&folder, "r.xml"));
+        let expected = "line 2: found an element of 1001 attributes, expected at most 1000";
+        assert_eq!(message.contains(expected), refused, "{message}");
+    }
+}
+
 #[test]
 fn entities_that_multiply_are_refused() {
     let mut text = "<!DOCTYPE RestingECG [<!ENTITY a \"aaaaaaaaaa\">".to_owned();
@@ -285,7 +298,10 @@ fn entities_that_multiply_are_refused() {
     }
     text += "]><RestingECG>&i;</RestingECG>";
     let said = refusal(open(&folder_with([("r.xml", text)]), "r.xml"));
-    assert!(said.contains("expected well-formed XML"), "{said}");
+    assert!(
+        said.contains("found entities that the document defines, expected none"),
+        "{said}"
+    );
     let deep = format!("<RestingECG>{}", "<a>".repeat(100_000));
     let said = refusal(open(&folder_with([("r.xml", deep)]), "r.xml"));
     assert!(said.contains("r.xml: line 1"), "{said}");
