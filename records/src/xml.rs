@@ -3,6 +3,7 @@
 use super::samples::{malformed, read_whole};
 use super::{Contents, ReadOptions, RecordError, aecg, muse, philips};
 use roxmltree::{Document, Node, ParsingOptions};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The most nodes of a document that is read.
@@ -10,6 +11,8 @@ const MAX_NODES: u32 = 1_000_000;
 
 /// The most attributes of an element that is read.
 const MAX_ATTRIBUTES: usize = 1000;
+/// The most prefixes of name spaces of a document that is read.
+const MAX_PREFIXES: usize = 32;
 
 /// Opens an XML file of one of the formats.
 pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError> {
@@ -41,12 +44,25 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
 }
 
 /// Refuses what takes the parser more than time and memory in proportion to the document: entities of its own, which may stand for
-/// any length of text each time they are named, and elements of very many attributes, each of which is compared with all others.
-/// No format has either.
+/// any length of text each time they are named; elements of very many attributes, each of which is compared with all others; and
+/// name spaces within one another, which are too. No format has any of these.
 fn check_cost(path: &Path, text: &str) -> Result<(), RecordError> {
     if text.contains("<!ENTITY") {
         let found = "entities that the document defines";
         return Err(malformed(path, "DOCTYPE", found, "none"));
+    }
+    let prefixes: BTreeSet<&str> = text
+        .split("xmlns:")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| c == '=' || c.is_whitespace()).next())
+        .collect();
+    if prefixes.len() > MAX_PREFIXES {
+        return Err(malformed(
+            path,
+            "the whole document",
+            format!("{} prefixes of name spaces", prefixes.len()),
+            format!("at most {MAX_PREFIXES}"),
+        ));
     }
     // No value of an attribute has a `<` in it.
     for (at, element) in text.match_indices('<').zip(text.split('<').skip(1)) {

@@ -273,7 +273,6 @@ fn leads_of_absurd_lengths_are_refused() {
     );
 }
 
-/// XML that grows when it is read takes no memory.
 /// Each attribute is compared with all others of its element.
 #[test]
 fn elements_of_very_many_attributes_are_refused() {
@@ -287,6 +286,24 @@ fn elements_of_very_many_attributes_are_refused() {
     }
 }
 
+/// Each name space is compared with all those around it, at each element.
+#[test]
+fn very_many_name_spaces_are_refused() {
+    for (many, refused) in [(32, false), (33, true), (20_000, true)] {
+        let open_tags: String = (0..many)
+            .map(|n| format!("<a xmlns:p{n}=\"u{n}\">"))
+            .collect();
+        let text = format!(
+            "<RestingECG>{open_tags}{}</RestingECG>",
+            "</a>".repeat(many)
+        );
+        let message = refusal(open(&folder_with([("r.xml", text)]), "r.xml"));
+        let expected = format!("found {many} prefixes of name spaces, expected at most 32");
+        assert_eq!(message.contains(&expected), refused, "{message}");
+    }
+}
+
+/// XML that grows when it is read takes no memory.
 #[test]
 fn entities_that_multiply_are_refused() {
     let mut text = "<!DOCTYPE RestingECG [<!ENTITY a \"aaaaaaaaaa\">".to_owned();
