@@ -11,6 +11,8 @@ const MAX_NODES: u32 = 1_000_000;
 
 /// The most attributes of an element that is read.
 const MAX_ATTRIBUTES: usize = 1000;
+/// The most nodes around one that is read.
+const MAX_DEPTH: usize = 100;
 /// The most prefixes of name spaces of a document that is read.
 const MAX_PREFIXES: usize = 32;
 
@@ -29,6 +31,16 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         let place = format!("line {}, column {}", at.row, at.col);
         malformed(path, place, error.to_string(), "well-formed XML")
     })?;
+    // Readers look through all that is in an element, and again in each element in it.
+    let around = |node: &Node<'_, '_>| node.ancestors().skip(1).take(MAX_DEPTH + 1).count();
+    if let Some(deep) = document.descendants().find(|n| around(n) > MAX_DEPTH) {
+        return Err(malformed(
+            path,
+            place(deep),
+            "an element within too many others",
+            format!("at most {MAX_DEPTH}"),
+        ));
+    }
     let root = document.root_element();
     match root.tag_name().name() {
         "AnnotatedECG" => aecg::read(path, root),

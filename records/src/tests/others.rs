@@ -303,6 +303,19 @@ fn very_many_name_spaces_are_refused() {
     }
 }
 
+/// What is in an element is looked through for it, and for each element around it.
+#[test]
+fn elements_within_very_many_others_are_refused() {
+    for many in [99, 100, 20_000] {
+        let [open_tags, close_tags] = ["<Waveform>", "</Waveform>"].map(|tag| tag.repeat(many));
+        let text = format!("<RestingECG>\n{open_tags}{close_tags}</RestingECG>");
+        let message = refusal(open(&folder_with([("r.xml", text)]), "r.xml"));
+        let expected =
+            "line 2, Waveform: found an element within too many others, expected at most 100";
+        assert_eq!(message.contains(expected), many > 99, "{message}");
+    }
+}
+
 /// XML that grows when it is read takes no memory.
 #[test]
 fn entities_that_multiply_are_refused() {
