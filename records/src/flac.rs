@@ -36,6 +36,7 @@ mod present {
     use flac_codec::Error;
     use flac_codec::decode::{FlacChannelReader, Metadata};
     use std::io::{BufReader, ErrorKind, Seek, SeekFrom};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     type Reader = FlacChannelReader<BufReader<File>>;
 
@@ -107,7 +108,7 @@ mod present {
                 next: from,
                 is_over: false,
             };
-            match new.reader.seek(from) {
+            match guarded(|| new.reader.seek(from)) {
                 // One that ends before has nothing to read.
                 Err(Error::InvalidSeek) => new.is_over = true,
                 Err(error) if is_cut(&error) => new.is_over = true,
@@ -130,11 +131,17 @@ mod present {
         }
     }
 
+    /// Calls the decoder. It panics on streams that no encoder writes, such as a block of fewer samples than its partitions; here
+    /// they are refused. Nobody reads on behind an error, so that it does not matter what the decoder has become.
+    fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(Error::InvalidSubframeHeader))
+    }
+
     fn start(path: &Path, byte_offset: u64) -> Result<Reader, RecordError> {
         let mut file = File::open(path).map_err(|cause| io(path, cause))?;
         file.seek(SeekFrom::Start(byte_offset))
             .map_err(|cause| io(path, cause))?;
-        FlacChannelReader::new_seekable(BufReader::new(file))
+        guarded(|| FlacChannelReader::new_seekable(BufReader::new(file)))
             .map_err(|error| fault(path, "before the first sample", error))
     }
 
@@ -145,7 +152,7 @@ mod present {
         sample: u64,
         take: impl FnMut(i32),
     ) -> Result<Next, RecordError> {
-        let count = match reader.fill_buf() {
+        let count = match guarded(|| reader.fill_buf()) {
             Ok(channels) => {
                 let samples = channels.get(channel).copied().unwrap_or_default();
                 samples.iter().copied().for_each(take);

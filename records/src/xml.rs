@@ -3,15 +3,24 @@
 use super::samples::{malformed, read_whole};
 use super::{Contents, ReadOptions, RecordError, aecg, muse, philips};
 use roxmltree::{Document, Node, ParsingOptions};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The most nodes of a document that is read.
 const MAX_NODES: u32 = 1_000_000;
 
+/// The most attributes of an element that is read.
+const MAX_ATTRIBUTES: usize = 1000;
+/// The most nodes around one that is read.
+const MAX_DEPTH: usize = 100;
+/// The most prefixes of name spaces of a document that is read.
+const MAX_PREFIXES: usize = 32;
+
 /// Opens an XML file of one of the formats.
 pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError> {
     let bytes = read_whole(path)?;
     let text = text(bytes);
+    check_cost(path, &text)?;
     let options = ParsingOptions {
         allow_dtd: true,
         nodes_limit: MAX_NODES,
@@ -22,6 +31,16 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         let place = format!("line {}, column {}", at.row, at.col);
         malformed(path, place, error.to_string(), "well-formed XML")
     })?;
+    // Readers look through all that is in an element, and again in each element in it.
+    let around = |node: &Node<'_, '_>| node.ancestors().skip(1).take(MAX_DEPTH + 1).count();
+    if let Some(deep) = document.descendants().find(|n| around(n) > MAX_DEPTH) {
+        return Err(malformed(
+            path,
+            place(deep),
+            "an element within too many others",
+            format!("at most {MAX_DEPTH}"),
+        ));
+    }
     let root = document.root_element();
     match root.tag_name().name() {
         "AnnotatedECG" => aecg::read(path, root),
@@ -34,6 +53,45 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
             "AnnotatedECG (HL7 aECG), RestingECG (GE MUSE) or restingecgdata (Philips)",
         )),
     }
+}
+
+/// Refuses what takes the parser more than time and memory in proportion to the document: entities of its own, which may stand for
+/// any length of text each time they are named; elements of very many attributes, each of which is compared with all others; and
+/// name spaces within one another, which are too. No format has any of these.
+fn check_cost(path: &Path, text: &str) -> Result<(), RecordError> {
+    if text.contains("<!ENTITY") {
+        let found = "entities that the document defines";
+        return Err(malformed(path, "DOCTYPE", found, "none"));
+    }
+    let prefixes: BTreeSet<&str> = text
+        .split("xmlns:")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| c == '=' || c.is_whitespace()).next())
+        .collect();
+    if prefixes.len() > MAX_PREFIXES {
+        return Err(malformed(
+            path,
+            "the whole document",
+            format!("{} prefixes of name spaces", prefixes.len()),
+            format!("at most {MAX_PREFIXES}"),
+        ));
+    }
+    // No value of an attribute has a `<` in it.
+    for (at, element) in text.match_indices('<').zip(text.split('<').skip(1)) {
+        let values = element.split('=').skip(1);
+        let attributes = values.filter(|value| value.trim_start().starts_with(['"', '\'']));
+        let found = attributes.count();
+        if found > MAX_ATTRIBUTES {
+            let line = 1 + text[..at.0].matches('\n').count();
+            return Err(malformed(
+                path,
+                format!("line {line}"),
+                format!("an element of {found} attributes"),
+                format!("at most {MAX_ATTRIBUTES}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The text of a file: UTF-16 where it begins so, or else UTF-8 or Latin-1.

@@ -314,6 +314,9 @@ impl Columns {
     }
 }
 
+/// The latest beat that is believed, in s: a hundred years. What comes of a list takes time and memory by how long it lasted.
+const LATEST_S: f64 = 3.2e9;
+
 /// The beats of the rows.
 fn beats(path: &Path, kind: BeatColumn, rows: &[Row]) -> Result<Vec<ListedBeat>, RecordError> {
     let found = rows.len() + usize::from(kind == BeatColumn::Intervals && !rows.is_empty());
@@ -354,6 +357,20 @@ fn beats(path: &Path, kind: BeatColumn, rows: &[Row]) -> Result<Vec<ListedBeat>,
             return Err(fault(path, 0, BeatFault::Unit { median }));
         }
     };
+    let mut at_s = 0.0;
+    for row in rows {
+        at_s = match kind {
+            BeatColumn::Times => row.value * unit_s,
+            BeatColumn::Intervals => at_s + row.value * unit_s,
+        };
+        if at_s.abs() > LATEST_S {
+            let cause = BeatFault::Cell {
+                found: row.value.to_string(),
+                expected: "beats within a hundred years",
+            };
+            return Err(fault(path, row.line, cause));
+        }
+    }
     let beat = |time_s: f64, rr_ms: Option<f64>, code| ListedBeat {
         sample: (time_s.max(0.0) * RATE_HZ).round() as u64,
         time_s,
@@ -526,6 +543,12 @@ mod tests {
                 "b.csv",
                 "rr\n800\n-5\n",
                 "line 3: found `-5`, expected an interval above 0",
+            ),
+            // Found by fuzzing: an interval that no recording has.
+            (
+                "absurd.csv",
+                "rr\n800\n1e30\n750\n",
+                "line 3: found `1000000000000000000000000000000`, expected beats within a hundred years",
             ),
             (
                 "c.csv",

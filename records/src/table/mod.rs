@@ -191,6 +191,10 @@ pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, Recor
     }
 
     let scan = Scan::of(path, &layout, &columns)?;
+    // What looked like the first row may be the first line below a table without rows.
+    if scan.rows == 0 {
+        return Err(at_header(TableFault::NoTable));
+    }
     let mut warnings = scan.warnings;
     let given = options.rate_hz.or(layout.facts.rate_hz);
     let timing = match columns.times.is_empty() {

@@ -44,6 +44,29 @@ fn every_stream_is_read_as_wfdb_reads_it() {
     assert_eq!(cases.len(), 16);
 }
 
+/// Found by fuzzing: the decoder panics on a block of fewer samples than its partitions, and on others that no encoder writes.
+#[test]
+fn damaged_streams_are_read_or_refused() {
+    for case in cases().iter().filter(|case| case["every"] == 1) {
+        let (name, files) = (case["record"].as_str().unwrap(), files_of(case));
+        let folder = folder_with(files.clone());
+        for (file, stream) in files.iter().filter(|(file, _)| file.ends_with(".dat")) {
+            for at in 0..stream.len() {
+                let mut damaged = stream.clone();
+                for change in [0x01, 0x10, 0xff] {
+                    damaged[at] = stream[at] ^ change;
+                    std::fs::write(folder.path().join(file), &damaged).unwrap();
+                    let read = open(&folder, name).and_then(|record| record.read_lead(0));
+                    if let Err(error) = read {
+                        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+                    }
+                }
+            }
+            std::fs::write(folder.path().join(file), stream).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_wrong_checksum_and_a_stream_cut_short_are_told() {
     let folder = folder_of("long");

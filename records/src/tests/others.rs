@@ -273,6 +273,49 @@ fn leads_of_absurd_lengths_are_refused() {
     );
 }
 
+/// Each attribute is compared with all others of its element.
+#[test]
+fn elements_of_very_many_attributes_are_refused() {
+    for (many, refused) in [(1000, false), (1001, true)] {
+        let attributes: String = (0..many).map(|n| format!(" a{n} = \">\"")).collect();
+        let text = format!("<RestingECG>\n<a{attributes}/></RestingECG>");
+        let folder = folder_with([("r.xml", text)]);
+        let message = refusal(open(&folder, "r.xml"));
+        let expected = "line 2: found an element of 1001 attributes, expected at most 1000";
+        assert_eq!(message.contains(expected), refused, "{message}");
+    }
+}
+
+/// Each name space is compared with all those around it, at each element.
+#[test]
+fn very_many_name_spaces_are_refused() {
+    for (many, refused) in [(32, false), (33, true), (20_000, true)] {
+        let open_tags: String = (0..many)
+            .map(|n| format!("<a xmlns:p{n}=\"u{n}\">"))
+            .collect();
+        let text = format!(
+            "<RestingECG>{open_tags}{}</RestingECG>",
+            "</a>".repeat(many)
+        );
+        let message = refusal(open(&folder_with([("r.xml", text)]), "r.xml"));
+        let expected = format!("found {many} prefixes of name spaces, expected at most 32");
+        assert_eq!(message.contains(&expected), refused, "{message}");
+    }
+}
+
+/// What is in an element is looked through for it, and for each element around it.
+#[test]
+fn elements_within_very_many_others_are_refused() {
+    for many in [99, 100, 20_000] {
+        let [open_tags, close_tags] = ["<Waveform>", "</Waveform>"].map(|tag| tag.repeat(many));
+        let text = format!("<RestingECG>\n{open_tags}{close_tags}</RestingECG>");
+        let message = refusal(open(&folder_with([("r.xml", text)]), "r.xml"));
+        let expected =
+            "line 2, Waveform: found an element within too many others, expected at most 100";
+        assert_eq!(message.contains(expected), many > 99, "{message}");
+    }
+}
+
 /// XML that grows when it is read takes no memory.
 #[test]
 fn entities_that_multiply_are_refused() {
@@ -285,7 +328,10 @@ fn entities_that_multiply_are_refused() {
     }
     text += "]><RestingECG>&i;</RestingECG>";
     let said = refusal(open(&folder_with([("r.xml", text)]), "r.xml"));
-    assert!(said.contains("expected well-formed XML"), "{said}");
+    assert!(
+        said.contains("found entities that the document defines, expected none"),
+        "{said}"
+    );
     let deep = format!("<RestingECG>{}", "<a>".repeat(100_000));
     let said = refusal(open(&folder_with([("r.xml", deep)]), "r.xml"));
     assert!(said.contains("r.xml: line 1"), "{said}");

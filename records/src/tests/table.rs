@@ -68,6 +68,17 @@ fn rate_and_unit_may_be_given() {
     assert!(message.contains("found a rate of NaN Hz"), "{message}");
 }
 
+/// Found by fuzzing: the rows were counted from 1.
+#[test]
+fn a_table_whose_only_row_is_none_is_refused() {
+    let options = ReadOptions {
+        rate_hz: Some(250.0),
+        unit: Some(VoltageUnit::Microvolt),
+    };
+    let message = refusal(read_with("\"[6: 0", &options));
+    assert!(message.contains("found no row of numbers"), "{message}");
+}
+
 #[test]
 fn cells_become_millivolts() {
     let options = ReadOptions {

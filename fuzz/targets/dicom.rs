@@ -1,0 +1,10 @@
+//! A DICOM waveform from anywhere: read whole, or refused.
+
+#![no_main]
+
+mod common;
+
+use heartlens::records::ReadOptions;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| common::read("f.dcm", bytes, &ReadOptions::default()));

@@ -1,0 +1,10 @@
+//! An EDF or BDF file from anywhere, its annotations included: read whole, or refused.
+
+#![no_main]
+
+mod common;
+
+use heartlens::records::ReadOptions;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| common::read("f.edf", bytes, &ReadOptions::default()));

@@ -1,0 +1,10 @@
+//! An SCP-ECG file from anywhere, of every packing: read whole, or refused.
+
+#![no_main]
+
+mod common;
+
+use heartlens::records::ReadOptions;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| common::read("f.scp", bytes, &ReadOptions::default()));
