@@ -35,8 +35,10 @@ mod present {
     use crate::disk::File;
     use flac_codec::Error;
     use flac_codec::decode::{FlacChannelReader, Metadata};
+    use std::cell::Cell;
     use std::io::{BufReader, ErrorKind, Seek, SeekFrom};
-    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+    use std::sync::Once;
 
     type Reader = FlacChannelReader<BufReader<File>>;
 
@@ -131,10 +133,28 @@ mod present {
         }
     }
 
+    thread_local! {
+        /// Whether this thread is in the decoder, whose panics are errors and nothing to be told.
+        static IN_DECODER: Cell<bool> = const { Cell::new(false) };
+    }
+
     /// Calls the decoder. It panics on streams that no encoder writes, such as a block of fewer samples than its partitions; here
-    /// they are refused. Nobody reads on behind an error, so that it does not matter what the decoder has become.
+    /// they are refused, and the program's panic hook does not hear of them. Nobody reads on behind an error, so that it does not matter
+    /// what the decoder has become.
     fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(Error::InvalidSubframeHeader))
+        static QUIET: Once = Once::new();
+        QUIET.call_once(|| {
+            let before = take_hook();
+            set_hook(Box::new(move |info| {
+                if !IN_DECODER.get() {
+                    before(info);
+                }
+            }));
+        });
+        IN_DECODER.set(true);
+        let decoded = catch_unwind(AssertUnwindSafe(decode));
+        IN_DECODER.set(false);
+        decoded.unwrap_or(Err(Error::InvalidSubframeHeader))
     }
 
     fn start(path: &Path, byte_offset: u64) -> Result<Reader, RecordError> {
