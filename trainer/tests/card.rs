@@ -32,16 +32,20 @@ fn the_cards_hold_the_tables_of_their_measurements() {
             "{card} does not hold what `heartlens-train card --metrics models/{metrics}` prints:\n{text}"
         );
     }
-    // Of the training on one data base the card has the table of what decides.
-    let text = printed("beat/across.json");
-    let mut tables = text.split("\n\n");
-    let variants =
-        tables.find(|table| table.contains("| svdb | reference | first | network alone |"));
-    let variants = variants.unwrap().trim_end();
-    assert!(
-        read("beat/card.md").contains(variants),
-        "beat/card.md does not hold the table of what decides of beat/across.json:\n{variants}"
-    );
+    // Of a training on one data base the card has the table of what decides.
+    for (metrics, judged) in [
+        ("beat/across.json", "svdb"),
+        ("beat/across-svdb.json", "mitdb"),
+    ] {
+        let text = printed(metrics);
+        let row = format!("| {judged} | reference | first | network alone |");
+        let variants = text.split("\n\n").find(|table| table.contains(&row));
+        let variants = variants.unwrap().trim_end();
+        assert!(
+            read("beat/card.md").contains(variants),
+            "beat/card.md does not hold the table of what decides of {metrics}:\n{variants}"
+        );
+    }
 }
 
 /// Training and scoring take MLII where a record has it, which is not lead 0 of record 114: the card says so.
@@ -55,7 +59,11 @@ fn the_card_names_the_lead_that_is_judged() {
 /// Summaries and splits are kept beside a model, and no figures of single records.
 #[test]
 fn measurements_are_summaries() {
-    for name in ["beat/metrics.json", "beat/across.json"] {
+    for name in [
+        "beat/metrics.json",
+        "beat/across.json",
+        "beat/across-svdb.json",
+    ] {
         let text = read(name);
         assert!(!text.contains("per_record"), "{name}");
         let lines = text.lines().count();
