@@ -31,7 +31,7 @@ impl PseudoLabels {
     /// are recordings of the rhythms to be taught, or have a diagnosis that names ectopic beats.
     ///
     /// Under a diagnosis no beat is of a class that it does not name, and of one that it names at least one is: the likeliest, where the
-    /// teacher is sure of none, and holds it for at least [`LIKELY`] (multiple-instance learning by its maximum: Andrews, Tsochantaridis,
+    /// teacher is sure of none, and holds it for a fifth or more (multiple-instance learning by its maximum: Andrews, Tsochantaridis,
     /// Hofmann, Support Vector Machines for Multiple-Instance Learning, NIPS 2002).
     pub fn by(
         teacher: &Network,

@@ -1,4 +1,4 @@
-//! The strip network as an ONNX file: inputs named after [`StripView`], the output `logits` `[batch, 4]`, and the metadata
+//! The strip network as an ONNX file: inputs named after [`StripView`](heartlens_core::strip::StripView), the output `logits` `[batch, 4]`, and the metadata
 //! properties of a beat's model.
 
 use super::config::Config;
