@@ -127,6 +127,9 @@ pub(super) struct Alike {
     beats: u32,
 }
 
+/// What DESIGN.md says that it takes.
+const _: () = assert!(size_of::<Alike>() <= 2_500);
+
 impl Alike {
     pub(super) const fn new() -> Self {
         Self {
