@@ -3,18 +3,11 @@
 
 #![no_main]
 
+mod common;
+
 use heartlens::canonical::to_canonical;
 use heartlens::records::Record;
 use libfuzzer_sys::{Corpus, fuzz_target};
-use std::sync::LazyLock;
-
-/// One folder a process, in memory where the system has such a place.
-static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let in_memory = tempfile::tempdir_in("/dev/shm");
-    in_memory
-        .or_else(|_| tempfile::tempdir())
-        .expect("a temporary folder")
-});
 
 /// Samples beyond which a lead is not read: time, not memory, is what a run has little of.
 const MAX_SAMPLES: usize = 1 << 16;
@@ -24,10 +17,8 @@ fuzz_target!(|bytes: &[u8]| -> Corpus {
         return Corpus::Reject;
     };
     let (header, signal) = (&bytes[..end], &bytes[end + 1..]);
-    let folder = FOLDER.path();
-    std::fs::write(folder.join("f.hea"), header).expect("a file");
-    std::fs::write(folder.join("f.dat"), signal).expect("a file");
-    let Ok(record) = Record::open(folder.join("f")) else {
+    common::put("f.dat", signal);
+    let Ok(record) = Record::open(common::put("f.hea", header)) else {
         return Corpus::Keep;
     };
     if record.len_samples() > MAX_SAMPLES {

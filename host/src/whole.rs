@@ -16,7 +16,7 @@
 //! `models/beat/card.md`; what was tried besides, in `docs/experiments.md`.
 
 use heartlens_core::model::Logits;
-use heartlens_core::rhythm::all_s_to_n;
+use heartlens_core::rhythm::{all_s_to_n, product_of_experts, timing};
 use heartlens_core::spec::{
     LABELS, RHYTHM_RR_MAX_S, RHYTHM_RR_MIN_S, SAMPLE_RATE_HZ, STRIP_FIBRILLATION,
 };
@@ -32,17 +32,8 @@ const REACH: usize = 2048;
 const AROUND_SAMPLES: u32 = 30 * SAMPLE_RATE_HZ;
 /// Intervals around a beat whose median its own are held against: this many before, its own, and this many behind.
 const INTERVALS_EACH_WAY: usize = 60;
-/// Logarithms of intervals, against the median's, are clipped to +-this,
-const TIMING_MAX: f32 = 0.7;
-/// and weigh this much beside the shape.
-const TIMING_WEIGHT: f32 = 6.0;
 /// The share of the neighbours in a beat's logarithm of probability, both kinds together.
 const SHARE: f32 = 0.6;
-/// No probability counts as less than this,
-const FLOOR: f32 = 1e-4;
-/// and of neighbours' means this is added.
-const NEIGHBOURS_FLOOR: f32 = 0.01;
-
 /// The beats of a recording, as they are compared.
 #[derive(Debug, Clone, Default)]
 pub struct Whole {
@@ -133,8 +124,7 @@ impl Whole {
                 around.extend_from_slice(&before[from..to]);
                 let middle = around.len() / 2;
                 let (_, median, _) = around.select_nth_unstable_by(middle, f32::total_cmp);
-                [before_it, behind_it]
-                    .map(|x| TIMING_WEIGHT * (x - *median).clamp(-TIMING_MAX, TIMING_MAX))
+                [before_it, behind_it].map(|x| timing(x - *median))
             })
             .collect()
     }
@@ -166,13 +156,7 @@ impl Whole {
         let (Some(shape), Some(both)) = (by_shape.mean(own), by_both.mean(own)) else {
             return mine;
         };
-        let logits: Logits = std::array::from_fn(|class| {
-            (1.0 - SHARE) * (mine[class] + FLOOR).ln()
-                + SHARE / 2.0
-                    * ((shape[class] + NEIGHBOURS_FLOOR).ln()
-                        + (both[class] + NEIGHBOURS_FLOOR).ln())
-        });
-        heartlens_core::model::softmax(&logits)
+        product_of_experts(&mine, SHARE, &[&shape, &both])
     }
 }
 

@@ -38,8 +38,30 @@ const HALVED_AFTER: u32 = 1024;
 const SHARE: f32 = 0.5;
 /// Added to a beat's own probabilities before the logarithm,
 const FLOOR: f32 = 1e-4;
-/// and to its kind's.
-const KIND_FLOOR: f32 = 0.01;
+/// and to those of others.
+const OTHERS_FLOOR: f32 = 0.01;
+
+/// A beat's own probabilities and those of others, joined by a product of experts: `p^(1 - share)` times each of the others to
+/// the power of an equal part of `share`, made to add up to 1. Nobody's word rules a class out: small numbers are added before the logarithm.
+pub fn product_of_experts(
+    own: &Probabilities,
+    share: f32,
+    others: &[&Probabilities],
+) -> Probabilities {
+    let part = share / others.len() as f32;
+    let mut logits = [0.0; LABELS.len()];
+    for (class, (own, logit)) in own.iter().zip(&mut logits).enumerate() {
+        let theirs = others.iter().filter_map(|other| other.get(class));
+        let theirs: f32 = theirs.map(|p| logf(p + OTHERS_FLOOR)).sum();
+        *logit = (1.0 - share) * logf(own + FLOOR) + part * theirs;
+    }
+    softmax(&logits)
+}
+
+/// How early or late a beat came, as beats are compared by it: of the logarithm of an RR interval over the median of those around it.
+pub fn timing(log_ratio: f32) -> f32 {
+    TIMING_WEIGHT * log_ratio.clamp(-TIMING_MAX, TIMING_MAX)
+}
 
 /// What a beat is compared by: P wave and QRS complex ([`Shape`]), and how early it and the next beat came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +80,7 @@ impl Appearance {
         }
         // The first two: the intervals before and behind the beat.
         for (feature, place) in views.metadata.iter().zip(places) {
-            let log = (feature / FEATURE_GAIN).clamp(-TIMING_MAX, TIMING_MAX);
-            *place = steps(TIMING_WEIGHT * log);
+            *place = steps(timing(feature / FEATURE_GAIN));
         }
         appearance
     }
@@ -177,14 +198,7 @@ impl Alike {
             *kind = Kind::NONE;
         }
         let weighed = match kind.beats >= BEATS_MIN {
-            true => {
-                let kinds = kind.probabilities.iter();
-                let mut logits = [0.0; LABELS.len()];
-                for ((own, kinds), logit) in probabilities.iter().zip(kinds).zip(&mut logits) {
-                    *logit = (1.0 - SHARE) * logf(own + FLOOR) + SHARE * logf(kinds + KIND_FLOOR);
-                }
-                softmax(&logits)
-            }
+            true => product_of_experts(probabilities, SHARE, &[&kind.probabilities]),
             false => *probabilities,
         };
         kind.push(appearance, probabilities, self.beats);

@@ -24,7 +24,7 @@ mod summary;
 #[cfg(all(feature = "simd", target_arch = "x86_64"))]
 mod x86;
 
-pub use alike::Appearance;
+pub use alike::{Appearance, product_of_experts, timing};
 pub use context::{Context, Probabilities, Rules, all_s_to_n};
 pub use intervals::{Input, Intervals};
 pub(crate) use network::Pass;

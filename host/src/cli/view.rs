@@ -88,8 +88,12 @@ pub(crate) fn serve(
         }
         None => (None, Vec::new()),
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, how.port))
-        .with_context(|| format!("port {}: cannot be served from; name another", how.port))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, how.port)).with_context(|| {
+        format!(
+            "port {}: cannot be served from; view --port=N or device --serve=N names another",
+            how.port
+        )
+    })?;
     let port = listener.local_addr()?.port();
     let token = token()?;
     let place = place(name.as_deref(), &files, line.is_some());

@@ -259,20 +259,11 @@ fn sums_that_are_none_are_refused_and_nothing_is_written() {
     assert!(error.contains("404"), "{error}");
 }
 
-/// The records of cinc2017 stand in one folder, as the trainer wants them.
-#[test]
-fn the_tree_of_cinc2017_is_made_flat() {
-    let base = "/files/challenge-2017/1.0.0";
+/// A server of files at this address, each of which holds its own name, with their sums.
+fn published(base: &str, names: &[&str]) -> Server {
     let mut files = HashMap::new();
     let mut sums = String::new();
-    for name in [
-        "REFERENCE-v3.csv",
-        "training/A00/A00001.hea",
-        "training/A00/A00001.mat",
-        "training/A00/A00001.pdf",
-        "validation/A00002.hea",
-        "REFERENCE-v0.csv",
-    ] {
+    for name in names {
         let sum: String = Sha256::digest(name)
             .iter()
             .map(|b| format!("{b:02x}"))
@@ -281,7 +272,23 @@ fn the_tree_of_cinc2017_is_made_flat() {
         files.insert(format!("{base}/{name}"), name.as_bytes().to_vec());
     }
     files.insert(format!("{base}/SHA256SUMS.txt"), sums.into_bytes());
-    let server = Server::start(files);
+    Server::start(files)
+}
+
+/// The records of cinc2017 stand in one folder, as the trainer wants them.
+#[test]
+fn the_tree_of_cinc2017_is_made_flat() {
+    let server = published(
+        "/files/challenge-2017/1.0.0",
+        &[
+            "REFERENCE-v3.csv",
+            "training/A00/A00001.hea",
+            "training/A00/A00001.mat",
+            "training/A00/A00001.pdf",
+            "validation/A00002.hea",
+            "REFERENCE-v0.csv",
+        ],
+    );
     let out = tempfile::tempdir().expect("folder");
     fetch(Database::Cinc2017, out.path(), &options(&server), &|_| {}).expect("nothing is wrong");
     let found = contents(&out.path().join("cinc2017"));
@@ -297,26 +304,17 @@ fn the_tree_of_cinc2017_is_made_flat() {
 /// Folders of a thousand records stay folders, and what is in them is taken up again.
 #[test]
 fn the_folders_of_challenge_2021_are_kept() {
-    let base = "/files/challenge-2021/1.0.3";
-    let mut files = HashMap::new();
-    let mut sums = String::new();
-    for name in [
-        "training/georgia/g1/E00001.hea",
-        "training/georgia/g1/E00001.mat",
-        "training/georgia/g1/RECORDS",
-        "training/ningbo/g2/JS10001.hea",
-        "sources/dx_mapping_scored.csv",
-        "index.html",
-    ] {
-        let sum: String = Sha256::digest(name)
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        sums += &format!("{sum}  {name}\n");
-        files.insert(format!("{base}/{name}"), name.as_bytes().to_vec());
-    }
-    files.insert(format!("{base}/SHA256SUMS.txt"), sums.into_bytes());
-    let server = Server::start(files);
+    let server = published(
+        "/files/challenge-2021/1.0.3",
+        &[
+            "training/georgia/g1/E00001.hea",
+            "training/georgia/g1/E00001.mat",
+            "training/georgia/g1/RECORDS",
+            "training/ningbo/g2/JS10001.hea",
+            "sources/dx_mapping_scored.csv",
+            "index.html",
+        ],
+    );
     let out = tempfile::tempdir().expect("folder");
     let get = || {
         fetch(

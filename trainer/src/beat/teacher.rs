@@ -11,7 +11,6 @@ use super::fit::{largest, logits};
 use super::network::Network;
 use crate::data::record::Lead;
 use crate::data::sampler::BeatIndex;
-use crate::data::weak_labels::Rhythm;
 use heartlens_core::class::Class;
 use heartlens_core::model::softmax;
 use std::collections::HashSet;
@@ -43,9 +42,8 @@ impl PseudoLabels {
         let of_rhythm = |record: &&usize| {
             let rhythm = dataset.records[**record].rhythm;
             rhythm.is_some_and(|rhythm| {
-                config.taught.contains(&rhythm)
-                    || rhythm.has(Class::S) != rhythm.has(Class::V)
-                    || rhythm == Rhythm::HasBoth
+                let names = |class| rhythm.has(class) == Some(true);
+                config.taught.contains(&rhythm) || names(Class::S) || names(Class::V)
             })
         };
         let mut beats = Vec::new();

@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A data base of such recordings, and what its codes mean. A code that the recordings have must stand in one of the lists; one that says
-/// nothing of beats in `passed_over`.
+/// A data base of such recordings, and what its codes mean. Each code that the recordings have must stand in one of the lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(non_snake_case, reason = "the names of the classes")]
@@ -33,9 +32,9 @@ pub struct DiagnosedConfig {
     pub S: Vec<String>,
     /// Codes by which one beat or more is V.
     pub V: Vec<String>,
-    /// Codes that say nothing of beats, or of beats that are not to be learned: a recording that has a code of `exclude` is not read,
+    /// Codes of beats that are not to be learned, such as paced ones: a recording with one of them is not read.
     pub exclude: Vec<String>,
-    /// and one of these changes nothing.
+    /// Codes that say nothing of beats.
     pub passed_over: Vec<String>,
 }
 

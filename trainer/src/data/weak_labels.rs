@@ -60,8 +60,6 @@ pub enum Rhythm {
 impl Rhythm {
     /// Those that a REFERENCE.csv tells apart.
     pub const ALL: [Self; 3] = [Self::Normal, Self::Fibrillation, Self::Other];
-    /// Those of a diagnosis.
-    pub const DIAGNOSED: [Self; 4] = [Self::Normal, Self::HasS, Self::HasV, Self::HasBoth];
 
     /// Whether a recording of it has a beat of this class, S or V; `None` where the label leaves that open.
     pub fn has(self, class: Class) -> Option<bool> {
