@@ -48,6 +48,43 @@ fn the_cards_hold_the_tables_of_their_measurements() {
     }
 }
 
+/// What the documents say of the alike rule: with one lead it gains in every test.
+#[test]
+fn the_alike_rule_gains_in_every_test_with_one_lead() {
+    let mut tests = 0;
+    for name in [
+        "beat/metrics.json",
+        "beat/across.json",
+        "beat/across-svdb.json",
+    ] {
+        let metrics: serde_json::Value = serde_json::from_str(&read(name)).unwrap();
+        let variants = metrics["variants"].as_array().unwrap();
+        for peaks in ["reference", "detected"] {
+            let jk = |context: &str, database: &str| {
+                let of = |variant: &&serde_json::Value| {
+                    variant["context"] == context
+                        && variant["peaks"] == peaks
+                        && variant["leads"] == "first"
+                };
+                let variant = variants.iter().find(of).unwrap();
+                variant["databases"][database]["jk"].as_f64().unwrap()
+            };
+            for database in metrics["databases"].as_object().unwrap().keys() {
+                let (alike, strip) = (
+                    jk("strip and alike rule", database),
+                    jk("strip rule", database),
+                );
+                assert!(
+                    alike > strip,
+                    "{name}, {database}, {peaks}: {alike} {strip}"
+                );
+                tests += 1;
+            }
+        }
+    }
+    assert_eq!(tests, 14);
+}
+
 /// Training and scoring take MLII where a record has it, which is not lead 0 of record 114: the card says so.
 #[test]
 fn the_card_names_the_lead_that_is_judged() {

@@ -325,6 +325,27 @@ fn whole_network_and_its_metadata() {
     assert_eq!(attributes, ["hidden_size", "direction"]);
 }
 
+/// In use the logits are divided by the temperature, in libtorch as in ONNX; in training they are not.
+#[test]
+fn the_temperature_divides_the_logits_in_use() {
+    let at = |temperature: f64| {
+        let mut config = shipped();
+        config.training.temperature = temperature;
+        config.fusion.dropout = 0.0;
+        let (_store, network, views) = network(&config);
+        let logits = tch::no_grad(|| network.forward(&views, None));
+        assert!(export::check(&export::model(&network, &config), &views, &logits).unwrap() <= 1e-5);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let training = tch::no_grad(|| network.forward_training(&views, &mut rng).fused);
+        (logits, training)
+    };
+    let ((hot, hot_training), (cool, cool_training)) = (at(1.0), at(0.5));
+    let twice = &hot + &hot;
+    assert!((&cool - &twice).abs().max().double_value(&[]) < 1e-5);
+    assert!(hot.abs().max().double_value(&[]) > 0.01);
+    assert_eq!(hot_training, cool_training);
+}
+
 #[test]
 fn a_network_of_one_view_has_one_input() {
     for view in View::ALL {

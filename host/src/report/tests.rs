@@ -330,6 +330,10 @@ fn the_counts_are_the_summarys() {
     }
     assert_eq!(page.count("all"), 12_000);
     let facts = page.texts("dl", "key").concat();
+    let unsure = section.beats.iter();
+    let unsure = unsure.filter(|beat| beat.is_unsure() == Some(true)).count();
+    assert_eq!(summary.unsure, unsure);
+    assert!(facts.contains(&format!("Unsure{unsure} beats")), "{facts}");
     for burden in [summary.supraventricular_burden, summary.ventricular_burden] {
         let burden = burden.expect("there are readable beats");
         assert!(

@@ -337,7 +337,24 @@ fn the_demo_is_told_apart() {
         json["qrs"]
     );
     let macro_f1 = json["macro_f1_nsv"].as_f64().unwrap();
-    assert!(macro_f1 > 0.6, "macro F1 of N, S, V: {macro_f1}");
+    assert!(macro_f1 > 0.98, "macro F1 of N, S, V: {macro_f1}");
+
+    // How far its probabilities can be believed: of the same beats, and nothing set aside is the whole.
+    let certainty = &json["certainty"];
+    let rows = json["confusion"].as_array().unwrap().iter();
+    let cells = rows.flat_map(|row| row.as_array().unwrap().iter());
+    let beats: u64 = cells.map(|cell| cell.as_u64().unwrap()).sum();
+    assert_eq!(certainty["beats"].as_u64(), Some(beats));
+    let number = |value: &Value| value.as_f64().unwrap();
+    let curve = certainty["curve"].as_array().unwrap();
+    let wrong = 1.0 - number(&json["accuracy"]);
+    assert!((number(&curve[0]["error"]) - wrong).abs() < 1e-9);
+    assert_eq!(number(&curve[0]["coverage"]), 1.0);
+    let left = 1.0 - number(&curve[10]["coverage"]);
+    assert_eq!(number(&curve[10]["margin"]), 0.5);
+    assert!((number(&certainty["unsure"]) - left).abs() < 1e-9);
+    let ece = number(&certainty["ece"]);
+    assert!(ece > 0.0 && ece < 0.1, "{ece}");
 }
 
 /// From any folder, with nothing beside the program: as after `cargo install`.
