@@ -543,14 +543,17 @@ impl Report {
             writeln!(f, "{name:12} {value:>8} {median:>8} {low:>8} to {high:>7}")?;
         }
         if let Some(certainty) = &self.certainty {
-            writeln!(
+            let unsure = certainty.unsure * certainty.beats as f64;
+            write!(
                 f,
-                "\nProbabilities: calibration error {}; {} of {} beats are unsure, {} of these wrong",
+                "\nProbabilities: calibration error {} %; {unsure:.0} of {} beats unsure",
                 Percent(Some(certainty.ece)),
-                Percent(Some(certainty.unsure)),
                 certainty.beats,
-                Percent(certainty.unsure_error),
             )?;
+            if certainty.unsure_error.is_some() {
+                write!(f, ", {} % of these wrong", Percent(certainty.unsure_error))?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::runtime::{Logits, argmax};
 use crate::summary::{HEART_RATE_BEATS, Summary, percent};
 use heartlens_core::class::Class;
 use heartlens_core::patient::Sex;
-use heartlens_core::spec::{SAMPLE_RATE_HZ, UNSURE_MARGIN};
+use heartlens_core::spec::SAMPLE_RATE_HZ;
 use heartlens_core::views::View;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::io::{self, Write};
@@ -392,8 +392,7 @@ fn figures(summary: &Summary) -> Markup {
                 div { dt { "Atrial fibrillation" } dd { (fibrillation(summary)) } }
                 div { dt { "Longest RR interval" } dd { b { (summary.longest_rr_ms.map_or_else(dash, |rr| format!("{} ms", num(rr, 0)))) } } }
                 div { dt { "Unsure" } dd {
-                    b { (grouped(summary.unsure)) } " beats whose two likeliest classes differ by less than "
-                    (num(100.0 * f64::from(UNSURE_MARGIN), 0)) " %; the least certain are among the strips"
+                    b { (grouped(summary.unsure)) } " beats of two likely classes"
                 } }
             }
         }
