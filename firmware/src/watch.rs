@@ -7,10 +7,11 @@ use crate::stretch::{EMBEDDED, Stretch};
 use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::task::Poll;
-use heartlens_core::classifier::Stage;
+use heartlens_core::classifier::{Beat, Stage};
 use heartlens_core::model::{Executor, Model, Task};
 use heartlens_core::patient::Patient;
 use heartlens_core::rhythm::{Network, Rules};
+use heartlens_core::sample::Calibration;
 use heartlens_core::strip::StripMonitor;
 use heartlens_core::wearable::{Config, Event, Rate, Strips, Wearable};
 
@@ -88,8 +89,9 @@ type PlayingStrips<'a> = Wearable<'a, Executor<'a>, StripMonitor<'a>>;
 /// All that it works on lies in the arena and on the stack.
 #[inline(never)]
 pub fn watch<C: Clock>(arena: &mut Arena, clock: C) -> Option<Watched> {
+    let stretch = Stretch::parse(EMBEDDED).ok()?;
     let mut place = MaybeUninit::uninit();
-    let (stretch, wearable) = open(&mut place, arena)?;
+    let wearable = open(&mut place, stretch.calibration(), arena)?;
     Some(play(&stretch, wearable, clock))
 }
 
@@ -100,21 +102,55 @@ pub fn watch_strips<C: Clock>(
     strip_arena: &mut StripArena,
     clock: C,
 ) -> Option<Watched> {
+    let stretch = Stretch::parse(EMBEDDED).ok()?;
     let mut place = MaybeUninit::uninit();
-    let (stretch, wearable) = open_strips(&mut place, arena, strip_arena)?;
+    let wearable = open_strips(&mut place, stretch.calibration(), arena, strip_arena)?;
     Some(play(&stretch, wearable, clock))
 }
 
-fn parts<'a>(arena: &'a mut Arena) -> Option<(Stretch<'static>, Executor<'a>, Network<'a>)> {
-    let executor = Model::load(BUILT_IN).ok()?.executor(arena).ok()?;
-    let rhythm = Network::load(RHYTHM).ok()?;
-    Some((Stretch::parse(EMBEDDED).ok()?, executor, rhythm))
+/// Plays these counts with the strip network, and gives each beat to `tell`, with its R peak's time in ms. `None` where a network that
+/// was built in is none.
+#[inline(never)]
+pub fn tell_beats(
+    calibration: Calibration,
+    counts: impl IntoIterator<Item = i16>,
+    arena: &mut Arena,
+    strip_arena: &mut StripArena,
+    mut tell: impl FnMut(u64, &Beat),
+) -> Option<()> {
+    let mut place = MaybeUninit::uninit();
+    let wearable = open_strips(&mut place, calibration, arena, strip_arena)?;
+    let mut drain = |wearable: &mut PlayingStrips<'_>| {
+        loop {
+            let left = wearable.work();
+            while let Some(event) = wearable.poll() {
+                if let Event::Beat { at_ms, beat } = event {
+                    tell(at_ms, &beat);
+                }
+            }
+            if left.is_ready() {
+                break;
+            }
+        }
+    };
+    for count in counts {
+        wearable.push(count);
+        drain(wearable);
+    }
+    wearable.finish();
+    drain(wearable);
+    Some(())
 }
 
-fn config(stretch: &Stretch<'_>) -> Config {
+fn parts(arena: &mut Arena) -> Option<(Executor<'_>, Network<'_>)> {
+    let executor = Model::load(BUILT_IN).ok()?.executor(arena).ok()?;
+    Some((executor, Network::load(RHYTHM).ok()?))
+}
+
+fn config(calibration: Calibration) -> Config {
     Config {
         rate: Rate::HZ_128,
-        calibration: stretch.calibration(),
+        calibration,
         patient: Patient::default(),
         rules: Rules::SHIPPED,
     }
@@ -124,25 +160,25 @@ fn config(stretch: &Stretch<'_>) -> Config {
 #[inline(never)]
 fn open<'p, 'a>(
     place: &'p mut MaybeUninit<Playing<'a>>,
+    calibration: Calibration,
     arena: &'a mut Arena,
-) -> Option<(Stretch<'static>, &'p mut Playing<'a>)> {
-    let (stretch, executor, rhythm) = parts(arena)?;
-    let wearable = Wearable::init(place, config(&stretch), executor, rhythm).ok()?;
-    Some((stretch, wearable))
+) -> Option<&'p mut Playing<'a>> {
+    let (executor, rhythm) = parts(arena)?;
+    Wearable::init(place, config(calibration), executor, rhythm).ok()
 }
 
 // Not inlined, as above.
 #[inline(never)]
 fn open_strips<'p, 'a>(
     place: &'p mut MaybeUninit<PlayingStrips<'a>>,
+    calibration: Calibration,
     arena: &'a mut Arena,
     strip_arena: &'a mut StripArena,
-) -> Option<(Stretch<'static>, &'p mut PlayingStrips<'a>)> {
-    let (stretch, executor, rhythm) = parts(arena)?;
+) -> Option<&'p mut PlayingStrips<'a>> {
+    let (executor, rhythm) = parts(arena)?;
     let strip = Model::load_for(STRIP, Task::Strip).ok()?;
     let strip = strip.executor(strip_arena).ok()?;
-    let wearable = Wearable::with_strips(place, config(&stretch), executor, rhythm, strip).ok()?;
-    Some((stretch, wearable))
+    Wearable::with_strips(place, config(calibration), executor, rhythm, strip).ok()
 }
 
 /// What the beat and the half minute under way have taken so far.

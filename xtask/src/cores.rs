@@ -12,7 +12,7 @@ use object::{Object as _, ObjectSection as _, ObjectSegment as _};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,13 @@ const CORES: [Core; 6] = [
     },
 ];
 
+/// The cores that play the cases of `cargo xtask executors`, and their targets.
+pub(crate) const SUITE: [(&str, &str); 3] = [
+    ("Cortex-M4F", "thumbv7em-none-eabihf"),
+    ("Cortex-M33", "thumbv8m.main-none-eabihf"),
+    ("RV32IMC", "riscv32imc-unknown-none-elf"),
+];
+
 /// How long an image may take; on an idle machine each takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -117,6 +124,8 @@ struct Instructions {
 
 /// The feature of `heartlens-cores` that adds the strip network.
 const STRIPS: &str = "strips";
+/// The feature that has it play a file, with the strip network.
+const FILE: &str = "file";
 
 /// Plays every core that can be played here, and writes what they took to `json` (`-` is stdout), or prints it.
 pub(crate) fn run(json: Option<&Path>) -> Result<()> {
@@ -209,8 +218,24 @@ pub(crate) fn markdown(rows: &serde_json::Value) -> Option<String> {
     Some(table)
 }
 
+/// What the image for a target prints of a file's beats.
+pub(crate) fn play_file(target: &str, file: &Path) -> Result<String> {
+    let core = CORES.iter().find(|core| core.target == target);
+    let core = core.with_context(|| format!("no core of {target}"))?;
+    let elf = core.build(FILE)?;
+    finish(&mut core.qemu(&elf, &format!(",arg=heartlens,arg={}", file.display())))
+}
+
 impl Core {
     fn play(&self, features: &str, host: &str) -> Result<Figures> {
+        let elf = self.build(features)?;
+        let mut qemu = self.qemu(&elf, "");
+        qemu.args(["-icount", &format!("shift={}", self.shift)]);
+        let log = finish(&mut qemu)?;
+        Figures::of(&log, host, &fs::read(&elf)?)
+    }
+
+    fn build(&self, features: &str) -> Result<PathBuf> {
         let built = cargo("firmware")
             .args([
                 "build",
@@ -225,16 +250,20 @@ impl Core {
             .output()
             .context("cannot start cargo")?;
         ensure!(built.status.success(), "the image cannot be built");
-        let elf = step::executable(&built.stdout)?.context("cargo built no image")?;
+        step::executable(&built.stdout)?.context("cargo built no image")
+    }
+
+    /// QEMU with the image, which is given these arguments.
+    fn qemu(&self, elf: &Path, arguments: &str) -> Command {
         let mut qemu = Command::new(self.qemu);
         qemu.arg("-machine")
             .args(self.machine)
-            .args(["-icount", &format!("shift={}", self.shift)])
             .args(["-display", "none", "-monitor", "none", "-serial", "none"])
-            .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
-            .arg(&elf);
-        let log = finish(&mut qemu)?;
-        Figures::of(&log, host, &fs::read(&elf)?)
+            .arg("-semihosting-config")
+            .arg(format!("enable=on,target=native{arguments}"))
+            .arg("-kernel")
+            .arg(elf);
+        qemu
     }
 }
 

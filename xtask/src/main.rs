@@ -11,6 +11,7 @@ mod cycles;
 mod dependencies;
 mod documents;
 mod environment;
+mod executors;
 mod fuzz;
 mod kernels;
 mod package;
@@ -50,6 +51,8 @@ enum Verb {
     Documents(documents::Args),
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
     Qemu(qemu::Args),
+    /// Runs the same cases through everything that runs the network, and compares all with one snapshot.
+    Executors(executors::Args),
     /// What a wearable's calls take on an nRF52840, in cycles, beside the instructions counted in QEMU. Not run on hardware yet.
     Cycles(cycles::Args),
     /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Verb::Check => check::run(),
         Verb::Documents(args) => documents::run(&args),
         Verb::Qemu(args) => qemu::run(&args),
+        Verb::Executors(args) => executors::run(&args),
         Verb::Cycles(args) => cycles::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),

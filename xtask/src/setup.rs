@@ -2,6 +2,7 @@
 
 use crate::cores;
 use crate::environment::{self, Environment};
+use crate::executors;
 use crate::package;
 use crate::python::Tools;
 use crate::step;
@@ -169,6 +170,21 @@ fn machine(missing: Missing) -> Machine {
         "tests of bindings/c",
         arm_compiler(missing),
     ));
+    parts.push(part(
+        executors::AARCH64,
+        "the suite of all executors",
+        rust_target(executors::AARCH64, missing),
+    ));
+    for (name, program, package) in [
+        ("QEMU's user mode", executors::QEMU_AARCH64, "qemu-user"),
+        ("Valgrind", executors::VALGRIND, "valgrind"),
+    ] {
+        parts.push(part(
+            name,
+            "the suite of all executors",
+            packaged(program, package, missing),
+        ));
+    }
     for name in ["cmake", "pkg-config"] {
         parts.push(part(
             name,

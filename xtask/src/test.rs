@@ -4,7 +4,7 @@ use crate::environment::Environment;
 use crate::setup::{self, Machine};
 use crate::step::{self, cargo, elapsed};
 use crate::tally::{Listener, Tally};
-use crate::{python, qemu, size, web};
+use crate::{executors, python, qemu, size, web};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -94,12 +94,14 @@ fn parts(args: &Args, tally: &mut Tally) -> Result<()> {
     match &machine.python {
         Some(tools) => part("wheel for Python", || {
             python::test(tools, machine.environment.as_ref(), tally)
-        }),
+        })?,
         None => {
             skip(tally, "wheel for Python: see above for what is missing");
-            Ok(())
         }
     }
+    part("one suite, every executor", || {
+        executors::all(&machine, false, tally)
+    })
 }
 
 /// What this machine has. Calls `setup` where something is missing, and says so, unless told not to.
@@ -219,7 +221,7 @@ fn others(arguments: &[&str], tally: &mut Tally) -> Result<()> {
 }
 
 /// Runs a `cargo test -- --show-output`, passing on what is worth reading and counting the tests.
-fn listen(command: &mut Command) -> Result<(ExitStatus, Tally)> {
+pub(crate) fn listen(command: &mut Command) -> Result<(ExitStatus, Tally)> {
     let line = step::shown(command);
     let mut child = command
         .stdout(Stdio::piped())

@@ -103,6 +103,10 @@ fn print(part: &str, cost: &Cost) {
 }
 
 fn run() -> ! {
+    #[cfg(feature = "file")]
+    if let Some(file) = crate::file::named() {
+        process::exit(i32::from(crate::file::tell(file).is_none()));
+    }
     stack::paint();
     let timer = Timer::start();
     let from = timer.now();

@@ -11,10 +11,15 @@
 //!
 //! Costs are in ticks of the core's own timer; the loop of known length says how many ticks an instruction takes.
 //! On a host it prints the line `watched` alone.
+//!
+//! With the feature `file` it plays a file of the stretch's format instead, and prints each beat as it is told: the R peak in ms,
+//! the class, and the bits of the four probabilities.
 
 #![cfg_attr(target_os = "none", no_std)]
 #![cfg_attr(target_os = "none", no_main)]
 
+#[cfg(feature = "file")]
+mod file;
 #[cfg(target_os = "none")]
 mod machine;
 
