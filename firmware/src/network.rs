@@ -194,3 +194,34 @@ impl<F: PinnedFlash> ModelStore<Network> for Store<F> {
         let _ = self.slots.confirm();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use heartlens_core::model::Task;
+
+    /// Small enough for Miri, which watches how images are read in place.
+    #[test]
+    fn networks_that_are_built_in_are_read_in_place_and_answer() {
+        let mut arena = [0; ARENA_WORDS];
+        let model = usable(BUILT_IN).expect("the shipped network");
+        let mut network = model.executor(&mut arena).expect("room");
+        let mut views = Views::ZERO;
+        let of_nothing = network.run(&views);
+        assert!(of_nothing.iter().all(|logit| logit.is_finite()));
+        views.metadata.fill(1.0);
+        views.waveform[40..50].fill(4.0);
+        let of_something = network.run(&views);
+        assert_ne!(of_something, of_nothing);
+        assert_eq!(network.run(&Views::ZERO), of_nothing);
+
+        assert!(heartlens_core::rhythm::Network::load(RHYTHM).is_ok());
+        let strip = Model::load_for(STRIP, Task::Strip).expect("the shipped network");
+        assert_eq!(strip.arena_words(), STRIP_ARENA_WORDS);
+        for cut in [0, 1, 63, 64, BUILT_IN.len() / 2, BUILT_IN.len() - 1] {
+            assert!(usable(&BUILT_IN[..cut]).is_err(), "{cut}");
+        }
+        // Read from an address that no word may have.
+        assert!(usable(&BUILT_IN[1..]).is_err());
+    }
+}

@@ -28,6 +28,10 @@ samples = bytes((7 * i) & 0xFF for i in range(24))
 seed("wfdb_record", "format_212", HEADER.encode() + b"\0" + samples)
 seed("wfdb_record", "format_16", b"f 1 128 12\nf.dat 16 200/mV\n\0" + samples)
 
+segment = b"s 2 128 12\ns.dat 16 200/mV\ns.dat 16 200/mV\n"
+seed("segments", "fixed", b"m/3 2 128 36\ns 12\nt 12\ns 12\n\0" + segment)
+seed("segments", "variable_with_a_gap", b"m/4 3 128 34\nl 0\nt 12\n~ 10\ns 12\n\0" + segment)
+
 
 def annotation(code, interval):
     return (code << 10 | interval).to_bytes(2, "little")

@@ -48,6 +48,7 @@ mod error;
 pub mod evaluate;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+mod gap;
 pub mod hrv;
 mod level;
 pub mod message;

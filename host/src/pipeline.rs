@@ -3,6 +3,7 @@
 
 use crate::canonical::{self, RateError};
 use crate::error::Error;
+use crate::gap::{Gap, Moment};
 use crate::level;
 use crate::options::Peaks;
 use crate::records::resample::Resampler;
@@ -233,10 +234,14 @@ pub fn beats_of(
 ) -> Result<(), Error> {
     let signal = stream_canonical(record, lead)?;
     match peaks {
-        Peaks::Detected => watch(record, signal, Detector::new(), patient, None, visit),
+        Peaks::Detected => {
+            let detector = Detector::new();
+            let renew = Some(Detector::new as fn() -> Detector);
+            watch(record, signal, detector, renew, patient, None, visit)
+        }
         Peaks::Reference(samples) => {
             let known = canonical_peaks(record, samples, signal.len_samples())?;
-            watch(record, signal, known, patient, Some(samples), visit)
+            watch(record, signal, known, None, patient, Some(samples), visit)
         }
     }
 }
@@ -245,32 +250,53 @@ fn watch<P: PeakSource>(
     record: &Record,
     signal: Canonical<'_>,
     peaks: P,
+    renew: Option<fn() -> P>,
     patient: Patient,
     samples: Option<&[u64]>,
     mut visit: impl FnMut(u64, &MonitoredBeat) -> ControlFlow<()>,
 ) -> Result<(), Error> {
     let mut monitor = Monitor::with_peaks(peaks, patient);
     let mut found = 0;
-    let mut tell = |beat: MonitoredBeat| {
+    let mut tell = |origin: u32, beat: MonitoredBeat| {
         let known = samples.and_then(|samples| samples.get(found)).copied();
         found += 1;
-        let nearest =
-            || canonical::from_canonical_index(beat.frame.r_sample, record.sample_rate_hz());
+        let nearest = || {
+            canonical::from_canonical_index(origin + beat.frame.r_sample, record.sample_rate_hz())
+        };
         match visit(known.unwrap_or_else(nearest), &beat) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),
         }
     };
+    let mut gap = Gap::default();
+    let (mut at, mut origin) = (0, 0);
     for block in signal {
         for sample in block? {
+            if let Some(renew) = renew {
+                match gap.next(!sample.is_finite()) {
+                    Moment::Heard | Moment::PassedOver => {}
+                    Moment::Ends => {
+                        monitor.finish();
+                        while let Some(beat) = monitor.poll() {
+                            tell(origin, beat)?;
+                        }
+                    }
+                    Moment::Begins => {
+                        monitor = Monitor::with_peaks(renew(), patient);
+                        origin = at;
+                    }
+                }
+            }
+            at += 1;
+            // What comes after its end, a monitor passes over.
             if let Some(beat) = monitor.push(sample) {
-                tell(beat)?;
+                tell(origin, beat)?;
             }
         }
     }
     monitor.finish();
     while let Some(beat) = monitor.poll() {
-        tell(beat)?;
+        tell(origin, beat)?;
     }
     Ok(())
 }

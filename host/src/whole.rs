@@ -39,6 +39,8 @@ const SHARE: f32 = 0.6;
 pub struct Whole {
     /// Where the R peaks are, in samples at the canonical rate.
     r_samples: Vec<u32>,
+    /// The beats that a recording begins with behind a gap, by their places.
+    begins: Vec<usize>,
     /// Whether a beat can be read.
     readable: Vec<bool>,
     /// The shapes of all beats, one after another: one in each lead.
@@ -55,6 +57,11 @@ impl Whole {
         self.shapes
             .extend(leads.iter().map(|views| Shape::of(views)));
         self.leads = leads.len();
+    }
+
+    /// The next beat is the first behind a gap: the interval between it and the beat before says nothing.
+    pub fn begin(&mut self) {
+        self.begins.push(self.r_samples.len());
     }
 
     /// Weighs the network's probabilities of each beat, in order, by the whole recording and the verdicts on its half minutes, which
@@ -102,31 +109,16 @@ impl Whole {
         without_s(probabilities);
     }
 
-    /// The logarithms of the intervals before and behind each beat, against the median of those around it.
+    /// The timing of each beat, within its recording.
     fn timing(&self) -> Vec<[f32; 2]> {
-        let gaps = self.r_samples.windows(2).map(|pair| {
-            let rr_s = (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32;
-            rr_s.clamp(RHYTHM_RR_MIN_S, RHYTHM_RR_MAX_S).ln()
-        });
-        let gaps: Vec<f32> = gaps.collect();
-        let (Some(first), Some(last)) = (gaps.first(), gaps.last()) else {
-            return vec![[0.0; 2]; self.r_samples.len()];
-        };
-        let before: Vec<f32> = std::iter::once(first).chain(&gaps).copied().collect();
-        let behind = gaps.iter().chain([last]);
-        let mut around: Vec<f32> = Vec::with_capacity(2 * INTERVALS_EACH_WAY + 1);
-        let beats = before.iter().zip(behind).enumerate();
-        beats
-            .map(|(at, (before_it, behind_it))| {
-                let from = at.saturating_sub(INTERVALS_EACH_WAY);
-                let to = (at + INTERVALS_EACH_WAY + 1).min(before.len());
-                around.clear();
-                around.extend_from_slice(&before[from..to]);
-                let middle = around.len() / 2;
-                let (_, median, _) = around.select_nth_unstable_by(middle, f32::total_cmp);
-                [before_it, behind_it].map(|x| timing(x - *median))
-            })
-            .collect()
+        let ends = self.begins.iter().copied().chain([self.r_samples.len()]);
+        let mut from = 0;
+        let mut all = Vec::with_capacity(self.r_samples.len());
+        for end in ends {
+            all.extend(timing_within(&self.r_samples[from..end]));
+            from = end;
+        }
+        all
     }
 
     /// The shapes of a beat.
@@ -158,6 +150,33 @@ impl Whole {
         };
         product_of_experts(&mine, SHARE, &[&shape, &both])
     }
+}
+
+/// The logarithms of the intervals before and behind each of these beats, against the median of those around it.
+fn timing_within(r_samples: &[u32]) -> Vec<[f32; 2]> {
+    let gaps = r_samples.windows(2).map(|pair| {
+        let rr_s = (pair[1] - pair[0]) as f32 / SAMPLE_RATE_HZ as f32;
+        rr_s.clamp(RHYTHM_RR_MIN_S, RHYTHM_RR_MAX_S).ln()
+    });
+    let gaps: Vec<f32> = gaps.collect();
+    let (Some(first), Some(last)) = (gaps.first(), gaps.last()) else {
+        return vec![[0.0; 2]; r_samples.len()];
+    };
+    let before: Vec<f32> = std::iter::once(first).chain(&gaps).copied().collect();
+    let behind = gaps.iter().chain([last]);
+    let mut around: Vec<f32> = Vec::with_capacity(2 * INTERVALS_EACH_WAY + 1);
+    let beats = before.iter().zip(behind).enumerate();
+    beats
+        .map(|(at, (before_it, behind_it))| {
+            let from = at.saturating_sub(INTERVALS_EACH_WAY);
+            let to = (at + INTERVALS_EACH_WAY + 1).min(before.len());
+            around.clear();
+            around.extend_from_slice(&before[from..to]);
+            let middle = around.len() / 2;
+            let (_, median, _) = around.select_nth_unstable_by(middle, f32::total_cmp);
+            [before_it, behind_it].map(|x| timing(x - *median))
+        })
+        .collect()
 }
 
 /// Whether each beat lies in fibrillation, by the windows that end within 30 s of it.

@@ -22,9 +22,11 @@ const RHYTHM: &[u8] = include_bytes!("../../models/beat/rhythm.hlr");
 
 const COUNTS_PER_MV: f32 = 400.0;
 
-/// What was said of half minutes - from, to, probabilities - and of fibrillation: first and last beat, in ms.
+/// What was said of beats - R peak, class, probabilities - of half minutes - from, to, probabilities - and of fibrillation: first and last
+/// beat. Times are in ms.
 #[derive(Debug, Default, PartialEq)]
 struct Said {
+    beats: Vec<(u64, &'static str, [u32; 4])>,
     strips: Vec<(u64, u64, [u32; 4])>,
     fibrillation: Vec<(u64, u64)>,
 }
@@ -86,7 +88,11 @@ fn on_device(counts: &[i16], pace: Pace) -> Result<Said> {
                 open.1 = until_ms;
             }
         }
-        Event::Beat { beat, .. } => assert_eq!(beat.fibrillation, None),
+        Event::Beat { at_ms, beat } => {
+            assert_eq!(beat.fibrillation, None);
+            let class = beat.class.name();
+            said.beats.push((at_ms, class, bits(beat.probabilities)));
+        }
         _ => {}
     };
     for (i, count) in counts.iter().enumerate() {
@@ -120,7 +126,11 @@ fn on_host(counts: &[i16]) -> Result<Said> {
     let record = Record::from_mv("counts", 128.0, vec![("II".to_owned(), samples.collect())])?;
     let analysis = Model::shipped()?.classify(&record, &Options::default())?;
     let ms = |s: f64| (s * 128.0).round() as u64 * 1000 / 128;
+    let beats = analysis.beats.iter();
     Ok(Said {
+        beats: beats
+            .map(|beat| (ms(beat.time_s), beat.class.name(), bits(beat.scores)))
+            .collect(),
         strips: analysis
             .strips
             .iter()
@@ -165,6 +175,7 @@ fn counts_of(path: &Path) -> Result<Vec<i16>> {
 
 fn assert_same(name: &str, counts: &[i16]) -> Result<Said> {
     let (device, host) = (on_device(counts, Pace::AtOnce)?, on_host(counts)?);
+    assert_eq!(device.beats, host.beats, "{name}");
     assert_eq!(device.strips, host.strips, "{name}");
     assert_eq!(device.fibrillation, host.fibrillation, "{name}");
     Ok(device)
@@ -202,6 +213,80 @@ fn missing_samples_are_judged_alike() -> Result {
         counts[from..from + len].fill(MISSING);
     }
     assert_same("with gaps", &counts)?;
+    Ok(())
+}
+
+/// A gap of more than 2 s divides a signal into recordings, on both sides alike, wherever it lies. No beat before one is late or early
+/// for it.
+#[test]
+fn gaps_divide_a_signal_alike() -> Result {
+    let demo = demo()?;
+    for gaps in [
+        &[(0, 300)][..],
+        &[(0, 257), (30_000, 256), (31_000, 257)],
+        &[
+            (10_000, 3_000),
+            (14_000, 20_000),
+            (demo.len() - 2_000, 2_000),
+        ],
+        &[(8_001, 258), (8_300, 300), (8_601, 4_000)],
+    ] {
+        let mut counts = demo.clone();
+        for (from, len) in gaps {
+            counts[*from..from + len].fill(MISSING);
+        }
+        assert_same(&format!("{gaps:?}"), &counts)?;
+    }
+    // A steady rhythm.
+    let steady: Vec<i16> = (0..12_000).map(|i| demo[2_000 + i % 109]).collect();
+    let mut gone = steady;
+    gone[6_000..9_000].fill(MISSING);
+    let said = assert_same("steady", &gone)?;
+    let early = said.beats.iter().filter(|beat| beat.1 == "S");
+    assert_eq!(early.count(), 0, "{:?}", said.beats);
+    Ok(())
+}
+
+/// Where one lead of two comes off, the other one goes on, and so does the recording.
+#[test]
+fn a_gap_in_one_lead_divides_nothing() -> Result {
+    let demo: Vec<f32> = demo()?
+        .iter()
+        .map(|count| f32::from(*count) / 400.0)
+        .collect();
+    let mut off = demo.clone();
+    off[10_000..14_000].fill(f32::NAN);
+    let leads = |second: &[f32]| {
+        let leads = vec![
+            ("II".to_owned(), demo.clone()),
+            ("V1".to_owned(), second.to_vec()),
+        ];
+        Record::from_mv("leads", 128.0, leads)
+    };
+    let mut options = Options::default();
+    for choice in ["both", "all"] {
+        let Ok(both) = choice.parse();
+        options.leads = both;
+        let model = Model::shipped()?;
+        let samples = |record: &Record| -> Result<Vec<u64>> {
+            let analysis = model.classify(record, &options)?;
+            Ok(analysis.beats.iter().map(|beat| beat.sample).collect())
+        };
+        let (whole, part) = (samples(&leads(&demo)?)?, samples(&leads(&off)?)?);
+        assert!(
+            whole.len() > 300 && part.len() >= whole.len() - 1,
+            "{choice}"
+        );
+        let both_off = {
+            let mut first = demo.clone();
+            first[10_000..14_000].fill(f32::NAN);
+            let leads = vec![("II".to_owned(), first), ("V1".to_owned(), off.clone())];
+            samples(&Record::from_mv("leads", 128.0, leads)?)?
+        };
+        let beyond = |beats: &[u64]| beats.iter().filter(|beat| **beat > 14_400).count();
+        assert!(beyond(&both_off).abs_diff(beyond(&whole)) <= 1, "{choice}");
+        assert!(both_off.len() < whole.len() - 20, "{choice}");
+    }
     Ok(())
 }
 

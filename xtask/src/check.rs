@@ -1,5 +1,6 @@
 //! `cargo xtask check`: what must hold of the sources before anything runs.
 
+use crate::deep;
 use crate::setup::{self, TARGETS};
 use crate::step::{self, cargo, elapsed, output};
 use crate::{dependencies, documents, environment::Environment, packages, web};
@@ -13,12 +14,35 @@ const BOARDS: [&str; 3] = ["netduinoplus2", "nrf52840", "nrf52840,strips"];
 /// All features of core.
 const CORE_FEATURES: &str = "defmt,dsp,link,serde,simd,slots";
 
+/// Systems that the command is compiled for beside this one, as far as a compiler alone can tell.
+const SYSTEMS: [&str; 3] = [
+    "x86_64-pc-windows-gnu",
+    "aarch64-apple-darwin",
+    "aarch64-unknown-linux-gnu",
+];
+
+/// Features of `heartlens` there: all but downloads, whose cryptography asks for a C library of the system.
+const SYSTEM_FEATURES: &str = "cli,flac,ort,parquet,png,xml";
+
 /// The licence checker, installed on demand: about five minutes on two cores.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
+/// What `cargo xtask check` may be told.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask check --deep")]
+pub(crate) struct Args {
+    /// What looks for undefined behaviour, instead: Miri, sanitizers, cargo-careful, and the kernels on AArch64. Needs a nightly toolchain.
+    #[arg(long)]
+    deep: bool,
+}
+
 /// Runs every step, printing one line each with its time; a failing step also shows its output. The last line is the
 /// verdict.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.deep {
+        return deep::run();
+    }
     let machine = setup::prepare();
     machine.require()?;
     println!();
@@ -101,6 +125,11 @@ pub(crate) fn run() -> Result<()> {
     report.step("lints", || {
         quiet(crates(&mut clippy("."), environment).args(["--all-targets", "--", "-D", "warnings"]))
     });
+    for target in SYSTEMS {
+        report.step(&format!("lints the command for {target}"), || {
+            system_lints(target)
+        });
+    }
     for board in BOARDS {
         report.step(&format!("lints firmware for {board}"), || {
             quiet(
@@ -238,6 +267,30 @@ pub(crate) fn run() -> Result<()> {
     report.verdict()
 }
 
+/// Lints of the command for another system. The C and the assembly in its crates are compiled by clang, which knows all of them.
+fn system_lints(target: &str) -> Result<()> {
+    let clang = Command::new("clang").arg("--version").output();
+    if clang.is_err() {
+        step::apt_get("clang")?;
+    }
+    quiet(
+        Command::new("rustup")
+            .args(["target", "add", target])
+            .current_dir(step::root()),
+    )?;
+    let name = target.replace('-', "_");
+    quiet(
+        clippy(".")
+            .args(["-p", "heartlens", "--no-default-features"])
+            .args(["--features", SYSTEM_FEATURES, "--target", target])
+            .args(["--", "-D", "warnings"])
+            .env(format!("CC_{name}"), "clang")
+            .env(format!("AR_{name}"), "ar")
+            // Asked of Xcode otherwise. Nothing of a system is included.
+            .env("SDKROOT", "/"),
+    )
+}
+
 /// Lints of an example's program for its board, by the feature that builds it.
 fn example_lints(folder: &str, feature: &str, bindgen: &str) -> Result<()> {
     // From the root, where firmware's default target does not apply.
@@ -278,7 +331,7 @@ fn is_libclang(name: &str) -> bool {
         })
 }
 
-fn quiet(command: &mut Command) -> Result<()> {
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
     output(command).map(drop)
 }
 
@@ -316,14 +369,14 @@ fn cargo_deny() -> Result<()> {
 
 /// What came of the steps so far.
 #[derive(Debug, Default)]
-struct Report {
+pub(crate) struct Report {
     passed: usize,
     failed: Vec<String>,
     skipped: usize,
 }
 
 impl Report {
-    fn step(&mut self, name: &str, run: impl FnOnce() -> Result<()>) {
+    pub(crate) fn step(&mut self, name: &str, run: impl FnOnce() -> Result<()>) {
         let started = Instant::now();
         let result = run();
         let time = elapsed(started.elapsed());
@@ -339,12 +392,12 @@ impl Report {
         }
     }
 
-    fn skip(&mut self, name: &str, reason: &str) {
+    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
         println!("{:<8}{name}: {reason}", "SKIPPED");
         self.skipped += 1;
     }
 
-    fn verdict(self) -> Result<()> {
+    pub(crate) fn verdict(self) -> Result<()> {
         if !self.failed.is_empty() {
             bail!(
                 "{} of {} checks failed: {}",

@@ -8,6 +8,7 @@ mod check;
 mod cores;
 mod costs;
 mod cycles;
+mod deep;
 mod dependencies;
 mod documents;
 mod environment;
@@ -46,7 +47,7 @@ enum Verb {
     /// Runs every test of every crate, the firmware in QEMU included. Calls `setup` where something is missing.
     Test(test::Args),
     /// Format, lints, docs, licences, no_std targets, features one by one, packages, README's example.
-    Check,
+    Check(check::Args),
     /// Writes the tables of README, docs and cards anew, each from its JSON.
     Documents(documents::Args),
     /// Runs the firmware in QEMU and compares what it computes with this machine, bit for bit.
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Setup(args) => setup::run(&args),
         Verb::Test(args) => test::run(&args),
-        Verb::Check => check::run(),
+        Verb::Check(args) => check::run(&args),
         Verb::Documents(args) => documents::run(&args),
         Verb::Qemu(args) => qemu::run(&args),
         Verb::Executors(args) => executors::run(&args),

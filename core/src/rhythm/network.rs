@@ -451,6 +451,7 @@ mod tests {
     }
 
     /// The form for microcontrollers and that for processors with vectors, step after step, to the bit.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[test]
     fn both_forms_of_a_step_are_equal() {
         for cells in [1, 5, 8, MAX_CELLS] {

@@ -77,8 +77,9 @@ use timing::Timing;
 
 /// Events that wait to be polled at the most. A call adds no more than these.
 const EVENTS: usize = 8;
-/// More missing samples than these many seconds of them, and the recording starts over.
-const GAP_S: u32 = 2;
+/// A recording goes on after missing samples in succession for as long as this, in seconds; after more, another one begins, of which
+/// nothing that was learned before is known. A host does the same.
+pub const GAP_S: u32 = 2;
 /// Samples at 128 Hz that one call takes for a gap.
 const GAP_SLICE: u32 = SAMPLE_RATE_HZ;
 /// A pause is told once it has lasted this long, in samples at 128 Hz (3 s).

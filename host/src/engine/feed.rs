@@ -6,6 +6,7 @@ use crate::analysis::Stages;
 use crate::canonical;
 use crate::clock::Instant;
 use crate::error::Error;
+use crate::gap::{Gap, Moment};
 use crate::pipeline::{Canonical, KnownPeaks, canonical_peaks};
 use crate::records::Record;
 use heartlens_core::monitor::{Monitor, MonitoredBeat, PeakSource};
@@ -25,6 +26,8 @@ pub(super) struct Found {
     pub(super) others: Vec<Option<MonitoredBeat>>,
     /// What the rhythm network reads, where there are enough intervals before the beat.
     pub(super) input: Option<Input>,
+    /// Where its recording begins in the signal, which its R peak is counted from.
+    pub(super) origin: u32,
 }
 
 impl Found {
@@ -115,6 +118,8 @@ impl<'r> Signal<'r> {
 pub(super) struct Window {
     pub(super) strip: Box<Strip>,
     pub(super) window: StripWindow,
+    /// Where its recording begins in the signal, which it is counted from.
+    pub(super) origin: u32,
 }
 
 /// R peaks on their way to a lead's monitor.
@@ -124,6 +129,13 @@ pub(super) type Told = Rc<RefCell<VecDeque<u32>>>;
 struct Tee<P> {
     peaks: P,
     told: Vec<Told>,
+}
+
+impl<P> Tee<P> {
+    fn new(peaks: P, told: &[Told]) -> Self {
+        let told = told.iter().map(Rc::clone).collect();
+        Self { peaks, told }
+    }
 }
 
 impl<P: PeakSource> PeakSource for Tee<P> {
@@ -180,6 +192,12 @@ impl<'r, P: PeakSource> Lead<'r, P> {
         }
     }
 
+    /// Begins another recording.
+    fn begin(&mut self, peaks: P, patient: Patient) {
+        self.monitor = Monitor::with_peaks(peaks, patient);
+        self.ended = false;
+    }
+
     fn push(&mut self, sample_mv: f32) {
         if let Some(beat) = self.monitor.push(sample_mv) {
             self.take(beat);
@@ -215,6 +233,8 @@ impl<'r, P: PeakSource> Lead<'r, P> {
 struct Other<'r> {
     lead: Lead<'r, Hearing>,
     block: std::vec::IntoIter<f32>,
+    /// Whether all of its signal has been read.
+    is_read: bool,
 }
 
 impl Other<'_> {
@@ -224,13 +244,16 @@ impl Other<'_> {
             if let Some(sample) = self.block.next() {
                 return Ok(Some(sample));
             }
-            if self.lead.ended {
+            if self.is_read {
                 return Ok(None);
             }
             let begun = Instant::now();
             match self.lead.signal.next_block() {
                 Some(block) => self.block = block?.into_iter(),
-                None => self.lead.end(),
+                None => {
+                    self.is_read = true;
+                    self.lead.end();
+                }
             }
             stages.reading += begun.elapsed();
         }
@@ -245,6 +268,15 @@ pub(super) struct Feed<'r, P> {
     scouts: Option<Scouts>,
     /// The leads' samples of one moment.
     moment_mv: Vec<Option<f32>>,
+    /// Moments of the signal so far.
+    moments: u32,
+    gap: Gap,
+    /// Where the recording begins, in moments.
+    origin: u32,
+    /// Makes the peaks of a recording behind a gap; without it, there is one recording, whatever is missing.
+    renew: Option<Box<dyn Fn() -> P + 'r>>,
+    told: Vec<Told>,
+    patient: Patient,
     intervals: Intervals,
     /// The first lead's last half minute, where it is asked for, and the windows that are ready.
     strip: Option<Box<Strip>>,
@@ -257,30 +289,42 @@ impl<'r> Feed<'r, Hearing> {
     pub(super) fn scouted(first: Signal<'r>, others: Vec<Signal<'r>>, patient: Patient) -> Self {
         let scouts = Scouts::new(1 + others.len());
         let peaks = scouts.peaks();
+        let renew = Box::new(scouts.renewed_peaks());
         Self {
             scouts: Some(scouts),
-            ..Self::new(first, others, peaks, patient)
+            ..Self::new(first, others, peaks, Some(renew), patient)
         }
     }
 }
 
 impl<'r, P: PeakSource> Feed<'r, P> {
-    /// One signal, or several; where R peaks come from; age and sex.
+    /// One signal, or several; where R peaks come from, and those of a recording behind a gap; age and sex.
+    ///
+    /// Where all signals miss more than [`GAP_S`](heartlens_core::wearable::GAP_S), one recording ends and another begins, as on a
+    /// device. Without `renew` they are one: R peaks that an annotator has set are classified, each of them, wherever they are.
     pub(super) fn new(
         first: Signal<'r>,
         others: Vec<Signal<'r>>,
         peaks: P,
+        renew: Option<Box<dyn Fn() -> P + 'r>>,
         patient: Patient,
     ) -> Self {
         let told: Vec<Told> = others.iter().map(|_| Told::default()).collect();
         let other = |(signal, told): (Signal<'r>, &Told)| Other {
             lead: Lead::new(signal, Hearing::of(told), patient),
             block: Vec::new().into_iter(),
+            is_read: false,
         };
         let others: Vec<_> = others.into_iter().zip(&told).map(other).collect();
         Self {
-            first: Lead::new(first, Tee { peaks, told }, patient),
+            first: Lead::new(first, Tee::new(peaks, &told), patient),
             moment_mv: vec![None; 1 + others.len()],
+            moments: 0,
+            gap: Gap::default(),
+            origin: 0,
+            renew,
+            told,
+            patient,
             others,
             scouts: None,
             intervals: Intervals::new(),
@@ -307,7 +351,7 @@ impl<'r, P: PeakSource> Feed<'r, P> {
         self.note_from(before);
         if let Some(strip) = &mut self.strip {
             strip.push(self.first.monitor.filtered_mv());
-            ready(strip, &mut self.windows);
+            ready(strip, self.origin, &mut self.windows);
         }
     }
 
@@ -326,7 +370,62 @@ impl<'r, P: PeakSource> Feed<'r, P> {
         self.note_from(before);
         if let Some(strip) = &mut self.strip {
             strip.finish();
-            ready(strip, &mut self.windows);
+            ready(strip, self.origin, &mut self.windows);
+        }
+    }
+
+    /// Whether the next moment, of which nothing is there where it `is_missing`, belongs to a recording. Ends one at a gap, and begins
+    /// another behind it.
+    fn hears(&mut self, is_missing: bool, found: &mut Vec<Found>) -> bool {
+        let at = self.moments;
+        self.moments += 1;
+        if self.renew.is_none() {
+            return true;
+        }
+        match self.gap.next(is_missing) {
+            Moment::Heard => true,
+            Moment::PassedOver => false,
+            Moment::Ends => {
+                self.end_recording(found);
+                false
+            }
+            Moment::Begins => {
+                self.begin_recording(at);
+                true
+            }
+        }
+    }
+
+    fn end_recording(&mut self, found: &mut Vec<Found>) {
+        if let Some(scouts) = &mut self.scouts {
+            scouts.finish();
+        }
+        self.end_first();
+        self.others.iter_mut().for_each(|other| other.lead.end());
+        self.pair(found);
+    }
+
+    fn begin_recording(&mut self, at: u32) {
+        let Some(renew) = &self.renew else {
+            return;
+        };
+        self.origin = at;
+        if let Some(scouts) = &mut self.scouts {
+            scouts.restart();
+        }
+        self.first
+            .begin(Tee::new(renew(), &self.told), self.patient);
+        for (other, told) in self.others.iter_mut().zip(&self.told) {
+            told.borrow_mut().clear();
+            other.lead.beats.clear();
+            other.lead.begin(Hearing::of(told), self.patient);
+            if other.is_read {
+                other.lead.end();
+            }
+        }
+        self.intervals = Intervals::new();
+        if let Some(strip) = &mut self.strip {
+            strip.restart();
         }
     }
 
@@ -339,11 +438,15 @@ impl<'r, P: PeakSource> Feed<'r, P> {
         let more = block.is_some();
         match block {
             Some(block) if self.others.is_empty() => {
-                block.into_iter().for_each(|sample| self.push_first(sample));
+                for sample in block {
+                    if self.hears(!sample.is_finite(), found) {
+                        self.push_first(sample);
+                    }
+                }
             }
             Some(block) => {
                 for sample in block {
-                    self.step(sample)?;
+                    self.step(sample, found)?;
                 }
             }
             None => {
@@ -366,10 +469,15 @@ impl<'r, P: PeakSource> Feed<'r, P> {
     }
 
     /// Takes the first lead's next sample, and each other lead's.
-    fn step(&mut self, sample_mv: f32) -> Result<(), Error> {
+    fn step(&mut self, sample_mv: f32, found: &mut Vec<Found>) -> Result<(), Error> {
         self.moment_mv[0] = Some(sample_mv);
         for (place, other) in self.others.iter_mut().enumerate() {
             self.moment_mv[place + 1] = other.next(&mut self.stages)?;
+        }
+        let mut samples = self.moment_mv.iter().flatten();
+        let is_missing = !samples.any(|sample| sample.is_finite());
+        if !self.hears(is_missing, found) {
+            return Ok(());
         }
         if let Some(scouts) = &mut self.scouts {
             scouts.push(&self.moment_mv);
@@ -407,13 +515,14 @@ impl<'r, P: PeakSource> Feed<'r, P> {
                 first,
                 others,
                 input,
+                origin: self.origin,
             }));
         }
     }
 
     /// How much of the signal has been read, 0..=1.
     pub(super) fn done(&self) -> f64 {
-        f64::from(self.first.monitor.samples()) / self.first.signal.len.max(1) as f64
+        f64::from(self.moments) / self.first.signal.len.max(1) as f64
     }
 
     /// Where the signal begins in the record, in samples at the canonical rate.
@@ -444,11 +553,12 @@ impl<'r, P: PeakSource> Feed<'r, P> {
 }
 
 /// Adds the windows of a strip that are ready.
-fn ready(strip: &mut Strip, windows: &mut Vec<Window>) {
+fn ready(strip: &mut Strip, origin: u32, windows: &mut Vec<Window>) {
     while let Some(window) = strip.ready() {
         windows.push(Window {
             strip: Box::new(strip.clone()),
             window,
+            origin,
         });
     }
 }

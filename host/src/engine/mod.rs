@@ -32,7 +32,7 @@ use heartlens_core::class::Class;
 use heartlens_core::detector::Detector;
 use heartlens_core::model::softmax;
 use heartlens_core::monitor::PeakSource;
-use heartlens_core::rhythm::Rhythm;
+use heartlens_core::rhythm::{Rhythm, Rules};
 use heartlens_core::spec::{SAMPLE_RATE_HZ, STRIP_STEP_SAMPLES};
 use heartlens_core::strip;
 use heartlens_core::views::Views;
@@ -142,12 +142,13 @@ impl Worker<'_> {
                 self.run(asked, feed, None, progress, see)
             }
             Peaks::Detected => {
-                let feed = Feed::new(first, others, Detector::new(), patient);
+                let renew = Some(Box::new(Detector::new) as Box<dyn Fn() -> Detector>);
+                let feed = Feed::new(first, others, Detector::new(), renew, patient);
                 self.run(asked, feed, None, progress, see)
             }
             Peaks::Reference(samples) => {
                 let (samples, peaks) = first.known_peaks(samples)?;
-                let feed = Feed::new(first, others, peaks, patient);
+                let feed = Feed::new(first, others, peaks, None, patient);
                 self.run(asked, feed, Some(samples), progress, see)
             }
         }
@@ -176,7 +177,9 @@ impl Worker<'_> {
             rate_hz: record.sample_rate_hz(),
             start: feed.start(),
             reference,
+            rules,
             rhythm: Rhythm::new(rules),
+            origin: 0,
             beats: Vec::new(),
             r_samples: Vec::new(),
             strips: Vec::new(),
@@ -256,7 +259,10 @@ struct Judge<'a, 's> {
     start: u32,
     /// The samples of annotated beats, where R peaks are taken from there.
     reference: Option<&'a [u64]>,
+    rules: Option<Rules>,
     rhythm: Rhythm,
+    /// Where the recording under way begins, in samples at the canonical rate.
+    origin: u32,
     beats: Vec<Beat>,
     /// Where the R peaks of the beats are, at the canonical rate; none where no strips are judged.
     r_samples: Vec<u32>,
@@ -282,6 +288,9 @@ impl Judge<'_, '_> {
             let mut observed = scored.observed;
             observed.readable |= self.reference.is_some();
             observed.heartbeat |= self.reference.is_some();
+            if scored.origin != self.origin {
+                self.begin(scored.origin);
+            }
             self.hear(observed.r_sample);
             let judged = self.rhythm.judge(&observed, &scored.scores);
             let annotated = self
@@ -346,14 +355,25 @@ impl Judge<'_, '_> {
         }
     }
 
-    /// Has the rhythm hear the verdicts that have a say in a beat: not before, as on a device that is slow.
+    /// Another recording begins here, behind a gap.
+    fn begin(&mut self, origin: u32) {
+        self.origin = origin;
+        self.rhythm = Rhythm::new(self.rules);
+        if let Some(whole) = &mut self.whole {
+            whole.begin();
+        }
+    }
+
+    /// Has the rhythm hear the verdicts of its recording that have a say in a beat: not before, as on a device that is slow.
     fn hear(&mut self, r_sample: u32) {
         let rest = self.strips.get(self.heard..).unwrap_or_default();
         let due = rest
             .iter()
             .take_while(|verdict| verdict.window.end + STRIP_STEP_SAMPLES <= r_sample);
         for verdict in due {
-            self.rhythm.hear(verdict);
+            if verdict.window.start >= self.origin {
+                self.rhythm.hear(verdict);
+            }
             self.heard += 1;
         }
     }

@@ -17,7 +17,7 @@ use heartlens_core::classifier::{Observed, Scores};
 use heartlens_core::monitor::MonitoredBeat;
 use heartlens_core::quality::BeatQuality;
 use heartlens_core::rhythm::{self, Rules};
-use heartlens_core::strip::{StripVerdict, StripViews};
+use heartlens_core::strip::{StripVerdict, StripViews, StripWindow};
 use heartlens_core::views::Views;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -166,7 +166,10 @@ impl Done {
 
 /// What is known of a beat, and what the networks say of it; the logits of several leads are averaged.
 pub(super) struct Scored {
+    /// Its R peak is counted from the signal's start.
     pub(super) observed: Observed,
+    /// Where its recording begins in the signal.
+    pub(super) origin: u32,
     pub(super) scores: Scores,
     /// Each lead's weight in the logits; they add up to 1.
     pub(super) weights: Vec<f32>,
@@ -439,13 +442,15 @@ impl<'p> Worker<'p> {
                 Fusion::ByQuality => best(&beats),
             };
             let views_of = |lead: usize| places[lead].and_then(|place| views[lead].get(place));
-            let observed = match (beats[heaviest], views_of(heaviest)) {
+            let mut observed = match (beats[heaviest], views_of(heaviest)) {
                 (Some(beat), Some(views)) => Observed::new(beat, views),
                 _ => Observed::new(&beat.first, &Views::ZERO),
             };
+            observed.r_sample += beat.origin;
             let rhythm = self.pool.rhythm.zip(beat.input.as_ref());
             Scored {
                 observed,
+                origin: beat.origin,
                 scores: Scores {
                     logits: mean(&logits, &places, &weights),
                     rhythm: rhythm.map(|(rhythm, input)| rhythm.network.score(input)),
@@ -477,7 +482,7 @@ impl<'p> Worker<'p> {
 }
 
 impl Worker<'_> {
-    /// What the strip network says of windows. One that is hardly readable is noise, whatever it says.
+    /// What the strip network says of windows, which are then counted from the signal's start. One that is hardly readable is noise, whatever it says.
     fn judge(&mut self, windows: &[Window]) -> Result<Vec<StripVerdict>, ModelError> {
         if windows.is_empty() {
             return Ok(Vec::new());
@@ -490,7 +495,12 @@ impl Worker<'_> {
         };
         let mut judged = Vec::with_capacity(windows.len());
         let mut views = StripViews::ZERO;
-        for Window { strip, window } in windows {
+        for Window {
+            strip,
+            window,
+            origin,
+        } in windows
+        {
             strip.compute(*window, &mut views);
             let mut probabilities = StripVerdict::NOISE;
             if views.is_readable() {
@@ -499,7 +509,10 @@ impl Worker<'_> {
                 }
             }
             judged.push(StripVerdict {
-                window: *window,
+                window: StripWindow {
+                    start: window.start + origin,
+                    end: window.end + origin,
+                },
                 probabilities,
             });
         }

@@ -51,6 +51,22 @@ impl Scouts {
         }
     }
 
+    /// Begins another recording. Peaks that nobody has heard yet are forgotten.
+    pub(super) fn restart(&mut self) {
+        let told = Told::clone(&self.told);
+        told.borrow_mut().clear();
+        *self = Self {
+            told,
+            ..Self::new(self.leads.len())
+        };
+    }
+
+    /// Makes what [`peaks`](Self::peaks) gives, for each recording after the first.
+    pub(super) fn renewed_peaks(&self) -> impl Fn() -> Hearing + use<> {
+        let told = Told::clone(&self.told);
+        move || Hearing::of(&told)
+    }
+
     /// The peaks that count.
     pub(super) fn peaks(&self) -> Hearing {
         Hearing::of(&self.told)

@@ -1,0 +1,180 @@
+//! `cargo xtask check --deep`: what looks for undefined behaviour, and what takes a nightly toolchain.
+//!
+//! The `unsafe` blocks are of four kinds, and each is run under what can watch it: plain records that are read in place (Miri), the
+//! kernels for x86-64 (AddressSanitizer: Miri knows too few of their instructions), the library for C (AddressSanitizer and
+//! UndefinedBehaviorSanitizer around a program in C), and the kernels for Armv7E-M, in assembly, which only QEMU runs: `cargo xtask
+//! test` holds their bits.
+
+use crate::check::{Report, quiet};
+use crate::executors::{AARCH64, QEMU_AARCH64};
+use crate::step::{self, cargo, root};
+use anyhow::{Context as _, Result};
+use std::process::Command;
+
+/// Where Miri interprets: 32 bits wide, as the device; and a machine without any of `libm`'s assembly.
+const MIRI_TARGET: &str = "armv7-unknown-linux-gnueabihf";
+/// Of core's own tests, those that Miri interprets within seconds and that reach records read in place, images, slots and kernels.
+const MIRI: [&str; 8] = [
+    "bytes",
+    "crc",
+    "model::",
+    "nn::",
+    "rhythm::network",
+    "sample",
+    "slots",
+    "window",
+];
+/// Reads every pair of bytes: an hour in Miri.
+const MIRI_SKIPPED: &str = "utf_8_is_what_the_library_says";
+/// Features of core there: those without vector instructions.
+const MIRI_FEATURES: &str = "link,serde,slots";
+
+/// Checks the standard library's own assertions as well.
+const CARGO_CAREFUL: &str = "cargo-careful@0.4.11";
+
+/// Sanitizers take no target that is left to choose.
+const X86_64: &str = "x86_64-unknown-linux-gnu";
+
+/// Runs every step as `cargo xtask check` does.
+pub(crate) fn run() -> Result<()> {
+    let mut report = Report::default();
+    if let Err(error) = nightly() {
+        if step::is_ci() {
+            return Err(error);
+        }
+        report.skip(
+            "Miri, AddressSanitizer, cargo-careful",
+            &format!("{error:#}"),
+        );
+    } else {
+        report.step("core in Miri", miri);
+        report.step("core's slots and line in Miri", miri_of_files);
+        report.step("kernels for x86-64 under AddressSanitizer", sanitized);
+        match careful() {
+            Ok(()) => report.step("records and host under cargo-careful", || {
+                quiet(
+                    on_nightly(".")
+                        .args(["careful", "test", "--quiet", "--lib"])
+                        .args(["-p", "heartlens-records", "-p", "heartlens"])
+                        .arg("--no-default-features")
+                        .env("CARGO_TARGET_DIR", root().join("target/careful")),
+                )
+            }),
+            Err(error) if step::is_ci() => report.step("cargo-careful", || Err(error)),
+            Err(error) => report.skip("cargo-careful", &format!("{error:#}")),
+        }
+    }
+    report.step("bindings for C under sanitizers", || {
+        quiet(
+            cargo(".")
+                .args([
+                    "test",
+                    "--quiet",
+                    "--manifest-path",
+                    "bindings/c/Cargo.toml",
+                ])
+                .args(["--test", "c", "under_sanitizers"]),
+        )
+    });
+    match step::first_line(Command::new(QEMU_AARCH64).arg("--version")) {
+        Ok(_) => report.step("core's bits on AArch64", aarch64),
+        Err(error) if step::is_ci() => report.step("core's bits on AArch64", || Err(error)),
+        Err(_) => report.skip(
+            "core's bits on AArch64",
+            &format!("no {QEMU_AARCH64}; `cargo xtask setup` gets it"),
+        ),
+    }
+    report.verdict()
+}
+
+/// A cargo of the nightly toolchain.
+fn on_nightly(dir: &str) -> Command {
+    let mut command = Command::new("cargo");
+    // This program runs under the pinned toolchain's cargo, which tells its children so.
+    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    command.arg("+nightly").current_dir(root().join(dir));
+    command
+}
+
+/// Gets Miri and the standard library's sources where they are not.
+fn nightly() -> Result<()> {
+    let there = quiet(on_nightly(".").args(["miri", "--version"]));
+    if there.is_ok() {
+        return Ok(());
+    }
+    let mut rustup = Command::new("rustup");
+    rustup.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
+    rustup.args(["--component", "miri", "--component", "rust-src"]);
+    quiet(&mut rustup).context("no nightly toolchain with Miri")
+}
+
+/// Installs cargo-careful where it is not.
+fn careful() -> Result<()> {
+    if quiet(on_nightly(".").args(["careful", "--version"])).is_ok() {
+        return Ok(());
+    }
+    eprintln!("installing {CARGO_CAREFUL}: half a minute, once a machine");
+    quiet(cargo(".").args(["install", "--locked", "--quiet", CARGO_CAREFUL]))
+}
+
+fn miri_test() -> Command {
+    let mut miri = on_nightly(".");
+    miri.args(["miri", "test", "--quiet", "--target", MIRI_TARGET])
+        .args(["-p", "heartlens-core", "--no-default-features"])
+        .args(["--features", MIRI_FEATURES])
+        // Reference values are read from files.
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .env("CARGO_TARGET_DIR", root().join("target/miri"));
+    miri
+}
+
+fn miri() -> Result<()> {
+    quiet(
+        miri_test()
+            .args(["--lib", "--"])
+            .args(MIRI)
+            .args(["--skip", MIRI_SKIPPED]),
+    )
+}
+
+fn miri_of_files() -> Result<()> {
+    quiet(miri_test().args(["--test", "nn", "--test", "slots", "--test", "link"]))
+}
+
+/// All kernels of this processor, random shapes and sizes, against the portable ones.
+fn sanitized() -> Result<()> {
+    quiet(
+        on_nightly(".")
+            .args(["test", "--quiet", "--release", "--target", X86_64])
+            .args(["-p", "heartlens-core", "--features", "simd", "--lib", "--"])
+            .args(["nn::x86", "views", "rhythm::"])
+            .env("RUSTFLAGS", "-Zsanitizer=address -Cdebug-assertions")
+            .env("CARGO_TARGET_DIR", root().join("target/asan")),
+    )
+}
+
+/// Core's own tests and its reference values where there are neither the kernels for x86-64 nor those for Armv7E-M.
+fn aarch64() -> Result<()> {
+    quiet(
+        Command::new("rustup")
+            .args(["target", "add", AARCH64])
+            .current_dir(root()),
+    )?;
+    quiet(
+        cargo(".")
+            .args([
+                "test",
+                "--quiet",
+                "-p",
+                "heartlens-core",
+                "--target",
+                AARCH64,
+            ])
+            .args(["--features", "link,serde,simd,slots"])
+            .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
+            .env(
+                "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUNNER",
+                QEMU_AARCH64,
+            ),
+    )
+}
