@@ -30,7 +30,7 @@ const MIRI_SKIPPED: &str = "utf_8_is_what_the_library_says";
 const MIRI_FEATURES: &str = "link,serde,slots";
 
 /// Checks the standard library's own assertions as well.
-const CARGO_CAREFUL: &str = "cargo-careful@0.4.11";
+const CARGO_CAREFUL: &str = "cargo-careful@0.4.10";
 
 /// Sanitizers take no target that is left to choose.
 const X86_64: &str = "x86_64-unknown-linux-gnu";
