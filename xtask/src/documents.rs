@@ -3,6 +3,7 @@
 //! A document marks the place of a table by `<!-- table: NAME -->` and `<!-- end -->`. A test compares what stands
 //! between the marks with what the JSON gives; `cargo xtask documents` writes it anew.
 
+use crate::compare;
 use crate::cores;
 use crate::costs::Table;
 use crate::environment::Environment;
@@ -18,7 +19,8 @@ use std::fs;
 use std::path::Path;
 
 /// The documents that have tables.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
+    "COMPARE.md",
     "README.md",
     "docs/blind.md",
     "docs/performance.md",
@@ -73,6 +75,9 @@ impl Sources {
             "speed" => self.speed(),
             "scale" => return scale::table(),
             "web" => return web::table(),
+            "compare-sizes" | "compare-peaks" => return compare::table(name),
+            "compare-beats" => compare::published(&self.blind, &self.metrics),
+            "compare-device" => compare::device(&self.performance),
             "leads" => self.leads(),
             "lead-gain" => self.lead_gain(),
             _ => bail!("no table is named `{name}`"),

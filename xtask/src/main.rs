@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod compare;
 mod cores;
 mod costs;
 mod cycles;
@@ -58,6 +59,8 @@ enum Verb {
     Cycles(cycles::Args),
     /// Times a record through Python's packages and through Heartlens, and runs the crates' benchmarks.
     Bench(bench::Args),
+    /// Measures Python's packages for the ECG beside the wheel: sizes, imports, R peaks. Writes docs/compare.json.
+    Compare(compare::Args),
     /// Runs every fuzz target in turn.
     Fuzz(fuzz::Args),
     /// What the firmware takes of each board's flash and RAM, the deepest stack included.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Verb::Executors(args) => executors::run(&args),
         Verb::Cycles(args) => cycles::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Compare(args) => compare::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Size(args) => size::run(&args),
         Verb::Package(args) => package::run(&args),
