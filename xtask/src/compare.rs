@@ -682,7 +682,10 @@ mod tests {
             "qemu": {"instructions": {"views_per_beat": 181_609, "model_per_beat": 306_284, "rhythm_per_beat": 134_500}},
         });
         let table = device(&performance).expect("figures");
-        assert!(table.contains("| 90,916 | 22,128 | 9.7 ms at 64 MHz"), "{table}");
+        assert!(
+            table.contains("| 90,916 | 22,128 | 9.7 ms at 64 MHz"),
+            "{table}"
+        );
         assert!(device(&Value::Null).is_none());
     }
 

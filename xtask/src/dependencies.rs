@@ -3,7 +3,7 @@
 use crate::step::root;
 use anyhow::{Context as _, Result, bail};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Each crate with those of ours that it may depend on, in any way: normally, to build, or to test.
 const RULE: [(&str, &[&str]); 17] = [
@@ -29,7 +29,10 @@ const RULE: [(&str, &[&str]); 17] = [
     ("heartlens-bindgen", &[]),
     ("heartlens-no-panic", &["heartlens-core"]),
     ("qemu-runner", &[]),
-    ("heartlens-fuzz", &["heartlens-core", "heartlens"]),
+    (
+        "heartlens-fuzz",
+        &["heartlens-core", "heartlens", "heartlens-c"],
+    ),
     ("xtask", &[]),
 ];
 
@@ -66,6 +69,8 @@ pub(crate) fn check() -> Result<()> {
     }
     let list = std::fs::read_to_string(root().join(REASONS)).context(REASONS)?;
     breaches.extend(unexplained(&named, &list));
+    let twice = twice(&resolved()?);
+    breaches.extend(differences(&twice, &list));
     if !breaches.is_empty() {
         bail!("{}", breaches.join("\n"));
     }
@@ -83,6 +88,56 @@ fn unexplained(named: &BTreeSet<String>, list: &str) -> Vec<String> {
     let missing = missing.map(|name| format!("{REASONS} does not say what {name} is for"));
     let stale = listed.difference(named);
     let stale = stale.map(|name| format!("{REASONS} lists {name}, which no manifest names"));
+    missing.chain(stale).collect()
+}
+
+/// The system whose crates are looked at for those in several versions.
+const SYSTEM: &str = "x86_64-unknown-linux-gnu";
+
+/// All crates that the root workspace is built from.
+fn resolved() -> Result<Metadata> {
+    Ok(MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .current_dir(root())
+        .other_options(["--filter-platform".to_owned(), SYSTEM.to_owned()])
+        .exec()?)
+}
+
+/// Crates that come in several versions, each with those: a row of the list's second table up to its reason.
+fn twice(metadata: &Metadata) -> BTreeSet<String> {
+    let mut versions = BTreeMap::<&str, BTreeSet<(u64, u64)>>::new();
+    for package in &metadata.packages {
+        let minor = match package.version.major {
+            0 => package.version.minor,
+            _ => 0,
+        };
+        let of_crate = versions.entry(package.name.as_str()).or_default();
+        of_crate.insert((package.version.major, minor));
+    }
+    let doubled = versions.iter().filter(|(_, versions)| versions.len() > 1);
+    doubled
+        .map(|(name, versions)| {
+            let shown = versions.iter().map(|(major, minor)| match major {
+                0 => format!("0.{minor}"),
+                _ => major.to_string(),
+            });
+            format!("| `{name}` {}", shown.collect::<Vec<_>>().join(", "))
+        })
+        .collect()
+}
+
+/// Rows of crates in several versions that the list lacks, and rows of those that are not.
+fn differences(twice: &BTreeSet<String>, list: &str) -> Vec<String> {
+    let row = |line: &str| {
+        let (versions, reason) = line.strip_suffix(" |")?.rsplit_once(" | ")?;
+        let is_row = versions.starts_with("| `") && !versions.ends_with('`');
+        (is_row && reason.len() > 3).then(|| versions.to_owned())
+    };
+    let listed: BTreeSet<String> = list.lines().filter_map(row).collect();
+    let missing = twice.difference(&listed);
+    let missing = missing.map(|row| format!("{REASONS} does not say why there is `{row} |`"));
+    let stale = listed.difference(twice);
+    let stale = stale.map(|row| format!("{REASONS} has `{row} |`, which is not so"));
     missing.chain(stale).collect()
 }
 
@@ -162,6 +217,15 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn crates_in_several_versions_are_listed_as_they_are() {
+        let twice = BTreeSet::from(["| `rand` 0.8, 0.10".to_owned(), "| `syn` 2, 3".to_owned()]);
+        let list = "| `csv` | CSV in and out |\n| `syn` 2, 3 | macros |\n| `old` 1, 2 | gone |\n";
+        let found = differences(&twice, list);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("`rand` 0.8") && found[1].contains("`old` 1, 2"));
     }
 
     #[test]
