@@ -26,6 +26,7 @@ const MIRI: [&str; 8] = [
 ];
 /// Reads every pair of bytes: an hour in Miri.
 const MIRI_SKIPPED: &str = "utf_8_is_what_the_library_says";
+const MIRI_OF_FILES: [&str; 2] = ["a_confirmation_that_failed", "every_reference_value"];
 /// Features of core there: those without vector instructions.
 const MIRI_FEATURES: &str = "link,serde,slots";
 
@@ -48,7 +49,11 @@ pub(crate) fn run() -> Result<()> {
         );
     } else {
         report.step("core in Miri", miri);
-        report.step("core's slots and line in Miri", miri_of_files);
+        report.step(
+            "reference values of operators, and slots, in Miri",
+            miri_of_files,
+        );
+        report.step("networks that are built in, in Miri", miri_of_images);
         report.step("kernels for x86-64 under AddressSanitizer", sanitized);
         match careful() {
             Ok(()) => report.step("records and host under cargo-careful", || {
@@ -120,25 +125,44 @@ fn careful() -> Result<()> {
 fn miri_test() -> Command {
     let mut miri = on_nightly(".");
     miri.args(["miri", "test", "--quiet", "--target", MIRI_TARGET])
-        .args(["-p", "heartlens-core", "--no-default-features"])
-        .args(["--features", MIRI_FEATURES])
         // Reference values are read from files.
         .env("MIRIFLAGS", "-Zmiri-disable-isolation")
         .env("CARGO_TARGET_DIR", root().join("target/miri"));
     miri
 }
 
+fn miri_of_core() -> Command {
+    let mut miri = miri_test();
+    miri.args(["-p", "heartlens-core", "--no-default-features"])
+        .args(["--features", MIRI_FEATURES]);
+    miri
+}
+
 fn miri() -> Result<()> {
     quiet(
-        miri_test()
+        miri_of_core()
             .args(["--lib", "--"])
             .args(MIRI)
             .args(["--skip", MIRI_SKIPPED]),
     )
 }
 
+/// Operators of every kind, and a model that is written to a slot and read in place. Of the slots' tests one: each takes most of a minute.
 fn miri_of_files() -> Result<()> {
-    quiet(miri_test().args(["--test", "nn", "--test", "slots", "--test", "link"]))
+    quiet(
+        miri_of_core()
+            .args(["--test", "nn", "--test", "slots", "--"])
+            .args(MIRI_OF_FILES),
+    )
+}
+
+/// The shipped networks, as a device has them in flash.
+fn miri_of_images() -> Result<()> {
+    quiet(
+        miri_test()
+            .args(["--manifest-path", "firmware/Cargo.toml"])
+            .args(["-p", "heartlens-firmware", "--lib", "--", "built_in"]),
+    )
 }
 
 /// All kernels of this processor, random shapes and sizes, against the portable ones.
