@@ -6,6 +6,7 @@
 use crate::cores;
 use crate::costs::Table;
 use crate::environment::Environment;
+use crate::faults;
 use crate::qemu::{self, Instructions};
 use crate::scale;
 use crate::size;
@@ -73,6 +74,7 @@ impl Sources {
             "speed" => self.speed(),
             "scale" => return scale::table(),
             "web" => return web::table(),
+            "faults" => return faults::table(),
             "leads" => self.leads(),
             "lead-gain" => self.lead_gain(),
             _ => bail!("no table is named `{name}`"),

@@ -11,6 +11,7 @@ mod cycles;
 mod dependencies;
 mod documents;
 mod environment;
+mod faults;
 mod fuzz;
 mod kernels;
 mod package;
@@ -56,6 +57,8 @@ enum Verb {
     Bench(bench::Args),
     /// Runs every fuzz target in turn.
     Fuzz(fuzz::Args),
+    /// Kills every command twenty times, fills disks, stalls shares, classifies ten thousand records and two weeks of signal.
+    Faults(faults::Args),
     /// What the firmware takes of each board's flash and RAM, the deepest stack included.
     Size(size::Args),
     /// Writes what others install to target/package.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Verb::Cycles(args) => cycles::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
+        Verb::Faults(args) => faults::run(&args),
         Verb::Size(args) => size::run(&args),
         Verb::Package(args) => package::run(&args),
     };
