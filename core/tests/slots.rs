@@ -34,9 +34,20 @@ struct Flash {
     written: Vec<bool>,
     steps: usize,
     cut: Option<(usize, Cut)>,
-    /// The write of this step fails without a trace, and the power stays.
-    refuses: Option<usize>,
+    /// The write or erasure that begins with this step fails, and the power stays.
+    refuses: Option<(usize, Refusal)>,
     dead: bool,
+}
+
+/// How far a write or an erasure comes that fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Refusal {
+    /// It leaves no trace.
+    Untouched,
+    /// Its first word or page is done.
+    Begun,
+    /// All of it is done, and the flash says that it is not.
+    Done,
 }
 
 impl Flash {
@@ -67,6 +78,12 @@ impl Flash {
             dead: false,
             ..self.clone()
         }
+    }
+
+    /// How the write or erasure that begins now fails, if it does.
+    fn refusal(&mut self) -> Option<Refusal> {
+        let (_, refusal) = self.refuses.take_if(|(step, _)| *step == self.steps)?;
+        Some(refusal)
     }
 
     /// Which of the bits of a byte are changed now: all, some, or none.
@@ -109,6 +126,12 @@ impl NorFlash for Flash {
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
         check_erase(self, from, to)?;
+        let refusal = self.refusal();
+        let to = match refusal {
+            Some(Refusal::Untouched) => return Err(NorFlashErrorKind::Other),
+            Some(Refusal::Begun) => from + PAGE as u32,
+            Some(Refusal::Done) | None => to,
+        };
         for page in (from as usize..to as usize).step_by(PAGE) {
             for at in page..page + PAGE {
                 let mask = self.mask(at);
@@ -123,15 +146,17 @@ impl NorFlash for Flash {
             }
             self.steps += 1;
         }
-        Ok(())
+        refusal.map_or(Ok(()), |_| Err(NorFlashErrorKind::Other))
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
         check_write(self, offset, bytes.len())?;
-        if self.refuses == Some(self.steps) {
-            self.refuses = None;
-            return Err(NorFlashErrorKind::Other);
-        }
+        let refusal = self.refusal();
+        let bytes = match refusal {
+            Some(Refusal::Untouched) => return Err(NorFlashErrorKind::Other),
+            Some(Refusal::Begun) => bytes.get(..WORD).unwrap_or(bytes),
+            Some(Refusal::Done) | None => bytes,
+        };
         for (word, new) in bytes.chunks(WORD).enumerate() {
             let start = offset as usize + word * WORD;
             let masks = [0, 1, 2, 3].map(|i| self.mask(start + i));
@@ -151,7 +176,7 @@ impl NorFlash for Flash {
             }
             self.steps += 1;
         }
-        Ok(())
+        refusal.map_or(Ok(()), |_| Err(NorFlashErrorKind::Other))
     }
 }
 
@@ -257,6 +282,9 @@ fn a_power_cut_at_any_step_leaves_a_model_to_start_with() {
         }
     }
     assert!(cases > 60_000, "{cases}");
+    println!(
+        "held: power cut at every write of the slots: {cases} cuts, a model to start with after each"
+    );
 }
 
 #[test]
@@ -291,7 +319,7 @@ fn a_confirmation_that_failed_keeps_the_old_model() {
     let (old, new) = (model(1, 500), model(2, 777));
     let mut flash = Flash::with(&old);
     // The confirmation is the last 16 bytes of an exchange.
-    flash.refuses = Some(steps(&flash, &new) - 16 / WORD);
+    flash.refuses = Some((steps(&flash, &new) - 16 / WORD, Refusal::Untouched));
     let mut slots = open(flash).expect("boots");
     send(&mut slots, &new).expect("no cut");
     assert_eq!(slots.confirm(), Err(SlotError::Flash));
@@ -308,6 +336,59 @@ fn a_confirmation_that_failed_keeps_the_old_model() {
     exchange(&mut slots, &new).expect("no cut");
     let slots = open(slots.into_flash().powered(None)).expect("boots");
     assert_eq!(slots.model(), Some(&new[..]));
+}
+
+/// A flash that fails once, at any write or erasure, and goes on: whoever sends hears of it, the model in use stays in use, and the
+/// model can be sent again at once, or after a start.
+#[test]
+fn a_write_that_fails_at_any_step_leaves_a_model_to_start_with() {
+    let (old, new) = (model(1, 500), model(2, 777));
+    let once = Flash::with(&old);
+    let mut slots = open(once.clone()).expect("boots");
+    exchange(&mut slots, &model(3, 900)).expect("no failure");
+    exchange(&mut slots, &old).expect("no failure");
+    let worn = slots.into_flash().powered(None);
+    let mut failed = 0;
+    for (before, old) in [
+        (Flash::new(), None),
+        (once, Some(&old[..])),
+        (worn, Some(&old[..])),
+    ] {
+        for step in 0..steps(&before, &new) {
+            for refusal in [Refusal::Untouched, Refusal::Begun, Refusal::Done] {
+                let mut flash = before.powered(None);
+                flash.refuses = Some((step, refusal));
+                let mut slots = open(flash).expect("old and confirmed");
+                match exchange(&mut slots, &new) {
+                    // Amid a write, nothing can begin to fail.
+                    Ok(()) => continue,
+                    Err(error) => assert_eq!(error, SlotError::Flash),
+                }
+                failed += 1;
+                let used = slots.model().map(<[u8]>::to_vec);
+                assert!(used.as_deref() == old || used.as_deref() == Some(&new[..]));
+                recovers(&slots.into_flash().powered(None), old, &new);
+
+                // Sent again without a start in between, unless the new one is in use and could not be confirmed.
+                let mut flash = before.powered(None);
+                flash.refuses = Some((step, refusal));
+                let mut slots = open(flash).expect("old and confirmed");
+                assert_eq!(exchange(&mut slots, &new), Err(SlotError::Flash));
+                match exchange(&mut slots, &new) {
+                    Ok(()) => assert_eq!(slots.model(), Some(&new[..])),
+                    Err(error) => {
+                        assert_eq!(error, SlotError::OnTrial);
+                        assert_eq!(slots.model(), Some(&new[..]));
+                    }
+                }
+                recovers(&slots.into_flash().powered(None), old, &new);
+            }
+        }
+    }
+    assert!(failed > 100, "{failed}");
+    println!(
+        "held: every write and erasure of the slots fails once: {failed} failures, the sender hears of each, no model is lost"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@
 use super::samples::{InFile, Integer, Place, Scale, malformed};
 use super::start::{Start, date_of};
 use super::{Contents, Patient, ReadOptions, RecordError, VoltageUnit, Warning};
-use crate::disk::File;
+use crate::disk;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -50,7 +50,7 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         path: path.to_owned(),
         cause,
     };
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = disk::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
     let mut warnings = Vec::new();
     let mut blocks = Vec::new();

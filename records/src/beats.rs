@@ -287,7 +287,7 @@ impl BeatList {
 /// Whether a file's first bytes are those of a format.
 fn has_magic(path: &Path, is_format: impl Fn(&[u8]) -> bool) -> bool {
     let mut head = Vec::new();
-    let read = disk::File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    let read = disk::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
     read.is_ok() && is_format(&head)
 }
 

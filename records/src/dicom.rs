@@ -12,7 +12,7 @@ use super::kind::kind_of;
 use super::samples::{InFile, Integer, Place, Scale, malformed};
 use super::start::{Start, age_at};
 use super::{Contents, LeadKind, Patient, ReadOptions, RecordError, Sex, VoltageUnit, Warning};
-use crate::disk::File;
+use crate::disk::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -322,7 +322,7 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         path: path.to_owned(),
         cause,
     };
-    let file = File::open(path).map_err(io)?;
+    let file = disk::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
     let mut file = BufReader::new(file);
     let begin = (PREAMBLE + SIGNATURE.len()) as u64;

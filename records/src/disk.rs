@@ -1,8 +1,11 @@
 //! Where files are: on the disk, or given by whoever calls. A browser has no disk; it lends files, of which it reads a part
 //! when it is asked for one.
 //!
-//! Feature `given` turns the second on. Every reader of this crate opens files through [`File`], so that none can tell the
+//! Feature `given` turns the second on. Every reader of this crate opens files through [`open`], so that none can tell the
 //! difference.
+
+use std::io::{self, Read, Seek};
+use std::path::Path;
 
 #[cfg(not(feature = "given"))]
 pub(crate) use on_disk::*;
@@ -13,11 +16,54 @@ pub(crate) use given_or_on_disk::*;
 #[cfg(feature = "given")]
 pub use given_or_on_disk::{Given, give, take_back};
 
+/// Why what is there is not opened: a pipe would keep whoever opens it waiting, and cannot be read twice, as records are.
+pub(crate) fn refusal(path: &Path) -> Option<io::Error> {
+    let found = std::fs::metadata(path).ok()?.file_type();
+    let is_other = !found.is_file() && !found.is_dir();
+    is_other.then(|| {
+        let said = "found a pipe or a device, expected a file: a record is read more than once";
+        io::Error::new(io::ErrorKind::InvalidInput, said)
+    })
+}
+
+/// A whole file.
+pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads as many bytes as there are in `bytes`, which were there when the file was measured.
+pub(crate) fn fill(file: &mut File, bytes: &mut [u8]) -> io::Result<()> {
+    let at = file.stream_position()?;
+    file.read_exact(bytes).map_err(|cause| match cause.kind() {
+        io::ErrorKind::UnexpectedEof => shrunk(file, at + bytes.len() as u64),
+        _ => cause,
+    })
+}
+
+/// The error of a file that has fewer bytes than it had.
+pub(crate) fn shrunk(file: &File, expected: u64) -> io::Error {
+    let found = match file.metadata() {
+        Ok(metadata) => format!("{} bytes", metadata.len()),
+        Err(_) => "its end".to_owned(),
+    };
+    let said = format!(
+        "found {found}, expected {expected} or more: the file has become shorter while it was read"
+    );
+    io::Error::new(io::ErrorKind::UnexpectedEof, said)
+}
+
 #[cfg(not(feature = "given"))]
 mod on_disk {
-    pub(crate) use std::fs::{File, read};
+    pub(crate) use std::fs::File;
     use std::io;
     use std::path::Path;
+
+    /// Opens a file to be read.
+    pub(crate) fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        super::refusal(path.as_ref()).map_or_else(|| File::open(path.as_ref()), Err)
+    }
 
     /// Whether there is a file of this name.
     pub(crate) fn is_file(path: &Path) -> bool {
@@ -31,6 +77,7 @@ mod on_disk {
 
     /// A file's length in bytes; an error where it is a folder.
     pub(crate) fn size(path: &Path) -> io::Result<u64> {
+        super::refusal(path).map_or(Ok(()), Err)?;
         let found = std::fs::metadata(path)?;
         match found.is_dir() {
             true => Err(io::ErrorKind::IsADirectory.into()),
@@ -103,18 +150,20 @@ mod given_or_on_disk {
         }
     }
 
-    impl File {
-        pub(crate) fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-            let path = path.as_ref();
-            match lent(path) {
-                Some(_) => Ok(Self::Lent {
-                    name: path.to_owned(),
-                    at: 0,
-                }),
-                None => on_disk(std::fs::File::open(path)).map(Self::OnDisk),
-            }
+    /// Opens a file to be read.
+    pub(crate) fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        let path = path.as_ref();
+        match (lent(path), super::refusal(path)) {
+            (Some(_), _) => Ok(File::Lent {
+                name: path.to_owned(),
+                at: 0,
+            }),
+            (None, Some(refusal)) => Err(refusal),
+            (None, None) => on_disk(std::fs::File::open(path)).map(File::OnDisk),
         }
+    }
 
+    impl File {
         pub(crate) fn metadata(&self) -> io::Result<Metadata> {
             match self {
                 Self::OnDisk(file) => Ok(Metadata(file.metadata()?.len())),
@@ -163,13 +212,6 @@ mod given_or_on_disk {
             io::ErrorKind::Unsupported => io::ErrorKind::NotFound.into(),
             _ => error,
         })
-    }
-
-    /// A whole file.
-    pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.read_to_end(&mut bytes)?;
-        Ok(bytes)
     }
 
     /// Whether there is a file of this name.

@@ -32,7 +32,7 @@ pub(super) use present::{Channel, open};
 #[cfg(feature = "flac")]
 mod present {
     use super::{Next, Path, RecordError, Stream};
-    use crate::disk::File;
+    use crate::disk::{self, File};
     use flac_codec::Error;
     use flac_codec::decode::{FlacChannelReader, Metadata};
     use std::cell::Cell;
@@ -158,7 +158,7 @@ mod present {
     }
 
     fn start(path: &Path, byte_offset: u64) -> Result<Reader, RecordError> {
-        let mut file = File::open(path).map_err(|cause| io(path, cause))?;
+        let mut file = disk::open(path).map_err(|cause| io(path, cause))?;
         file.seek(SeekFrom::Start(byte_offset))
             .map_err(|cause| io(path, cause))?;
         guarded(|| FlacChannelReader::new_seekable(BufReader::new(file)))

@@ -14,7 +14,7 @@ use super::{
     Contents, MAX_MISSING_SAMPLES, Patient, ReadOptions, Reader, RecordError, Sex, Source,
     VoltageUnit, Warning,
 };
-use crate::disk::File;
+use crate::disk;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -95,7 +95,7 @@ pub(super) fn open(path: &Path, _: &ReadOptions) -> Result<Contents, RecordError
         path: path.to_owned(),
         cause,
     };
-    let file = File::open(path).map_err(io)?;
+    let file = disk::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
     let mut bytes = Vec::new();
     let mut rest = file.take(HEADER_BYTES as u64);
@@ -286,7 +286,7 @@ impl Source for Ishne {
 
     fn annotations(&self) -> Option<Result<Annotations, RecordError>> {
         let path = &self.annotations;
-        let bytes = std::fs::read(path).ok()?;
+        let bytes = disk::read(path).ok()?;
         bytes.starts_with(ANNOTATIONS).then(|| {
             annotations(&bytes).map_err(|Malformed { offset, fault }| {
                 malformed(

@@ -158,12 +158,17 @@ impl Format {
         }
         let mut head = Vec::new();
         if disk::is_file(path) {
-            disk::File::open(path)
+            disk::open(path)
                 .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
                 .map_err(|cause| RecordError::Io {
                     path: path.to_owned(),
                     cause,
                 })?;
+        } else if let Some(cause) = disk::refusal(path) {
+            return Err(RecordError::Io {
+                path: path.to_owned(),
+                cause,
+            });
         } else {
             return Err(RecordError::NoSuchRecord {
                 path: path.to_owned(),
@@ -479,8 +484,7 @@ impl Record {
     /// through a folder that holds other files as well.
     pub fn is_recognised(path: &Path) -> bool {
         let mut head = Vec::new();
-        let read =
-            disk::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+        let read = disk::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
         if read.is_err() {
             return false;
         }

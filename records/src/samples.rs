@@ -6,7 +6,7 @@ use super::annotation::Annotations;
 use super::annotation::{Annotation, Code};
 use super::kind::kind_of;
 use super::{BLOCK_SAMPLES, Lead, Reader, RecordError, Source, VoltageUnit, Warning};
-use crate::disk::File;
+use crate::disk::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>, RecordError> {
         cause,
     };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(io)?;
+    let file = disk::open(path).map_err(io)?;
     file.take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)
         .map_err(io)?;
@@ -165,7 +165,7 @@ impl Source for InFile {
     fn reader(&self, lead: usize, from: usize) -> Result<Box<dyn Reader + '_>, RecordError> {
         let place = self.leads[lead];
         let from = (from as u64).min(place.len);
-        let file = File::open(&self.path).and_then(|mut file| {
+        let file = disk::open(&self.path).and_then(|mut file| {
             file.seek(SeekFrom::Start(place.at + from * place.step))?;
             Ok(file)
         });
@@ -210,8 +210,7 @@ impl Reader for InFileReader<'_> {
         let size = (count - 1) * step + integer.bytes();
         self.bytes.resize(size as usize, 0);
         let rest = (step - integer.bytes()).cast_signed();
-        self.file
-            .read_exact(&mut self.bytes)
+        disk::fill(&mut self.file, &mut self.bytes)
             .and_then(|()| self.file.seek_relative(rest))
             .map_err(|cause| io_error(self.path, cause))?;
         block.extend(self.bytes.chunks(step as usize).map(|bytes| {

@@ -58,7 +58,7 @@ pub(super) fn header_text(path: &Path) -> Result<String, RecordError> {
         cause,
     };
     let mut bytes = Vec::new();
-    File::open(path)
+    disk::open(path)
         .map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => RecordError::NoSuchRecord {
                 path: path.to_owned(),
@@ -474,7 +474,7 @@ impl<'a> Counts<'a> {
             first_frame - first_frame % unit as u64
         };
         let offset = format.bytes_of(next.saturating_mul(stored.frame as u64));
-        let file = File::open(&stored.path)
+        let file = disk::open(&stored.path)
             .and_then(|mut file| {
                 file.seek(SeekFrom::Start(stored.byte_offset.saturating_add(offset)))?;
                 Ok(file)
@@ -505,10 +505,7 @@ impl<'a> Counts<'a> {
         let frames = (self.end - self.next).min(most as u64) as usize;
         let size = self.format.bytes_of((frames * frame) as u64) as usize;
         self.bytes.resize(size, 0);
-        self.file
-            .read_exact(&mut self.bytes)
-            // The file has shrunk since the record was opened.
-            .map_err(|cause| self.stored.io(cause))?;
+        disk::fill(&mut self.file, &mut self.bytes).map_err(|cause| self.stored.io(cause))?;
         Ok(frames)
     }
 }

@@ -7,6 +7,7 @@ use crate::compare;
 use crate::cores;
 use crate::costs::Table;
 use crate::environment::Environment;
+use crate::faults;
 use crate::qemu::{self, Instructions};
 use crate::scale;
 use crate::size;
@@ -78,6 +79,7 @@ impl Sources {
             "compare-sizes" | "compare-peaks" => return compare::table(name),
             "compare-beats" => compare::published(&self.blind, &self.metrics),
             "compare-device" => compare::device(&self.performance),
+            "faults" => return faults::table(),
             "leads" => self.leads(),
             "lead-gain" => self.lead_gain(),
             _ => bail!("no table is named `{name}`"),

@@ -14,6 +14,7 @@ mod dependencies;
 mod documents;
 mod environment;
 mod executors;
+mod faults;
 mod fuzz;
 mod kernels;
 mod package;
@@ -63,6 +64,8 @@ enum Verb {
     Compare(compare::Args),
     /// Runs every fuzz target in turn.
     Fuzz(fuzz::Args),
+    /// Kills every command twenty times, fills disks, stalls shares, classifies ten thousand records and two weeks of signal.
+    Faults(faults::Args),
     /// What the firmware takes of each board's flash and RAM, the deepest stack included.
     Size(size::Args),
     /// Writes what others install to target/package.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Compare(args) => compare::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
+        Verb::Faults(args) => faults::run(&args),
         Verb::Size(args) => size::run(&args),
         Verb::Package(args) => package::run(&args),
     };

@@ -197,6 +197,30 @@ pub(crate) fn install(
     Ok(python)
 }
 
+/// The wheel's tests of killed jobs, to be run in a new environment.
+pub(crate) fn faults(tools: &Tools, environment: Option<&Environment>) -> Result<Command> {
+    let target = step::root().join("target/python");
+    let wheel = wheel(tools, environment, Profile::Test, &target.join("wheels"))?;
+    let mut pytest = Command::new(install(tools, &wheel, &target.join("venv"), &[])?);
+    if let Some(environment) = environment {
+        environment.apply(&mut pytest);
+    }
+    pytest
+        .current_dir(step::root().join("bindings/python"))
+        .args([
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "--quiet",
+            "-s",
+            "-k",
+            "killed",
+        ])
+        .arg("tests/test_distributed.py");
+    Ok(pytest)
+}
+
 /// Builds the wheel, installs it into a new environment, and runs its tests there.
 pub(crate) fn test(
     tools: &Tools,

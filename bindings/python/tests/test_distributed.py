@@ -2,9 +2,12 @@
 
 import json
 import os
+import random
 import re
+import shutil
 import signal
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -158,8 +161,6 @@ def test_ray(cluster, archive, by_command, tmp_path):
 def session(tmp_path_factory):
     """Spark on two cores of this machine, which tries a task four times."""
     sql = pytest.importorskip("pyspark.sql")
-    import shutil
-
     if shutil.which("java") is None:
         pytest.skip("no Java: apt-get install openjdk-17-jre-headless")
     builder = sql.SparkSession.builder.master("local[2,4]").appName("heartlens")
@@ -200,6 +201,89 @@ def here(paths, out, part_records=_run.PART_RECORDS, storage_options=None, **set
             _work.classify_part(job, part.names, part.paths, part.alone)
 
     return _run.run(paths, out, part_records, storage_options, settings, execute)
+
+
+# How often a whole job is killed; `cargo xtask faults` asks for more, and for Ray and Spark, which take seconds to start.
+KILLS = int(os.environ.get("HEARTLENS_FAULT_KILLS", "3"))
+
+HERE = """
+from heartlens.distributed import _run, _work
+def execute(job, parts):
+    for part in parts:
+        _work.classify_part(job, part.names, part.paths, part.alone)
+_run.run(sys.argv[1], sys.argv[2], 8, None, {}, execute)
+"""
+RAY = """
+import ray
+from heartlens.distributed import ray as over
+ray.init(num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
+over.classify(sys.argv[1], sys.argv[2], actors=2, part_records=8)
+"""
+SPARK = """
+from pyspark.sql import SparkSession
+from heartlens.distributed import spark
+builder = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false").config("spark.log.level", "OFF")
+builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.memory", "1g").getOrCreate()
+spark.classify(sys.argv[1], sys.argv[2], part_records=8)
+"""
+
+
+def descendants(pid):
+    """A process and all that it started, as a power cut ends them."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents.setdefault(int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]), []).append(int(entry.name))
+            except (OSError, IndexError):
+                continue
+    found = [pid]
+    for one in found:
+        found += parents.get(one, [])
+    return found
+
+
+@pytest.mark.parametrize("over, script", [("one process", HERE), ("ray", RAY), ("spark", SPARK)], ids=["here", "ray", "spark"])
+def test_a_job_that_is_killed_is_gone_on_with(over, script, archive, by_command, tmp_path):
+    """Driver and workers at once, at random moments; the next run does the rest to the same bits."""
+    if over != "one process":
+        if "HEARTLENS_FAULT_KILLS" not in os.environ:
+            pytest.skip(f"{over} is killed by `cargo xtask faults`")
+        pytest.importorskip({"ray": "ray", "spark": "pyspark"}[over])
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("this system does not say what a process started")
+    seed = int(os.environ.get("HEARTLENS_FAULT_SEED", time.time_ns() % 2**32))
+    print(f"HEARTLENS_FAULT_SEED={seed}")
+    moments, began = random.Random(seed), time.monotonic()
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+
+    def start(out):
+        words = [sys.executable, "-c", "import sys\n" + script, str(archive), str(out)]
+        return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=(tmp_path / "said").open("wb"))
+
+    def said():
+        return (tmp_path / "said").read_text(errors="replace")
+
+    assert start(tmp_path / "whole").wait() == 0, said()
+    whole, out, killed = time.monotonic() - began, tmp_path / "out", 0
+    while killed < KILLS:
+        job = start(out)
+        time.sleep(moments.uniform(0, whole))
+        for pid in reversed(descendants(job.pid)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        if job.wait() == 0:
+            shutil.rmtree(out)
+            continue
+        assert job.returncode == -signal.SIGKILL, said()
+        killed += 1
+    assert start(out).wait() == 0, said()
+    assert_same(out, by_command)
+    left = [path.name for path in out.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    assert left == ["_heartlens.json"]
+    print(f"held: kill -9 of a job over {over}: {time.monotonic() - began:.1f} s: {KILLS} kills, the same rows to the bit")
 
 
 def test_the_command_goes_on_where_python_stopped_and_python_where_the_command_did(archive, by_command, command, tmp_path):
@@ -361,7 +445,6 @@ def test_the_documents_examples_run(archive, by_command, command, tmp_path, monk
 
 def test_types():
     pytest.importorskip("mypy")
-    import subprocess
 
     mypy = [sys.executable, "-m", "mypy", "--strict", "--ignore-missing-imports", "--cache-dir=/dev/null"]
     done = subprocess.run([*mypy, "-p", "heartlens.distributed"], capture_output=True, text=True, check=False)

@@ -34,6 +34,7 @@ pub(super) use journal::record_files;
 use source::Source;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use work::Work;
 
 /// Classify the beats of records: N normal, S supraventricular, V ventricular, F fusion, Q unreadable (AAMI EC57).
@@ -498,7 +499,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     model.keep(args.reading.runtime, network);
     let pool = Pool::new(&model, &args.reading.options());
-    let work = Work::new(run, guard, inputs, todo, journal);
+    let work = Arc::new(Work::new(run, guard, inputs, todo, journal));
     #[cfg(feature = "parquet")]
     return finish(args, &work, &pool, tables);
     #[cfg(not(feature = "parquet"))]
@@ -508,7 +509,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// Takes in the results and writes what is asked of all records together.
 fn finish(
     args: &Args,
-    work: &Work,
+    work: &Arc<Work>,
     pool: &Pool<'_>,
     #[cfg(feature = "parquet")] mut tables: Option<tables::Tables>,
 ) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Write a record and its beats, or its beats alone, in another format.
@@ -128,6 +129,19 @@ impl Target {
         }
     }
 
+    /// The one of them that is finished last.
+    fn last(&self) -> PathBuf {
+        match self {
+            Self::Wfdb(stem) => with_appended(stem, "hea"),
+            Self::Csv(_, path)
+            | Self::Edf(path)
+            | Self::Rr(path)
+            | Self::AnnotationTable(path)
+            | Self::AnnotationEdf(path)
+            | Self::AnnotationFile(path) => path.clone(),
+        }
+    }
+
     fn needs_annotations(&self) -> bool {
         !matches!(self, Self::Wfdb(_) | Self::Edf(_) | Self::Csv(..))
     }
@@ -150,9 +164,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let target = Target::of(args)?;
     let guard = Guard::new([args.input.as_path()]).with_annotator(annotator);
-    for file in target.files(annotator) {
-        guard.file("convert", &file)?;
-    }
+    guard.files("convert", &target.files(annotator), &target.last())?;
     if let Some(list) = BeatList::open(&args.input, &BeatOptions::new(annotator))? {
         return convert_list(args, &list, &target);
     }
@@ -276,10 +288,14 @@ fn write_target(
         Target::Wfdb(stem) => write::wfdb(record, annotations.map(|list| (list, annotator)), stem)?,
         Target::Edf(path) => write::edf(record, list, path)?,
         Target::Csv(samples, table) => {
+            let Some(list) = annotations else {
+                return Ok(write::csv(record, samples)?);
+            };
+            // Begun first: where a program is killed between the two files, that tells the next one that it may begin again.
+            let mut out = Sink::File(table.clone()).begin()?;
+            out.write_all(write::annotation_table(list, rate_hz).as_bytes())?;
             let losses = write::csv(record, samples)?;
-            if let Some(list) = annotations {
-                write_file(table, write::annotation_table(list, rate_hz).as_bytes())?;
-            }
+            out.finish()?;
             losses
         }
         Target::Rr(path) => {

@@ -1,9 +1,12 @@
 //! The one guard of every writer: a result never takes the place of a recording.
 
 use super::output::Sink;
+use crate::file::is_left_behind;
 use crate::records::{BeatList, BeatOptions, Record};
-use anyhow::bail;
+use anyhow::{Context, bail};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Extensions of files that hold a recording, its header or its reference annotations.
 const RECORDINGS: [&str; 15] = [
@@ -17,15 +20,22 @@ const TABLES: [&str; 4] = ["csv", "tsv", "txt", "tab"];
 #[derive(Debug, Default)]
 pub(crate) struct Guard {
     reads: Vec<PathBuf>,
+    /// The same, whatever they are called.
+    read: HashSet<Identity>,
+    /// Of each folder that is written to, the files that its headers name: a folder of ten thousand records is read once.
+    named: Mutex<HashMap<PathBuf, Arc<Named>>>,
 }
+
+/// Files that headers name, each with its header.
+type Named = HashMap<Identity, PathBuf>;
 
 impl Guard {
     /// A guard of a run that reads these records or files. Of a WFDB record, the header is meant with or without `.hea`.
     pub(crate) fn new<'a>(reads: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut guard = Self::default();
         for path in reads {
-            guard.reads.push(path.to_owned());
-            guard.reads.push(with_extension_added(path, "hea"));
+            guard.add(path.to_owned());
+            guard.add(with_extension_added(path, "hea"));
         }
         guard
     }
@@ -39,8 +49,13 @@ impl Guard {
             ]
         };
         let annotations: Vec<PathBuf> = self.reads.iter().flat_map(beside).collect();
-        self.reads.extend(annotations);
+        annotations.into_iter().for_each(|path| self.add(path));
         self
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        self.read.extend(identity(&path));
+        self.reads.push(path);
     }
 
     /// Refuses to write the result of `flag` where a recording is.
@@ -95,10 +110,10 @@ impl Guard {
                 path.display()
             )
         };
-        if self.reads.iter().any(|read| is_same(read, path)) {
+        if self.is_read(path) {
             return refuse("a file that is read here");
         }
-        if let Some(header) = header_that_names(path) {
+        if let Some(header) = self.header_that_names(path) {
             return refuse(&format!("a file of the record {}", header.display()));
         }
         if has_extension(path, &RECORDINGS) {
@@ -115,39 +130,93 @@ impl Guard {
         }
         Ok(())
     }
+
+    /// As [`file`](Self::file), for each file of one record, of which `last` is finished last. Where a run that was killed left that
+    /// one alone in the making, it had finished the others: they are no recording yet, and are removed.
+    ///
+    /// # Errors
+    /// As for [`sink`](Self::sink), and when what a killed run left cannot be removed.
+    pub(crate) fn files(&self, flag: &str, files: &[PathBuf], last: &Path) -> anyhow::Result<()> {
+        let was_killed = is_left_behind(last) && !last.exists();
+        let is_finished = |file: &PathBuf| {
+            was_killed && file.is_file() && !is_left_behind(file) && !self.is_read(file)
+        };
+        for file in files.iter().filter(|file| is_finished(file)) {
+            std::fs::remove_file(file)
+                .with_context(|| format!("{}: cannot be removed", file.display()))?;
+        }
+        files.iter().try_for_each(|file| self.file(flag, file))
+    }
+
+    fn is_read(&self, path: &Path) -> bool {
+        identity(path).is_some_and(|path| self.read.contains(&path))
+    }
+
+    /// The header in a file's folder that lists it as a signal file, if any. Links are followed to the folder where it lies.
+    fn header_that_names(&self, path: &Path) -> Option<PathBuf> {
+        let file = identity(path)?;
+        let real = path.canonicalize().ok();
+        let paths = [Some(path.to_owned()), real].into_iter().flatten();
+        paths
+            .filter_map(|path| self.named_in(path.parent()?).get(&file).cloned())
+            .next()
+    }
+
+    /// The files that the headers in a folder name.
+    fn named_in(&self, folder: &Path) -> Arc<Named> {
+        let mut known = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = known.entry(folder.to_owned());
+        Arc::clone(named.or_insert_with(|| Arc::new(named_by_headers(folder))))
+    }
 }
 
-/// Whether two paths lead to one file: over links, `.` and names that differ in case alone where the file system says so.
+/// Whether two paths lead to one file.
 fn is_same(a: &Path, b: &Path) -> bool {
     same_file::is_same_file(a, b).unwrap_or(false)
 }
 
-/// The header in a file's folder that lists it as a signal file, if any. Links are followed to the folder where it lies.
-fn header_that_names(path: &Path) -> Option<PathBuf> {
-    let real = path.canonicalize().ok();
-    [Some(path.to_owned()), real]
-        .into_iter()
-        .flatten()
-        .find_map(|path| header_beside(&path))
+/// What tells a file from all others, over links, `.` and names that differ in case alone where the file system says so.
+#[cfg(unix)]
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let found = path.metadata().ok()?;
+    Some((found.dev(), found.ino()))
 }
 
-fn header_beside(path: &Path) -> Option<PathBuf> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+/// Hard links are not seen through here.
+#[cfg(not(unix))]
+type Identity = PathBuf;
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<Identity> {
+    path.canonicalize().ok()
+}
+
+fn named_by_headers(folder: &Path) -> Named {
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
     };
-    let names = folder.read_dir().ok()?.flatten().map(|entry| entry.path());
-    names
-        .filter(|header| has_extension(header, &["hea"]))
-        .find(|header| {
-            // A header that cannot be read as text names nothing that could be found.
-            let text = std::fs::read(header).unwrap_or_default();
-            String::from_utf8_lossy(&text)
-                .lines()
-                .filter_map(|line| line.split_whitespace().next())
-                .filter(|name| !name.starts_with('#') && *name != "~")
-                .any(|name| is_same(&folder.join(name), path))
-        })
+    let mut named = Named::new();
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    for header in paths.filter(|path| has_extension(path, &["hea"]) && path.is_file()) {
+        // A header that cannot be read as text names nothing that could be found.
+        let text = std::fs::read(&header).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let names = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        for name in names.filter(|name| !name.starts_with('#') && *name != "~") {
+            if let Some(file) = identity(&folder.join(name)) {
+                named.insert(file, header.clone());
+            }
+        }
+    }
+    named
 }
 
 /// Whether a text is a table with a lead. The program's own results have no voltage in them.

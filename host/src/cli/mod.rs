@@ -14,6 +14,7 @@ mod false_alarms;
 mod fetch;
 mod guard;
 mod inspect;
+mod interrupt;
 mod man;
 mod model;
 mod output;
@@ -69,6 +70,7 @@ impl Cli {
 
     /// As [`Cli::run`], for a caller that ends the process itself: the exit code as a number.
     pub fn status(self) -> u8 {
+        interrupt::heed();
         let result: anyhow::Result<()> = match &self.verb {
             Verb::Classify(args) => classify::run(args),
             Verb::Compare(args) => compare::run(args),

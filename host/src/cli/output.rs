@@ -1,11 +1,10 @@
 //! Where results go.
 
-use crate::file::{is_special, temporary_beside, write_whole};
+use crate::file::{NewFile, is_special, write_whole};
 use anyhow::Context;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
-use tempfile::TempPath;
 
 /// Where a result goes: a file, or standard output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +33,8 @@ impl Sink {
         match self {
             Self::Stdout => {
                 let mut stdout = std::io::stdout().lock();
-                stdout.write_all(contents)?;
-                Ok(stdout.flush()?)
+                let written = stdout.write_all(contents).and_then(|()| stdout.flush());
+                Ok(written.map_err(|cause| named(STDOUT, cause))?)
             }
             Self::File(path) => write_file(path, contents),
         }
@@ -45,16 +44,11 @@ impl Sink {
     pub(crate) fn begin(&self) -> anyhow::Result<Output> {
         match self {
             Self::File(path) if !is_special(path) => {
-                let file = temporary_beside(path).with_context(|| cannot(path))?;
-                let (file, temporary) = file.into_parts();
-                Ok(Output::File {
-                    file: BufWriter::new(file),
-                    temporary,
-                    path: path.clone(),
-                })
+                let file = NewFile::begin(path).with_context(|| cannot(path))?;
+                Ok(Output::File(BufWriter::new(file), path.clone()))
             }
             to => {
-                let spool = tempfile::tempfile().context("a temporary file")?;
+                let spool = tempfile::tempfile().with_context(spool_said)?;
                 Ok(Output::Spool(BufWriter::new(spool), to.clone()))
             }
         }
@@ -67,11 +61,7 @@ pub(crate) enum Output {
     /// Kept aside, for standard output or what is no file.
     Spool(BufWriter<File>, Sink),
     /// Under another name beside the file's path.
-    File {
-        file: BufWriter<File>,
-        temporary: TempPath,
-        path: PathBuf,
-    },
+    File(BufWriter<NewFile>, PathBuf),
 }
 
 impl Output {
@@ -79,29 +69,24 @@ impl Output {
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Spool(spool, to) => {
-                let mut spool = spool.into_inner().map_err(io::IntoInnerError::into_error)?;
+                let spool = spool.into_inner().map_err(io::IntoInnerError::into_error);
+                let mut spool = spool.with_context(spool_said)?;
                 spool.rewind()?;
-                let mut out: Box<dyn Write> = match &to {
-                    Sink::Stdout => Box::new(io::stdout().lock()),
+                let (mut out, name): (Box<dyn Write>, _) = match &to {
+                    Sink::Stdout => (Box::new(io::stdout().lock()), STDOUT.to_owned()),
                     Sink::File(path) => {
                         let open = OpenOptions::new().write(true).open(path);
-                        Box::new(open.with_context(|| cannot(path))?)
+                        let open = open.with_context(|| cannot(path))?;
+                        (Box::new(open), path.display().to_string())
                     }
                 };
-                io::copy(&mut spool, &mut out)?;
-                Ok(out.flush()?)
+                let copied = io::copy(&mut spool, &mut out).and_then(|_| out.flush());
+                Ok(copied.map_err(|cause| named(&name, cause))?)
             }
-            Self::File {
-                file,
-                temporary,
-                path,
-            } => {
+            Self::File(file, path) => {
                 let file = file.into_inner().map_err(io::IntoInnerError::into_error);
-                file.and_then(|file| {
-                    file.sync_all()?;
-                    temporary.persist(&path).map_err(|error| error.error)
-                })
-                .with_context(|| cannot(&path))
+                file.and_then(NewFile::finish)
+                    .with_context(|| cannot(&path))
             }
         }
     }
@@ -110,15 +95,15 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Spool(spool, _) => spool.write(bytes),
-            Self::File { file, .. } => file.write(bytes),
+            Self::Spool(spool, _) => spool.write(bytes).map_err(|e| named(&spool_said(), e)),
+            Self::File(file, path) => file.write(bytes).map_err(|e| named(&shown(path), e)),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Spool(spool, _) => spool.flush(),
-            Self::File { file, .. } => file.flush(),
+            Self::Spool(spool, _) => spool.flush().map_err(|e| named(&spool_said(), e)),
+            Self::File(file, path) => file.flush().map_err(|e| named(&shown(path), e)),
         }
     }
 }
@@ -128,8 +113,26 @@ pub(crate) fn write_file(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
     write_whole(path, contents).with_context(|| cannot(path))
 }
 
+/// What standard output is called in messages.
+const STDOUT: &str = "standard output";
+
+/// What a file without a name is called in messages.
+fn spool_said() -> String {
+    let folder = std::env::temp_dir();
+    format!("a temporary file in {}", folder.display())
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
 fn cannot(path: &Path) -> String {
     format!("{}: cannot be written", path.display())
+}
+
+/// The error of a write, with the name of what cannot be written.
+fn named(name: &str, cause: io::Error) -> io::Error {
+    io::Error::new(cause.kind(), format!("{name}: cannot be written: {cause}"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod noise;
 mod random;
 mod rhythm;
 
-use crate::file::temporary_beside;
+use crate::file::NewFile;
 use crate::records::annotation::{Annotation, Annotations, Code, Unwritable};
 use crate::records::header::{Header, Signal};
 use crate::records::signal::{Format, checksum};
@@ -342,20 +342,20 @@ fn write_all_or_none(files: &[(PathBuf, &[u8])]) -> Result<(), SynthError> {
             path: path.clone(),
             cause,
         };
-        let file = temporary_beside(path).map_err(io)?;
-        file.as_file().write_all(content).map_err(io)?;
+        let mut file = NewFile::begin(path).map_err(io)?;
+        file.write_all(content).map_err(io)?;
         written.push((path, file));
     }
     let mut renamed: Vec<&PathBuf> = Vec::new();
     for (path, file) in written {
-        if let Err(error) = file.persist(path) {
+        if let Err(cause) = file.finish() {
             for path in renamed {
                 // Nothing more can be done where this fails too; the first error is the one to tell.
                 let _ = std::fs::remove_file(path);
             }
             return Err(SynthError::Io {
                 path: path.clone(),
-                cause: error.error,
+                cause,
             });
         }
         renamed.push(path);

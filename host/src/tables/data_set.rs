@@ -99,10 +99,12 @@ impl DataSet {
             Err(error) if error.kind() == io::ErrorKind::NotFound => begin(folder, origin)?,
             Err(cause) => return Err(cannot(&statement, cause)),
         }
+        remove_temporary(folder, |name| is_statement_in_the_making(OsStr::new(name)))?;
         let mut done = HashSet::new();
         let whole = parts(&folder.join(Table::Records.name()))?;
         for table in Table::ALL {
-            remove_temporary(&folder.join(table.name()))?;
+            let is_temporary = |name: &str| name.starts_with('.') && name.ends_with(".tmp");
+            remove_temporary(&folder.join(table.name()), is_temporary)?;
         }
         for table in [Table::Beats, Table::Errors] {
             for part in parts(&folder.join(table.name()))? {
@@ -176,11 +178,13 @@ fn begin(folder: &Path, origin: &Origin) -> Result<(), DataSetError> {
     fs::create_dir_all(folder).map_err(|cause| cannot(folder, cause))?;
     let mut entries = fs::read_dir(folder).map_err(|cause| cannot(folder, cause))?;
     let own: Vec<&OsStr> = Table::ALL.iter().map(|t| OsStr::new(t.name())).collect();
-    // A run that was killed in its first moments leaves folders alone.
+    // A run that was killed in its first moments leaves folders, and perhaps its statement in the making.
     let foreign = entries.any(|entry| {
         entry.map_or(true, |entry| {
-            !own.contains(&entry.file_name().as_os_str())
-                || parts(&entry.path()).map_or(true, |parts| parts.len() > 1)
+            let name = entry.file_name();
+            !is_statement_in_the_making(&name)
+                && (!own.contains(&name.as_os_str())
+                    || parts(&entry.path()).map_or(true, |parts| parts.len() > 1))
         })
     });
     if foreign {
@@ -254,12 +258,22 @@ fn parts(folder: &Path) -> Result<HashSet<String>, DataSetError> {
     Ok(found)
 }
 
+/// Whether this is [`STATEMENT_FILE`] as this crate or its Python package writes it before it has its name.
+fn is_statement_in_the_making(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let begins = [".heartlens-", "."].map(|prefix| format!("{prefix}{STATEMENT_FILE}."));
+    begins.iter().any(|begin| name.starts_with(begin)) && name.ends_with(".tmp")
+}
+
 /// Removes the files that killed processes were about to write.
-fn remove_temporary(folder: &Path) -> Result<(), DataSetError> {
+fn remove_temporary(
+    folder: &Path,
+    is_temporary: impl Fn(&str) -> bool,
+) -> Result<(), DataSetError> {
     for entry in fs::read_dir(folder).map_err(|cause| cannot(folder, cause))? {
         let path = entry.map_err(|cause| cannot(folder, cause))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".tmp") {
+        if is_temporary(&name) {
             fs::remove_file(&path).map_err(|cause| cannot(&path, cause))?;
         }
     }

@@ -7,7 +7,7 @@
 use super::header::{EdfFault, Header, Kind};
 use super::{Edf, Run, io_error};
 use crate::annotation::{Annotation, Annotations, Code};
-use crate::disk::File;
+use crate::disk::{self, File};
 use crate::{RecordError, shown};
 use std::io::{Read, Seek, SeekFrom};
 
@@ -98,7 +98,7 @@ fn signals(header: &Header) -> impl Iterator<Item = (u64, u64)> {
 /// Everything that an EDF+ file annotates, counted at its clock's rate.
 pub(super) fn read(edf: &Edf) -> Result<Annotations, RecordError> {
     let io = |cause| io_error(&edf.path, cause);
-    let mut file = File::open(&edf.path).map_err(io)?;
+    let mut file = disk::open(&edf.path).map_err(io)?;
     let mut list = Vec::new();
     let mut bytes = Vec::new();
     for record in 0..edf.data_records {
@@ -107,7 +107,7 @@ pub(super) fn read(edf: &Edf) -> Result<Annotations, RecordError> {
             file.seek(SeekFrom::Start(start)).map_err(io)?;
             // The file is at least as large as its header says.
             bytes.resize(size as usize, 0);
-            file.read_exact(&mut bytes).map_err(io)?;
+            disk::fill(&mut file, &mut bytes).map_err(io)?;
             texts(record, &bytes, |onset_s, text| {
                 let sample = ((onset_s - edf.onset_s) * edf.clock_hz).round().max(0.0) as u64;
                 list.push(annotation(sample, text));

@@ -15,9 +15,9 @@ use super::{
     BLOCK_SAMPLES, Contents, Lead, LeadKind, ReadOptions, Reader, RecordError, Source, VoltageUnit,
     Warning, check_len,
 };
-use crate::disk::File;
+use crate::disk::{self, File};
 use header::{Header, Kind, Signal};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// An EDF file whose header is read.
@@ -75,7 +75,7 @@ pub(super) fn is_edf(head: &[u8]) -> bool {
 /// Opens an EDF file: reads the header, and of a file with gaps when each data record begins.
 pub(super) fn open(path: &Path, options: &ReadOptions) -> Result<Contents, RecordError> {
     let io = |cause| io_error(path, cause);
-    let mut file = File::open(path).map_err(|cause| match cause.kind() {
+    let mut file = disk::open(path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => RecordError::NoSuchRecord {
             path: path.to_owned(),
             expected: "an EDF file there",
@@ -238,7 +238,7 @@ impl Edf {
 
 impl Source for Edf {
     fn reader(&self, lead: usize, from: usize) -> Result<Box<dyn Reader + '_>, RecordError> {
-        let file = File::open(&self.path).map_err(|cause| io_error(&self.path, cause))?;
+        let file = disk::open(&self.path).map_err(|cause| io_error(&self.path, cause))?;
         let stored = &self.leads[lead];
         let from = from as u64;
         let passed = |run: &Run| stored.end(run) <= from;
@@ -325,6 +325,6 @@ impl EdfReader<'_> {
         let at = header.bytes() + record * header.record_bytes() + within;
         self.file.seek(SeekFrom::Start(at))?;
         self.bytes.resize(header.sample_bytes as usize * count, 0);
-        self.file.read_exact(&mut self.bytes)
+        disk::fill(&mut self.file, &mut self.bytes)
     }
 }

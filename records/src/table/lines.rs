@@ -2,7 +2,7 @@
 
 use super::{TableFault, fault};
 use crate::RecordError;
-use crate::disk::File;
+use crate::disk::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -190,7 +190,7 @@ impl Encoding {
 }
 
 fn open(path: &Path) -> Result<File, RecordError> {
-    File::open(path).map_err(|cause| match cause.kind() {
+    disk::open(path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => RecordError::NoSuchRecord {
             path: path.to_owned(),
             expected: "a CSV file there",

@@ -567,10 +567,13 @@ impl Reader for TableReader<'_> {
                 continue;
             }
             if !self.rows.next()? {
-                // The file has shrunk since the record was opened.
+                let (found, expected) = (self.row, self.table.rows);
+                let said = format!(
+                    "found {found} rows, expected {expected}: the file has become shorter while it was read"
+                );
                 return Err(RecordError::Io {
                     path: self.table.path.clone(),
-                    cause: std::io::ErrorKind::UnexpectedEof.into(),
+                    cause: std::io::Error::new(std::io::ErrorKind::UnexpectedEof, said),
                 });
             }
             block.push(self.rows.sample(self.column)?);

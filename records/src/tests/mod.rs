@@ -4,6 +4,7 @@
 
 mod bimodal;
 mod edf;
+mod faults;
 #[cfg(feature = "flac")]
 mod flac;
 mod ishne;

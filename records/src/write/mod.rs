@@ -15,7 +15,7 @@ pub use table::csv;
 pub use wfdb::wfdb;
 
 use crate::annotation::Unwritable;
-use crate::{Blocks, Lead, Record, RecordError, shown};
+use crate::{Blocks, Lead, Record, RecordError, file, shown};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -366,12 +366,12 @@ impl<'a> Pieces<'a> {
 /// A file in the making: under another name beside its own until it is finished.
 struct NewFile {
     path: PathBuf,
-    file: BufWriter<tempfile::NamedTempFile>,
+    file: BufWriter<file::NewFile>,
 }
 
 impl NewFile {
     fn begin(path: &Path) -> Result<Self, WriteError> {
-        let file = crate::file::temporary_beside(path).map_err(|cause| WriteError::Io {
+        let file = file::NewFile::begin(path).map_err(|cause| WriteError::Io {
             path: path.to_owned(),
             cause,
         })?;
@@ -397,9 +397,7 @@ impl NewFile {
             .file
             .into_inner()
             .map_err(|error| io(error.into_error()))?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(&path).map_err(|error| io(error.error))?;
-        Ok(())
+        file.finish().map_err(io)
     }
 
     fn io(&self, cause: io::Error) -> WriteError {

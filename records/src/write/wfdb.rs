@@ -124,6 +124,8 @@ pub fn wfdb(
         signals: signals.collect(),
         comments: comments(record),
     };
+    // Where a program is killed between two of the files, that of the header tells the next one that it may begin again.
+    let mut file = NewFile::begin(&with_appended(stem, "hea"))?;
     data.finish()?;
     if let Some((annotations, extension)) = annotations {
         write_annotations(
@@ -133,7 +135,6 @@ pub fn wfdb(
             &with_appended(stem, extension),
         )?;
     }
-    let mut file = NewFile::begin(&with_appended(stem, "hea"))?;
     file.write(header.to_text().as_bytes())?;
     file.finish()?;
     Ok(losses)

@@ -19,6 +19,7 @@ use super::weak_labels::Rhythm;
 use crate::beat::dataset::Dataset;
 use crate::progress::bar;
 use heartlens::evaluate::report::Peaks;
+use heartlens::file::NewFile;
 use heartlens_core::class::Class;
 use heartlens_core::spec;
 use memmap2::Mmap;
@@ -30,7 +31,6 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use thiserror::Error;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -40,8 +40,6 @@ const MAGIC: u64 = u64::from_be_bytes(*b"HLBEATS\x04");
 const HEADER_LEN: usize = 64;
 /// End of the names of files that are being written.
 const UNFINISHED: &str = ".tmp";
-/// A file that has been in the making for so long was left by a program that was killed.
-const ABANDONED: Duration = Duration::from_secs(3600);
 
 type Key = [u8; 32];
 
@@ -297,10 +295,7 @@ fn write(path: &Path, key: &Key, found: &[Found], peaks: &[Peaks]) -> Result<(),
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     remove_abandoned(folder)?;
-    let file = tempfile::Builder::new()
-        .prefix(".heartlens-")
-        .suffix(UNFINISHED)
-        .tempfile_in(folder)?;
+    let file = NewFile::begin(path)?;
     let mut out = Out {
         file: BufWriter::new(file),
         at: 0,
@@ -329,24 +324,22 @@ fn write(path: &Path, key: &Key, found: &[Found], peaks: &[Peaks]) -> Result<(),
         .file
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
-    file.seek(SeekFrom::Start(0))?;
+    file.as_file().seek(SeekFrom::Start(0))?;
     file.write_all(&MAGIC.to_ne_bytes())?;
     file.write_all(key)?;
     file.write_all(&start.to_ne_bytes())?;
     file.write_all(&crc32fast::hash(&index).to_ne_bytes())?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(file.finish()?)
 }
 
-/// Removes what programs that were killed have left.
+/// Removes what programs that were killed have left: a running one holds a lock on its file. (A file's age says nothing, where the
+/// clock may be set.)
 fn remove_abandoned(folder: &Path) -> io::Result<()> {
     for entry in folder.read_dir()? {
-        let entry = entry?;
-        let unfinished = entry.file_name().to_string_lossy().ends_with(UNFINISHED);
-        let age = entry.metadata().and_then(|data| data.modified());
-        let age = age.ok().and_then(|time| time.elapsed().ok());
-        if unfinished && age.is_some_and(|age| age > ABANDONED) {
-            std::fs::remove_file(entry.path())?;
+        let path = entry?.path();
+        let is_unfinished = path.to_string_lossy().ends_with(UNFINISHED) && path.is_file();
+        if is_unfinished && File::open(&path)?.try_lock().is_ok() {
+            std::fs::remove_file(path)?;
         }
     }
     Ok(())

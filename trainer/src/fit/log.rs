@@ -80,7 +80,9 @@ pub fn read(path: &Path) -> Result<Vec<Line>, LogError> {
         path: path.to_owned(),
         source,
     })?;
-    let lines: Vec<Line> = text
+    // Where the program was killed or the disk full, the last line may be cut short: what it said was not done.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let lines: Vec<Line> = whole
         .lines()
         .zip(1..)
         .map(|(text, line)| {

@@ -105,9 +105,11 @@ fn segments(entries: &[std::fs::DirEntry]) -> HashSet<PathBuf> {
 }
 
 fn is_record(path: &Path) -> bool {
-    let is_meant = has_extension(path, &EXTENSIONS)
-        || (has_extension(path, &PERHAPS) && Record::is_recognised(path));
-    is_meant && path.is_file()
+    let is_meant = |path: &Path| {
+        has_extension(path, &EXTENSIONS)
+            || (has_extension(path, &PERHAPS) && Record::is_recognised(path))
+    };
+    path.is_file() && is_meant(path)
 }
 
 /// A record file's name without the extension of a record. (Other dots may be part of a record's name.)

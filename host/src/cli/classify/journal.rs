@@ -38,7 +38,7 @@ pub(super) struct Entry {
 struct Source {
     file: String,
     bytes: u64,
-    changed_ns: u64,
+    changed_ns: i64,
 }
 
 /// A file that was written.
@@ -171,7 +171,12 @@ fn sources(input: &Input, args: &Args) -> anyhow::Result<Vec<Source>> {
     }
     let source = |path: PathBuf| {
         let metadata = metadata(&path)?;
-        let changed = metadata.modified()?.duration_since(UNIX_EPOCH);
+        let changed = metadata.modified()?;
+        let changed_ns = match changed.duration_since(UNIX_EPOCH) {
+            Ok(since) => since.as_nanos() as i64,
+            // The clock was set to a time before 1970.
+            Err(before) => -(before.duration().as_nanos() as i64),
+        };
         Ok(Source {
             file: path
                 .file_name()
@@ -179,7 +184,7 @@ fn sources(input: &Input, args: &Args) -> anyhow::Result<Vec<Source>> {
                 .to_string_lossy()
                 .into(),
             bytes: metadata.len(),
-            changed_ns: changed.map_or(0, |since| since.as_nanos() as u64),
+            changed_ns,
         })
     };
     files.into_iter().map(source).collect()

@@ -9,11 +9,10 @@ use crate::episodes::Episode;
 use crate::hrv::Hrv;
 use crate::summary::Summary;
 use crate::verdicts::StripVerdict;
-use anyhow::Context;
 use heartlens_core::spec::{LABELS, STRIP_LABELS};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use std::io::Write;
+use std::io::{self, Write};
 
 /// The JSON object of a record.
 #[derive(Serialize)]
@@ -31,13 +30,22 @@ struct Object<'a> {
     mode: String,
     model: &'a str,
     runtime: &'a str,
-    beats: Vec<Row>,
+    beats: Rows<'a>,
     summary: &'a Summary,
     strips: Vec<StripRow>,
     episodes: Vec<Episode>,
     hrv: &'a Hrv,
     warnings: &'a [String],
     notice: &'static str,
+}
+
+/// All beats in JSON, which are not held a second time: those of two weeks are a million.
+struct Rows<'a>(&'a [Beat]);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(row))
+    }
 }
 
 /// A beat in JSON.
@@ -151,7 +159,7 @@ pub(super) fn write_json(
         mode: classified.analysis.mode.to_string(),
         model: &run.model,
         runtime: classified.analysis.runtime,
-        beats: classified.analysis.beats.iter().map(row).collect(),
+        beats: Rows(&classified.analysis.beats),
         summary: &classified.analysis.summary,
         strips: classified.analysis.strips.iter().map(strip).collect(),
         episodes: classified.analysis.episodes.iter().map(episode).collect(),
@@ -159,7 +167,8 @@ pub(super) fn write_json(
         warnings: &classified.warnings,
         notice: "research software, not a medical device",
     };
-    serde_json::to_writer_pretty(out, &object).context("JSON")
+    // What stopped it is the writer's own error, which names the file.
+    Ok(serde_json::to_writer_pretty(out, &object).map_err(io::Error::from)?)
 }
 
 /// The JSON of all records: one object, or an array of them.
@@ -242,9 +251,9 @@ impl<W: Write> Csv<W> {
 
     /// What was written to.
     pub(super) fn finish(self) -> anyhow::Result<W> {
-        self.0
+        Ok(self
+            .0
             .into_inner()
-            .map_err(csv::IntoInnerError::into_error)
-            .context("CSV")
+            .map_err(csv::IntoInnerError::into_error)?)
     }
 }

@@ -9,6 +9,7 @@ use crate::message::one_line;
 use crate::model::Model;
 use crate::options::Peaks;
 use crate::tables::{DataSet, Failure, Origin, Part, Recording, Table, Writer};
+use parquet::errors::ParquetError;
 use std::path::Path;
 
 /// Records of a part of a data set at most.
@@ -53,17 +54,27 @@ pub(super) struct Beats(Writer<Output>);
 
 impl Beats {
     pub(super) fn new(out: Output, run: &Run) -> anyhow::Result<Self> {
-        Ok(Self(Writer::new(out, Table::Beats, &run.origin)?))
+        Writer::new(out, Table::Beats, &run.origin)
+            .map(Self)
+            .map_err(own_words)
     }
 
     /// Adds one record's beats.
     pub(super) fn add(&mut self, classified: &Classified, run: &Run) -> anyhow::Result<()> {
         let rows = recording(classified, "", run).beats(&run.origin)?;
-        Ok(self.0.write(&rows)?)
+        self.0.write(&rows).map_err(own_words)
     }
 
     pub(super) fn finish(self) -> anyhow::Result<()> {
-        self.0.finish()?.finish()
+        self.0.finish().map_err(own_words)?.finish()
+    }
+}
+
+/// What the file says that could not be written, without Parquet's words around it.
+fn own_words(error: ParquetError) -> anyhow::Error {
+    match error {
+        ParquetError::External(cause) => anyhow::Error::from_boxed(cause),
+        error => error.into(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Records side by side, in the threads of a pool, and an end by Ctrl-C.
 //!
 //! A thread that classifies hears of the end at its record's next block, one that writes when the record's files are
-//! complete: so an end finds each record's files complete or not begun.
+//! complete: so an end finds each record's files complete or not begun. One that waits for a file does not hear of it, and ends
+//! with the process.
 
 use super::files;
 use super::inputs::Input;
@@ -9,14 +10,13 @@ use super::journal::{Entry, Journal};
 use super::source::Source;
 use super::{Classified, Run, progress_bar, text};
 use crate::cli::guard::Guard;
-use crate::cli::{EXIT_INTERRUPTED, Interrupted};
-use crate::engine::{Pool, Stop, Worker};
-use anyhow::{Context, anyhow};
+use crate::cli::{Interrupted, interrupt};
+use crate::engine::{Pool, Worker};
+use anyhow::anyhow;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the threads share.
 pub(super) struct Work {
@@ -29,6 +29,17 @@ pub(super) struct Work {
     progress: MultiProgress,
     /// The records whose files are written, as places in `todo`.
     done: Mutex<BTreeSet<usize>>,
+    /// The records that a thread is at, likewise.
+    begun: Mutex<BTreeMap<usize, Doing>>,
+}
+
+/// What a thread does with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// Reads and classifies it.
+    Reading,
+    /// Writes its files.
+    Writing,
 }
 
 impl Work {
@@ -47,6 +58,7 @@ impl Work {
             journal,
             progress: MultiProgress::new(),
             done: Mutex::default(),
+            begun: Mutex::default(),
         }
     }
 
@@ -55,11 +67,12 @@ impl Work {
     /// # Errors
     /// The first of `take`, or that the run was interrupted.
     pub(super) fn go(
-        &self,
+        self: &Arc<Self>,
         pool: &Pool<'_>,
         mut take: impl FnMut(&Input, anyhow::Result<Classified>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        interrupt_by_ctrl_c(pool.stop())?;
+        let work = Arc::clone(self);
+        let _asking = interrupt::by(pool.stop(), move || work.last_words());
         let all = match self.todo.len() as u64 {
             0 | 1 => ProgressBar::hidden(),
             records => self
@@ -69,7 +82,12 @@ impl Work {
         let mut taken = Ok(());
         let ended = pool.map(
             self.todo.len(),
-            |place, worker| self.classify(place, worker),
+            |place, worker| {
+                self.begin(place, Doing::Reading);
+                let classified = self.classify(place, worker);
+                self.begun().remove(&place);
+                classified
+            },
             |place, result| {
                 let input = &self.inputs[self.todo[place]];
                 let result = result.unwrap_or_else(|| {
@@ -112,6 +130,7 @@ impl Work {
         bar.finish_and_clear();
         self.progress.remove(&bar);
         let classified = result?;
+        self.begin(place, Doing::Writing);
         files::write(input, &classified, &self.run)?;
         if let (Some(entry), Some(journal)) = (entry, &self.journal) {
             journal.add(&entry.end(input, args)?)?;
@@ -119,6 +138,32 @@ impl Work {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.insert(place);
         Ok(classified)
+    }
+
+    fn begin(&self, place: usize, doing: Doing) {
+        self.begun().insert(place, doing);
+    }
+
+    fn begun(&self) -> MutexGuard<'_, BTreeMap<usize, Doing>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is said where threads cannot be stopped, because they wait for files; `None` while one writes.
+    fn last_words(&self) -> Option<String> {
+        let begun = self.begun();
+        if begun.values().any(|doing| *doing == Doing::Writing) {
+            return None;
+        }
+        let paths = begun
+            .keys()
+            .map(|place| &self.inputs[self.todo[*place]].path);
+        let paths: Vec<String> = paths.map(|path| path.display().to_string()).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let waits = match paths.is_empty() {
+            true => String::new(),
+            false => format!("; still waiting for {}", text::listed(&paths)),
+        };
+        Some(format!("{}{waits}", self.interrupted()))
     }
 
     /// What an early end leaves undone.
@@ -162,16 +207,4 @@ impl Work {
 fn overall() -> ProgressStyle {
     ProgressStyle::with_template("{pos:>5} of {len} records {bar:40} {percent:>3} % {eta:>4} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// Ctrl-C (or SIGTERM, SIGHUP) stops the pool; the second ends the process at once.
-fn interrupt_by_ctrl_c(stop: Stop) -> anyhow::Result<()> {
-    let again = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        if again.swap(true, Ordering::Relaxed) {
-            std::process::exit(EXIT_INTERRUPTED.into());
-        }
-        stop.stop();
-    })
-    .context("Ctrl-C cannot be caught")
 }

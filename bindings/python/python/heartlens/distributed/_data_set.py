@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,8 @@ class DataSet:
         if STATEMENT in there:
             self._check(statement)
         else:
+            # A run that was killed in its first moments may leave its statement in the making.
+            there = [name for name in there if not re.fullmatch(rf"\.(heartlens-)?{re.escape(STATEMENT)}\..*tmp", name)]
             if set(there) - {*TABLES, ATTEMPTS} or any(set(self._parts(table)) - {_NO_ROWS} for table in TABLES):
                 out, expected = self.folder.out, "an empty or a new one, or one that an earlier run wrote"
                 found = f"a folder with other files and no {STATEMENT}"
