@@ -269,7 +269,8 @@ def test_a_job_that_is_killed_is_gone_on_with(over, script, archive, by_command,
     while killed < KILLS:
         job = start(out)
         time.sleep(moments.uniform(0, whole))
-        for pid in reversed(descendants(job.pid)):
+        # The driver first, before it can notice that its workers are gone.
+        for pid in descendants(job.pid):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

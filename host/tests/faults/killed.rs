@@ -141,6 +141,90 @@ fn classify_into_tables() {
     );
 }
 
+/// Killed while it writes what the folder is, in Rust or in Python, a run leaves nothing that the next one takes for somebody else's.
+#[test]
+fn tables_that_were_killed_in_their_first_moments() {
+    let (folder, record) = super::demo();
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let left = [
+        ".heartlens-_heartlens.json.tmp",
+        "._heartlens.json.4711.tmp",
+    ];
+    for name in left {
+        fs::write(out.join(name), "{").unwrap();
+    }
+    let classify = || {
+        heartlens([
+            "classify".as_ref(),
+            record.as_os_str(),
+            "--tables".as_ref(),
+            out.as_os_str(),
+        ])
+    };
+    done(&classify());
+    assert!(
+        names(&out)
+            .iter()
+            .all(|name| !left.contains(&name.as_str()))
+    );
+    // Any other file is somebody's.
+    fs::remove_dir_all(&out).unwrap();
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join(".notes.tmp"), "mine").unwrap();
+    super::refused(&classify(), &["found a folder with other files"]);
+    assert_eq!(names(&out), [".notes.tmp"]);
+}
+
+/// `nohup` has a command outlive its terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_end_of_a_terminal_is_ignored_where_it_is_to_be() {
+    let records = records(&["a"], "60");
+    let csv = records.path().join("a-beats.csv");
+    for (trap, outlives) in [("trap '' HUP", true), ("true", false)] {
+        let child = Command::new("sh")
+            .args([
+                "-c",
+                &format!("{trap}; exec \"$@\""),
+                "sh",
+                env!("CARGO_BIN_EXE_heartlens"),
+                "classify",
+            ])
+            .arg(records.path().join("a"))
+            .arg("--csv")
+            .arg(&csv)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        while !names(records.path())
+            .iter()
+            .any(|name| name.ends_with(".tmp"))
+        {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "it does not begin"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let id = child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-HUP", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(if outlives { 0 } else { 130 }));
+        assert_eq!(csv.exists(), outlives);
+        let _ = fs::remove_file(&csv);
+        assert_eq!(names(records.path()), ["a.atr", "a.dat", "a.hea"]);
+    }
+}
+
 #[test]
 fn convert_to_several_formats() {
     let records = records(&["a"], "20");

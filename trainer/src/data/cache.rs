@@ -338,7 +338,8 @@ fn remove_abandoned(folder: &Path) -> io::Result<()> {
     for entry in folder.read_dir()? {
         let path = entry?.path();
         let is_unfinished = path.to_string_lossy().ends_with(UNFINISHED) && path.is_file();
-        if is_unfinished && File::open(&path)?.try_lock().is_ok() {
+        let is_free = |path: &Path| File::open(path).is_ok_and(|file| file.try_lock().is_ok());
+        if is_unfinished && is_free(&path) {
             std::fs::remove_file(path)?;
         }
     }
