@@ -80,6 +80,7 @@ fn run(calls: &[Call], garbage: u64) -> Vec<u64> {
         said.push(code as u64);
     };
     let mut events: Vec<hl_event> = Vec::new();
+    let mut rates: Vec<f32> = Vec::new();
     for call in calls {
         // SAFETY: the memory is aligned and long enough, and nobody else uses it.
         unsafe {
@@ -148,7 +149,7 @@ fn run(calls: &[Call], garbage: u64) -> Vec<u64> {
                 }
                 Call::Finish => code(hl_finish(handle)),
                 Call::Ask => {
-                    code(hl_rate_bpm(handle).to_bits() as i32 & 1);
+                    rates.push(hl_rate_bpm(handle));
                     let signal = hl_signal(handle);
                     assert!(
                         (HL_ERROR_NOT_INITIALISED..=i32::from(HL_SIGNAL_RATE)).contains(&signal)
@@ -156,6 +157,10 @@ fn run(calls: &[Call], garbage: u64) -> Vec<u64> {
                 }
             }
         }
+    }
+    for rate in rates {
+        assert!((0.0..=1000.0).contains(&rate), "{rate}");
+        said.push(rate.to_bits().into());
     }
     for event in &events {
         assert!(event.kind <= HL_EVENT_SAMPLE_RATE || event.kind == HL_EVENT_OTHER);

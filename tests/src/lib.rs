@@ -1,6 +1,25 @@
 //! Tests across crates, and what they share.
 
+use heartlens_core::views::{View, Views};
+use heartlens_trainer::beat::network::ViewBatch;
 use std::path::PathBuf;
+use tch::Tensor;
+
+/// The views of all beats as libtorch takes them.
+pub fn batch(beats: &[Views]) -> ViewBatch {
+    let tensor = |view: View| {
+        let values: Vec<f32> = beats.iter().flat_map(|v| v.get(view)).copied().collect();
+        let mut shape = vec![beats.len() as i64];
+        shape.extend(view.shape().iter().map(|n| *n as i64));
+        Tensor::from_slice(&values).reshape(&shape)
+    };
+    ViewBatch {
+        waveform: tensor(View::Waveform),
+        spectrum: tensor(View::Spectrum),
+        spectrogram: tensor(View::Spectrogram),
+        metadata: tensor(View::Metadata),
+    }
+}
 
 /// The folder of the development records, or `None` after saying that the test is skipped.
 pub fn data() -> Option<PathBuf> {

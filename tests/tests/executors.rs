@@ -7,17 +7,17 @@ use heartlens::runtime::tract::Tract;
 use heartlens::runtime::{ModelError, Runtime, argmax};
 use heartlens_core::monitor::Monitor;
 use heartlens_core::patient::Patient;
-use heartlens_core::views::{View, Views};
-use heartlens_tests::root;
+use heartlens_core::views::Views;
+use heartlens_tests::{batch, root};
 use heartlens_trainer::beat::config::Config;
 use heartlens_trainer::beat::export;
-use heartlens_trainer::beat::network::{Network, ViewBatch};
+use heartlens_trainer::beat::network::Network;
 use heartlens_trainer::nn::blocks::Parameters;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::error::Error;
 use std::path::Path;
-use tch::{Device, Tensor, nn};
+use tch::{Device, nn};
 
 fn demo_views() -> Result<Vec<Views>, Box<dyn Error>> {
     let record = Record::open(root().join("models/demo/demo"))?;
@@ -32,22 +32,6 @@ fn demo_views() -> Result<Vec<Views>, Box<dyn Error>> {
         views
     });
     Ok(views.collect())
-}
-
-/// The views of all beats as libtorch takes them.
-fn batch(beats: &[Views]) -> ViewBatch {
-    let tensor = |view: View| {
-        let values: Vec<f32> = beats.iter().flat_map(|v| v.get(view)).copied().collect();
-        let mut shape = vec![beats.len() as i64];
-        shape.extend(view.shape().iter().map(|n| *n as i64));
-        Tensor::from_slice(&values).reshape(&shape)
-    };
-    ViewBatch {
-        waveform: tensor(View::Waveform),
-        spectrum: tensor(View::Spectrum),
-        spectrogram: tensor(View::Spectrogram),
-        metadata: tensor(View::Metadata),
-    }
 }
 
 /// A network of the shipped model's sizes, with weights drawn anew.

@@ -1,18 +1,18 @@
 //! One suite, every executor: what each made of the same cases, in one snapshot. `cargo xtask executors` runs the executors and then this.
 //!
 //! A cell has how many beats of each class there are, a hash of their places and classes, and, where an executor computes in integers,
-//! a hash of the bits of their scores. Integers must agree to the bit, whoever computes them; so must classes in float, but for what a
-//! snapshot shows.
+//! a hash of the bits of their scores. Integers must agree to the bit, whoever computes them. Where float takes a beat for another class, the
+//! snapshot shows it.
 
 use heartlens::model::ONNX_FILE;
 use heartlens::records::Record;
 use heartlens::runtime::{Logits, ModelError, Runtime};
 use heartlens::{Model, Options};
 use heartlens_core::class::Class;
-use heartlens_core::views::{View, Views};
-use heartlens_tests::root;
+use heartlens_core::views::Views;
+use heartlens_tests::{batch, root};
 use heartlens_trainer::beat::config::Config;
-use heartlens_trainer::beat::network::{Network, ViewBatch};
+use heartlens_trainer::beat::network::Network;
 use heartlens_trainer::nn::blocks::Parameters;
 use prost::Message as _;
 use rand::SeedableRng as _;
@@ -181,19 +181,7 @@ impl Runtime for Libtorch {
     }
 
     fn logits(&mut self, beats: &[Views]) -> Result<Vec<Logits>, ModelError> {
-        let tensor = |view: View| {
-            let values: Vec<f32> = beats.iter().flat_map(|v| v.get(view)).copied().collect();
-            let mut shape = vec![beats.len() as i64];
-            shape.extend(view.shape().iter().map(|side| *side as i64));
-            Tensor::from_slice(&values).reshape(&shape)
-        };
-        let views = ViewBatch {
-            waveform: tensor(View::Waveform),
-            spectrum: tensor(View::Spectrum),
-            spectrogram: tensor(View::Spectrogram),
-            metadata: tensor(View::Metadata),
-        };
-        let logits = tch::no_grad(|| self.0.forward(&views, None));
+        let logits = tch::no_grad(|| self.0.forward(&batch(beats), None));
         let rows = 0..beats.len() as i64;
         Ok(rows
             .map(|row| [0, 1, 2, 3].map(|class| logits.double_value(&[row, class]) as f32))

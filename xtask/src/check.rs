@@ -179,24 +179,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 .args(["--all-targets", "--", "-D", "warnings"]),
         )
     });
-    match bindgen_arguments() {
-        Ok(arguments) => {
-            report.step("lints firmware/ble", || {
-                example_lints("firmware/ble", "nrf52840", &arguments)
-            });
-            report.step("firmware/ble links", || {
-                quiet(
-                    cargo(".")
-                        .args(["build", "--quiet", "--release"])
-                        .args(["--manifest-path", "firmware/ble/Cargo.toml"])
-                        .args(["--features", "nrf52840", "--target", TARGETS[0]])
-                        .env("BINDGEN_EXTRA_CLANG_ARGS", arguments),
-                )
-            });
-        }
-        Err(error) if step::is_ci() => report.step("firmware/ble", || Err(error)),
-        Err(error) => report.skip("firmware/ble on its board", &format!("{error:#}")),
-    }
+    report.step_with(
+        "firmware/ble on its board",
+        bindgen_arguments(),
+        |arguments| {
+            example_lints("firmware/ble", "nrf52840", &arguments)?;
+            quiet(
+                cargo(".")
+                    .args(["build", "--quiet", "--release"])
+                    .args(["--manifest-path", "firmware/ble/Cargo.toml"])
+                    .args(["--features", "nrf52840", "--target", TARGETS[0]])
+                    .env("BINDGEN_EXTRA_CLANG_ARGS", arguments),
+            )
+        },
+    );
     report.step("lints fuzz", || {
         quiet(clippy("fuzz").args(["--", "-D", "warnings"]))
     });
@@ -239,31 +235,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         report.skip("lints and docs of trainer and tests", "libtorch is missing");
     }
 
-    match cargo_deny() {
-        Ok(()) => {
-            for manifest in [
-                "Cargo.toml",
-                "firmware/Cargo.toml",
-                "fuzz/Cargo.toml",
-                "bindings/c/Cargo.toml",
-                "bindings/web/Cargo.toml",
-                "firmware/embassy/Cargo.toml",
-            ] {
-                report.step(&format!("licences and sources of {manifest}"), || {
-                    quiet(
-                        cargo(".")
-                            .args(["deny", "--manifest-path", manifest])
-                            .args(["check", "licenses", "bans", "sources"]),
-                    )
-                });
-            }
+    let deny =
+        cargo_deny().with_context(|| format!("to get it: cargo install --locked {CARGO_DENY}"));
+    report.step_with("licences and sources", deny, |()| {
+        for manifest in [
+            "Cargo.toml",
+            "firmware/Cargo.toml",
+            "fuzz/Cargo.toml",
+            "bindings/c/Cargo.toml",
+            "bindings/web/Cargo.toml",
+            "firmware/embassy/Cargo.toml",
+        ] {
+            quiet(
+                cargo(".")
+                    .args(["deny", "--manifest-path", manifest])
+                    .args(["check", "licenses", "bans", "sources"]),
+            )
+            .context(manifest)?;
         }
-        Err(error) if step::is_ci() => report.step("licences and sources", || Err(error)),
-        Err(error) => report.skip(
-            "licences and sources",
-            &format!("{error}; to get it: cargo install --locked {CARGO_DENY}"),
-        ),
-    }
+        Ok(())
+    });
     report.verdict()
 }
 
@@ -389,6 +380,20 @@ impl Report {
                 println!("{:<8}{name:<60}{time:>12}\n{error:#}", "FAILED");
                 self.failed.push(name.to_owned());
             }
+        }
+    }
+
+    /// A step that needs a tool: where that is not `there`, it fails in CI and is skipped elsewhere.
+    pub(crate) fn step_with<T>(
+        &mut self,
+        name: &str,
+        there: Result<T>,
+        run: impl FnOnce(T) -> Result<()>,
+    ) {
+        match there {
+            Ok(tool) => self.step(name, || run(tool)),
+            Err(error) if step::is_ci() => self.step(name, || Err(error)),
+            Err(error) => self.skip(name, &format!("{error:#}")),
         }
     }
 

@@ -12,6 +12,7 @@ use object::{Object as _, ObjectSection as _, ObjectSegment as _};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -296,9 +297,11 @@ impl Figures {
 
 /// What QEMU prints until the image ends it. An image that hangs is ended.
 fn finish(qemu: &mut Command) -> Result<String> {
+    // A file, not a pipe, which would fill up while nobody reads it.
+    let mut printed = tempfile::tempfile()?;
     let mut running = qemu
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(printed.try_clone()?)
         .spawn()
         .with_context(|| format!("cannot start {}", step::shown(qemu)))?;
     let started = Instant::now();
@@ -309,13 +312,12 @@ fn finish(qemu: &mut Command) -> Result<String> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    let ended = running.wait_with_output()?;
-    ensure!(
-        ended.status.success(),
-        "the image ended with {}",
-        ended.status
-    );
-    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+    let status = running.wait()?;
+    ensure!(status.success(), "the image ended with {status}");
+    printed.rewind()?;
+    let mut log = Vec::new();
+    printed.read_to_end(&mut log)?;
+    Ok(String::from_utf8_lossy(&log).into_owned())
 }
 
 /// The log's costs in instructions.

@@ -7,6 +7,7 @@
 
 use crate::check::{Report, quiet};
 use crate::executors::{AARCH64, QEMU_AARCH64};
+use crate::setup;
 use crate::step::{self, cargo, root};
 use anyhow::{Context as _, Result};
 use std::process::Command;
@@ -38,25 +39,19 @@ const X86_64: &str = "x86_64-unknown-linux-gnu";
 
 /// Runs every step as `cargo xtask check` does.
 pub(crate) fn run() -> Result<()> {
+    setup::prepare().require()?;
+    println!();
     let mut report = Report::default();
-    if let Err(error) = nightly() {
-        if step::is_ci() {
-            return Err(error);
-        }
-        report.skip(
-            "Miri, AddressSanitizer, cargo-careful",
-            &format!("{error:#}"),
-        );
-    } else {
-        report.step("core in Miri", miri);
-        report.step(
-            "reference values of operators, and slots, in Miri",
-            miri_of_files,
-        );
-        report.step("networks that are built in, in Miri", miri_of_images);
-        report.step("kernels for x86-64 under AddressSanitizer", sanitized);
-        match careful() {
-            Ok(()) => report.step("records and host under cargo-careful", || {
+    match nightly() {
+        Ok(()) => {
+            report.step("core in Miri", miri);
+            report.step(
+                "reference values of operators, and slots, in Miri",
+                miri_of_files,
+            );
+            report.step("networks that are built in, in Miri", miri_of_images);
+            report.step("kernels for x86-64 under AddressSanitizer", sanitized);
+            report.step_with("records and host under cargo-careful", careful(), |()| {
                 quiet(
                     on_nightly(".")
                         .args(["careful", "test", "--quiet", "--lib"])
@@ -64,31 +59,19 @@ pub(crate) fn run() -> Result<()> {
                         .arg("--no-default-features")
                         .env("CARGO_TARGET_DIR", root().join("target/careful")),
                 )
-            }),
-            Err(error) if step::is_ci() => report.step("cargo-careful", || Err(error)),
-            Err(error) => report.skip("cargo-careful", &format!("{error:#}")),
+            });
         }
+        error => report.step_with("Miri, AddressSanitizer, cargo-careful", error, Ok),
     }
     report.step("bindings for C under sanitizers", || {
         quiet(
             cargo(".")
-                .args([
-                    "test",
-                    "--quiet",
-                    "--manifest-path",
-                    "bindings/c/Cargo.toml",
-                ])
-                .args(["--test", "c", "under_sanitizers"]),
+                .args(["test", "--quiet", "--manifest-path"])
+                .args(["bindings/c/Cargo.toml", "--test", "c", "under_sanitizers"]),
         )
     });
-    match step::first_line(Command::new(QEMU_AARCH64).arg("--version")) {
-        Ok(_) => report.step("core's bits on AArch64", aarch64),
-        Err(error) if step::is_ci() => report.step("core's bits on AArch64", || Err(error)),
-        Err(_) => report.skip(
-            "core's bits on AArch64",
-            &format!("no {QEMU_AARCH64}; `cargo xtask setup` gets it"),
-        ),
-    }
+    let qemu = step::first_line(Command::new(QEMU_AARCH64).arg("--version"));
+    report.step_with("core's bits on AArch64", qemu, |_| aarch64());
     report.verdict()
 }
 
@@ -180,11 +163,6 @@ fn sanitized() -> Result<()> {
 
 /// Core's own tests and its reference values where there are neither the kernels for x86-64 nor those for Armv7E-M.
 fn aarch64() -> Result<()> {
-    quiet(
-        Command::new("rustup")
-            .args(["target", "add", AARCH64])
-            .current_dir(root()),
-    )?;
     quiet(
         cargo(".")
             .args([

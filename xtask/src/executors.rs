@@ -6,6 +6,7 @@
 
 use crate::cores;
 use crate::python::{self, Tools};
+use crate::replay::SAMPLE_RATE_HZ;
 use crate::setup::Machine;
 use crate::step::{self, cargo, output, root};
 use crate::tally::Tally;
@@ -23,9 +24,6 @@ pub(crate) const QEMU_AARCH64: &str = "qemu-aarch64";
 const QEMU_X86_64: &str = "qemu-x86_64";
 /// Has AVX2 and no AVX-512, whatever the machine.
 pub(crate) const VALGRIND: &str = "valgrind";
-
-/// Samples a second of the cases: `heartlens_core::spec::SAMPLE_RATE_HZ`, which xtask does not know.
-const SAMPLE_RATE_HZ: u64 = 128;
 
 /// What `cargo xtask executors` may be told.
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,8 @@
 //! `cargo xtask faults`: what happens to a machine while Heartlens works, in full: every command killed twenty times, ten thousand
 //! records in one folder, two weeks of signal. `cargo test` does the same with three kills and three hundred records.
 //!
-//! Two weeks are made of the demo record's five minutes, over and over, each time with another gain and other noise. While they are
-//! classified, the system is asked how much memory that takes and how far the signal has been read.
+//! Two weeks are a synthetic day, over and over. While they are classified, the system is asked how much memory that takes and how far the
+//! signal has been read.
 
 use crate::environment::Environment;
 use crate::python::{self, Tools};
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,8 +22,8 @@ const PICTURE: &str = "memory.svg";
 
 /// Samples a second of the two leads.
 const RATE_HZ: u32 = 128;
-/// Bytes of a frame: two leads of 16 bits.
-const FRAME: u64 = 4;
+/// Bytes of a frame: two leads of 12 bits.
+const FRAME_BYTES: u64 = 3;
 /// What a beat takes while the signal is read: the beat as the library gives it, and where its R peak is.
 const BEAT_BYTES: f64 = 76.0;
 /// Memory beside the beats may rise by so much from the first hour to the last, in MB.
@@ -133,22 +133,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The crates' tests of faults.
+/// The crates' tests of faults: those of the command, then those of slots and of trainings.
 fn crates(args: &Args, report: &mut Report) -> Result<()> {
-    let mut tests = cargo(".");
-    tests.args(["test", "--test", "faults", "--test", "slots"]);
-    match Environment::here() {
-        Some(environment) => environment.apply(&mut tests).arg("--workspace"),
-        None => {
-            println!(
-                "skipped: kills of fit and cross-validate: no libtorch; `cargo xtask setup` gets it"
-            );
-            tests.args(["-p", "heartlens", "-p", "heartlens-core"])
-        }
-    };
-    tests.args(["--", "--nocapture", "--test-threads", "1"]);
-    tests.env("HEARTLENS_FAULT_RECORDS", args.records.to_string());
-    listen(&mut tests, report)
+    let environment = Environment::here();
+    if environment.is_none() {
+        println!(
+            "skipped: kills of fit and cross-validate: no libtorch; `cargo xtask setup` gets it"
+        );
+    }
+    let targets: [(&[&str], &str); 2] = [
+        (&["--test", "verbs"], "faults::"),
+        (&["--test", "faults", "--test", "slots"], ""),
+    ];
+    for (targets, filter) in targets {
+        let mut tests = cargo(".");
+        tests.arg("test");
+        match &environment {
+            Some(environment) => environment.apply(&mut tests).arg("--workspace"),
+            None => tests.args(["-p", "heartlens", "-p", "heartlens-core"]),
+        };
+        tests.args(targets);
+        tests.args(["--", "--nocapture", "--test-threads", "1", filter]);
+        tests.env("HEARTLENS_FAULT_RECORDS", args.records.to_string());
+        listen(&mut tests, report)?;
+    }
+    Ok(())
 }
 
 /// Jobs over Ray and Spark.
@@ -232,9 +241,10 @@ fn memory(days: u32) -> Result<Memory> {
     step::run(&mut build)?;
     let folder = tempfile::tempdir()?;
     let hours = f64::from(24 * days);
-    make(&folder.path().join("long"), days)?;
+    let heartlens = root().join("target/release/heartlens");
+    make(&heartlens, &folder.path().join("long"), days)?;
     let started = Instant::now();
-    let mut child = Command::new(root().join("target/release/heartlens"))
+    let mut child = Command::new(&heartlens)
         .args(["classify", "long", "--lead", "both", "--csv", "long.csv"])
         .current_dir(folder.path())
         .stdout(Stdio::piped())
@@ -244,7 +254,7 @@ fn memory(days: u32) -> Result<Memory> {
     let (mut samples, mut peak_mb, mut read) = (Vec::new(), 0.0_f64, 0.0_f64);
     while child.try_wait()?.is_none() {
         if let Some(now_mb) = status_mb(&process, "VmRSS:") {
-            let frames = position(&process, "long.dat").map_or(0.0, |at| (at / FRAME) as f64);
+            let frames = position(&process, "long.dat").map_or(0.0, |at| (at / FRAME_BYTES) as f64);
             read = read.max(frames / (3600.0 * f64::from(RATE_HZ)));
             samples.push((read, now_mb));
             peak_mb = peak_mb.max(status_mb(&process, "VmHWM:").unwrap_or(now_mb));
@@ -268,63 +278,36 @@ fn memory(days: u32) -> Result<Memory> {
     })
 }
 
-/// Writes the record as a stream.
-fn make(stem: &Path, days: u32) -> Result<()> {
-    let demo = fs::read(root().join("models/demo/demo.dat"))?;
-    let leads = demo_leads(&demo);
-    let mut data = BufWriter::new(File::create(stem.with_extension("dat"))?);
-    let frames = u64::from(days) * 86_400 * u64::from(RATE_HZ);
-    let mut random = 1_u64;
-    let mut noise = move || {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
-    };
-    let mut gain = 1.0;
-    for frame in 0..frames {
-        let place = (frame % leads[0].len() as u64) as usize;
-        if place == 0 {
-            gain = 1.0 + 0.4 * noise();
-        }
-        for lead in &leads {
-            let count = (gain * lead[place] + 8.0 * noise()).round() as i16;
-            data.write_all(&count.to_le_bytes())?;
-        }
+/// Writes the record: a synthetic day, over and over.
+fn make(heartlens: &Path, stem: &Path, days: u32) -> Result<()> {
+    let day = stem.with_file_name("day");
+    step::output(
+        Command::new(heartlens)
+            .args(["synth", "--minutes", "1440", "--noise", "20", "--seed", "1"])
+            .args(["--rate", &RATE_HZ.to_string(), "--out"])
+            .arg(&day),
+    )?;
+    let samples = fs::read(day.with_extension("dat"))?;
+    let mut data = File::create(stem.with_extension("dat"))?;
+    for _ in 0..days {
+        data.write_all(&samples)?;
     }
-    data.flush()?;
-    let signals = ["II", "V1"].map(|lead| format!("long.dat 16 200(0)/mV 16 0 0 0 0 {lead}\n"));
-    let header = format!(
-        "long 2 {RATE_HZ} {frames}\n{}# SYNTHETIC\n",
-        signals.concat()
-    );
-    Ok(fs::write(stem.with_extension("hea"), header)?)
-}
-
-/// The demo record's two leads in counts, from format 212 at 360 Hz to [`RATE_HZ`].
-fn demo_leads(bytes: &[u8]) -> [Vec<f64>; 2] {
-    const DEMO_HZ: f64 = 360.0;
-    let signed = |bits: i32| f64::from(if bits > 2047 { bits - 4096 } else { bits });
-    let frames: Vec<[f64; 2]> = bytes
-        .chunks_exact(3)
-        .map(|b| {
-            let [low, both, high] = [b[0], b[1], b[2]].map(i32::from);
-            [
-                signed(low | (both & 0x0f) << 8),
-                signed(high | (both & 0xf0) << 4),
-            ]
-        })
-        .collect();
-    let step = DEMO_HZ / f64::from(RATE_HZ);
-    let count = ((frames.len() - 1) as f64 / step) as usize;
-    [0, 1].map(|lead| {
-        let at = |k: usize| {
-            let time = k as f64 * step;
-            let (before, part) = (time as usize, time.fract());
-            frames[before][lead] * (1.0 - part) + frames[before + 1][lead] * part
+    // The signals as the day has them, less their first values and checksums.
+    let header = fs::read_to_string(day.with_extension("hea"))?;
+    let mut signals = String::new();
+    for line in header.lines().skip(1).filter(|line| !line.starts_with('#')) {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [_, format, gain, bits, zero, .., lead] = &fields[..] else {
+            bail!("a signal without its fields: {line}");
         };
-        (0..count).map(at).collect()
-    })
+        writeln!(
+            signals,
+            "long.dat {format} {gain} {bits} {zero} 0 0 0 {lead}"
+        )?;
+    }
+    let frames = samples.len() as u64 / FRAME_BYTES * u64::from(days);
+    let header = format!("long 2 {RATE_HZ} {frames}\n{signals}# SYNTHETIC\n");
+    Ok(fs::write(stem.with_extension("hea"), header)?)
 }
 
 /// A figure of a process's `status`, in MB.

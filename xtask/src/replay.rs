@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 /// Samples a second of what is played: `heartlens_core::spec::SAMPLE_RATE_HZ`, which xtask does not know. The firmware's
 /// own times are held against it.
-const SAMPLE_RATE_HZ: u64 = 128;
+pub(crate) const SAMPLE_RATE_HZ: u64 = 128;
 
 /// The data bases whose records `--all` plays.
 const DATA_BASES: [&str; 2] = ["mitdb", "svdb"];

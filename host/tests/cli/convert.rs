@@ -1,6 +1,6 @@
 //! `heartlens convert`: records and their beats in other formats, and what it refuses.
 
-use super::{demo_copy, heartlens, refused, stderr};
+use super::{demo, heartlens, refused, stderr};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,7 @@ fn beats(record: &Path) -> Vec<(u64, String)> {
 
 #[test]
 fn a_record_keeps_its_beats_in_every_format() {
-    let (folder, demo) = demo_copy();
+    let (folder, demo) = demo::copy();
     let expected = beats(&demo);
     for name in ["copy", "copy.edf", "copy.bdf", "copy.csv"] {
         let to = folder.path().join(name);
@@ -81,7 +81,7 @@ fn a_record_keeps_its_beats_in_every_format() {
 
 #[test]
 fn annotations_alone() {
-    let (folder, demo) = demo_copy();
+    let (folder, demo) = demo::copy();
     for name in ["a.csv", "a.edf", "a.xyz", "b"] {
         let output = convert(&demo, &folder.path().join(name), &["--only", "annotations"]);
         assert!(output.status.success(), "{name}: {}", stderr(&output));
@@ -95,7 +95,7 @@ fn annotations_alone() {
 /// Of a recording without a signal, the beats are converted: intervals to annotations and back, and annotations with all they say.
 #[test]
 fn a_list_of_beats_is_converted() {
-    let (folder, demo) = demo_copy();
+    let (folder, demo) = demo::copy();
     let at = |name: &str| folder.path().join(name);
     let read = |name: &str| fs::read(at(name)).unwrap();
     let done = |from: &Path, to: &str, more: &[&str]| {
@@ -131,7 +131,7 @@ fn a_list_of_beats_is_converted() {
 
 #[test]
 fn a_recording_is_never_written_over() {
-    let (folder, demo) = demo_copy();
+    let (folder, demo) = demo::copy();
     let at = |name: &str| folder.path().join(name);
     let before = ["demo.hea", "demo.dat", "demo.atr"].map(|name| fs::read(at(name)).unwrap());
     for name in ["demo", "demo.hea"] {

@@ -4,6 +4,8 @@
 
 mod beats;
 mod convert;
+#[path = "../common/demo.rs"]
+mod demo;
 mod false_alarms;
 mod leads;
 mod many;
@@ -36,21 +38,6 @@ fn heartlens<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Ou
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A copy of the demo record in a folder of its own, and the path of the copy.
-fn demo_copy() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    for extension in ["hea", "dat", "atr"] {
-        let name = format!("demo.{extension}");
-        fs::copy(
-            root().join("models/demo").join(&name),
-            folder.path().join(&name),
-        )
-        .unwrap();
-    }
-    let record = folder.path().join("demo");
-    (folder, record)
 }
 
 /// Expects exit code 1, one short message on stderr that has all of `parts`, and nothing on stdout.
@@ -276,7 +263,7 @@ fn the_examples_of_compare_run() {
 
 #[test]
 fn every_output_tells_the_same_beats() {
-    let (folder, record) = demo_copy();
+    let (folder, record) = demo::copy();
     let file = |name: &str| folder.path().join(name);
     let output = heartlens([
         "classify".as_ref(),
@@ -360,7 +347,7 @@ fn the_demo_is_told_apart() {
 /// From any folder, with nothing beside the program: as after `cargo install`.
 #[test]
 fn the_model_is_in_the_program() {
-    let (_demo, record) = demo_copy();
+    let (_demo, record) = demo::copy();
     let empty = tempfile::tempdir().unwrap();
     let here = |args: &[&str], variable: Option<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_heartlens"));
@@ -394,7 +381,7 @@ fn the_model_is_in_the_program() {
 
 #[test]
 fn a_failed_classify_leaves_nothing_behind() {
-    let (folder, record) = demo_copy();
+    let (folder, record) = demo::copy();
     let before = || {
         let mut names: Vec<_> = fs::read_dir(folder.path())
             .unwrap()
@@ -476,7 +463,7 @@ fn the_examples_of_classify_work() {
 
 #[test]
 fn what_is_wrong_is_named() {
-    let (folder, record) = demo_copy();
+    let (folder, record) = demo::copy();
     refused(
         &heartlens(["classify", "no/such/record"]),
         &["no/such/record"],

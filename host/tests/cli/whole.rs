@@ -1,12 +1,12 @@
 //! `--mode whole`: every output says which mode spoke, and shows what it said in the end.
 
-use super::{demo_copy, heartlens, stderr};
+use super::{demo, heartlens, stderr};
 use serde_json::Value;
 use std::fs;
 
 #[test]
 fn every_output_says_which_mode_spoke_and_what_it_said_in_the_end() {
-    let (folder, record) = demo_copy();
+    let (folder, record) = demo::copy();
     let record = record.to_str().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let classify = |flags: &[&str]| {

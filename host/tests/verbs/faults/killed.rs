@@ -1,7 +1,7 @@
 //! `kill -9` at random moments: nothing half written has a result's name, and the same command goes on to the same bytes.
 
-use super::server::Server;
 use super::{Moments, command, contents, done, heartlens, held, kills, names, records};
+use crate::server::Server;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -61,6 +61,26 @@ fn assert_whole(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, V
     }
 }
 
+/// [Kills](kill) a command that writes these files into a folder: none of them is ever half written.
+fn kill_writer(
+    whole: Duration,
+    start: impl Fn() -> Command,
+    out: &Path,
+    expected: &BTreeMap<String, Vec<u8>>,
+) {
+    let look = || assert_whole(&contents(out), expected);
+    kill(whole, start, look, || fs::remove_dir_all(out).unwrap());
+}
+
+fn held_after_kills(command: &str, since: Instant, files: usize) {
+    let kills = kills();
+    held(
+        &format!("kill -9 of {command}"),
+        since,
+        &format!("{kills} kills, {files} files to the same bytes, nothing else left"),
+    );
+}
+
 fn timed(command: &mut Command) -> Duration {
     let start = Instant::now();
     done(&command.output().unwrap());
@@ -84,12 +104,7 @@ fn classify_into_a_folder() {
     let journal = expected.remove("heartlens.jsonl").unwrap();
     assert_eq!(expected.len(), 5 * 5);
     let out = folder.path().join("out");
-    kill(
-        whole,
-        || at("out"),
-        || assert_whole(&contents(&out), &expected),
-        || fs::remove_dir_all(&out).unwrap(),
-    );
+    kill_writer(whole, || at("out"), &out, &expected);
     let mut found = contents(&out);
     // What a killed run was adding to the journal may be there twice or cut, and does no harm.
     let ours = found.remove("heartlens.jsonl").unwrap();
@@ -97,18 +112,7 @@ fn classify_into_a_folder() {
     assert!(found == expected, "{:?}", names(&out));
     let said = done(&at("out").output().unwrap());
     assert!(said.contains("5 of 5 records were done before"), "{said}");
-    held(
-        "kill -9 of classify DIR --out",
-        since,
-        &said_of(expected.len()),
-    );
-}
-
-fn said_of(files: usize) -> String {
-    format!(
-        "{} kills, {files} files to the same bytes, nothing else left",
-        kills()
-    )
+    held_after_kills("classify DIR --out", since, expected.len());
 }
 
 #[test]
@@ -127,24 +131,15 @@ fn classify_into_tables() {
     let whole = timed(&mut at("expected"));
     let expected = contents(&folder.path().join("expected"));
     let out = folder.path().join("out");
-    kill(
-        whole,
-        || at("out"),
-        || assert_whole(&contents(&out), &expected),
-        || fs::remove_dir_all(&out).unwrap(),
-    );
+    kill_writer(whole, || at("out"), &out, &expected);
     assert!(contents(&out) == expected, "{:?}", names(&out));
-    held(
-        "kill -9 of classify DIR --tables",
-        since,
-        &said_of(expected.len()),
-    );
+    held_after_kills("classify DIR --tables", since, expected.len());
 }
 
 /// Killed while it writes what the folder is, in Rust or in Python, a run leaves nothing that the next one takes for somebody else's.
 #[test]
 fn tables_that_were_killed_in_their_first_moments() {
-    let (folder, record) = super::demo();
+    let (folder, record) = crate::demo::copy();
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
     let left = [
@@ -255,18 +250,14 @@ fn convert_to_several_formats() {
             || fs::remove_dir_all(&out).unwrap(),
         );
         assert!(contents(&out) == expected, "{name}: {:?}", names(&out));
-        held(
-            &format!("kill -9 of convert to {format}"),
-            since,
-            &said_of(expected.len()),
-        );
+        held_after_kills(&format!("convert to {format}"), since, expected.len());
     }
 }
 
 /// Killed between two files of a record, what it had finished is no recording that must not be written over; a recording is.
 #[test]
 fn convert_that_was_killed_between_two_files() {
-    let (folder, record) = super::demo();
+    let (folder, record) = crate::demo::copy();
     let convert = |name: &str| {
         heartlens([
             "convert".as_ref(),
@@ -335,12 +326,7 @@ fn fetch() {
     let expected = contents(&folder.path().join("expected"));
     assert_eq!(expected.len(), 30);
     let out = folder.path().join("out");
-    kill(
-        whole,
-        || to("out"),
-        || assert_whole(&contents(&out), &expected),
-        || fs::remove_dir_all(&out).unwrap(),
-    );
+    kill_writer(whole, || to("out"), &out, &expected);
     assert!(contents(&out) == expected, "{:?}", names(&out));
-    held("kill -9 of fetch", since, &said_of(expected.len()));
+    held_after_kills("fetch", since, expected.len());
 }

@@ -1,6 +1,7 @@
 //! Pipes where files are expected: nobody waits for whoever might write to them.
 
-use super::{command, demo, done, held, refused};
+use super::{command, done, held, refused};
+use crate::demo;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ fn in_time(args: &[&str]) -> Output {
 #[test]
 fn a_pipe_is_no_record_and_nobody_waits_for_one() {
     let since = Instant::now();
-    let (folder, record) = demo();
+    let (folder, record) = demo::copy();
     let at = |name: &str| folder.path().join(name);
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let said = "found a pipe or a device, expected a file";

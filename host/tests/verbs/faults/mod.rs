@@ -3,8 +3,6 @@
 //!
 //! `cargo xtask faults` runs these tests with more kills and more records ([`kills`], [`many`]), and prints the lines that begin
 //! with `held: `.
-
-#![cfg(all(unix, feature = "cli", feature = "fetch", feature = "parquet"))]
 #![allow(clippy::unwrap_used)]
 
 mod clock;
@@ -14,11 +12,6 @@ mod many;
 mod pipes;
 #[cfg(target_os = "linux")]
 mod share;
-
-// As the tests of `fetch` have it.
-#[allow(dead_code)]
-#[path = "../verbs/server.rs"]
-mod server;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -148,21 +141,6 @@ fn records(names: &[&str], minutes: &str) -> tempfile::TempDir {
         ));
     }
     folder
-}
-
-/// The demo record in a folder of its own.
-fn demo() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    for extension in ["hea", "dat", "atr"] {
-        let name = format!("demo.{extension}");
-        fs::copy(
-            root().join("models/demo").join(&name),
-            folder.path().join(&name),
-        )
-        .unwrap();
-    }
-    let record = folder.path().join("demo");
-    (folder, record)
 }
 
 /// A file system that is mounted here for as long as this lives.

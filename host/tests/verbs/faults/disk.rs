@@ -1,8 +1,7 @@
 //! A disk that is full, a folder that is read-only.
 
-use super::{
-    Mounted, command, contents, demo, done, heartlens, held, names, records, refused, skipped,
-};
+use super::{Mounted, command, contents, done, heartlens, held, names, records, refused, skipped};
+use crate::demo;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,7 +21,7 @@ fn small(folder: &Path, size: &str) -> Option<Mounted> {
 #[test]
 fn a_full_disk_is_named_and_nothing_half_written_stays() {
     let since = Instant::now();
-    let (_folder, record) = demo();
+    let (_folder, record) = demo::copy();
     let small_folder = tempfile::tempdir().unwrap();
     let Some(_small) = small(small_folder.path(), "64k") else {
         return;
@@ -153,7 +152,7 @@ fn a_run_goes_on_once_there_is_room() {
 /// The system's limit on a file's length stands in for a full disk where nothing may be mounted.
 #[test]
 fn a_file_that_may_not_grow_is_named() {
-    let (folder, record) = demo();
+    let (folder, record) = demo::copy();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let before = names(folder.path());
     for flag in ["--csv", "--json", "--report"] {
@@ -177,7 +176,7 @@ fn a_file_that_may_not_grow_is_named() {
 #[test]
 fn a_read_only_folder_is_named() {
     let since = Instant::now();
-    let (folder, record) = demo();
+    let (folder, record) = demo::copy();
     let other = tempfile::tempdir().unwrap();
     let before = contents(folder.path());
     let Some(mounted) = Mounted::new(
@@ -206,7 +205,7 @@ fn a_read_only_folder_is_named() {
         vec!["synth", "--minutes", "1", "--out", "x"],
         vec!["fetch", "mitdb", "--attempts", "1", "--out", "x"],
     ];
-    let server = super::server::Server::start(
+    let server = crate::server::Server::start(
         [(
             "/files/mitdb/1.0.0/SHA256SUMS.txt".to_owned(),
             format!("{} 1.hea\n", "0".repeat(64)).into_bytes(),
